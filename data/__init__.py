@@ -1,0 +1,1 @@
+"""Images: the official archives, checked, as numpy arrays."""

@@ -1,0 +1,1 @@
+"""Models, gates, exits, losses, data and the training loop: recipe → checkpoint."""

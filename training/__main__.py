@@ -1,0 +1,66 @@
+"""Train a recipe to a checkpoint: backbone, gates, joint, exits.
+
+    python -m training training/recipes/resnet74-ddi.toml --data DIR --out runs/resnet74-ddi
+    python -m training training/recipes/resnet74-ddi.toml --data DIR --out runs/resnet74-ddi --resume --minutes 10
+"""
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve everything else on small machines
+
+import torch
+
+from data.datasets import DataError
+from training import loop, recipe
+from training.data import Split
+
+
+def main(argv=None):
+    """Exit code 0 when the recipe's end or the time given was reached, 2 for bad input or an interrupt."""
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("recipe", type=Path, help="a recipe (training/recipes/*.toml)")
+    parser.add_argument("--data", type=Path, help="folder with the official archive or its files (default: download)")
+    parser.add_argument("--out", type=Path, help="folder for checkpoint, metrics and model (default: runs/NAME)")
+    parser.add_argument("--resume", action="store_true", help="continue from the folder's checkpoint")
+    parser.add_argument("--minutes", type=float, help="stop after so many minutes, to be resumed")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
+    arguments = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return train(arguments)
+    except (recipe.RecipeError, DataError, loop.CheckpointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("interrupted: go on with the same command and --resume", file=sys.stderr)
+    return 2
+
+
+def train(arguments):
+    """Follow the parsed command line; the exit code."""
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    plan = recipe.read(arguments.recipe)
+    folder = arguments.out or Path("runs") / plan.name
+    state = loop.read_checkpoint(folder / "checkpoint.pt", plan) if arguments.resume else None
+    if not arguments.resume and (folder / "checkpoint.pt").exists():
+        raise loop.CheckpointError(f"{folder} already holds a run: give --resume to go on, or another --out")
+    splits = Split.load(plan.dataset, arguments.data, arguments.device, plan.validation)
+    folder.mkdir(parents=True, exist_ok=True)
+    trainer = loop.Trainer(plan, splits, folder, arguments.device)
+    if state:
+        trainer.resume(state)
+    if not trainer.run(arguments.minutes):
+        print(f"stopped in {plan.stages[trainer.stage].kind} at step {trainer.step}: go on with --resume")
+        return 0
+    metrics = trainer.finish()
+    print(f"test: {loop.summary(metrics['test'])}\nwrote {folder / 'model.pt'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""Training batches on the device: the whole data set as one uint8 tensor, augmented where it lies.
+
+    split = Split.load("cifar10", folder, device)
+    for images, labels in split.batches(step, steps, 128, seed):   # (128, 3, 32, 32) normalised floats, (128,)
+
+A batch is a function of (seed, step) alone, so a run that resumes at any step sees the same images as one that never
+stopped. Crops are padded by reflection: gates key on the black border that the usual zero padding leaves.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from data.datasets import DATASETS, load
+
+VALIDATION_SEED = 2020
+
+
+@dataclass
+class Split:
+    """Images and labels of one part of a data set, on a device."""
+
+    images: torch.Tensor  # (N, 3, 32, 32) uint8
+    labels: torch.Tensor  # (N,) int64
+    mean: torch.Tensor  # (1, 3, 1, 1), pixels in [0, 1]
+    std: torch.Tensor
+
+    @classmethod
+    def load(cls, name, folder, device, validation=5000):
+        """The training, validation and test parts. Validation images are the same for every seed of a run."""
+        images, labels = load(name, "train", folder)
+        order = np.random.default_rng(VALIDATION_SEED).permutation(len(images))
+        parts = [(images[part], labels[part]) for part in (order[validation:], order[:validation])]
+        parts.append(load(name, "test", folder))
+        return [cls.from_arrays(*part, DATASETS[name].mean, DATASETS[name].std, device) for part in parts]
+
+    @classmethod
+    def from_arrays(cls, images, labels, mean, std, device="cpu"):
+        """From (N, 32, 32, 3) uint8 images and (N,) labels."""
+        statistics = [torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (mean, std)]
+        pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(device)
+        return cls(pixels, torch.from_numpy(labels.astype(np.int64)).to(device), *statistics)
+
+    def __len__(self):
+        return len(self.images)
+
+    def normalise(self, pixels):
+        """uint8 pixels → normalised float32, channels last in memory."""
+        floats = (pixels.float() / 255 - self.mean) / self.std
+        return floats.contiguous(memory_format=torch.channels_last)
+
+    def batches(self, start, stop, size, seed, pad=4, flip=True):
+        """Augmented batches for steps `start` to `stop`, shuffled anew each epoch."""
+        per_epoch = len(self) // size
+        epoch, order = -1, None
+        for step in range(start, stop):
+            if step // per_epoch != epoch:
+                epoch = step // per_epoch
+                order = np.random.default_rng((seed, epoch)).permutation(len(self))
+            at = step % per_epoch * size
+            chosen = torch.from_numpy(order[at : at + size]).to(self.images.device)
+            pixels = augment(self.images[chosen], np.random.default_rng((seed, epoch, step)), pad, flip)
+            yield self.normalise(pixels), self.labels[chosen]
+
+    def plain_batches(self, size, limit=None):
+        """The first `limit` images in order, as they are."""
+        for at in range(0, limit or len(self), size):
+            part = slice(at, min(at + size, limit or len(self)))
+            yield self.normalise(self.images[part]), self.labels[part]
+
+
+def augment(pixels, rng, pad, flip):
+    """Random crops of (N, 3, H, W) uint8 images padded by reflection, and mirror images; the same shape and type."""
+    n, _, height, width = pixels.shape
+    device = pixels.device
+    padded = functional.pad(pixels.float(), (pad,) * 4, mode="reflect").to(torch.uint8) if pad else pixels
+    y0, x0 = (torch.from_numpy(rng.integers(0, 2 * pad + 1, n)).to(device) for _ in range(2))
+    mirrored = torch.from_numpy(rng.random(n) < 0.5).to(device) & flip
+    rows = y0[:, None] + torch.arange(height, device=device)  # (N, H)
+    columns = torch.arange(width, device=device)[None].expand(n, -1)
+    columns = x0[:, None] + torch.where(mirrored[:, None], width - 1 - columns, columns)  # (N, W)
+    image = torch.arange(n, device=device)
+    return padded[image[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

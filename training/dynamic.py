@@ -1,0 +1,141 @@
+"""Backbone + gates + exits in one module (Wang et al., JSTSP 2020, Eq. 1–4).
+
+    model = DynamicResNet(Network(depth=74))
+    out = model(images)      # out.logits: one (N, classes) per exit, the last is the network's own
+    out.flops                # (N, exits + 1) float64: FLOPs of leaving at each exit, gates and that classifier included
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from hls import cost
+from training import exits, gates
+from training.resnet import ResNet
+
+IMAGE_SIZE = 32
+
+
+@dataclass(frozen=True)
+class Network:
+    """What network to build."""
+
+    depth: int
+    classes: int = 10
+    shortcut: str = "pad"
+    layer_gates: bool = True
+    channel_gates: bool = True
+    exits: bool = True
+    gate_mode: str = "straight_through"
+    gate_bias: float = 1.0
+
+
+@dataclass
+class Output:
+    """What one forward pass decided and cost; N images, B gated blocks."""
+
+    logits: list  # of (N, classes)
+    layer_keep: torch.Tensor  # (N, B) of 0/1
+    channel_keep: list  # per gated block (N, channels) of 0/1, empty without channel gates
+    flops: torch.Tensor  # (N, len(logits)), differentiable in training
+    block_flops: torch.Tensor  # (N,) gates and convolutions of the blocks alone, for the resource loss
+
+
+class DynamicResNet(ResNet):
+    """A ResNet whose blocks and channels are skipped by gates and which can stop at exits."""
+
+    def __init__(self, network):
+        if network.gate_mode not in gates.MODES:
+            raise ValueError(f"gate_mode {network.gate_mode!r}: expected one of {', '.join(gates.MODES)}")
+        super().__init__(network.depth, network.classes, network.shortcut)
+        self.network = network
+        blocks = self.blocks()
+        if network.layer_gates:
+            self.layer_gates = gates.LayerGates([block.in_channels for block in blocks], network.gate_bias)
+        if network.channel_gates:
+            self.channel_gates = nn.ModuleList(
+                gates.ChannelGate(block.in_channels, block.channels, network.gate_bias) for block in blocks
+            )
+        self.exits = nn.ModuleDict()  # keyed by the index of the block that the exit follows
+        if network.exits:
+            start = 0
+            for stage, members in enumerate(self.stages()):
+                for position in exits.positions(len(members)):
+                    branch = exits.ExitBranch(members[0].channels, stage, network.classes)
+                    self.exits[str(start + position)] = branch
+                start += len(members)
+
+    def gate_parameters(self):
+        """Parameters of the gates: (layer gates', channel gates')."""
+        layer = list(self.layer_gates.parameters()) if self.network.layer_gates else []
+        channel = list(self.channel_gates.parameters()) if self.network.channel_gates else []
+        return layer, channel
+
+    def forward(self, x, gated=True, with_exits=True, channel_gain=1.0):
+        """Normalised images (N, 3, 32, 32) → Output.
+
+        `gated=False` runs everything and costs what the static network does. `channel_gain` multiplies the gradient that
+        the cost sends to the channel gates, whose single decisions each save little.
+        """
+        n, size = len(x), IMAGE_SIZE
+        x = self.stem(x)
+        spent = x.new_full((n,), cost.conv_flops(size, size, 3, self.conv1.out_channels, 3), dtype=torch.float64)
+        in_blocks = torch.zeros_like(spent)
+        state, layer_keep, channel_keep, logits, flops = None, [], [], [], []
+        for i, block in enumerate(self.blocks()):
+            decisions = gated and block.gateable
+            keep, channels, state, gate_flops = self._decide(i, x, state, size) if decisions else (None, None, state, 0)
+            y, identity = block(x, channels)
+            size //= block.stride
+            x = _merge(y, identity, keep, channels)
+            in_blocks = in_blocks + _block_flops(block, size, keep, channels, gate_flops, channel_gain)
+            if keep is not None:
+                layer_keep.append(keep)
+            if channels is not None:
+                channel_keep.append(channels)
+            if with_exits and str(i) in self.exits:
+                branch = self.exits[str(i)]
+                logits.append(branch(x))
+                flops.append(spent + in_blocks + branch.flops(size, size))
+        logits.append(self.head(x))
+        flops.append(spent + in_blocks + cost.fc_flops(self.linear.in_features, self.linear.out_features))
+        layers = torch.stack(layer_keep, 1) if layer_keep else x.new_ones((n, 0))
+        return Output(logits, layers, channel_keep, torch.stack(flops, 1), in_blocks)
+
+    def _decide(self, i, x, state, size):
+        """Block i's decisions from its input x: layer (N,) or None, channels (N, k) or None, state, (G^L, G^C) FLOPs."""
+        network, keep, channels, layer_flops, channel_flops = self.network, None, None, 0, 0
+        with torch.autocast(x.device.type, enabled=False):
+            if network.layer_gates:
+                logit, state = self.layer_gates(i, x.float(), state)
+                keep, layer_flops = gates.decide(logit, self.training, network.gate_mode), self.layer_gates.flops(i)
+        if network.channel_gates:
+            logit = self.channel_gates[i](x).float()
+            channels = gates.decide(logit, self.training, network.gate_mode)
+            channel_flops = self.channel_gates[i].flops(size, size)
+        return keep, channels, state, (layer_flops, channel_flops)
+
+
+def _merge(y, identity, keep, channels):
+    """Eq. 3: kept channels of kept blocks from y, all others from the identity; (N, C, H, W)."""
+    if keep is None and channels is None:
+        return y
+    mask = (1 if keep is None else keep[:, None]) * (1 if channels is None else channels)
+    mask = mask[:, :, None, None].to(y.dtype)
+    return mask * y + (1 - mask) * identity
+
+
+def _block_flops(block, size, keep, channels, gate_flops, channel_gain):
+    """(N,) FLOPs of a block with output size × size: G^L always, G^C and the convolutions if the block is kept."""
+    active = block.channels
+    if channels is not None:
+        active = channels.double().sum(1)  # (N,)
+        active = active * channel_gain - (active * (channel_gain - 1)).detach()
+    run = cost.conv_flops(size, size, block.in_channels, active, 3) + cost.conv_flops(size, size, active, active, 3)
+    if block.shortcut is not None and not block.gateable:
+        run = run + cost.conv_flops(size, size, block.in_channels, block.channels, 1)
+    if not gate_flops:
+        return run
+    layer_flops, channel_flops = gate_flops
+    return layer_flops + (channel_flops + run) * (1.0 if keep is None else keep.double())
