@@ -1,0 +1,50 @@
+# make run    the default package under a budget, on this machine (no torch)
+# make test   the whole test suite, C++ engine included
+# make check  lint, format, types, generated files, import direction
+
+PYTHON ?= python3
+BUDGET ?= 74M
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: run test check format generate clean
+.DEFAULT_GOAL := run
+
+run: $(VENV)/run.stamp
+	$(BIN)/python host/run.py --budget $(BUDGET)
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest --cosim
+
+check: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/clang-format --dry-run --Werror $(filter-out hls/src/isa.hpp,$(wildcard hls/src/*.?pp))
+	$(BIN)/ty check --quiet --python $(VENV)
+	$(BIN)/python -m hls.generate --check
+	$(BIN)/python -m bitstreams.generate --check
+	$(BIN)/lint-imports --no-logo
+
+format: $(VENV)/test.stamp
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format --quiet .
+	$(BIN)/clang-format -i $(filter-out hls/src/isa.hpp,$(wildcard hls/src/*.?pp))
+
+generate: $(VENV)/run.stamp
+	$(BIN)/python -m hls.generate
+	$(BIN)/python -m bitstreams.generate
+
+clean:
+	rm -rf $(VENV) build
+
+# torch comes first and alone: another package's range would bring the CUDA build.
+$(VENV)/test.stamp: $(VENV)/run.stamp requirements/torch.txt requirements/train.txt requirements/test.txt
+	$(PIP) -r requirements/torch.txt
+	$(PIP) -r requirements/test.txt
+	touch $@
+
+$(VENV)/run.stamp: requirements/run.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -r requirements/run.txt
+	touch $@

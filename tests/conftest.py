@@ -1,0 +1,26 @@
+"""Options and fixtures of the whole suite: `pytest` needs no compiler, `pytest --cosim` adds the C++ engine."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
+settings.load_profile("fixed")
+
+
+def pytest_addoption(parser):
+    """--cosim: also run what needs a C++ compiler."""
+    parser.addoption("--cosim", action="store_true", help="also run the tests that build and call the C++ engine")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Skip what needs the engine, with the reason, unless --cosim is given."""
+    if config.getoption("--cosim"):
+        return
+    skip = pytest.mark.skip(reason="needs the C++ engine and a compiler: run pytest --cosim")
+    for item in items:
+        if "cosim" in item.keywords:
+            item.add_marker(skip)
