@@ -2,6 +2,8 @@
 
     python -m hls.generate            # write hls/isa.py, hls/src/isa.hpp, docs/isa.md
     python -m hls.generate --check    # exit code 1 if a committed file differs from what would be written
+
+All values come from the TOML file; only the fixed-point tables are computed here.
 """
 
 import argparse
@@ -41,6 +43,17 @@ def contract_hash(contract):
     return hashlib.sha256(json.dumps(meaning(contract), sort_keys=True).encode()).hexdigest()[:16]
 
 
+def python_tuple(names):
+    """The Python text of a tuple of strings."""
+    return "(" + "".join(f'"{name}", ' for name in names) + ")"
+
+
+def table_lines(name, numbers):
+    """A lookup table's entries, 16 a line, for either language."""
+    entries = [str(entry) for entry in lookup_table(name, numbers)]
+    return ["    " + ", ".join(entries[i : i + 16]) + "," for i in range(0, len(entries), 16)]
+
+
 def python_module(contract):
     """Text of hls/isa.py."""
     lines = [f'"""The instruction set, record and number formats: {NOTE}."""', "", "# fmt: off"]
@@ -54,13 +67,11 @@ def python_module(contract):
     opcodes = {entry["name"]: i for i, entry in enumerate(contract["opcode"])}
     lines += [f"{name} = {i}" for name, i in opcodes.items()]
     lines += [f"OPCODES = {json.dumps(opcodes)}", "FIELDS = {"]
-    lines += [f"    {entry['name']}: {tuple(entry['fields'])!r},".replace("'", '"') for entry in contract["opcode"]] + ["}", ""]
-    lines += [f"RECORD = {tuple(entry['name'] for entry in contract['record'])!r}".replace("'", '"'), ""]
+    lines += [f"    {entry['name']}: {python_tuple(entry['fields'])}," for entry in contract["opcode"]]
+    lines += ["}", "", f"RECORD = {python_tuple(entry['name'] for entry in contract['record'])}", ""]
     for name, numbers in contract["numbers"].items():
         lines += [f"{name.upper()}_{key.upper()} = {value}" for key, value in numbers.items()]
-        lines += [f"{name.upper()}_TABLE = ["]
-        entries = lookup_table(name, numbers)
-        lines += ["    " + ", ".join(map(str, entries[i : i + 16])) + "," for i in range(0, len(entries), 16)] + ["]", ""]
+        lines += [f"{name.upper()}_TABLE = [", *table_lines(name, numbers), "]", ""]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -69,10 +80,10 @@ def cpp_header(contract):
     lines = [f"// The instruction set, record and number formats: {NOTE}.", "#pragma once", "#include <cstdint>", ""]
     lines += ["namespace ddi {", "namespace isa {", ""]
     lines += [f'static const char kHash[] = "{contract_hash(contract)}";', ""]
-    for section in ("sizes", "timing"):
-        lines += [f"constexpr int32_t {constant(name)} = {value};" for name, value in contract[section].items()] + [""]
-    for section, kind in (("flags", "Flag"), ("rules", "Rule"), ("reasons", "Reason"), ("status", "Status")):
-        lines += [f"constexpr int32_t {constant(name, kind)} = {value};" for name, value in contract[section].items()] + [""]
+    kinds = {"sizes": "", "timing": "", "flags": "Flag", "rules": "Rule", "reasons": "Reason", "status": "Status"}
+    for section, kind in kinds.items():
+        lines += [f"constexpr int32_t {constant(name, kind)} = {value};" for name, value in contract[section].items()]
+        lines += [""]
     for i, entry in enumerate(contract["opcode"]):
         lines += [f"constexpr int32_t {constant(entry['name'], 'Op')} = {i};"]
     lines += [""]
@@ -80,15 +91,15 @@ def cpp_header(contract):
         fields = enumerate(entry["fields"], start=1)
         lines += [f"constexpr int32_t {constant(entry['name'])}{constant(name, '')[1:]} = {i};" for i, name in fields]
     lines += [""]
-    lines += [f"constexpr int32_t {constant(entry['name'], 'Record')} = {i};" for i, entry in enumerate(contract["record"])]
+    for i, entry in enumerate(contract["record"]):
+        lines += [f"constexpr int32_t {constant(entry['name'], 'Record')} = {i};"]
     lines += [""]
     for name, numbers in contract["numbers"].items():
         for key in ("entries", "low", "high"):
             lines += [f"constexpr int32_t {constant(name)}{key.capitalize()} = {numbers[key]};"]
         lines += [f"static const int32_t {constant(name)}Table[{constant(name)}Entries] = {{"]
-        entries = lookup_table(name, numbers)
-        lines += ["    " + ", ".join(map(str, entries[i : i + 16])) + "," for i in range(0, len(entries), 16)] + ["};", ""]
-    return "\n".join(lines + ["}  // namespace isa", "}  // namespace ddi"]) + "\n"
+        lines += [*table_lines(name, numbers), "};", ""]
+    return "\n".join([*lines, "}  // namespace isa", "}  // namespace ddi"]) + "\n"
 
 
 def constant(name, kind=""):
@@ -99,14 +110,21 @@ def constant(name, kind=""):
 def markdown_page(contract):
     """Text of docs/isa.md."""
     lines = ["# Instruction set", "", f"<!-- {NOTE} -->", ""]
-    lines += [f"Contract {contract_hash(contract)}. An instruction is {contract['sizes']['INSTRUCTION_WORDS']} int32 words: ", ""]
-    lines[-2] += "its opcode, then the fields below in this order, then zeros. What each instruction computes, to the bit, is in [engine.md](engine.md)."
+    words = contract["sizes"]["INSTRUCTION_WORDS"]
+    lines += [
+        f"Contract {contract_hash(contract)}. An instruction is {words} int32 words: its opcode, then the fields below"
+    ]
+    lines += ["in this order, then zeros. What each computes, to the bit, is in [engine.md](engine.md).", ""]
     lines += ["| opcode | name | what it does | fields |", "|---|---|---|---|"]
     for i, entry in enumerate(contract["opcode"]):
         lines += [f"| {i} | {entry['name']} | {entry['doc']} | {', '.join(entry['fields'])} |"]
     lines += ["", "## Result record", "", "| word | name | what it is |", "|---|---|---|"]
     lines += [f"| {i} | {entry['name']} | {entry.get('doc', '')} |" for i, entry in enumerate(contract["record"])]
-    lines += ["", "Then one trace word per layer gate (-1: not reached, 0: skipped, else active channels), then the logits.", ""]
+    lines += [
+        "",
+        "Then one trace word per gate (-1: not reached, 0: skipped, else active channels), then the logits.",
+        "",
+    ]
     for section in ("status", "rules", "reasons", "flags", "sizes", "timing"):
         lines += [f"## {section.capitalize()}", "", "| name | value |", "|---|---|"]
         lines += [f"| {name} | {value} |" for name, value in contract[section].items()] + [""]

@@ -79,20 +79,20 @@ EXIT = 11
 OPCODES = {"END": 0, "IMAGE": 1, "CONV": 2, "AFFINE": 3, "POOL": 4, "GLOBAL_POOL": 5, "FC": 6, "LSTM": 7, "GATE_LAYER": 8, "GATE_CHANNEL": 9, "TAP": 10, "EXIT": 11}
 FIELDS = {
     END: (),
-    IMAGE: ("output", "channels", "height", "width", "weights"),
-    CONV: ("flags", "input", "output", "identity", "in_channels", "out_channels", "height", "width", "kernel", "stride", "in_mask", "out_mask", "weights", "table"),
-    AFFINE: ("flags", "input", "output", "in_channels", "out_channels", "height", "width", "stride", "channel_offset", "table"),
-    POOL: ("flags", "input", "output", "channels", "height", "width", "kernel", "stride", "padding", "scale"),
-    GLOBAL_POOL: ("flags", "input", "output", "channels", "height", "width", "scale"),
-    FC: ("flags", "input", "output", "inputs", "outputs", "weights", "table"),
-    LSTM: ("input", "output", "inputs", "hidden", "weights", "table"),
-    GATE_LAYER: ("input", "threshold", "target", "gate", "channels"),
-    GATE_CHANNEL: ("input", "channels", "threshold", "mask", "gate"),
-    TAP: ("exit", "target", "flops", "cycles"),
-    EXIT: ("exit", "input", "classes", "scale"),
+    IMAGE: ("output", "channels", "height", "width", "weights", ),
+    CONV: ("flags", "input", "output", "identity", "in_channels", "out_channels", "height", "width", "kernel", "stride", "in_mask", "out_mask", "weights", "table", ),
+    AFFINE: ("flags", "input", "output", "in_channels", "out_channels", "height", "width", "stride", "channel_offset", "table", ),
+    POOL: ("flags", "input", "output", "channels", "height", "width", "kernel", "stride", "padding", "scale", ),
+    GLOBAL_POOL: ("flags", "input", "output", "channels", "height", "width", "scale", ),
+    FC: ("flags", "input", "output", "inputs", "outputs", "weights", "table", ),
+    LSTM: ("input", "output", "inputs", "hidden", "weights", "table", ),
+    GATE_LAYER: ("input", "threshold", "target", "gate", "channels", ),
+    GATE_CHANNEL: ("input", "channels", "threshold", "mask", "gate", ),
+    TAP: ("exit", "target", "flops", "cycles", ),
+    EXIT: ("exit", "input", "classes", "scale", ),
 }
 
-RECORD = ("status", "image", "pc", "exit", "label", "reason", "flops_low", "flops_high", "cycles_low", "cycles_high", "layers_run", "channels_run", "weight_bytes", "instructions", "confidence", "entropy")
+RECORD = ("status", "image", "pc", "exit", "label", "reason", "flops_low", "flops_high", "cycles_low", "cycles_high", "layers_run", "channels_run", "weight_bytes", "instructions", "confidence", "entropy", )
 
 SIGMOID_ENTRIES = 1024
 SIGMOID_LOW = -8

@@ -2,6 +2,9 @@
 
     python -m training training/recipes/resnet74-ddi.toml --data DIR --out runs/resnet74-ddi
     python -m training training/recipes/resnet74-ddi.toml --data DIR --out runs/resnet74-ddi --resume --minutes 10
+
+The folder then holds checkpoint.pt (to resume from), metrics.jsonl, and at the end model.pt (to export) and
+metrics.json.
 """
 
 import argparse
@@ -15,13 +18,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve e
 import torch
 
 from data.datasets import DataError
-from training import loop, recipe
+from training import checkpoint, loop, recipe
 from training.data import Split
+from training.evaluate import summary
 
 
 def main(argv=None):
     """Exit code 0 when the recipe's end or the time given was reached, 2 for bad input or an interrupt."""
-    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    raw = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__, formatter_class=raw)
     parser.add_argument("recipe", type=Path, help="a recipe (training/recipes/*.toml)")
     parser.add_argument("--data", type=Path, help="folder with the official archive or its files (default: download)")
     parser.add_argument("--out", type=Path, help="folder for checkpoint, metrics and model (default: runs/NAME)")
@@ -33,7 +38,7 @@ def main(argv=None):
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return train(arguments)
-    except (recipe.RecipeError, DataError, loop.CheckpointError) as error:
+    except (recipe.RecipeError, DataError, checkpoint.CheckpointError) as error:
         print(f"error: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         print("interrupted: go on with the same command and --resume", file=sys.stderr)
@@ -46,9 +51,9 @@ def train(arguments):
         torch.set_num_threads(arguments.threads)
     plan = recipe.read(arguments.recipe)
     folder = arguments.out or Path("runs") / plan.name
-    state = loop.read_checkpoint(folder / "checkpoint.pt", plan) if arguments.resume else None
+    state = checkpoint.read_checkpoint(folder / "checkpoint.pt", plan) if arguments.resume else None
     if not arguments.resume and (folder / "checkpoint.pt").exists():
-        raise loop.CheckpointError(f"{folder} already holds a run: give --resume to go on, or another --out")
+        raise checkpoint.CheckpointError(f"{folder} already holds a run: give --resume to go on, or another --out")
     splits = Split.load(plan.dataset, arguments.data, arguments.device, plan.validation)
     folder.mkdir(parents=True, exist_ok=True)
     trainer = loop.Trainer(plan, splits, folder, arguments.device)
@@ -58,7 +63,7 @@ def train(arguments):
         print(f"stopped in {plan.stages[trainer.stage].kind} at step {trainer.step}: go on with --resume")
         return 0
     metrics = trainer.finish()
-    print(f"test: {loop.summary(metrics['test'])}\nwrote {folder / 'model.pt'}")
+    print(f"test: {summary(metrics['test'])}\nwrote {folder / 'model.pt'}")
     return 0
 
 

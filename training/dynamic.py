@@ -1,8 +1,8 @@
 """Backbone + gates + exits in one module (Wang et al., JSTSP 2020, Eq. 1–4).
 
-    model = DynamicResNet(Network(depth=74))
-    out = model(images)      # out.logits: one (N, classes) per exit, the last is the network's own
-    out.flops                # (N, exits + 1) float64: FLOPs of leaving at each exit, gates and that classifier included
+model = DynamicResNet(Network(depth=74))
+out = model(images)      # out.logits: one (N, classes) per exit, the last is the network's own
+out.flops                # (N, exits + 1) float64: FLOPs of leaving at each exit, gates and that classifier included
 """
 
 from dataclasses import dataclass
@@ -75,8 +75,8 @@ class DynamicResNet(ResNet):
     def forward(self, x, gated=True, with_exits=True, channel_gain=1.0):
         """Normalised images (N, 3, 32, 32) → Output.
 
-        `gated=False` runs everything and costs what the static network does. `channel_gain` multiplies the gradient that
-        the cost sends to the channel gates, whose single decisions each save little.
+        `gated=False` runs everything and costs what the static network does. `channel_gain` multiplies the gradient
+        that the cost sends to the channel gates, whose single decisions each save little.
         """
         n, size = len(x), IMAGE_SIZE
         x = self.stem(x)
@@ -104,7 +104,7 @@ class DynamicResNet(ResNet):
         return Output(logits, layers, channel_keep, torch.stack(flops, 1), in_blocks)
 
     def _decide(self, i, x, state, size):
-        """Block i's decisions from its input x: layer (N,) or None, channels (N, k) or None, state, (G^L, G^C) FLOPs."""
+        """Block i's decisions from its input x: layer (N,), channels (N, k), LSTM state, (G^L, G^C) FLOPs."""
         network, keep, channels, layer_flops, channel_flops = self.network, None, None, 0, 0
         with torch.autocast(x.device.type, enabled=False):
             if network.layer_gates:

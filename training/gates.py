@@ -2,8 +2,8 @@
 
 G^L, one per network with a 1×1 convolution per block: global pool → 1×1 conv → LSTM (10 hidden) → linear → sigmoid.
 G^C, one per block: 3×3 convolution with stride 2 → global pool → fully connected c×k → sigmoid.
-A decision is 1 where the logit is positive. In training its gradient is the sigmoid's (straight-through), or the sigmoid
-itself is used ("soft"); at test it is always hard.
+A decision is 1 where the logit is positive. In training its gradient is the sigmoid's (straight-through), or the
+sigmoid itself is used ("soft"); at test it is always hard.
 """
 
 import torch

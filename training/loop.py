@@ -6,7 +6,6 @@ interrupted run that resumes ends with the same bits on a CPU as one that never 
 
 import json
 import math
-import os
 import time
 from pathlib import Path
 
@@ -14,12 +13,9 @@ import torch
 from tqdm import tqdm
 
 from training import losses
-from training import recipe as recipe_module
+from training.checkpoint import write_atomically
 from training.dynamic import DynamicResNet
-
-class CheckpointError(Exception):
-    """A checkpoint that is missing, damaged or of another recipe; the message is one line."""
-
+from training.evaluate import evaluate, gate_figures, summary
 
 QUIET_STEPS = 20  # the gates stage ends once nothing was skipped for so many batches
 
@@ -65,12 +61,12 @@ class Trainer:
         stage, recipe = self.recipe.stages[self.stage], self.recipe
         seed = recipe.seed * 1000 + self.stage
         batches = self.train.batches(self.step, stage.steps, recipe.batch, seed, recipe.crop_pad, recipe.flip)
-        bar = tqdm(batches, f"{stage.kind:8}", stage.steps, initial=self.step, unit="step", mininterval=1, smoothing=0.05)
+        bar = tqdm(batches, f"{stage.kind:8}", stage.steps, initial=self.step, unit="step", mininterval=1)
         for images, labels in bar:
             figures = self._train_step(stage, images, labels)
             self.step += 1
             if self.step % 50 == 0:
-                bar.set_postfix_str(f"loss {figures['loss']:.3f} acc {figures['accuracy']:.3f} cost {figures['share']:.2f}")
+                bar.set_postfix({name: f"{figures[name]:.3f}" for name in ("loss", "accuracy", "share")})
                 self._log(figures)
             if stage.kind == "gates":
                 self.quiet = self.quiet + 1 if figures["skipped"] == 0 else 0
@@ -98,7 +94,7 @@ class Trainer:
         target = losses.target_at(self.step / stage.steps, stage.target, stage.ramp)
         alpha = losses.alpha_at(share, target, stage.alpha, stage.gain) if gated else 0.0
         if stage.kind == "gates":
-            alpha = -stage.alpha  # nothing may be skipped yet, and a full network with gates costs more than one without
+            alpha = -stage.alpha  # open everything; a share of 1 is no target, since gates come on top of it
         if alpha:
             loss = loss + alpha * losses.resource_loss(out.block_flops, full, blocks).float()
         self.optimizer.zero_grad(set_to_none=True)
@@ -160,7 +156,7 @@ class Trainer:
         write_atomically(state, self.checkpoint_path)
 
     def resume(self, state):
-        """Continue from a checkpoint's state; metrics written after it are dropped, since they will be written again."""
+        """Continue from a checkpoint's state; metrics written after it are dropped, to be written again."""
         self.stage, self.step, self.quiet = state["stage"], state["step"], state["quiet"]
         self.seconds = state["seconds"]
         self.model.load_state_dict(state["model"])
@@ -178,11 +174,12 @@ class Trainer:
 
     def finish(self):
         """Measure on validation and test data, write model.pt (weights, recipe, metrics); the metrics."""
-        metrics = {name: evaluate(self.model, split) for name, split in [("validation", self.validation), ("test", self.test)]}
+        metrics: dict = {"validation": evaluate(self.model, self.validation), "test": evaluate(self.model, self.test)}
         metrics |= {"seed": self.recipe.seed, "seconds": round(self.seconds), "torch": torch.__version__}
         metrics |= {"device": self.device.type, "precision": str(self.dtype).removeprefix("torch.")}
         weights = {name: value.cpu() for name, value in self.model.state_dict().items()}
-        write_atomically({"recipe": self.recipe.to_dict(), "model": weights, "metrics": metrics}, self.folder / "model.pt")
+        state = {"recipe": self.recipe.to_dict(), "model": weights, "metrics": metrics}
+        write_atomically(state, self.folder / "model.pt")
         (self.folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
         return metrics
 
@@ -197,74 +194,6 @@ def learning_rate(stage, step):
     if stage.schedule == "cosine":
         return stage.lr * 0.5 * (1 + math.cos(math.pi * progress))
     return stage.lr * (0.1 if progress >= 0.5 else 1) * (0.1 if progress >= 0.75 else 1)
-
-
-def gate_figures(out):
-    """Keep rates of one batch, and how many gates are dead (the same decision for every image)."""
-    if not out.layer_keep.shape[1] and not out.channel_keep:
-        return {"skipped": 0.0}
-    layers = out.layer_keep.detach().mean(0)  # (B,)
-    channels = torch.cat([keep.detach().float().mean(0) for keep in out.channel_keep]) if out.channel_keep else layers[:0]
-    rates = torch.cat([layers.float(), channels])
-    return {
-        "skipped": (1 - rates).mean().item(),
-        "layers_kept": layers.mean().item() if len(layers) else 1.0,
-        "channels_kept": channels.mean().item() if len(channels) else 1.0,
-        "dead_layer_gates": int(((layers == 0) | (layers == 1)).sum()),
-        "flops_std": out.flops[:, -1].detach().std().item(),
-    }
-
-
-@torch.no_grad()
-def evaluate(model, split, gated=True, with_exits=True, limit=None):
-    """Accuracy and mean FLOPs at each exit, keep rates: a dict of plain numbers. Always float32, hard decisions."""
-    model.eval()
-    n, correct, flops, layers, channels, squares = 0, None, None, [], [], 0.0
-    for images, labels in split.plain_batches(250, limit):
-        out = model(images, gated, with_exits)
-        hits = torch.stack([(logits.argmax(1) == labels).sum() for logits in out.logits])
-        correct = hits if correct is None else correct + hits
-        flops = out.flops.sum(0) if flops is None else flops + out.flops.sum(0)
-        squares += (out.flops[:, -1] ** 2).sum().item()
-        layers.append(out.layer_keep.mean(0))
-        channels.append(torch.cat([keep.mean(0) for keep in out.channel_keep]) if out.channel_keep else layers[-1][:0])
-        n += len(labels)
-    mean = flops[-1].item() / n
-    layers, channels = torch.stack(layers).mean(0), torch.stack(channels).mean(0)
-    return {
-        "images": n,
-        "accuracy": [round(count / n, 4) for count in correct.tolist()],
-        "flops": [round(total / n) for total in flops.tolist()],
-        "flops_std": round(max(0.0, squares / n - mean * mean) ** 0.5),
-        "layers_kept": [round(rate, 3) for rate in layers.tolist()],
-        "channels_kept": round(channels.mean().item(), 3) if len(channels) else 1.0,
-    }
-
-
-def summary(figures):
-    """One line of an evaluation, for people."""
-    exits = ", ".join(f"{a:.3f} at {f / 1e6:.0f}M" for a, f in zip(figures["accuracy"], figures["flops"]))
-    return f"{exits} (std {figures['flops_std'] / 1e6:.1f}M, channels kept {figures['channels_kept']:.2f})"
-
-
-def read_checkpoint(path, recipe=None):
-    """The state in a checkpoint or model file. Raises CheckpointError, also when it is of another recipe."""
-    if not Path(path).exists():
-        raise CheckpointError(f"no checkpoint {path}: train first (python -m training RECIPE.toml)")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged archive can raise nearly anything
-        raise CheckpointError(f"{path} is damaged ({type(error).__name__}): train again or restore it") from None
-    if recipe and recipe_module.from_dict(state["recipe"]) != recipe:
-        raise CheckpointError(f"{path} was made by another recipe ({state['recipe']['name']}): give another --out")
-    return state
-
-
-def write_atomically(state, path):
-    """torch.save beside the target, then rename over it."""
-    partial = path.with_name(path.name + ".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
 
 
 def _autocast_dtype(precision, device):

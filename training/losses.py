@@ -1,8 +1,8 @@
 """The objective: accuracy + α · cost (Wang et al., JSTSP 2020, Eq. 5), summed over exits (Eq. 4).
 
-The cost E counts executed blocks (1 = a residual block in full), as the paper does; α's sign follows the target: positive while
-more runs than wanted, negative while less does. With a gain, |α| also shrinks with the distance, which keeps gates alive
-that a constant push would close for every image.
+The cost E counts executed blocks (1 = a residual block in full), as the paper does; α's sign follows the target:
+positive while more runs than wanted, negative while less does. With a gain, |α| also shrinks with the distance, which
+keeps gates alive that a constant push would close for every image.
 """
 
 from torch.nn import functional

@@ -1,6 +1,8 @@
 """Recipes: one TOML file says everything that makes a checkpoint; unknown keys are refused.
 
     recipe = read("training/recipes/resnet74-ddi.toml")
+
+A checkpoint carries its recipe; one that was made by another recipe is not resumed.
 """
 
 import dataclasses
@@ -106,5 +108,5 @@ def _build(cls, values, where):
         kind = fields[name].type
         fits = isinstance(value, kind) if isinstance(kind, type) else True
         if not fits and not (kind is float and isinstance(value, int)):
-            raise RecipeError(f"{name} = {value!r} in {where}: expected {kind.__name__}")
+            raise RecipeError(f"{name} = {value!r} in {where}: expected {getattr(kind, '__name__', kind)}")
     return cls(**values)

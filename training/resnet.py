@@ -2,7 +2,8 @@
 
     ResNet(depth=20)(images)   # (N, 3, 32, 32) float → (N, 10) logits
 
-Module names are the field's usual ones (`conv1, bn1, layer1.0.conv1 … linear`), so published checkpoints load as they are.
+Module names are the field's usual ones (`conv1, bn1, layer1.0.conv1 … linear`), so published checkpoints load as they
+are.
 """
 
 import torch
