@@ -1,0 +1,98 @@
+"""Result records: what the engine writes for an image, as columns with names and units, and failures in words."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hls import isa
+from hls.program import STATUS_TEXT
+
+NO_BUDGET = 2**63 - 1
+
+_INDEX = {name: index for index, name in enumerate(isa.RECORD)}
+_NEW_EXPORT = "the package does not suit this engine, export it again (python -m export …)"
+_REMEDY = {
+    isa.STATUS_BUDGET_TOO_SMALL: "give at least the first exit's cost (the package's `exits` list it)",
+    isa.STATUS_NO_RESULT: "end the program with EXIT, or put a TAP before its END",
+    isa.STATUS_BUDGET_EXCEEDED: "its TAP must say what hls.cost.classifier_cost says, export it again",
+    isa.STATUS_BAD_START: "see docs/engine.md for the ranges of the start parameters",
+    isa.STATUS_NOT_RUN: "look at the first image that failed",
+}
+
+
+@dataclass(frozen=True)
+class Start:
+    """Parameters of one start; thresholds are · 2^16 (nats for ENTROPY), budgets hold for each image."""
+
+    gates: int
+    classes: int
+    budget_flops: int = NO_BUDGET
+    budget_cycles: int = NO_BUDGET
+    rule: int = isa.RULE_NONE
+    threshold: int = 0
+    target_class: int = 0
+
+
+@dataclass(frozen=True)
+class Results:
+    """One entry per image; `trace` (N, gates) and `logits` (N, classes) are int32, counters int64."""
+
+    status: np.ndarray
+    image: np.ndarray
+    pc: np.ndarray
+    exit: np.ndarray
+    label: np.ndarray
+    reason: np.ndarray
+    flops: np.ndarray  # FLOPs
+    cycles: np.ndarray  # of the modelled schedule
+    layers_run: np.ndarray
+    channels_run: np.ndarray
+    weight_bytes: np.ndarray
+    instructions: np.ndarray
+    confidence: np.ndarray  # 0 … 1
+    entropy: np.ndarray  # nats
+    trace: np.ndarray  # -1 not reached, 0 skipped, else active channels
+    logits: np.ndarray
+
+
+def words(gates, classes):
+    """Words of one record."""
+    return isa.RECORD_HEADER + gates + classes
+
+
+def decode(records, start):
+    """Results of (N, words) int32 records written under `start`. ValueError if their width is another."""
+    records = np.asarray(records)
+    expected = words(start.gates, start.classes)
+    if records.ndim != 2 or records.shape[1] != expected or records.dtype != np.int32:
+        raise ValueError(f"records are {records.dtype} {records.shape}, expected int32 (images, {expected})")
+
+    def column(name):
+        return records[:, _INDEX[name]]
+
+    def wide(name):
+        low = column(f"{name}_low").astype(np.int64) & 0xFFFFFFFF
+        return low | column(f"{name}_high").astype(np.int64) << 32
+
+    plain = ("status", "image", "pc", "exit", "label", "reason", "layers_run", "channels_run", "instructions")
+    return Results(
+        **{name: column(name).astype(np.int64) for name in plain},
+        flops=wide("flops"),
+        cycles=wide("cycles"),
+        weight_bytes=column("weight_bytes").astype(np.int64) & 0xFFFFFFFF,
+        confidence=column("confidence") / 65536,
+        entropy=column("entropy") / 65536,
+        trace=records[:, isa.RECORD_HEADER : isa.RECORD_HEADER + start.gates].copy(),
+        logits=records[:, isa.RECORD_HEADER + start.gates :].copy(),
+    )
+
+
+def explain(status, pc, image):
+    """A sentence for an image that failed: what happened, where, and what to do."""
+    name = {value: key for key, value in isa.STATUS.items()}.get(status)
+    if name is None:
+        return f"image {image}: unknown status {status} at instruction {pc}; the engine and its driver do not match"
+    if status == isa.STATUS_OK:
+        return f"image {image}: fine"
+    where = "" if status in (isa.STATUS_NOT_RUN, isa.STATUS_BAD_START) else f" at instruction {pc}"
+    return f"image {image}: {name}{where}: {STATUS_TEXT[status]}; {_REMEDY.get(status, _NEW_EXPORT)}"
