@@ -54,7 +54,7 @@ class Split:
     def batches(self, start, stop, size, seed, pad=4, flip=True):
         """Augmented batches for steps `start` to `stop`, shuffled anew each epoch."""
         per_epoch = len(self) // size
-        epoch, order = -1, None
+        epoch, order = -1, np.arange(0)
         for step in range(start, stop):
             if step // per_epoch != epoch:
                 epoch = step // per_epoch

@@ -58,12 +58,14 @@ class DynamicResNet(ResNet):
                 gates.ChannelGate(block.in_channels, block.channels, network.gate_bias) for block in blocks
             )
         self.exits = nn.ModuleDict()  # keyed by the index of the block that the exit follows
+        self.exit_flops = {}
         if network.exits:
             start = 0
             for stage, members in enumerate(self.stages()):
                 for position in exits.positions(len(members)):
                     branch = exits.ExitBranch(members[0].channels, stage, network.classes)
                     self.exits[str(start + position)] = branch
+                    self.exit_flops[str(start + position)] = branch.flops(IMAGE_SIZE >> stage, IMAGE_SIZE >> stage)
                 start += len(members)
 
     def gate_parameters(self):
@@ -84,8 +86,9 @@ class DynamicResNet(ResNet):
         in_blocks = torch.zeros_like(spent)
         state, layer_keep, channel_keep, logits, flops = None, [], [], [], []
         for i, block in enumerate(self.blocks()):
-            decisions = gated and block.gateable
-            keep, channels, state, gate_flops = self._decide(i, x, state, size) if decisions else (None, None, state, 0)
+            keep, channels, gate_flops = None, None, (0, 0)
+            if gated and block.gateable:
+                keep, channels, state, gate_flops = self._decide(i, x, state, size)
             y, identity = block(x, channels)
             size //= block.stride
             x = _merge(y, identity, keep, channels)
@@ -95,9 +98,8 @@ class DynamicResNet(ResNet):
             if channels is not None:
                 channel_keep.append(channels)
             if with_exits and str(i) in self.exits:
-                branch = self.exits[str(i)]
-                logits.append(branch(x))
-                flops.append(spent + in_blocks + branch.flops(size, size))
+                logits.append(self.exits[str(i)](x))
+                flops.append(spent + in_blocks + self.exit_flops[str(i)])
         logits.append(self.head(x))
         flops.append(spent + in_blocks + cost.fc_flops(self.linear.in_features, self.linear.out_features))
         layers = torch.stack(layer_keep, 1) if layer_keep else x.new_ones((n, 0))
@@ -119,10 +121,10 @@ class DynamicResNet(ResNet):
 
 def _merge(y, identity, keep, channels):
     """Eq. 3: kept channels of kept blocks from y, all others from the identity; (N, C, H, W)."""
-    if keep is None and channels is None:
+    masks = [mask for mask in (channels, None if keep is None else keep[:, None]) if mask is not None]
+    if not masks:
         return y
-    mask = (1 if keep is None else keep[:, None]) * (1 if channels is None else channels)
-    mask = mask[:, :, None, None].to(y.dtype)
+    mask = (masks[0] * masks[1] if len(masks) == 2 else masks[0])[:, :, None, None].to(y.dtype)
     return mask * y + (1 - mask) * identity
 
 
@@ -135,7 +137,5 @@ def _block_flops(block, size, keep, channels, gate_flops, channel_gain):
     run = cost.conv_flops(size, size, block.in_channels, active, 3) + cost.conv_flops(size, size, active, active, 3)
     if block.shortcut is not None and not block.gateable:
         run = run + cost.conv_flops(size, size, block.in_channels, block.channels, 1)
-    if not gate_flops:
-        return run
     layer_flops, channel_flops = gate_flops
     return layer_flops + (channel_flops + run) * (1.0 if keep is None else keep.double())

@@ -33,7 +33,7 @@ class ExitBranch(nn.Module):
             in_channels = channels
         self.linear = nn.Linear(in_channels, classes)
         for conv in self.convs:
-            nn.init.kaiming_normal_(conv.weight)
+            nn.init.kaiming_normal_(conv.get_parameter("weight"))
 
     def keep(self, x):
         """What is kept of a block's output (N, C, H, W) when the branch is passed: (N, C, H/pool, W/pool)."""

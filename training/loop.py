@@ -27,7 +27,8 @@ class Trainer:
         self.recipe, self.folder, self.device = recipe, Path(folder), torch.device(device)
         self.train, self.validation, self.test = splits
         torch.manual_seed(recipe.seed)
-        self.model = DynamicResNet(recipe.network).to(self.device, memory_format=torch.channels_last)
+        self.model = DynamicResNet(recipe.network).to(self.device)
+        self.model.to(memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
         self.stage, self.step, self.quiet = 0, 0, 0
         self.optimizer = self._make_optimizer()
         self.dtype = _autocast_dtype(recipe.precision, self.device)
