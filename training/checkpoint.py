@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import torch
+from torch.torch_version import TorchVersion
 
 from training.recipe import from_dict
 
@@ -17,7 +18,8 @@ def read_checkpoint(path, recipe=None):
     if not Path(path).exists():
         raise CheckpointError(f"no checkpoint {path}: train first (python -m training RECIPE.toml)")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([TorchVersion]):  # metrics of earlier model files hold one
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged archive can raise nearly anything
         raise CheckpointError(f"{path} is damaged ({type(error).__name__}): train again or restore it") from None
     if recipe and from_dict(state["recipe"]) != recipe:

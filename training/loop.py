@@ -176,7 +176,7 @@ class Trainer:
     def finish(self):
         """Measure on validation and test data, write model.pt (weights, recipe, metrics); the metrics."""
         metrics: dict = {"validation": evaluate(self.model, self.validation), "test": evaluate(self.model, self.test)}
-        metrics |= {"seed": self.recipe.seed, "seconds": round(self.seconds), "torch": torch.__version__}
+        metrics |= {"seed": self.recipe.seed, "seconds": round(self.seconds), "torch": str(torch.__version__)}
         metrics |= {"device": self.device.type, "precision": str(self.dtype).removeprefix("torch.")}
         weights = {name: value.cpu() for name, value in self.model.state_dict().items()}
         state = {"recipe": self.recipe.to_dict(), "model": weights, "metrics": metrics}
