@@ -5,7 +5,7 @@
 namespace ddi {
 namespace isa {
 
-static const char kHash[] = "7aff09648dfcbdc3";
+static const char kHash[] = "22c4565acbc1da67";
 
 constexpr int32_t kInstructionWords = 16;
 constexpr int32_t kTile = 8;
@@ -14,6 +14,7 @@ constexpr int32_t kVectorWords = 4096;
 constexpr int32_t kOutLanes = 6;
 constexpr int32_t kMaxChannels = 2048;
 constexpr int32_t kMasks = 4;
+constexpr int32_t kWeightWords = 4096;
 constexpr int32_t kMaxMap = 256;
 constexpr int32_t kMaxKernel = 7;
 constexpr int32_t kMaxHidden = 32;
