@@ -1,0 +1,1 @@
+"""Checkpoint → package.npz and ONNX: fold, calibrate, quantise, lower."""

@@ -1,0 +1,70 @@
+"""Ranges of activations, seen on training images, and the clipping that 8 bits want.
+
+    ranges = calibrate(network, batches)     # {"stage0": Histogram, "block3.mid": …}
+    clip = ranges["stage0"].best_clip(255)
+
+A value beyond the clip is cut, a smaller clip makes finer steps: the clip chosen has the least mean squared error.
+"""
+
+import numpy as np
+
+from export import fold
+
+BINS = 4096
+CANDIDATES = np.linspace(0.2, 1, 81)  # clips to try, as shares of the largest value
+
+
+class Histogram:
+    """Absolute values of one quantity in equal bins; the bins double in width when a larger value comes."""
+
+    def __init__(self):
+        self.counts = np.zeros(BINS, np.int64)
+        self.width = 0.0
+        self.maximum = 0.0
+        self.zeros = 0
+
+    def add(self, values):
+        """Count a tensor's values. Exact zeros (a ReLU's) cost nothing at any clip and are kept apart."""
+        values = values.detach().abs().flatten().double().numpy()
+        self.zeros += int((values == 0).sum())
+        values = values[values > 0]
+        if not len(values):
+            return
+        largest = float(values.max())
+        self.maximum = max(self.maximum, largest)
+        if not self.width:
+            self.width = largest * 1.01 / BINS
+        while largest >= self.width * BINS:
+            self.counts = np.concatenate([self.counts.reshape(-1, 2).sum(1), np.zeros(BINS // 2, np.int64)])
+            self.width *= 2
+        self.counts += np.bincount((values / self.width).astype(np.int64), minlength=BINS)
+
+    def best_clip(self, levels):
+        """The clip with the least squared error when [0, clip] gets `levels` steps; 1 if nothing was ever seen."""
+        if not self.maximum:
+            return 1.0
+        centres = (np.arange(BINS) + 0.5) * self.width
+        errors = []
+        for clip in CANDIDATES * self.maximum:
+            cut = np.maximum(centres - clip, 0) ** 2
+            rounding = (centres <= clip) * (clip / levels) ** 2 / 12
+            errors.append(float((self.counts * (cut + rounding)).sum()))
+        return float(CANDIDATES[int(np.argmin(errors))] * self.maximum)
+
+    def percentile(self, share):
+        """The value below which `share` of all values lie, zeros among them."""
+        target = share * (self.counts.sum() + self.zeros) - self.zeros
+        at = int(np.searchsorted(np.cumsum(self.counts), target))
+        return min(self.maximum, (min(at, BINS - 1) + 1) * self.width) or 1.0
+
+
+def calibrate(network, batches):
+    """Histograms by name of everything that `fold.forward` shows, over batches of normalised images (N, 3, H, W)."""
+    ranges = {}
+
+    def observe(name, values):
+        ranges.setdefault(name, Histogram()).add(values)
+
+    for images in batches:
+        fold.forward(network, images, observe)
+    return ranges
