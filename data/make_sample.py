@@ -1,0 +1,47 @@
+"""Write data/fashion-mnist-sample/ from the official test files: the first 1,000 images and labels, as idx files.
+
+    python -m data.make_sample FOLDER    # FOLDER holds t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz
+
+The same input gives the same bytes (no time or file name in the gzip header); prints the SHA-256 of the contents, which
+data/datasets.py holds.
+"""
+
+import argparse
+import gzip
+import hashlib
+import struct
+import sys
+from pathlib import Path
+
+from data.datasets import SAMPLE, DataError, load
+
+COUNT = 1000
+
+
+def idx_bytes(array):
+    """An uint8 array as the contents of an idx file."""
+    return b"\0\0\x08" + struct.pack(f">B{array.ndim}I", array.ndim, *array.shape) + array.tobytes()
+
+
+def main(argv=None):
+    """Write the sample; 0, or 2 when the official files are missing or damaged."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", help="folder with the official Fashion-MNIST test files")
+    parser.add_argument("--output", type=Path, default=SAMPLE, help="folder to write (default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    try:
+        images, labels = load("fashion-mnist", "test", arguments.folder)
+    except DataError as error:
+        print(f"make_sample: {error}", file=sys.stderr)
+        return 2
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    grey = images[:COUNT, 2:-2, 2:-2, 0]  # the 28 × 28 pixels inside the padding
+    for name, array in (("t10k-images-idx3-ubyte", grey), ("t10k-labels-idx1-ubyte", labels[:COUNT])):
+        content = idx_bytes(array)
+        (arguments.output / f"{name}.gz").write_bytes(gzip.compress(content, 9, mtime=0))
+        print(f"{name}  {hashlib.sha256(content).hexdigest()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
