@@ -60,6 +60,33 @@ def words(gates, classes):
     return isa.RECORD_HEADER + gates + classes
 
 
+def check_start(start, instructions, images):
+    """ValueError naming the start parameter outside its range (BAD_START)."""
+    target = start.target_class if start.rule == isa.RULE_CLASS else 0
+    for name, value, low, high in (
+        ("instructions", instructions, 1, isa.MAX_INSTRUCTIONS),
+        ("gates", start.gates, 0, isa.MAX_GATES),
+        ("classes", start.classes, 1, isa.MAX_CLASSES),
+        ("images", images, 1, 2**31 - 1),
+        ("rule", start.rule, 0, max(isa.RULES.values())),
+        ("target_class", target, 0, start.classes - 1),
+        ("budget_flops", start.budget_flops, 0, NO_BUDGET),
+        ("budget_cycles", start.budget_cycles, 0, NO_BUDGET),
+    ):
+        if not low <= value <= high:
+            raise ValueError(f"BAD_START: {name} is {value}, expected {low} to {high}")
+
+
+def not_run(index, start):
+    """The record (words,) int32 of an image that an earlier one's failure left out."""
+    record = np.zeros(words(start.gates, start.classes), np.int32)
+    record[isa.RECORD_HEADER :][: start.gates] = -1
+    for name in ("pc", "exit", "label"):
+        record[_INDEX[name]] = -1
+    record[_INDEX["status"]], record[_INDEX["image"]] = isa.STATUS_NOT_RUN, index
+    return record
+
+
 def decode(records, start):
     """Results of (N, words) int32 records written under `start`. ValueError if their width is another."""
     records = np.asarray(records)
