@@ -1,0 +1,168 @@
+"""Build the C++ engine as a shared library and call it.
+
+    python -m hls.cosim            # build it and print where it is and how large the engine's memories are
+
+The library goes to build/, under a name made of the sources, the compiler, its flags and the processor, so that it is
+built once for each of them. $CXX names another compiler.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from hls import isa
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = ROOT / "hls" / "src"
+BUILD = ROOT / "build"
+WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-label")
+FLAGS = ("-std=c++14", "-O3", "-march=native", "-fPIC", "-shared", "-pthread", *WARNINGS)
+
+_POINTERS = [ctypes.c_void_p] * 5
+_SCALARS = [ctypes.c_int32] * 7 + [ctypes.c_uint64] * 2 + [ctypes.c_int32] * 5
+
+
+class CosimError(Exception):
+    """The engine could not be built, or refused to start."""
+
+
+def compiler():
+    """Path of the C++ compiler: $CXX, or g++. CosimError when there is none."""
+    name = os.environ.get("CXX") or "g++"
+    path = shutil.which(name)
+    if path is None:
+        raise CosimError(f"no C++ compiler {name!r}: install g++ (apt-get install g++) or set $CXX")
+    return path
+
+
+def build(flags=FLAGS):
+    """Path of the shared library, built from hls/src with `flags` unless it is there already. CosimError if that fails."""
+    command = [compiler(), *flags]
+    target = BUILD / f"cosim-{_digest(command)}.so"
+    if target.exists():
+        return target
+    BUILD.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+        partial = Path(folder) / target.name
+        result = subprocess.run(
+            [*command, str(SOURCES / "cosim.cpp"), "-o", str(partial)], capture_output=True, text=True, check=False
+        )
+        if result.returncode:
+            first = next((line for line in result.stderr.splitlines() if "error" in line), result.stderr[:200])
+            raise CosimError(f"{' '.join(command)} failed on hls/src/cosim.cpp: {first}")
+        os.replace(partial, target)  # whole or not at all, also when two processes build at once
+    return target
+
+
+def run(program, weights, tables, images, start, threads=1, forget=0):
+    """Run a batch on the engine and return its records, (N, words) int32.
+
+    program: (n, INSTRUCTION_WORDS) int32. weights: (bytes,) int8. tables: (words,) int32. images: (N, H, W, C) uint8.
+    start: hls.record.Start. threads: images are split over so many engines; the records are the same for any number.
+    forget: byte that fills tile and vector memory before each image; results that depend on it come from a program that
+    reads what it did not write. CosimError for BAD_START or arrays of another kind.
+    """
+    program = _array("program", program, np.int32, 2)
+    weights = _array("weights", weights, np.int8, 1)
+    tables = _array("tables", tables, np.int32, 1)
+    images = _array("images", images, np.uint8, 4)
+    if program.shape[1] != isa.INSTRUCTION_WORDS:
+        raise CosimError(f"an instruction has {isa.INSTRUCTION_WORDS} words, program has {program.shape[1]}")
+    words = isa.RECORD_HEADER + _within(start.gates, isa.MAX_GATES) + _within(start.classes, isa.MAX_CLASSES)
+    records = np.zeros((len(images), words), np.int32)
+    sizes = (len(program), weights.size, tables.size, len(images), images[:1].size)
+    settings = (start.gates, start.classes, start.budget_flops, start.budget_cycles, start.rule, start.threshold)
+    pointers = (array.ctypes.data for array in (program, weights, tables, images, records))
+    arguments = (*sizes, *map(int, settings), int(start.target_class), int(threads), int(forget))
+    _fit_scalars(arguments)
+    status = _library().ddi_cosim(*pointers, *arguments)
+    if status != isa.STATUS_OK:
+        raise CosimError(f"the engine refused to start (BAD_START): {len(program)} instructions, {len(images)} images, {start}")
+    return records
+
+
+def state_bytes():
+    """Bytes of the engine's memories."""
+    return _library().ddi_state_bytes()
+
+
+@functools.lru_cache(maxsize=1)
+def _library():
+    return load(build())
+
+
+def load(path):
+    """The library at `path` for ctypes, its contract checked. A call releases the interpreter's lock."""
+    library = ctypes.CDLL(str(path))
+    library.ddi_isa_hash.restype = ctypes.c_char_p
+    library.ddi_state_bytes.restype = ctypes.c_int64
+    library.ddi_cosim.restype = ctypes.c_int32
+    library.ddi_cosim.argtypes = _POINTERS + _SCALARS
+    found = library.ddi_isa_hash().decode()
+    if found != isa.HASH:
+        raise CosimError(f"{path} is for contract {found}, this is {isa.HASH}: run python -m hls.generate")
+    return library
+
+
+def _digest(command):
+    """Hexadecimal digest of the sources, the command, the compiler's version and the processor's flags."""
+    digest = hashlib.sha256()
+    for path in sorted(SOURCES.glob("*.[ch]pp")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    version = subprocess.run([command[0], "--version"], capture_output=True, check=False).stdout
+    digest.update(repr(command).encode() + version + _processor().encode())
+    return digest.hexdigest()[:16]
+
+
+def _processor():
+    """What -march=native depends on: the processor's name and flags where Linux tells, else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine() + platform.processor()
+    wanted = ("model name", "flags", "Features")
+    return platform.machine() + "".join(sorted({line for line in lines if line.startswith(wanted)}))
+
+
+def _array(name, value, dtype, dimensions):
+    array = np.asarray(value)
+    if array.dtype != dtype or array.ndim != dimensions:
+        expected = f"{np.dtype(dtype).name} with {dimensions} dimensions"
+        raise CosimError(f"{name} is {array.dtype} {array.shape}, expected {expected}")
+    return np.ascontiguousarray(array)
+
+
+def _within(value, high):
+    """A size to allocate; the engine refuses what lies outside."""
+    return min(max(int(value), 0), high)
+
+
+def _fit_scalars(arguments):
+    """ctypes cuts what does not fit; here it is an error."""
+    for kind, value in zip(_SCALARS, arguments):
+        low, high = (0, 2**64) if kind is ctypes.c_uint64 else (-(2**31), 2**31)
+        if not low <= value < high:
+            raise CosimError(f"start parameter {value} does not fit {8 * ctypes.sizeof(kind)} bits")
+
+
+def main():
+    """Exit code 0, or 1 with one line when the engine cannot be built."""
+    try:
+        print(f"{build()}: {state_bytes()} bytes of engine memory")
+    except CosimError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,228 @@
+// Check: every count and address of an instruction against the sizes given at start, before anything is touched.
+//
+// Role     docs/engine.md, Checks, in its order; the first that fails gives the status
+// Rate     a few comparisons an instruction, in the ISSUE cycles
+// Storage  none. Sums are 64 bits wide, so that no field can wrap around a comparison.
+#pragma once
+#include <cstdint>
+
+#include "geometry.hpp"
+#include "masks.hpp"
+
+namespace ddi {
+
+constexpr int32_t kOpcodes = isa::kOpExit + 1;
+constexpr int32_t kMaxRow = 65536;  // products of a CONV's sum: 65536 · 128 · 255 < 2^31
+constexpr int32_t kMaxExit = 255;
+
+inline bool Between(int64_t value, int64_t low, int64_t high) { return value >= low && value <= high; }
+
+inline bool IsStride(int32_t stride) { return stride == 1 || stride == 2; }
+
+inline bool IsMap(int32_t channels, int32_t height, int32_t width) {
+  return Between(channels, 1, isa::kMaxChannels) && Between(height, 1, isa::kMaxMap) && Between(width, 1, isa::kMaxMap);
+}
+
+// A mask id, and, for a list, that it was built for a map of this many channels.
+inline bool IsMask(const Masks& masks, int32_t mask, int32_t channels) {
+  return Between(mask, 0, isa::kMasks - 1) && (mask == 0 || masks.built_for[mask] == channels);
+}
+
+inline bool StartIsGood(const Start& start) {
+  return Between(start.instructions, 1, isa::kMaxInstructions) && Between(start.gates, 0, isa::kMaxGates) &&
+         Between(start.classes, 1, isa::kMaxClasses) && start.images >= 1 &&
+         Between(start.rule, isa::kRuleNone, isa::kRuleClass) &&
+         (start.rule != isa::kRuleClass || Between(start.target_class, 0, start.classes - 1));
+}
+
+inline bool IsClassifierOpcode(int32_t opcode) {
+  return opcode == isa::kOpConv || opcode == isa::kOpAffine || opcode == isa::kOpPool || opcode == isa::kOpGlobalPool ||
+         opcode == isa::kOpFc || opcode == isa::kOpExit;
+}
+
+inline bool ConvFieldsAreGood(const int32_t* word, const Masks& masks) {
+  const int32_t flags = isa::kFlagInSigned | isa::kFlagRelu | isa::kFlagAdd | isa::kFlagAddSigned;
+  const int32_t channels = word[isa::kConvInChannels];
+  const int32_t kernel = word[isa::kConvKernel];
+  return IsMap(channels, word[isa::kConvHeight], word[isa::kConvWidth]) &&
+         Between(word[isa::kConvOutChannels], 1, isa::kMaxChannels) && (word[isa::kConvFlags] & ~flags) == 0 &&
+         Between(kernel, 1, isa::kMaxKernel) && kernel % 2 == 1 && IsStride(word[isa::kConvStride]) &&
+         channels * kernel * kernel <= kMaxRow && IsMask(masks, word[isa::kConvInMask], channels) &&
+         IsMask(masks, word[isa::kConvOutMask], word[isa::kConvOutChannels]);
+}
+
+inline bool PoolFieldsAreGood(const int32_t* word) {
+  const int32_t flags = isa::kFlagInSigned | isa::kFlagRelu | isa::kFlagAverage;
+  const int32_t kernel = word[isa::kPoolKernel];
+  const int32_t padding = word[isa::kPoolPadding];
+  return IsMap(word[isa::kPoolChannels], word[isa::kPoolHeight], word[isa::kPoolWidth]) &&
+         (word[isa::kPoolFlags] & ~flags) == 0 && Between(kernel, 1, isa::kMaxKernel) &&
+         Between(word[isa::kPoolStride], 1, kernel) &&
+         Between(padding, 0, (word[isa::kPoolFlags] & isa::kFlagAverage) != 0 ? 0 : kernel / 2) &&
+         kernel <= word[isa::kPoolHeight] + 2 * padding && kernel <= word[isa::kPoolWidth] + 2 * padding;
+}
+
+// BAD_FIELD: counts, sizes, flags and ids.
+inline bool FieldsAreGood(const Instruction& instruction, const Start& start, const Masks& masks) {
+  const int32_t* word = instruction.word;
+  switch (word[0]) {
+    case isa::kOpImage:
+      return IsMap(word[isa::kImageChannels], word[isa::kImageHeight], word[isa::kImageWidth]) &&
+             word[isa::kImageChannels] * word[isa::kImageHeight] * word[isa::kImageWidth] == start.image_bytes;
+    case isa::kOpConv:
+      return ConvFieldsAreGood(word, masks);
+    case isa::kOpAffine:
+      return IsMap(word[isa::kAffineInChannels], word[isa::kAffineHeight], word[isa::kAffineWidth]) &&
+             Between(word[isa::kAffineOutChannels], 1, isa::kMaxChannels) &&
+             (word[isa::kAffineFlags] & ~(isa::kFlagInSigned | isa::kFlagRelu)) == 0 &&
+             IsStride(word[isa::kAffineStride]) && Between(word[isa::kAffineChannelOffset], 0, isa::kMaxChannels);
+    case isa::kOpPool:
+      return PoolFieldsAreGood(word);
+    case isa::kOpGlobalPool:
+      return IsMap(word[isa::kGlobalPoolChannels], word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth]) &&
+             (word[isa::kGlobalPoolFlags] & ~isa::kFlagInSigned) == 0;
+    case isa::kOpFc:
+      return Between(word[isa::kFcInputs], 1, isa::kVectorWords) && Between(word[isa::kFcOutputs], 1, isa::kVectorWords) &&
+             (word[isa::kFcFlags] & ~(isa::kFlagRaw | isa::kFlagRelu)) == 0;
+    case isa::kOpLstm:
+      return Between(word[isa::kLstmInputs], 1, isa::kVectorWords) && Between(word[isa::kLstmHidden], 1, isa::kMaxHidden);
+    case isa::kOpGateLayer:
+      return Between(word[isa::kGateLayerGate], 0, start.gates - 1) &&
+             Between(word[isa::kGateLayerChannels], 0, isa::kMaxChannels);
+    case isa::kOpGateChannel:
+      return Between(word[isa::kGateChannelChannels], 1, isa::kMaxChannels) &&
+             Between(word[isa::kGateChannelMask], 1, isa::kMasks - 1) &&
+             Between(word[isa::kGateChannelGate], -1, start.gates - 1);
+    case isa::kOpTap:
+      return Between(word[isa::kTapExit], 0, kMaxExit) && word[isa::kTapFlops] >= 0 && word[isa::kTapCycles] >= 0;
+    case isa::kOpExit:
+      return Between(word[isa::kExitExit], 0, kMaxExit) && word[isa::kExitClasses] == start.classes;
+    default:  // END
+      return true;
+  }
+}
+
+// A range of a memory; size 0 where the instruction has no such range.
+struct Range {
+  int32_t base;
+  int64_t size;
+};
+
+inline Range MakeRange(int32_t base, int64_t size) {
+  Range range;
+  range.base = base;
+  range.size = size;
+  return range;
+}
+
+inline Range MapRange(int32_t base, int32_t channels, int32_t height, int32_t width) {
+  return MakeRange(base, int64_t(channels) * Tiles(height, width));
+}
+
+inline bool Fits(const Range& range, int64_t limit) {
+  return range.size == 0 || (range.base >= 0 && range.base + range.size <= limit);
+}
+
+inline bool Disjoint(const Range& a, const Range& b) {
+  return a.size == 0 || b.size == 0 || a.base + a.size <= b.base || b.base + b.size <= a.base;
+}
+
+// Everything an instruction reads and writes; its fields have passed their check.
+struct Footprint {
+  Range vector_input, vector_output;     // vector memory, words
+  Range map_input, map_output, identity;  // tile memory, words
+  Range weights;                         // bytes
+  Range table;                           // words
+  bool has_target;
+  int32_t target;
+};
+
+inline Footprint MapFootprint(const int32_t* word) {
+  Footprint use = Footprint();
+  if (word[0] == isa::kOpImage) {
+    use.map_output = MapRange(word[isa::kImageOutput], word[isa::kImageChannels], word[isa::kImageHeight], word[isa::kImageWidth]);
+    use.weights = MakeRange(word[isa::kImageWeights], 256 * int64_t(word[isa::kImageChannels]));
+  } else if (word[0] == isa::kOpConv) {
+    const int32_t stride = word[isa::kConvStride];
+    const int32_t channels = word[isa::kConvOutChannels];
+    const int32_t row = RowBytes(word[isa::kConvInChannels] * word[isa::kConvKernel] * word[isa::kConvKernel]);
+    use.map_input = MapRange(word[isa::kConvInput], word[isa::kConvInChannels], word[isa::kConvHeight], word[isa::kConvWidth]);
+    use.map_output = MapRange(word[isa::kConvOutput], channels, ConvOut(word[isa::kConvHeight], stride),
+                              ConvOut(word[isa::kConvWidth], stride));
+    if ((word[isa::kConvFlags] & isa::kFlagAdd) != 0) use.identity = MakeRange(word[isa::kConvIdentity], use.map_output.size);
+    use.weights = MakeRange(word[isa::kConvWeights], int64_t(channels) * row);
+    use.table = MakeRange(word[isa::kConvTable], isa::kTableRow * (1 + int64_t(channels)));
+  } else if (word[0] == isa::kOpAffine) {
+    const int32_t stride = word[isa::kAffineStride];
+    use.map_input = MapRange(word[isa::kAffineInput], word[isa::kAffineInChannels], word[isa::kAffineHeight], word[isa::kAffineWidth]);
+    use.map_output = MapRange(word[isa::kAffineOutput], word[isa::kAffineOutChannels],
+                              ConvOut(word[isa::kAffineHeight], stride), ConvOut(word[isa::kAffineWidth], stride));
+    use.table = MakeRange(word[isa::kAffineTable], isa::kTableRow * int64_t(word[isa::kAffineOutChannels]));
+  } else if (word[0] == isa::kOpPool) {
+    const int32_t kernel = word[isa::kPoolKernel];
+    const int32_t stride = word[isa::kPoolStride];
+    const int32_t padding = word[isa::kPoolPadding];
+    use.map_input = MapRange(word[isa::kPoolInput], word[isa::kPoolChannels], word[isa::kPoolHeight], word[isa::kPoolWidth]);
+    use.map_output = MapRange(word[isa::kPoolOutput], word[isa::kPoolChannels],
+                              PoolOut(word[isa::kPoolHeight], kernel, stride, padding),
+                              PoolOut(word[isa::kPoolWidth], kernel, stride, padding));
+  } else {  // GLOBAL_POOL
+    use.map_input = MapRange(word[isa::kGlobalPoolInput], word[isa::kGlobalPoolChannels], word[isa::kGlobalPoolHeight],
+                             word[isa::kGlobalPoolWidth]);
+    use.vector_output = MakeRange(word[isa::kGlobalPoolOutput], word[isa::kGlobalPoolChannels]);
+  }
+  return use;
+}
+
+inline Footprint VectorFootprint(const int32_t* word) {
+  Footprint use = Footprint();
+  if (word[0] == isa::kOpFc) {
+    const int64_t outputs = word[isa::kFcOutputs];
+    use.vector_input = MakeRange(word[isa::kFcInput], word[isa::kFcInputs]);
+    use.vector_output = MakeRange(word[isa::kFcOutput], outputs);
+    use.weights = MakeRange(word[isa::kFcWeights], outputs * RowBytes(word[isa::kFcInputs]));
+    use.table = MakeRange(word[isa::kFcTable], isa::kTableRow * outputs);
+  } else if (word[0] == isa::kOpLstm) {
+    const int64_t rows = 4 * int64_t(word[isa::kLstmHidden]);
+    use.vector_input = MakeRange(word[isa::kLstmInput], word[isa::kLstmInputs]);
+    use.vector_output = MakeRange(word[isa::kLstmOutput], word[isa::kLstmHidden]);
+    use.weights = MakeRange(word[isa::kLstmWeights], rows * RowBytes(word[isa::kLstmInputs] + word[isa::kLstmHidden]));
+    use.table = MakeRange(word[isa::kLstmTable], isa::kTableRow * rows);
+  } else if (word[0] == isa::kOpGateLayer) {
+    use.vector_input = MakeRange(word[isa::kGateLayerInput], 1);
+    use.has_target = true;
+    use.target = word[isa::kGateLayerTarget];
+  } else if (word[0] == isa::kOpGateChannel) {
+    use.vector_input = MakeRange(word[isa::kGateChannelInput], word[isa::kGateChannelChannels]);
+  } else if (word[0] == isa::kOpTap) {
+    use.has_target = true;
+    use.target = word[isa::kTapTarget];
+  } else if (word[0] == isa::kOpExit) {
+    use.vector_input = MakeRange(word[isa::kExitInput], word[isa::kExitClasses]);
+  }
+  return use;
+}
+
+// Status of the instruction at `pc`: kStatusOk, or the first check that fails.
+inline int32_t Check(const Instruction& instruction, int32_t pc, bool in_classifier, const Start& start, const Masks& masks) {
+  const int32_t opcode = instruction.word[0];
+  if (!Between(opcode, 0, kOpcodes - 1) || (in_classifier && !IsClassifierOpcode(opcode))) return isa::kStatusBadOpcode;
+  if (!FieldsAreGood(instruction, start, masks)) return isa::kStatusBadField;
+  const bool on_maps = Between(opcode, isa::kOpImage, isa::kOpGlobalPool);
+  const Footprint use = on_maps ? MapFootprint(instruction.word) : VectorFootprint(instruction.word);
+  if (!Fits(use.vector_input, isa::kVectorWords) || !Fits(use.vector_output, isa::kVectorWords)) return isa::kStatusBadVector;
+  if (!Fits(use.map_input, isa::kTileWords) || !Fits(use.map_output, isa::kTileWords) || !Fits(use.identity, isa::kTileWords)) {
+    return isa::kStatusBadAddress;
+  }
+  const bool same_place = use.identity.base == use.map_output.base;
+  if (!Disjoint(use.map_input, use.map_output) || (!same_place && !Disjoint(use.identity, use.map_output)) ||
+      !Disjoint(use.vector_input, use.vector_output)) {
+    return isa::kStatusBadOverlap;
+  }
+  if (!Fits(use.weights, start.weight_bytes) || use.weights.base % isa::kWeightAlign != 0) return isa::kStatusBadWeights;
+  if (!Fits(use.table, start.table_words)) return isa::kStatusBadTable;
+  if (use.has_target && !(use.target > pc && use.target < start.instructions)) return isa::kStatusBadTarget;
+  return isa::kStatusOk;
+}
+
+}  // namespace ddi

@@ -1,0 +1,61 @@
+// Geometry: sizes of maps, tiles and rows of weights; the fields of an instruction; the start parameters.
+//
+// Role     shared arithmetic of validation, pricing and execution, so that the three cannot disagree
+// Rate     a few additions and shifts an instruction, no storage
+#pragma once
+#include <cstdint>
+
+#include "isa.hpp"
+
+namespace ddi {
+
+constexpr int32_t kTilePixels = isa::kTile * isa::kTile;
+static_assert(isa::kTile == 8, "pixel and tile indices are taken apart by shifts of three bits");
+static_assert((isa::kWeightAlign & (isa::kWeightAlign - 1)) == 0, "rows are rounded up with a mask");
+
+// One instruction: its opcode, then the fields that isa.hpp numbers.
+struct Instruction {
+  int32_t word[isa::kInstructionWords];
+};
+
+// The scalars of the control registers, except the pointers; `image_bytes` is the size of one image.
+struct Start {
+  int32_t instructions;
+  int32_t weight_bytes;
+  int32_t table_words;
+  int32_t images;
+  int32_t image_bytes;
+  int32_t gates;
+  int32_t classes;
+  uint64_t budget_flops;
+  uint64_t budget_cycles;
+  int32_t rule;
+  int32_t threshold;
+  int32_t target_class;
+};
+
+// Words of a result record.
+inline int32_t RecordWords(const Start& start) { return isa::kRecordHeader + start.gates + start.classes; }
+
+// Height or width of the output of CONV and AFFINE; stride is 1 or 2.
+inline int32_t ConvOut(int32_t size, int32_t stride) { return stride == 2 ? (size + 1) >> 1 : size; }
+
+// Height or width of the output of POOL, at least 1 for fields that passed their check.
+inline int32_t PoolOut(int32_t size, int32_t kernel, int32_t stride, int32_t padding) {
+  return (size + 2 * padding - kernel) / stride + 1;
+}
+
+// Tiles along a side.
+inline int32_t TileCount(int32_t size) { return (size + isa::kTile - 1) >> 3; }
+
+// Words of tile memory of one channel.
+inline int32_t Tiles(int32_t height, int32_t width) { return TileCount(height) * TileCount(width); }
+
+// Bytes from one row of weights to the next.
+inline int32_t RowBytes(int32_t count) { return (count + isa::kWeightAlign - 1) & ~(isa::kWeightAlign - 1); }
+
+inline int32_t Clamp(int32_t value, int32_t low, int32_t high) {
+  return value < low ? low : value > high ? high : value;
+}
+
+}  // namespace ddi

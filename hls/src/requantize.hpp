@@ -1,0 +1,49 @@
+// Requantiser: one integer multiply and one rounding shift, for every instruction alike.
+//
+// Role     a wide sum becomes a byte or a 16-bit number; docs/engine.md, Numbers
+// Rate     one value a cycle for each instance; CONV instantiates eight, three DSPs each
+// Latency  4 cycles (multiply 2, round and shift 1, clamp 1)
+#pragma once
+#include <cstdint>
+
+#include "isa.hpp"
+
+namespace ddi {
+
+// A scale word taken apart: sign, multiplier (bits 0-15) and shift (bits 16-21).
+struct Scale {
+  int32_t multiplier;
+  int32_t shift;
+  int64_t rounding;
+};
+
+inline Scale DecodeScale(int32_t word) {
+  const int32_t magnitude = word & 0xFFFF;
+  Scale scale;
+  scale.multiplier = word < 0 ? -magnitude : magnitude;
+  scale.shift = (word >> 16) & 0x3F;
+  scale.rounding = scale.shift > 0 ? int64_t(1) << (scale.shift - 1) : 0;
+  return scale;
+}
+
+// (value · multiplier) >> shift, rounds half up. |value| < 2^36, so nothing overflows whatever the scale.
+inline int64_t Requantize(int64_t value, const Scale& scale) {
+  return (value * scale.multiplier + scale.rounding) >> scale.shift;
+}
+
+// To [0, 255] after a ReLU, else to [-128, 127]; the low byte of the result is what a map stores.
+inline int32_t Clamp8(int64_t value, bool relu) {
+  const int64_t low = relu ? 0 : -128;
+  const int64_t high = relu ? 255 : 127;
+  return int32_t(value < low ? low : value > high ? high : value);
+}
+
+inline int32_t Saturate16(int64_t value) {
+  return int32_t(value < INT16_MIN ? INT16_MIN : value > INT16_MAX ? INT16_MAX : value);
+}
+
+inline int32_t Saturate32(int64_t value) {
+  return int32_t(value < INT32_MIN ? INT32_MIN : value > INT32_MAX ? INT32_MAX : value);
+}
+
+}  // namespace ddi

@@ -1,0 +1,37 @@
+// Shim: what differs between synthesis and co-simulation, and nothing else. The results are the same, bit for bit.
+//
+// DDI_STATE     where the engine's memories live: on the chip, or one set for each thread of the co-simulation
+// TapPixel      a pixel on its way to the multipliers: nine bits and a sign are enough on the chip, while x86
+//               multiplies whole 32-bit lanes fastest
+// ForgetMemory  on the board a memory holds whatever it held. The co-simulation fills it with a chosen byte at the
+//               start of each image, so that every run is repeatable and a program that reads what it never wrote
+//               can be found: its results change with the byte.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+namespace ddi {
+
+#ifdef __SYNTHESIS__
+
+#define DDI_STATE static
+typedef int16_t TapPixel;
+
+template <typename Memory>
+inline void ForgetMemory(Memory&) {}
+
+#else
+
+#define DDI_STATE static thread_local
+typedef int32_t TapPixel;
+
+DDI_STATE uint8_t forget_byte = 0;
+
+template <typename Memory>
+inline void ForgetMemory(Memory& memory) {
+  std::memset(&memory, forget_byte, sizeof(memory));
+}
+
+#endif
+
+}  // namespace ddi
