@@ -78,8 +78,8 @@ def _assemble(builder, network, image):
 
 
 def _convolutions(block):
-    convs = [block.conv1, block.conv2]
-    return convs + [block.channel_gate.conv] * bool(block.channel_gate) + list(block.exit.convs if block.exit else ())
+    gate = [block.channel_gate.conv] if block.channel_gate else []
+    return [block.conv1, block.conv2, *gate, *(block.exit.convs if block.exit else ())]
 
 
 def _lower_block(builder, network, block, source, gate):

@@ -1,0 +1,54 @@
+"""Accuracy at export: the float network and the int8 package, exit by exit, on the same validation images.
+
+    figures = measure(model, package, split, 1000)
+
+The int8 figures come from the C++ engine in co-simulation, or, where no compiler is, from export/integer.py, which
+computes the same integers (tests/export/test_integer.py) more slowly.
+"""
+
+import torch
+
+from export.integer import IntegerNetwork
+from export.lower import stop_after
+from hls import cosim
+from hls.record import Start, decode
+from training.evaluate import evaluate
+
+
+def measure(model, network, package, split, count):
+    """The meta's `accuracy`: shares of right labels and mean FLOPs per exit, of float and int8; `count` images."""
+    count = min(count, len(split))
+    figures = evaluate(model, split, limit=count)
+    images = split.images[:count].permute(0, 2, 3, 1).contiguous().numpy()  # (N, H, W, C) uint8
+    labels = split.labels[:count].numpy()
+    by, answers, flops = "co-simulation", [], []
+    try:
+        for number in range(len(package.exits)):
+            results = run_engine(package, images, number)
+            answers.append(results.label)
+            flops.append(round(float(results.flops.mean())))
+    except cosim.CosimError:
+        by, answers = "integer model", [logits.argmax(1).numpy() for logits in _run_integers(network, images)]
+    accuracy = [round(float((answer == labels).mean()), 4) for answer in answers]
+    return {
+        "split": "validation",
+        "images": count,
+        "float": figures["accuracy"],
+        "float_flops": figures["flops"],
+        "int8": accuracy,
+        "int8_flops": flops,
+        "int8_by": by,
+    }
+
+
+def run_engine(package, images, number):
+    """Results of the C++ engine on (N, H, W, C) uint8 images, all of which leave at exit `number`."""
+    start = Start(package.gates, package.classes)
+    program = stop_after(package.program, number)
+    return decode(cosim.run(program, package.weights, package.tables, images, start), start)
+
+
+def _run_integers(network, images, batch=100):
+    model = IntegerNetwork(network)
+    parts = [model(images[i : i + batch]).logits for i in range(0, len(images), batch)]
+    return [torch.cat(logits) for logits in zip(*parts)]
