@@ -55,8 +55,8 @@ FASHION_MNIST = Dataset(
     url="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     files=tuple(f"{part}-{kind}-ubyte.gz" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")),
     classes=("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"),
-    mean=(0.2860,) * 3,
-    std=(0.3530,) * 3,
+    mean=(0.2860, 0.2860, 0.2860),
+    std=(0.3530, 0.3530, 0.3530),
 )
 DATASETS = {dataset.name: dataset for dataset in (CIFAR10, FASHION_MNIST)}
 

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import io
 import pickle
-import pickletools
 import tarfile
 from dataclasses import replace
 
@@ -235,7 +234,7 @@ def test_foreign_batches(tmp_path, small, change, expected):
 def test_damaged_batches_never_raise_anything_else(tmp_path):
     good = pickle.dumps(cifar_batch(2), 2)
     random = np.random.default_rng(7)
-    head = next(pos for op, _, pos in pickletools.genops(good) if op.name.startswith("BINBYTES") or pos > 300)
+    head = 400  # the opcodes before the pixels
     for _ in range(400):
         content = bytearray(good[: random.integers(1, len(good))] if random.random() < 0.3 else good)
         for at in random.integers(0, min(head, len(content)), 3):

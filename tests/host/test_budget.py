@@ -1,0 +1,158 @@
+"""Budgets: what is typed, what is refused, and that the smallest that works does work when typed."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hls.record import NO_BUDGET
+from host import boards
+from host.budget import EXPECTED, FLOPS, TIME, Budget, BudgetError, check, limits, parse, show, smallest
+
+BOARD = boards.read()
+AMOUNTS = st.integers(1, 10**18)
+KINDS = st.sampled_from(["flops", "time"])
+EXITS = st.lists(
+    st.fixed_dictionaries({"flops": st.integers(1, 10**12), "cycles": st.integers(1, 10**10)}), min_size=1, max_size=5
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [
+        ("74M", Budget("flops", 74_000_000)),
+        ("0.85G", Budget("flops", 850_000_000)),
+        ("500k", Budget("flops", 500_000)),
+        ("1.2345k", Budget("flops", 1234)),
+        (" 74 M ", Budget("flops", 74_000_000)),
+        ("1.5ms", Budget("time", 1_500_000)),
+        ("900us", Budget("time", 900_000)),
+        ("900µs", Budget("time", 900_000)),
+        (".5s", Budget("time", 500_000_000)),
+        ("none", Budget("none")),
+        ("None", Budget("none")),
+    ],
+)
+def test_what_is_understood(text, budget):
+    assert parse(text) == budget
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("74", "no unit"),
+        ("74m", "unknown unit 'm'"),
+        ("74MB", "unknown unit 'MB'"),
+        ("5 parsecs", "unknown unit 'parsecs'"),
+        ("", "not a number"),
+        ("M", "not a number"),
+        ("-3M", "not a number"),
+        ("1e6k", "not a number"),
+        ("nan", "not a number"),
+        ("infM", "not a number"),
+        ("1,5ms", "not a number"),
+        ("74M\n75M", "not a number"),
+        ("٣M", "not a number"),
+        ("9" * 400 + "M", "not a number"),
+        ("0M", "is nothing"),
+        ("0.0001k", "is nothing"),
+        ("1.2mJ", "is an energy"),
+        ("3J", "is an energy"),
+    ],
+)
+def test_what_is_refused(text, expected):
+    with pytest.raises(BudgetError, match=expected) as error:
+        parse(text)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 220
+    assert "74M" in str(error.value)  # every refusal shows what would be understood
+
+
+@given(st.text(max_size=12))
+def test_garbage_is_refused_or_round_trips(text):
+    try:
+        budget = parse(text)
+    except BudgetError as error:
+        assert EXPECTED in str(error) or "energy" in str(error)
+    else:
+        assert parse(str(budget)) == budget
+
+
+@given(KINDS, AMOUNTS)
+def test_round_trip(kind, amount):
+    assert parse(str(Budget(kind, amount))) == Budget(kind, amount)
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.sampled_from([*FLOPS, *TIME]))
+def test_more_typed_is_more(one, other, unit):
+    one, other = sorted((one + 1, other + 1))
+    small, large = (limits(parse(f"{number / 1000:.3f}{unit}"), BOARD) for number in (one * 1000, other * 1000))
+    assert small[0] <= large[0] and small[1] <= large[1]
+
+
+def test_time_becomes_cycles_rounded_down():
+    assert limits(parse("1ms"), BOARD) == (NO_BUDGET, 143_000)
+    assert limits(parse("13ns"), BOARD) == (NO_BUDGET, 1)
+    assert limits(parse("74M"), BOARD) == (74_000_000, NO_BUDGET)
+    assert limits(parse("none"), BOARD) == (NO_BUDGET, NO_BUDGET)
+
+
+@given(KINDS, EXITS)
+def test_the_smallest_works_when_typed(kind, exits):
+    least = parse(str(smallest(kind, exits, BOARD)))
+    check(least, exits, BOARD)
+    need = min(item["flops" if kind == "flops" else "cycles"] for item in exits)
+    spent = limits(least, BOARD)[kind == "time"]
+    assert need <= spent <= need * 1.01 + 1
+
+
+@given(KINDS, EXITS, AMOUNTS)
+def test_a_budget_is_enough_or_refused_with_one_that_is(kind, exits, amount):
+    budget = Budget(kind, amount)
+    flops, cycles = limits(budget, BOARD)
+    enough = any(item["flops"] <= flops and item["cycles"] <= cycles for item in exits)
+    try:
+        check(budget, exits, BOARD)
+    except BudgetError as error:
+        assert not enough
+        typed = str(error).rsplit("--budget ", 1)[1]
+        check(parse(typed), exits, BOARD)
+        assert parse(typed).amount > amount
+    else:
+        assert enough
+
+
+def test_no_budget_is_never_refused():
+    check(parse("none"), [{"flops": 10**12, "cycles": 10**10}], BOARD)
+    assert smallest("none", [], BOARD) == Budget("none")
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "text"),
+    [(74_000_000, "flops", "74M"), (51_234_567, "flops", "51.2M"), (999_700, "flops", "1000k"), (0, "flops", "0k")],
+)
+def test_for_people(value, kind, text):
+    assert show(value, kind) == text
+
+
+# ------------------------------------------------------------------------------------------------------------ boards
+def test_the_zedboard():
+    assert BOARD.clock_hz == 143_000_000 and BOARD.clock_kind == "target"
+    assert BOARD.seconds(143_000) == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "cannot be read"),
+        ("{", "cannot be read"),
+        ("[]", "cannot be read"),
+        ('{"pynq-z2": {}}', "unknown board 'zedboard': expected one of pynq-z2"),
+        ('{"zedboard": {"title": "Z"}}', "'power'"),
+        ('{"zedboard": {"title": "Z", "clock_mhz": "x", "power": {}}}', "not as expected"),
+    ],
+)
+def test_damaged_list_of_boards(tmp_path, content, expected):
+    if content is not None:
+        (tmp_path / "boards.json").write_text(content)
+    with pytest.raises(boards.BoardError, match=expected) as error:
+        boards.read(path=tmp_path / "boards.json")
+    assert "\n" not in str(error.value)
