@@ -23,6 +23,7 @@ from export.lower import LowerError
 from export.measure import measure
 from export.onnx_graph import onnx_model
 from export.quantize import QuantizeError, quantize
+from hls import cosim
 from hls import package as packages
 from training import recipe as recipes
 from training.checkpoint import CheckpointError, read_checkpoint
@@ -30,6 +31,7 @@ from training.data import Split
 from training.dynamic import DynamicResNet
 
 ERRORS = (CheckpointError, recipes.RecipeError, DataError, published.PublishedError, QuantizeError, LowerError)
+ERRORS += (packages.PackageError, cosim.CosimError, OSError)
 VALIDATION = 5000  # images of the training set kept apart for a published network, as recipes do
 
 
@@ -45,7 +47,7 @@ def main(argv=None):
     try:
         export(arguments)
         return 0
-    except (*ERRORS, packages.PackageError, OSError) as error:
+    except ERRORS as error:
         print(f"error: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         print("interrupted: no file is left half-written, run it again", file=sys.stderr)
