@@ -8,6 +8,7 @@ metrics.json.
 """
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -35,7 +36,6 @@ def main(argv=None):
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
     parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
     arguments = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return train(arguments)
     except (recipe.RecipeError, DataError, checkpoint.CheckpointError) as error:
@@ -59,12 +59,26 @@ def train(arguments):
     trainer = loop.Trainer(plan, splits, folder, arguments.device)
     if state:
         trainer.resume(state)
-    if not trainer.run(arguments.minutes):
+    with stop_between_steps(trainer):
+        finished = trainer.run(arguments.minutes)
+    if not finished:
         print(f"stopped in {plan.stages[trainer.stage].kind} at step {trainer.step}: go on with --resume")
         return 0
     metrics = trainer.finish()
     print(f"test: {summary(metrics['test'])}\nwrote {folder / 'model.pt'}")
     return 0
+
+
+@contextlib.contextmanager
+def stop_between_steps(trainer):
+    """Turn an interrupt or a termination into a stop after the step in progress."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    previous = [signal.signal(number, lambda *_: setattr(trainer, "stopping", True)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, previous, strict=True):
+            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

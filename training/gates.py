@@ -22,7 +22,7 @@ def decide(logits, training, mode):
     if not training:
         return hard
     soft = torch.sigmoid(logits)
-    return soft if mode == "soft" else hard + soft - soft.detach()
+    return soft if mode == "soft" else hard + (soft - soft.detach())  # the bracket is exactly 0
 
 
 class LayerGates(nn.Module):

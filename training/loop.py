@@ -33,6 +33,7 @@ class Trainer:
         self.optimizer = self._make_optimizer()
         self.dtype = _autocast_dtype(recipe.precision, self.device)
         self.seconds = 0.0
+        self.stopping = False  # set by a signal handler; a step is never torn
 
     @property
     def checkpoint_path(self):
@@ -77,6 +78,8 @@ class Trainer:
                 self._validate()
             if self.step % recipe.checkpoint_every == 0:
                 self.save()
+            if self.stopping:
+                raise KeyboardInterrupt
             if time.monotonic() > deadline:
                 return self.step == stage.steps
         return True
