@@ -32,7 +32,7 @@ def run(program, weights, tables, images, start):
     images = np.asarray(images, np.uint8).reshape(len(images), -1)
     record.check_start(start, len(program), len(images))
     limits = Limits(len(program), len(weights), len(tables), images.shape[1], start.gates, start.classes)
-    engine = _Engine(program, weights, tables, start, limits)
+    engine = Engine(program, weights, tables, start, limits)
     records, stopped = [], False
     for index, image in enumerate(images):
         records.append(record.not_run(index, start) if stopped else engine.run_image(index, image))
@@ -57,8 +57,8 @@ def clamp8(values, flags):
     return np.clip(values, 0, 255) if flags & isa.FLAG_RELU else np.clip(values, -128, 127)
 
 
-class _Engine:
-    """Memories, which outlive an image, and the state of the image that runs."""
+class Engine:
+    """The memories and the state of the image that runs."""
 
     def __init__(self, program, weights, tables, start, limits):
         self.program, self.limits, self.start = program, limits, start
@@ -70,6 +70,10 @@ class _Engine:
 
     def run_image(self, index, image):
         """The record of one image."""
+        self.tiles[:], self.vector[:] = (
+            0,
+            0,
+        )  # the engine's hold anything; a program does not read what it did not write
         self.image, self.last_pc, self.layers, self.instructions = image, -1, 0, 0
         self.masks = [np.zeros(0, np.int64)] * isa.MASKS
         self.mask_channels = [0] * isa.MASKS
@@ -129,8 +133,8 @@ class _Engine:
         return pc + 1 if target is None else target
 
     def _over_budget(self, price, reserve):
-        flops, cycles = (spent + cost + kept for spent, cost, kept in zip(self.spent, price, reserve))
-        return flops > self.start.budget_flops or cycles > self.start.budget_cycles
+        budgets = self.start.budget_flops, self.start.budget_cycles
+        return any(sum(costs) > budget for *costs, budget in zip(self.spent, price, reserve, budgets))
 
     def _reserve(self, fields):
         if fields["opcode"] == isa.TAP:
@@ -165,7 +169,7 @@ class _Engine:
         outs = self.masks[f["out_mask"]] if f["out_mask"] else np.arange(f["out_channels"])
         return ins, outs
 
-    def _load(self, base, channels, height, width, signed):
+    def load(self, base, channels, height, width, signed):
         """Map (channels, height, width) from tile memory."""
         down, across = -(-height // isa.TILE), -(-width // isa.TILE)
         words = self.tiles[base : base + channels * down * across].view(np.int8 if signed else np.uint8)
@@ -173,7 +177,7 @@ class _Engine:
         return words.reshape(channels, down * isa.TILE, across * isa.TILE)[:, :height, :width].astype(np.int64)
 
     def _input(self, f, channels):
-        return self._load(f["input"], channels, f["height"], f["width"], f["flags"] & isa.FLAG_IN_SIGNED)
+        return self.load(f["input"], channels, f["height"], f["width"], f["flags"] & isa.FLAG_IN_SIGNED)
 
     def _store(self, base, values, channels=None):
         """Write values (channels, height, width) as the map at `base`, or as those `channels` of it."""
@@ -217,12 +221,11 @@ class _Engine:
         y = requantize(sums, scale[1 + outs, None]).reshape(len(outs), height, width)
         if f["flags"] & isa.FLAG_ADD:
             signed = f["flags"] & isa.FLAG_ADD_SIGNED
-            y += requantize(self._load(f["identity"], f["out_channels"], height, width, signed)[outs], scale[0])
+            y += requantize(self.load(f["identity"], f["out_channels"], height, width, signed)[outs], scale[0])
         self._store(f["output"], clamp8(y, f["flags"]), outs)
 
     def _affine(self, f):
-        x = self._input(f, f["in_channels"])
-        x = x[:, :: f["stride"], :: f["stride"]]
+        x = self._input(f, f["in_channels"])[:, :: f["stride"], :: f["stride"]]
         y = np.zeros((f["out_channels"], *x.shape[1:]), np.int64)
         present = y[f["channel_offset"] :][: f["in_channels"]]
         present[:] = x[: len(present)]
@@ -294,4 +297,4 @@ class _Engine:
         self.logits = logits.tolist()
 
     def _end(self, f):
-        pass
+        """Nothing: the main stream stops."""
