@@ -8,12 +8,13 @@ import numpy as np
 from host.budget import show
 from host.svg import GRID, INK, PAPER, SOFT, Canvas, Plot, blend, ticks
 
-WIDTH, HEIGHT, MARGIN = 1200, 1128, 48
+WIDTH, HEIGHT, MARGIN = 1200, 1140, 48
 EARLY_TO_LATE = ("#2bb3a3", "#2f76c0", "#4b3aa8", "#8b1e74")
 BUDGET, GOOD, BAD = "#d4351c", "#1d7f4e", "#c62828"
 RAN, THINNED, SKIPPED, NOT_REACHED = "#2f5fa8", "#a9c3e8", "#f2c572", "#eef1f4"
 BINS = 60
 SAMPLES = 8
+FEW = 10  # images whose accuracy is a guess
 
 
 def draw(run, summary, images):
@@ -24,8 +25,8 @@ def draw(run, summary, images):
     _tiles(canvas, summary)
     _spending(canvas, run, (MARGIN + 52, 258, 560, 226))
     _exits(canvas, run, summary, (MARGIN + 712, 258, 392, 226))
-    _blocks(canvas, summary, (MARGIN + 52, 600, WIDTH - 2 * MARGIN - 52, 190))
-    _samples(canvas, run, images, 890)
+    _blocks(canvas, summary, (MARGIN + 52, 632, WIDTH - 2 * MARGIN - 52, 190))
+    _samples(canvas, run, images, 902)
     _footer(canvas, run, summary)
     return canvas.text()
 
@@ -59,7 +60,7 @@ def _tiles(canvas, summary):
     top = summary["flops"]["max"] if budget["kind"] != "time" else summary["cycles"]["max"]
     limit = budget["flops"] or budget["cycles"]
     kept = (
-        ("100 %", f"of images; the dearest took {top / limit:.1%} of it")
+        ("100%", f"of images; the dearest took {top / limit:.1%} of it")
         if limit
         else ("none", "every image ran freely")
     )
@@ -86,7 +87,9 @@ def _tiles(canvas, summary):
 def _spending(canvas, run, box):
     """Histogram of what images spent, stacked by exit, with the budget's line."""
     values, limit, title, unit = _spent(run)
-    high = max(float(values.max()), limit or 0) * 1.04 or 1.0
+    high = max(float(values.max()) * 1.04, 1e-9)
+    if limit and limit < 2 * high:  # a far larger budget would only squeeze the images together
+        high = max(high, limit * 1.04)
     count = len(run.package.exits)
     edges = np.linspace(0, high, BINS + 1)
     stacks = np.stack([np.histogram(values[run.results.exit == exit_], edges)[0] for exit_ in range(count)])
@@ -104,8 +107,11 @@ def _spending(canvas, run, box):
             below += taken
     plot.x_axis(ticks(high), lambda value: f"{value:g}", f"{title} ({unit})")
     if limit:
-        canvas.line(plot.x(limit), box[1] - 6, plot.x(limit), plot.bottom, BUDGET, 2, "5 3")
-        canvas.label(plot.x(limit) + 4, box[1] - 12, f"budget {run.budget}", 12, BUDGET, "end", 600)
+        seen = limit <= high
+        x, arrow = (plot.x(limit), "") if seen else (plot.left + plot.width, " →")
+        canvas.label(x + 4, box[1] - 12, f"budget {run.budget}{arrow}", 12, BUDGET, "end", 600)
+        if seen:
+            canvas.line(x, box[1] - 6, x, plot.bottom, BUDGET, 2, "5 3")
 
 
 def _spent(run):
@@ -149,15 +155,20 @@ def _exits(canvas, run, summary, box):
             continue
         name = f"{run.package.exits[index]['name']}: {item['images']:,} images, {item['accuracy']:.1%} right"
         colour, y = exit_colour(index, len(exits)), shares.y(item["share"])
+        radius = min(5, slot / 2.2) if item["images"] >= FEW else 2  # a small dot says little
         canvas.rect(shares.x(index) - slot * 0.38, y, slot * 0.76, shares.bottom - y, colour, name)
         canvas.line(right.x(index), right.y(item["accuracy"]), right.x(index), right.bottom, colour, 1)
-        canvas.dot(right.x(index), right.y(item["accuracy"]), min(5, slot / 2.2), colour, name)
+        canvas.dot(right.x(index), right.y(item["accuracy"]), radius, colour, name)
         if slot >= 40:
-            canvas.label(shares.x(index), y - 5, f"{item['share']:.0%}", 11, INK, "middle")
+            canvas.label(shares.x(index), y - 5, _percent(item["share"]), 11, INK, "middle")
             canvas.label(right.x(index), right.y(item["accuracy"]) - 9, f"{item['accuracy']:.0%}", 11, INK, "middle")
     canvas.line(left, shares.bottom, left + width, shares.bottom, SOFT)
     shown = range(0, len(exits), max(1, -(-len(exits) * 26 // int(width))))
     right.x_axis(shown, lambda index: _exit_name(exits, index), "exit, by the block it follows")
+
+
+def _percent(share):
+    return f"{share:.0%}" if share >= 0.01 else "<1%"
 
 
 def _exit_name(exits, index):

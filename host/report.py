@@ -18,6 +18,7 @@ from host.boards import Board
 from host.budget import Budget, show
 
 BAR = 30  # columns of the longest bar
+ROWS = 12  # exits in the table
 
 
 class OverBudget(Exception):
@@ -212,16 +213,23 @@ def _speed(summary):
 
 
 def _exit_lines(exits):
-    width = max(len("exit"), *(len(name) for name in exits))
-    most = max(item["share"] for item in exits.values())
+    """A line for each exit taken, in order; of many, the ROWS taken most, and one line for the others."""
+    taken = {name: item for name, item in exits.items() if item["images"]}
+    shown = sorted(taken, key=lambda name: -taken[name]["images"])[:ROWS]
+    width = max(len("exit"), *(len(name) for name in shown))
+    most = max(item["share"] for item in taken.values())
     lines = [f"{'exit':<{width}}  images   share  accuracy  FLOPs (mean)"]
-    for name, item in exits.items():
-        if item["images"]:
-            numbers = f"{item['images']:>6,}  {item['share']:>6.1%}  {item['accuracy']:>8.1%}"
-            bar = "█" * max(round(BAR * item["share"] / most), 1)
-            lines.append(f"{name:<{width}}  {numbers}  {show(item['flops'], 'flops'):>12}  {bar}")
-    unused = len(exits) - len(lines) + 1
-    return lines + [f"({unused} of {len(exits)} exits taken by no image)"] * (unused > 0)
+    for name in (name for name in taken if name in shown):
+        item = taken[name]
+        numbers = f"{item['images']:>6,}  {item['share']:>6.1%}  {item['accuracy']:>8.1%}"
+        bar = "█" * max(round(BAR * item["share"] / most), 1)
+        lines.append(f"{name:<{width}}  {numbers}  {show(item['flops'], 'flops'):>12}  {bar}")
+    others = sum(item["images"] for name, item in taken.items() if name not in shown)
+    if others:
+        lines.append(f"({len(taken) - ROWS} more exits taken by {others:,} images, see --json or --picture)")
+    if len(exits) > len(taken):
+        lines.append(f"({len(exits) - len(taken)} of {len(exits)} exits taken by no image)")
+    return lines
 
 
 # ------------------------------------------------------------------------------------------------------------- files

@@ -19,9 +19,10 @@ class Canvas:
     def rect(self, x, y, width, height, fill, title="", radius=0):
         """A filled rectangle; `title` shows when pointed at."""
         inside = f"<title>{clean(title)}</title>" if title else ""
+        crisp = "" if radius else ' shape-rendering="crispEdges"'  # no seams between stacked parts
         self.parts.append(
             f'<rect x="{x:.2f}" y="{y:.2f}" width="{max(width, 0):.2f}" height="{max(height, 0):.2f}" '
-            f'rx="{radius}" fill="{fill}">{inside}</rect>'
+            f'rx="{radius}" fill="{fill}"{crisp}>{inside}</rect>'
         )
 
     def line(self, x1, y1, x2, y2, stroke=GRID, width=1.0, dash=""):
