@@ -179,7 +179,7 @@ class Engine:
     def _input(self, f, channels):
         return self.load(f["input"], channels, f["height"], f["width"], f["flags"] & isa.FLAG_IN_SIGNED)
 
-    def _store(self, base, values, channels=None):
+    def store(self, base, values, channels=None):
         """Write values (channels, height, width) as the map at `base`, or as those `channels` of it."""
         count, height, width = values.shape
         down, across = -(-height // isa.TILE), -(-width // isa.TILE)
@@ -202,7 +202,7 @@ class Engine:
     def _image(self, f):
         pixels = self.image.reshape(f["height"], f["width"], f["channels"]).transpose(2, 0, 1)
         lookup = self._weight_rows(f, f["channels"], 256)
-        self._store(f["output"], np.stack([row[channel] for row, channel in zip(lookup, pixels)]))
+        self.store(f["output"], np.stack([row[channel] for row, channel in zip(lookup, pixels)]))
 
     def _conv(self, f):
         (ins, outs), (height, width) = self._active(f), output_size(f)
@@ -222,7 +222,7 @@ class Engine:
         if f["flags"] & isa.FLAG_ADD:
             signed = f["flags"] & isa.FLAG_ADD_SIGNED
             y += requantize(self.load(f["identity"], f["out_channels"], height, width, signed)[outs], scale[0])
-        self._store(f["output"], clamp8(y, f["flags"]), outs)
+        self.store(f["output"], clamp8(y, f["flags"]), outs)
 
     def _affine(self, f):
         x = self._input(f, f["in_channels"])[:, :: f["stride"], :: f["stride"]]
@@ -230,7 +230,7 @@ class Engine:
         present = y[f["channel_offset"] :][: f["in_channels"]]
         present[:] = x[: len(present)]
         bias, scale = self._table_rows(f, f["out_channels"])[:, :, None, None]
-        self._store(f["output"], clamp8(requantize((y << isa.FRACTION_BITS) + bias, scale), f["flags"]))
+        self.store(f["output"], clamp8(requantize((y << isa.FRACTION_BITS) + bias, scale), f["flags"]))
 
     def _pool(self, f):
         average, pad, (height, width) = f["flags"] & isa.FLAG_AVERAGE, f["padding"], output_size(f)
@@ -239,7 +239,7 @@ class Engine:
         windows = np.lib.stride_tricks.sliding_window_view(x, (f["kernel"], f["kernel"]), axis=(1, 2))
         windows = windows[:, :: f["stride"], :: f["stride"]][:, :height, :width]
         y = requantize(windows.sum((3, 4)), f["scale"]) if average else windows.max((3, 4))
-        self._store(f["output"], clamp8(y, f["flags"]))
+        self.store(f["output"], clamp8(y, f["flags"]))
 
     def _global_pool(self, f):
         x = self._input(f, f["channels"])
