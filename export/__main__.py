@@ -18,7 +18,7 @@ from data.datasets import DATASETS, DataError
 from export import published
 from export.build import Source, architecture, build
 from export.calibrate import calibrate
-from export.fold import fold
+from export.fold import FoldError, fold
 from export.lower import LowerError
 from export.measure import measure
 from export.onnx_graph import onnx_model
@@ -30,8 +30,8 @@ from training.checkpoint import CheckpointError, read_checkpoint
 from training.data import Split
 from training.dynamic import DynamicResNet
 
-ERRORS = (CheckpointError, recipes.RecipeError, DataError, published.PublishedError, QuantizeError, LowerError)
-ERRORS += (packages.PackageError, cosim.CosimError, OSError)
+ERRORS = (CheckpointError, recipes.RecipeError, DataError, published.PublishedError)
+ERRORS += (FoldError, QuantizeError, LowerError, packages.PackageError, cosim.CosimError, OSError)
 VALIDATION = 5000  # images of the training set kept apart for a published network, as recipes do
 
 

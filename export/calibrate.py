@@ -24,8 +24,13 @@ class Histogram:
         self.zeros = 0
 
     def add(self, values):
-        """Count a tensor's values. Exact zeros (a ReLU's) cost nothing at any clip and are kept apart."""
+        """Count a tensor's values. Exact zeros (a ReLU's) cost nothing at any clip and are kept apart.
+
+        Raises FoldError for values that are not finite.
+        """
         values = values.detach().abs().flatten().double().numpy()
+        if not np.isfinite(values).all():
+            raise fold.FoldError("the network's activations are not finite: train again, or give an earlier checkpoint")
         self.zeros += int((values == 0).sum())
         values = values[values > 0]
         if not len(values):

@@ -13,6 +13,10 @@ import torch
 from torch.nn import functional
 
 
+class FoldError(ValueError):
+    """A network whose numbers cannot be used; the message is one line."""
+
+
 @dataclass(frozen=True)
 class Convolution:
     """A convolution with padding kernel // 2 and its folded batch norm; a ReLU follows where the network has one."""
@@ -112,15 +116,21 @@ class Network:
 
 @dataclass
 class Output:
-    """Logits of every exit, the network's own last, and the decisions; N images, B gated blocks."""
+    """Logits of every exit, the network's own last, and the decisions; N images, B gated blocks; float or int64."""
 
     logits: list  # of (N, classes) tensors
     layer_keep: torch.Tensor  # (N, B) bool; all True without layer gates
     channel_keep: list  # B of (N, channels) bool; all True without channel gates
 
+    def trace(self):
+        """(N, B) int64: active channels of kept blocks, 0 for skipped ones, as the engine's record has it."""
+        if not self.channel_keep:
+            return torch.zeros(len(self.layer_keep), 0, dtype=torch.int64)
+        return torch.stack([keep.sum(1) for keep in self.channel_keep], 1) * self.layer_keep
+
 
 def fold(model, size=32):
-    """The Network of a DynamicResNet, by its running statistics; the module is not changed."""
+    """The Network of a DynamicResNet, by its running statistics; the module is not changed. Raises FoldError."""
     stage_of = [stage for stage, members in enumerate(model.stages()) for _ in members]
     blocks = tuple(_fold_block(model, i, block, stage_of[i]) for i, block in enumerate(model.blocks()))
     layer_gates = model.layer_gates if model.network.layer_gates else None
@@ -162,7 +172,10 @@ def _linear(layer):
 
 
 def _array(tensor):
-    return np.ascontiguousarray(tensor.detach().cpu().float().numpy())
+    array = np.ascontiguousarray(tensor.detach().cpu().float().numpy())
+    if not np.isfinite(array).all():
+        raise FoldError("the checkpoint holds weights that are not finite: train again, or give an earlier checkpoint")
+    return array
 
 
 # ------------------------------------------------------------------------------------------------- the float network

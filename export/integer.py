@@ -7,32 +7,16 @@ Integers are held exactly in float64 for the convolutions (accumulators stay far
 knows nothing of instructions or placement, so equality with hls/golden.py proves the compiler, not only the arithmetic.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
+from export.fold import Output
 from export.quantize import POOL_UNIT, scale_word
 from hls import isa
 
 INT16, INT32 = (-(2**15), 2**15 - 1), (-(2**31), 2**31 - 1)
-
-
-@dataclass
-class IntegerOutput:
-    """Integer logits of every exit, the network's own last, and the decisions; N images, B gated blocks."""
-
-    logits: list  # of (N, classes) int64
-    layer_keep: torch.Tensor  # (N, B) bool
-    channel_keep: list  # B of (N, channels) bool
-
-    def trace(self):
-        """(N, B) int64: active channels of kept blocks, 0 for skipped ones, as the engine's record has it."""
-        if not self.channel_keep:
-            return torch.zeros(len(self.layer_keep), 0, dtype=torch.int64)
-        return torch.stack([keep.sum(1) for keep in self.channel_keep], 1) * self.layer_keep
 
 
 def requantize(values, words):
@@ -54,7 +38,7 @@ class IntegerNetwork(nn.Module):
 
     @torch.no_grad()
     def forward(self, images):
-        """(N, H, W, C) uint8 numpy images → IntegerOutput."""
+        """(N, H, W, C) uint8 numpy images → Output, logits in int64."""
         network, shape = self.network, self.network.shape
         x = _convolve(_load(images, network.image_table), network.stem)  # int64 codes (N, C, H, W)
         state = (x.new_zeros(len(x), isa.MAX_HIDDEN),) * 2
@@ -79,7 +63,7 @@ class IntegerNetwork(nn.Module):
                 logits.append(_run_exit(block.exit, x))
         logits.append(_multiply(_pool(x), network.head))
         keeps = torch.stack(layers, 1) if shape.gates else torch.ones(len(x), 0, dtype=torch.bool)
-        return IntegerOutput(logits, keeps, channels)
+        return Output(logits, keeps, channels)
 
 
 def _load(images, table):

@@ -112,7 +112,7 @@ def scale_word(ratio):
 def quantize(network, ranges, mean, std, clip="mse"):
     """A Network8 from a folded network, its calibrated ranges, and the normalisation of pixels in [0, 1].
 
-    `clip`: "mse", "max", or a percentile as a share such as 0.9999. QuantizeError if weights are not finite.
+    `clip`: "mse", "max", or a percentile as a share such as 0.9999. Raises QuantizeError.
     """
     return _Quantizer(network, ranges, clip).run(mean, std)
 
@@ -214,8 +214,6 @@ def _lstm(cell, unit_in):
 
 def _rows(weight, bias):
     """Weights (out, n) in real units per input code → int8 rows, (out,) accumulator units, int32 biases."""
-    if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-        raise QuantizeError("the checkpoint holds weights that are not finite: train again")
     bias = bias.astype(np.float64)
     unit = np.maximum(np.abs(weight).max(1) / SIGNED, np.abs(bias) / BIAS_LIMIT)
     divisor = np.where(unit == 0, 1.0, unit)  # a row of zeros stays one

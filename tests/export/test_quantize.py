@@ -105,11 +105,21 @@ def test_dead_channels_and_blocks_are_no_trouble():
     assert len(out.logits[-1].unique()) > 10
 
 
-def test_weights_that_are_not_finite_are_refused():
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_are_refused(value):
+    model = random_model(network_of(VARIANTS[7]))
+    with torch.no_grad():
+        model.conv1.weight[0, 0, 0, 0] = value
+    with pytest.raises(fold.FoldError, match="not finite"):
+        fold.fold(model)
+    with pytest.raises(fold.FoldError, match="not finite"):
+        Histogram().add(torch.tensor([1.0, value]))
+
+
+def test_scales_that_do_not_fit_are_refused():
     model = random_model(network_of(VARIANTS[7]))
     network = fold.fold(model)
     ranges = calibrate(network, [normalise(random_images(4))])
-    with torch.no_grad():
-        model.conv1.weight[0, 0, 0, 0] = float("nan")
-    with pytest.raises(QuantizeError, match="not finite"):
-        quantize.quantize(fold.fold(model), ranges, MEAN, STD)
+    ranges["block0.mid"].maximum = 1e-12
+    with pytest.raises(QuantizeError, match="outside"):
+        quantize.quantize(network, ranges, MEAN, STD, "max")

@@ -1,0 +1,161 @@
+"""The command: a package and ONNX from either kind of checkpoint, one line for bad input, nothing half-written."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from random_networks import VARIANTS, network_of, random_images, random_model, split_of
+
+from export import __main__ as command
+from export import measure as measuring
+from export import onnx_graph
+from hls import cosim, package
+from training.data import Split
+from training.dynamic import Network
+from training.recipe import Recipe, Stage
+
+EPOCHS = (Stage("backbone", 1, 0.1),)
+
+
+@pytest.fixture(autouse=True)
+def small_data(monkeypatch):
+    """Random images in place of a data set, and integers in place of the engine."""
+    splits = [split_of(random_images(n, n), n) for n in (40, 30, 2)]
+    monkeypatch.setattr(Split, "load", classmethod(lambda cls, *arguments: splits))
+    monkeypatch.setattr(measuring, "_has_compiler", lambda: False)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A model.pt of a random DDI network."""
+    network = network_of(VARIANTS[0])
+    recipe = Recipe("tiny", "cifar10", network, EPOCHS)
+    state = {"recipe": recipe.to_dict(), "model": random_model(network).state_dict(), "metrics": {"seed": 1}}
+    torch.save(state, tmp_path / "model.pt")
+    return tmp_path / "model.pt"
+
+
+def left_behind(folder, *expected):
+    """Files in a folder beyond the expected ones."""
+    return sorted(path.name for path in folder.iterdir() if path.name not in expected)
+
+
+def test_checkpoint_to_package_and_onnx(checkpoint, tmp_path, capsys):
+    outputs = tmp_path / "p.npz", tmp_path / "m.onnx"
+    assert command.main([str(checkpoint), "-o", str(outputs[0]), "--onnx", str(outputs[1]), "--images", "20"]) == 0
+    meta = package.read(outputs[0]).meta
+    assert (meta["name"], meta["architecture"], meta["dataset"]) == ("tiny", "resnet8-ddi", "cifar10")
+    assert meta["training"]["recipe"]["name"] == "tiny" and meta["training"]["metrics"] == {"seed": 1}
+    accuracy = meta["accuracy"]
+    assert (accuracy["split"], accuracy["images"], accuracy["int8_by"]) == ("validation", 20, "integer model")
+    assert len(accuracy["float"]) == len(accuracy["int8"]) == len(meta["exits"]) == 4
+    printed = capsys.readouterr().out
+    assert all(item["name"] in printed for item in meta["exits"]) and "20 validation images" in printed
+    assert left_behind(tmp_path, "model.pt", "p.npz", "m.onnx") == []
+
+
+def test_two_exports_are_the_same_bytes(checkpoint, tmp_path):
+    for name in ("one", "two"):
+        files = [str(tmp_path / f"{name}{end}") for end in (".npz", ".onnx")]
+        assert command.main([str(checkpoint), "-o", files[0], "--onnx", files[1], "--images", "10"]) == 0
+    for end in (".npz", ".onnx"):
+        assert (tmp_path / f"one{end}").read_bytes() == (tmp_path / f"two{end}").read_bytes()
+
+
+@pytest.mark.cosim
+def test_engine_and_integers_measure_the_same(checkpoint, tmp_path, monkeypatch):
+    figures = []
+    for compiled in (False, True):
+        monkeypatch.setattr(measuring, "_has_compiler", lambda compiled=compiled: compiled)
+        assert command.main([str(checkpoint), "-o", str(tmp_path / "p.npz")]) == 0
+        figures.append(package.read(tmp_path / "p.npz").meta["accuracy"])
+    assert figures[0]["int8"] == figures[1]["int8"] and figures[1]["int8_by"] == "co-simulation"
+    assert len(figures[1]["int8_flops"]) == 4
+
+
+def test_published_weights_to_package(tmp_path):
+    network = Network(8, layer_gates=False, channel_gates=False, exits=False)
+    torch.save({"state_dict": random_model(network).state_dict()}, tmp_path / "w.th")
+    arguments = ["--arch", "resnet8", "--weights", str(tmp_path / "w.th"), "--dataset", "cifar10", "--images", "10"]
+    normalisation = ["--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225"]
+    assert command.main([*arguments, *normalisation, "-o", str(tmp_path / "p.npz")]) == 0
+    meta = package.read(tmp_path / "p.npz").meta
+    assert (meta["name"], meta["architecture"], meta["gates"]) == ("w-cifar10", "resnet8", [])
+    assert meta["input"]["mean"] == [0.485, 0.456, 0.406] and len(meta["exits"]) == 1
+
+
+def refused(arguments, capsys, message):
+    """Assert that the command fails with one line that holds `message`."""
+    assert command.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and message in error, error
+
+
+def test_bad_input_is_one_line(checkpoint, tmp_path, capsys):
+    output = ["-o", str(tmp_path / "p.npz")]
+    refused([str(tmp_path / "none.pt"), *output], capsys, "no checkpoint")
+    (tmp_path / "junk.pt").write_bytes(b"junk")
+    refused([str(tmp_path / "junk.pt"), *output], capsys, "is damaged")
+    torch.save(random_model(network_of(VARIANTS[7])).state_dict(), tmp_path / "plain.pt")
+    refused([str(tmp_path / "plain.pt"), *output], capsys, "give --arch and --weights")
+    refused([str(checkpoint), "-o", str(tmp_path / "no" / "p.npz")], capsys, "no folder")
+    state = torch.load(checkpoint, weights_only=True)
+    state["recipe"]["network"]["depth"] = 14
+    torch.save(state, tmp_path / "other.pt")
+    refused([str(tmp_path / "other.pt"), *output], capsys, "does not fit its recipe")
+    state["recipe"]["colour"] = "blue"
+    torch.save(state, tmp_path / "other.pt")
+    refused([str(tmp_path / "other.pt"), *output], capsys, "unknown key 'colour'")
+    weights = ["--arch", "resnet8", "--dataset", "cifar10", "--weights", str(tmp_path / "plain.pt"), *output]
+    refused([*weights, "--std", "0,1,1"], capsys, "above 0")
+    assert not (tmp_path / "p.npz").exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_one_line(value, checkpoint, tmp_path, capsys):
+    state = torch.load(checkpoint, weights_only=True)
+    state["model"]["layer1.0.conv1.weight"][0] = value
+    torch.save(state, checkpoint)
+    refused([str(checkpoint), "-o", str(tmp_path / "p.npz")], capsys, "not finite")
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["x.pt", "--weights", "w.pt"], ["--weights", "w.pt"], ["x.pt", "--images", "few"]], ids=str
+)
+def test_bad_arguments_are_usage(arguments, tmp_path, capsys):
+    with pytest.raises(SystemExit) as raised:
+        command.main([*arguments, "-o", str(tmp_path / "p.npz")])
+    assert raised.value.code == 2 and "usage:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "where", [(command, "measure"), (command, "calibrate"), (package.os, "fsync"), (command.os, "replace")], ids=str
+)
+def test_an_interrupt_leaves_nothing_half_written(where, checkpoint, tmp_path, monkeypatch, capsys):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    (tmp_path / "p.npz").write_bytes(b"earlier")
+    monkeypatch.setattr(*where, interrupt)
+    arguments = [str(checkpoint), "-o", str(tmp_path / "p.npz"), "--onnx", str(tmp_path / "m.onnx"), "--images", "4"]
+    assert command.main(arguments) == 2
+    assert "interrupted" in capsys.readouterr().err
+    assert (tmp_path / "p.npz").read_bytes() == b"earlier"
+    assert left_behind(tmp_path, "p.npz", "model.pt") == []
+
+
+def test_an_engine_that_cannot_be_built_is_one_line(checkpoint, tmp_path, monkeypatch, capsys):
+    def fail(*arguments):
+        raise cosim.CosimError("g++ failed")
+
+    monkeypatch.setattr(measuring, "_has_compiler", lambda: True)
+    monkeypatch.setattr(cosim, "run", fail)
+    refused([str(checkpoint), "-o", str(tmp_path / "p.npz")], capsys, "g++ failed")
+
+
+def test_meta_is_plain_json(checkpoint, tmp_path):
+    assert command.main([str(checkpoint), "-o", str(tmp_path / "p.npz"), "--images", "4"]) == 0
+    meta = package.read(tmp_path / "p.npz").meta
+    assert json.loads(json.dumps(meta)) == meta
+    assert all(np.isfinite(meta["scales"]["stages"])) and onnx_graph.OPSET == 20
