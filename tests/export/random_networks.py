@@ -35,14 +35,16 @@ def random_model(network, seed=0):
     model = DynamicResNet(network)
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.2)
-            module.running_var.uniform_(0.5, 2)
+            statistics = module.state_dict()  # shares memory with the module
+            statistics["running_mean"].normal_(0, 0.2)
+            statistics["running_var"].uniform_(0.5, 2)
             torch.nn.init.uniform_(module.weight, 0.3, 0.8)
             torch.nn.init.normal_(module.bias, 0, 0.1)
     if network.layer_gates:
         torch.nn.init.normal_(model.layer_gates.linear.weight, 0, 3)
-        for embed in model.layer_gates.embed:
-            torch.nn.init.normal_(embed.weight, 0, 1)
+        for embed in model.layer_gates.embed.parameters():
+            if embed.ndim > 1:
+                torch.nn.init.normal_(embed, 0, 1)
         _centre(model, [model.layer_gates.linear])
     if network.channel_gates:
         _centre(model, [gate.fc for gate in model.channel_gates])
