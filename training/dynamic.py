@@ -38,6 +38,7 @@ class Output:
     logits: list  # of (N, classes)
     layer_keep: torch.Tensor  # (N, B) of 0/1
     channel_keep: list  # per gated block (N, channels) of 0/1, empty without channel gates
+    gate_logits: list  # of (N,) layer and (N, channels) channel gates, before they are cut at 0
     flops: torch.Tensor  # (N, len(logits)), differentiable in training
     block_flops: torch.Tensor  # (N,) gates and convolutions of the blocks alone, for the resource loss
 
@@ -84,11 +85,11 @@ class DynamicResNet(ResNet):
         x = self.stem(x)
         spent = x.new_full((n,), cost.conv_flops(size, size, 3, self.conv1.out_channels, 3), dtype=torch.float64)
         in_blocks = torch.zeros_like(spent)
-        state, layer_keep, channel_keep, logits, flops = None, [], [], [], []
+        state, layer_keep, channel_keep, gate_logits, logits, flops = None, [], [], [], [], []
         for i, block in enumerate(self.blocks()):
             keep, channels, gate_flops = None, None, (0, 0)
             if gated and block.gateable:
-                keep, channels, state, gate_flops = self._decide(i, x, state, size)
+                keep, channels, state, gate_flops = self._decide(i, x, state, size, gate_logits)
             y, identity = block(x, channels)
             size //= block.stride
             x = _merge(y, identity, keep, channels)
@@ -103,17 +104,19 @@ class DynamicResNet(ResNet):
         logits.append(self.head(x))
         flops.append(spent + in_blocks + cost.fc_flops(self.linear.in_features, self.linear.out_features))
         layers = torch.stack(layer_keep, 1) if layer_keep else x.new_ones((n, 0))
-        return Output(logits, layers, channel_keep, torch.stack(flops, 1), in_blocks)
+        return Output(logits, layers, channel_keep, gate_logits, torch.stack(flops, 1), in_blocks)
 
-    def _decide(self, i, x, state, size):
+    def _decide(self, i, x, state, size, gate_logits):
         """Block i's decisions from its input x: layer (N,), channels (N, k), LSTM state, (G^L, G^C) FLOPs."""
         network, keep, channels, layer_flops, channel_flops = self.network, None, None, 0, 0
         with torch.autocast(x.device.type, enabled=False):
             if network.layer_gates:
                 logit, state = self.layer_gates(i, x.float(), state)
+                gate_logits.append(logit)
                 keep, layer_flops = gates.decide(logit, self.training, network.gate_mode), self.layer_gates.flops(i)
         if network.channel_gates:
             logit = self.channel_gates[i](x).float()
+            gate_logits.append(logit)
             channels = gates.decide(logit, self.training, network.gate_mode)
             channel_flops = self.channel_gates[i].flops(size, size)
         return keep, channels, state, (layer_flops, channel_flops)

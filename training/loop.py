@@ -98,8 +98,9 @@ class Trainer:
         target = losses.target_at(self.step / stage.steps, stage.target, stage.ramp)
         alpha = losses.alpha_at(share, target, stage.alpha, stage.gain) if gated else 0.0
         if stage.kind == "gates":
-            alpha = -stage.alpha  # open everything; a share of 1 is no target, since gates come on top of it
-        if alpha:
+            alpha = stage.alpha
+            loss = loss + alpha * losses.opening_loss(out.gate_logits)
+        elif alpha:
             loss = loss + alpha * losses.resource_loss(out.block_flops, full, blocks).float()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -26,6 +26,15 @@ def alpha_at(share, target, alpha, gain):
     return alpha if distance > 0 else -alpha
 
 
+def opening_loss(gate_logits, margin=1.0):
+    """How far gates are from letting everything through: Σ over gates of max(0, margin - logit), mean over images.
+
+    For the stage that trains gates alone until nothing is skipped. A gate that is open by the margin is left there: pushed
+    on without end, it would be too far open for the joint stage to close it again.
+    """
+    return sum(functional.relu(margin - logits.float()).sum() / len(logits) for logits in gate_logits)
+
+
 def resource_loss(block_flops, full_flops, blocks):
     """E of Eq. 5 averaged over a batch: executed blocks, from the (N,) FLOPs of an image's blocks."""
     return block_flops.mean() / full_flops * blocks
