@@ -9,7 +9,9 @@ more than its budget, which is a fault of the engine.
 
 import argparse
 import hashlib
+import os
 import shlex
+import signal
 import sys
 import time
 from pathlib import Path
@@ -54,6 +56,9 @@ def main(argv=None):
         return _fail(error, 3)
     except ERRORS as error:
         return _fail(error, 2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains when it ends
+        return _fail("standard output was closed before the result was printed", 2)
     except OSError as error:
         return _fail(f"{error}: check that the file can be read or written", 2)
     except MemoryError:
@@ -197,9 +202,8 @@ def _write(arguments, run, images):
         files[arguments.json] = report.json_text(summary)
     for path, text in files.items():
         report.write_text(path, text)
-    print(report.json_text(summary) if arguments.json == "-" else report.table(summary), end="")
-    if arguments.json != "-":
-        print()
+    text = report.json_text(summary) if arguments.json == "-" else report.table(summary) + "\n"
+    print(text, end="", flush=True)
 
 
 def _warn(message):
@@ -218,4 +222,5 @@ def _clear_progress():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended by another program: as by Ctrl-C
     sys.exit(main())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -262,6 +263,33 @@ def test_interrupted_nothing_is_written(capsys, path, monkeypatch, tmp_path):
     code, out, err = run(capsys, "--package", path, *files)
     assert (code, out, err) == (2, "", "interrupted: nothing was written")
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_one_line(path, tmp_path, number):
+    """As a process of its own: its first batch is announced by a backend that then waits."""
+    code = (
+        "import runpy, sys, time\nsys.argv = ['run.py', *sys.argv[1:]]\nfrom host.simulation import Golden\n"
+        "Golden.run = lambda *_: (print('started', flush=True), time.sleep(60))\n"
+        "runpy.run_path('host/run.py', run_name='__main__')"
+    )
+    json_file = tmp_path / "a.json"
+    argv = [sys.executable, "-c", code, "--package", path, "--backend", "golden", "--json", json_file]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "started\n"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (2, "", "run: interrupted: nothing was written\n")
+    assert not json_file.exists()
+
+
+def test_a_closed_pipe(path):
+    argv = [sys.executable, ROOT / "host/run.py", "--package", path, "--backend", "golden", "--images", "1"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        err = process.stderr.read()
+    assert process.returncode == 2 and err == "run: standard output was closed before the result was printed\n"
 
 
 def test_a_disk_that_is_full(capsys, path, monkeypatch, tmp_path):
