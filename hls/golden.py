@@ -14,9 +14,9 @@ from hls import isa, record
 from hls.cost import Cost, instruction_cost
 from hls.program import Limits, decode, output_size, row_bytes, validate
 
-_SIGMOID, _TANH = np.array(isa.SIGMOID_TABLE), np.array(isa.TANH_TABLE)
+_SIGMOID, _TANH = np.array(isa.SIGMOID_TABLE, np.int64), np.array(isa.TANH_TABLE, np.int64)
 _NO_RESULT = {"exit": -1, "label": -1, "confidence": 0, "entropy": 0}
-_EXP, _LOG = np.array(isa.EXP_TABLE), isa.LOG_TABLE
+_EXP, _LOG = np.array(isa.EXP_TABLE, np.int64), isa.LOG_TABLE
 
 
 class _Failed(Exception):
@@ -110,7 +110,7 @@ class Engine:
             if fields["opcode"] == isa.END:
                 return self._stop(isa.REASON_END, isa.STATUS_NO_RESULT, pc)
             if fields["opcode"] == isa.TAP and self.start.rule != isa.RULE_NONE:
-                self._classify()
+                self._classify(self.kept)
                 if self._rule_holds():
                     return isa.REASON_RULE
             pc = next_pc
@@ -145,15 +145,15 @@ class Engine:
         if self.kept is None:
             raise _Failed(status, pc)
         if not self.kept.has_run:
-            self._classify()
+            self._classify(self.kept)
         return reason
 
-    def _classify(self):
-        pc, opcode = self.kept.target, None
+    def _classify(self, kept):
+        pc, opcode = kept.target, None
         while opcode != isa.EXIT:
             fields, price = self._fetch(pc, in_classifier=True)
             pc, opcode = self._execute(fields, price, pc), fields["opcode"]
-        self.kept.has_run = True
+        kept.has_run = True
         if self._over_budget((0, 0), (0, 0)):
             raise _Failed(isa.STATUS_BUDGET_EXCEEDED, self.last_pc)
 

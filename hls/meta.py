@@ -110,6 +110,8 @@ def _check_tap(pc, fields, program, exits):
             f"its classifier takes {found.flops} and {found.cycles}"
         )
     last = next(words for words in program[fields["target"] :] if int(words[0]) == isa.EXIT)
+    if fields["exit"] >= len(exits):
+        raise MetaError(f"the TAP at instruction {pc} is of exit {fields['exit']}, meta lists {len(exits)}")
     said = exits[fields["exit"]]
     if decode(last)["exit"] != fields["exit"]:
         raise MetaError(

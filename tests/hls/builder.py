@@ -5,6 +5,7 @@ neither all zero nor all saturated. A program reads only what it has written for
 computed under a mask is read under this mask, and what a layer gate may have skipped is not read behind its target.
 """
 
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -41,9 +42,8 @@ class Map:
 
 def scale_word(factor, negative=False):
     """The scale that multiplies by about `factor` > 0."""
-    multiplier, exponent = np.frexp(factor)
-    shift = int(np.clip(16 - exponent, 0, 63))
-    word = shift << 16 | int(np.clip(round(float(multiplier) * 65536), 1, 65535))
+    multiplier, exponent = math.frexp(factor)
+    word = min(max(16 - exponent, 0), 63) << 16 | min(round(multiplier * 65536), 65535)
     return word - 2**31 if negative else word
 
 

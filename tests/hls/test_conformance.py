@@ -1,0 +1,88 @@
+"""Golden model and C++ engine give the same records, bit for bit: random programs, broken ones, and the extremes.
+
+    pytest --cosim tests/hls/test_conformance.py
+
+A difference is settled by docs/engine.md. A random seed that fails becomes a fixed case in tests/hls/extremes.py.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hls import cosim, golden, isa
+from hls.program import disassemble
+from tests.hls.extremes import EXTREMES
+from tests.hls.random_programs import mutate, random_program
+
+pytestmark = pytest.mark.cosim
+CHUNK = 300
+STALE = 0xA5  # what the engine's memories hold before each image; a valid program's results do not depend on it
+
+
+def assert_same(case, name, forget=0):
+    """The engine's records of `case` are the golden model's."""
+    expected, found = golden.run(*case), cosim.run(*case, threads=1, forget=forget)
+    if np.array_equal(expected, found):
+        return expected
+    image, word = (int(at) for at in np.argwhere(expected != found)[0])
+    what = isa.RECORD[word] if word < isa.RECORD_HEADER else f"word {word}"
+    values = f"golden model {expected[image, word]}, engine {found[image, word]}"
+    pytest.fail(f"{name}, image {image}, {what}: {values}\n{case[-1]}\n{disassemble(case[0])}")
+
+
+@pytest.mark.parametrize("chunk", range(8))
+def test_random_programs(chunk):
+    statuses = set()
+    for seed in range(chunk * CHUNK, (chunk + 1) * CHUNK):
+        records = assert_same(random_program(np.random.default_rng(seed)), f"seed {seed}", STALE)
+        statuses |= set(records[:, 0].tolist())
+    assert {isa.STATUS_OK, isa.STATUS_BUDGET_TOO_SMALL, isa.STATUS_NOT_RUN} <= statuses
+
+
+@pytest.mark.parametrize("chunk", range(5))
+def test_broken_programs(chunk):
+    statuses = set()
+    for seed in range(chunk * CHUNK, (chunk + 1) * CHUNK):
+        rng = np.random.default_rng(seed)
+        program, *rest = random_program(rng)
+        statuses |= set(assert_same((mutate(program, rng), *rest), f"broken seed {seed}")[:, 0].tolist())
+    assert set(range(isa.STATUS_BAD_OPCODE, isa.STATUS_BAD_TARGET + 1)) <= statuses
+
+
+@pytest.mark.parametrize("extreme", EXTREMES, ids=lambda extreme: extreme.__name__)
+def test_extremes(extreme):
+    records = assert_same(extreme(), extreme.__name__, STALE)
+    assert not records[:, 0].any(), "an extreme case is a valid program"
+    assert len(np.unique(records[:, isa.RECORD_HEADER + extreme()[-1].gates :])) > 2
+
+
+def test_every_budget_of_one_program():
+    """Around every sum that the engine compares with the budget, from nothing to enough."""
+    seed = next(
+        seed for seed in range(999) if (random_program(np.random.default_rng(seed))[0][:, 0] == isa.TAP).sum() > 3
+    )
+    *case, start = random_program(np.random.default_rng(seed))
+    for rule in isa.RULES.values():
+        for cycles in range(0, 4000, 29):
+            assert_same(
+                (*case, replace(start, rule=rule, budget_cycles=cycles)), f"{cycles} cycles, rule {rule}", STALE
+            )
+
+
+def test_threads_do_not_change_records():
+    for seed in range(50):
+        case = random_program(np.random.default_rng(seed))
+        images = np.concatenate([case[3]] * 5)
+        records = [cosim.run(*case[:3], images, case[4], threads=threads) for threads in (1, 3)]
+        assert np.array_equal(*records)
+
+
+@pytest.mark.parametrize(
+    "change", [{"gates": 257}, {"classes": 0}, {"rule": 4}, {"rule": 3, "target_class": 99}, {"gates": -1}]
+)
+def test_bad_starts_are_refused_by_both(change):
+    *case, start = random_program(np.random.default_rng(0))
+    for run, error in ((golden.run, ValueError), (cosim.run, cosim.CosimError)):
+        with pytest.raises(error, match="BAD_START"):
+            run(*case, replace(start, **change))
