@@ -24,6 +24,7 @@ check: $(VENV)/test.stamp
 	$(BIN)/ty check --quiet --python $(VENV)
 	$(BIN)/python -m hls.generate --check
 	$(BIN)/python -m bitstreams.generate --check
+	$(BIN)/python -m bench.documents --check
 	$(BIN)/lint-imports --no-logo
 
 format: $(VENV)/test.stamp

@@ -83,7 +83,7 @@ class DynamicResNet(ResNet):
         """
         n, size = len(x), IMAGE_SIZE
         x = self.stem(x)
-        spent = x.new_full((n,), cost.conv_flops(size, size, 3, self.conv1.out_channels, 3), dtype=torch.float64)
+        spent = x.new_full((n,), self.stem_flops, dtype=torch.float64)
         in_blocks = torch.zeros_like(spent)
         state, layer_keep, channel_keep, gate_logits, logits, flops = None, [], [], [], [], []
         for i, block in enumerate(self.blocks()):
@@ -93,7 +93,7 @@ class DynamicResNet(ResNet):
             y, identity = block(x, channels)
             size //= block.stride
             x = _merge(y, identity, keep, channels)
-            in_blocks = in_blocks + _block_flops(block, size, keep, channels, gate_flops, channel_gain)
+            in_blocks = in_blocks + block_flops(block, size, keep, channels, gate_flops, channel_gain)
             if keep is not None:
                 layer_keep.append(keep)
             if channels is not None:
@@ -102,24 +102,38 @@ class DynamicResNet(ResNet):
                 logits.append(self.exits[str(i)](x))
                 flops.append(spent + in_blocks + self.exit_flops[str(i)])
         logits.append(self.head(x))
-        flops.append(spent + in_blocks + cost.fc_flops(self.linear.in_features, self.linear.out_features))
+        flops.append(spent + in_blocks + self.head_flops)
         layers = torch.stack(layer_keep, 1) if layer_keep else x.new_ones((n, 0))
         return Output(logits, layers, channel_keep, gate_logits, torch.stack(flops, 1), in_blocks)
 
     def _decide(self, i, x, state, size, gate_logits):
         """Block i's decisions from its input x: layer (N,), channels (N, k), LSTM state, (G^L, G^C) FLOPs."""
-        network, keep, channels, layer_flops, channel_flops = self.network, None, None, 0, 0
+        network, keep, channels = self.network, None, None
         with torch.autocast(x.device.type, enabled=False):
             if network.layer_gates:
                 logit, state = self.layer_gates(i, x.float(), state)
                 gate_logits.append(logit)
-                keep, layer_flops = gates.decide(logit, self.training, network.gate_mode), self.layer_gates.flops(i)
+                keep = gates.decide(logit, self.training, network.gate_mode)
         if network.channel_gates:
             logit = self.channel_gates[i](x).float()
             gate_logits.append(logit)
             channels = gates.decide(logit, self.training, network.gate_mode)
-            channel_flops = self.channel_gates[i].flops(size, size)
-        return keep, channels, state, (layer_flops, channel_flops)
+        return keep, channels, state, self.gate_flops(i, size)
+
+    def gate_flops(self, i, size):
+        """FLOPs of block i's gates (G^L, G^C) for an input of size × size."""
+        layer = self.layer_gates.flops(i) if self.network.layer_gates else 0
+        return layer, self.channel_gates[i].flops(size, size) if self.network.channel_gates else 0
+
+    @property
+    def stem_flops(self):
+        """FLOPs of the first convolution."""
+        return cost.conv_flops(IMAGE_SIZE, IMAGE_SIZE, 3, self.conv1.out_channels, 3)
+
+    @property
+    def head_flops(self):
+        """FLOPs of the network's own classifier."""
+        return cost.fc_flops(self.linear.in_features, self.linear.out_features)
 
 
 def _merge(y, identity, keep, channels):
@@ -131,7 +145,7 @@ def _merge(y, identity, keep, channels):
     return mask * y + (1 - mask) * identity
 
 
-def _block_flops(block, size, keep, channels, gate_flops, channel_gain):
+def block_flops(block, size, keep, channels, gate_flops, channel_gain=1.0):
     """(N,) FLOPs of a block with output size × size: G^L always, G^C and the convolutions if the block is kept."""
     active = block.channels
     if channels is not None:

@@ -29,8 +29,8 @@ def alpha_at(share, target, alpha, gain):
 def opening_loss(gate_logits, margin=1.0):
     """How far gates are from letting everything through: Σ over gates of max(0, margin - logit), mean over images.
 
-    For the stage that trains gates alone until nothing is skipped. A gate that is open by the margin is left there: pushed
-    on without end, it would be too far open for the joint stage to close it again.
+    For the stage that trains gates alone until nothing is skipped. A gate that is open by the margin is left there:
+    pushed on without end, it would be too far open for the joint stage to close it again.
     """
     return sum(functional.relu(margin - logits.float()).sum() / len(logits) for logits in gate_logits)
 

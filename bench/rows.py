@@ -1,0 +1,73 @@
+"""Result rows: one JSON object a line, with all that is needed to measure it again.
+
+    rows = Rows("packages", "python -m bench packages")
+    rows.add("cifar10.accuracy@74M", 0.9, "share", "simulated", n=10000, package="1f2e…")
+    rows.write(path)
+
+kind says where a value comes from: measured (on this machine or a board), simulated (the engine's bits), modelled, cited.
+"""
+
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "bench" / "results"
+KINDS = ("measured", "simulated", "modelled", "cited")
+
+
+class Rows:
+    """The rows of one run of one benchmark."""
+
+    def __init__(self, benchmark, command):
+        self.benchmark, self.command, self.rows = benchmark, command, []
+        self.commit, self.host = commit(), host()
+
+    def add(self, name, value, unit, kind, n, package=None):
+        """Add a row and print it. `n` is the number of images, runs or seeds behind the value."""
+        if kind not in KINDS:
+            raise ValueError(f"kind {kind!r}: expected one of {', '.join(KINDS)}")
+        row = {"name": name, "value": value, "unit": unit, "kind": kind, "n": n, "commit": self.commit}
+        self.rows.append(row | {"package": package, "host": self.host, "command": self.command})
+        shown = f"{value:.4f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
+        print(f"{name:48} {shown} {unit} ({kind}, n = {n})", flush=True)
+
+    def write(self, path=None):
+        """Write to `path`, or append to bench/results/BENCHMARK.jsonl; the path."""
+        text = "".join(json.dumps(row) + "\n" for row in self.rows)
+        if path:
+            Path(path).write_text(text)
+            return Path(path)
+        RESULTS.mkdir(exist_ok=True)
+        path = RESULTS / f"{self.benchmark}.jsonl"
+        with path.open("a") as handle:
+            handle.write(text)
+        return path
+
+
+def latest():
+    """Name → the newest row of that name in bench/results/."""
+    found = {}
+    for path in sorted(RESULTS.glob("*.jsonl")):
+        found |= {row["name"]: row for row in map(json.loads, path.read_text().splitlines())}
+    return found
+
+
+def commit():
+    """The commit that is measured, with + when the tree differs from it."""
+    try:
+        git = ["git", "-C", str(ROOT)]
+        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
+        changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
+
+
+def host():
+    """Cores and vector width: what a speed on this machine depends on."""
+    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    vector = next((name for name in ("avx512f", "avx2", "neon") if name in flags), "scalar")
+    return {"cores": os.cpu_count(), "vector": vector, "machine": platform.machine()}

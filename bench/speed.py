@@ -1,0 +1,38 @@
+"""How fast the co-simulation is on this machine, and how much memory the host takes.
+
+    python -m bench speed --data cifar10=DIR
+
+Rows: speed.cifar10_74M_seconds (10,000 test images through host/run.py), .images_per_s, .host_memory.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.packages import PACKAGES
+from bench.rows import ROOT
+from hls.cosim import build
+
+
+def run(rows, folders, options):
+    """Add the rows of one run of host/run.py on CIFAR-10's test set."""
+    build()
+    with tempfile.TemporaryDirectory() as scratch:
+        result = Path(scratch) / "result.json"
+        command = [sys.executable, "host/run.py", "--package", "cifar10", "--budget", "74M", "--json", str(result)]
+        command += ["--threads", str(options.threads)]
+        command += ["--data", folders["cifar10"]] if "cifar10" in folders else []
+        command += ["--images", str(options.images)] if options.images else []
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit(f"bench: {' '.join(command)} failed with status {os.waitstatus_to_exitcode(status)}")
+        summary = json.loads(result.read_text())
+    n, sha256 = summary["images"], hashlib.sha256((PACKAGES / "cifar10.npz").read_bytes()).hexdigest()[:12]
+    rows.add("speed.cifar10_74M_seconds", summary["seconds"], "s", "measured", n, sha256)
+    rows.add("speed.cifar10_74M_images_per_s", n / summary["seconds"], "images/s", "measured", n, sha256)
+    rows.add("speed.host_memory", usage.ru_maxrss / 1024, "MiB", "measured", n, sha256)
