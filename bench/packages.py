@@ -2,9 +2,9 @@
 
     python -m bench packages --data cifar10=DIR --data fashion-mnist=DIR
 
-Rows: PACKAGE.accuracy@BUDGET, .flops@, .cycles@ (modelled), .layers@; .over_budget (images that spent more than allowed,
-over all budgets), .flops_differ (images whose FLOPs differ from the training model's count for the same decisions), .float_accuracy
-and .int8_minus_float.
+Rows: PACKAGE.accuracy@BUDGET, .flops@, .cycles@ (modelled), .layers@; .over_budget (images that spent more than
+allowed, over all budgets), .flops_differ (images whose FLOPs differ from the training model's count for the same
+decisions), .float_accuracy and .int8_minus_float.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ def measure(rows, name, sha256, package, images, labels, threads):
     n, over = len(images), 0
     costs = [entry["flops"] for entry in package.exits]
     budgets = [int(b) for b in np.linspace(min(costs), max(costs), BUDGETS)]
-    for budget in sorted({*budgets, max(PAPER_BUDGET, min(costs))}) + [NO_BUDGET]:
+    for budget in [*sorted({*budgets, max(PAPER_BUDGET, min(costs))}), NO_BUDGET]:
         results = engine(package, images, budget, threads)
         over += int((results.flops > budget).sum())
         at = "none" if budget == NO_BUDGET else f"{budget / 1e6:.1f}M"

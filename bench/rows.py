@@ -4,7 +4,8 @@
     rows.add("cifar10.accuracy@74M", 0.9, "share", "simulated", n=10000, package="1f2e…")
     rows.write(path)
 
-kind says where a value comes from: measured (on this machine or a board), simulated (the engine's bits), modelled, cited.
+kind says where a value comes from: measured (on this machine or a board), simulated (the engine's bits), modelled,
+cited.
 """
 
 import json
