@@ -68,12 +68,7 @@ def summarize(run):
     return {
         "images": len(correct),
         "accuracy": float(correct.mean()),
-        "budget": {
-            "text": str(run.budget),
-            "kind": run.budget.kind,
-            "flops": None if run.start.budget_flops == NO_BUDGET else run.start.budget_flops,
-            "cycles": None if run.start.budget_cycles == NO_BUDGET else run.start.budget_cycles,
-        },
+        "budget": _budget(run),
         "flops": {**_spread(results.flops), "full": last["flops"], "kind": "simulated"},
         "cycles": {**_spread(results.cycles), "full": last["cycles"], "kind": "modelled"},
         "time_ms": {
@@ -104,6 +99,13 @@ def summarize(run):
         "engine": {"isa": isa.HASH, "version": run.engine, "title": run.backend_title},
         "command": run.command,
     }
+
+
+def _budget(run):
+    flops, cycles = (
+        None if limit == NO_BUDGET else limit for limit in (run.start.budget_flops, run.start.budget_cycles)
+    )
+    return {"text": str(run.budget), "kind": run.budget.kind, "flops": flops, "cycles": cycles}
 
 
 def _spread(values):
