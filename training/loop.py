@@ -95,7 +95,7 @@ class Trainer:
         blocks = len(self.model.blocks())
         full = self.full_block_flops
         share = out.block_flops.detach().mean().item() / full
-        target = losses.target_at(self.step / stage.steps, stage.target, stage.ramp)
+        target = losses.target_at(self.step / stage.steps, stage.start, stage.target, stage.ramp)
         alpha = losses.alpha_at(share, target, stage.alpha, stage.gain) if gated else 0.0
         if stage.kind == "gates":
             alpha = stage.alpha

@@ -13,9 +13,9 @@ def classification_loss(logits, labels):
     return sum(functional.cross_entropy(exit_logits.float(), labels) for exit_logits in logits)
 
 
-def target_at(progress, final, ramp):
-    """Share of the blocks' full cost aimed at: from 1 down to `final` over the first `ramp` of a stage."""
-    return final if ramp <= 0 else 1 - (1 - final) * min(1.0, progress / ramp)
+def target_at(progress, start, final, ramp):
+    """Share of the blocks' full cost aimed at: from `start` down to `final` over the first `ramp` of a stage."""
+    return final if ramp <= 0 else start - (start - final) * min(1.0, progress / ramp)
 
 
 def alpha_at(share, target, alpha, gain):

@@ -32,7 +32,8 @@ class Stage:
     schedule: str = "cosine"
     warmup: int = 0  # steps of linear increase
     target: float = 1.0  # share of the static blocks' cost to aim at, gates included
-    ramp: float = 0.5  # share of the stage over which the target falls from 1
+    start: float = 1.0  # where the target starts to fall; a network with every gate open is at about 1.13
+    ramp: float = 0.5  # share of the stage over which the target falls
     alpha: float = 2e-4  # of Eq. 5, cost in blocks
     gain: float = 0.0  # α per unit of distance to the target; 0: ±alpha whatever the distance (the paper's rule)
     channel_gain: float = 1.0  # multiplies the cost's gradient to channel gates

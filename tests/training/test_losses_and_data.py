@@ -32,7 +32,9 @@ def test_paper_rule_is_a_constant_push():
 
 
 def test_target_falls_from_full_cost():
-    assert [losses.target_at(progress, 0.4, 0.5) for progress in (0, 0.25, 0.5, 1)] == pytest.approx([1, 0.7, 0.4, 0.4])
+    assert [losses.target_at(progress, 1.0, 0.4, 0.5) for progress in (0, 0.25, 0.5, 1)] == pytest.approx(
+        [1, 0.7, 0.4, 0.4]
+    )
 
 
 def test_classification_loss_is_the_plain_sum():
