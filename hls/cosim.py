@@ -25,7 +25,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "hls" / "src"
 BUILD = ROOT / "build"
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-label")
-FLAGS = ("-std=c++14", "-O3", "-march=native", "-fPIC", "-shared", "-pthread", *WARNINGS)
+# g++ spends more on taking 512-bit vectors apart than it gains by them: 8 against 12 GMAC/s on an EPYC with AVX-512.
+VECTORS = ("-mprefer-vector-width=256",) if platform.machine() in ("x86_64", "AMD64") else ()
+FLAGS = ("-std=c++14", "-O3", "-march=native", *VECTORS, "-fPIC", "-shared", "-pthread", *WARNINGS)
 
 _POINTERS = [ctypes.c_void_p] * 5
 _SCALARS = [ctypes.c_int32] * 7 + [ctypes.c_uint64] * 2 + [ctypes.c_int32] * 5

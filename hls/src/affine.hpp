@@ -22,7 +22,7 @@ inline void RunAffine(const Instruction& instruction, const int32_t* tables, Til
   const WindowShape shape = MakeWindowShape(1, stride);
 AffineChannels:
   for (int32_t channel = 0; channel < word[isa::kAffineOutChannels]; ++channel) {
-#pragma HLS loop_tripcount max = isa::kMaxChannels
+    #pragma HLS loop_tripcount max = isa::kMaxChannels
     const int32_t source = channel - word[isa::kAffineChannelOffset];
     const bool has_source = source >= 0 && source < word[isa::kAffineInChannels];
     const int32_t row_address = word[isa::kAffineTable] + isa::kTableRow * channel;
@@ -30,16 +30,17 @@ AffineChannels:
     const Scale scale = DecodeScale(tables[row_address + 1]);
   AffineTiles:
     for (int32_t tile = 0; tile < output.tiles; ++tile) {
-#pragma HLS loop_tripcount max = isa::kTileWords
+      #pragma HLS loop_tripcount max = isa::kTileWords
       const int32_t row = tile / output.columns;
       const int32_t column = tile % output.columns;
       TapPixel tap[kTilePixels];
       uint8_t pixel[kTilePixels];
-      GatherWindow(memory, input, has_source ? source : 0, row * stride, column * stride, shape, in_signed, window);
+      GatherWindow(memory, input, has_source ? source : 0, row * stride, column * stride, shape, stride, in_signed,
+                   window);
       ReadTap(window, 0, 0, stride, tap);
     AffinePixels:
       for (int32_t i = 0; i < kTilePixels; ++i) {
-#pragma HLS unroll
+        #pragma HLS unroll
         const int64_t value = has_source ? int64_t(tap[i]) * (1 << isa::kFractionBits) : 0;
         pixel[i] = uint8_t(Clamp8(Requantize(value + bias, scale), relu));
       }

@@ -31,7 +31,8 @@ inline bool IsMask(const Masks& masks, int32_t mask, int32_t channels) {
 inline bool StartIsGood(const Start& start) {
   return Between(start.instructions, 1, isa::kMaxInstructions) && Between(start.gates, 0, isa::kMaxGates) &&
          Between(start.classes, 1, isa::kMaxClasses) && start.images >= 1 &&
-         Between(start.rule, isa::kRuleNone, isa::kRuleClass) &&
+         Between(start.rule, isa::kRuleNone, isa::kRuleClass) && start.budget_flops <= uint64_t(INT64_MAX) &&
+         start.budget_cycles <= uint64_t(INT64_MAX) &&
          (start.rule != isa::kRuleClass || Between(start.target_class, 0, start.classes - 1));
 }
 
@@ -82,10 +83,12 @@ inline bool FieldsAreGood(const Instruction& instruction, const Start& start, co
       return IsMap(word[isa::kGlobalPoolChannels], word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth]) &&
              (word[isa::kGlobalPoolFlags] & ~isa::kFlagInSigned) == 0;
     case isa::kOpFc:
-      return Between(word[isa::kFcInputs], 1, isa::kVectorWords) && Between(word[isa::kFcOutputs], 1, isa::kVectorWords) &&
+      return Between(word[isa::kFcInputs], 1, isa::kVectorWords) &&
+             Between(word[isa::kFcOutputs], 1, isa::kVectorWords) &&
              (word[isa::kFcFlags] & ~(isa::kFlagRaw | isa::kFlagRelu)) == 0;
     case isa::kOpLstm:
-      return Between(word[isa::kLstmInputs], 1, isa::kVectorWords) && Between(word[isa::kLstmHidden], 1, isa::kMaxHidden);
+      return Between(word[isa::kLstmInputs], 1, isa::kVectorWords) &&
+             Between(word[isa::kLstmHidden], 1, isa::kMaxHidden);
     case isa::kOpGateLayer:
       return Between(word[isa::kGateLayerGate], 0, start.gates - 1) &&
              Between(word[isa::kGateLayerChannels], 0, isa::kMaxChannels);
@@ -129,10 +132,10 @@ inline bool Disjoint(const Range& a, const Range& b) {
 
 // Everything an instruction reads and writes; its fields have passed their check.
 struct Footprint {
-  Range vector_input, vector_output;     // vector memory, words
+  Range vector_input, vector_output;      // vector memory, words
   Range map_input, map_output, identity;  // tile memory, words
-  Range weights;                         // bytes
-  Range table;                           // words
+  Range weights;                          // bytes
+  Range table;                            // words
   bool has_target;
   int32_t target;
 };
@@ -140,21 +143,25 @@ struct Footprint {
 inline Footprint MapFootprint(const int32_t* word) {
   Footprint use = Footprint();
   if (word[0] == isa::kOpImage) {
-    use.map_output = MapRange(word[isa::kImageOutput], word[isa::kImageChannels], word[isa::kImageHeight], word[isa::kImageWidth]);
+    use.map_output =
+        MapRange(word[isa::kImageOutput], word[isa::kImageChannels], word[isa::kImageHeight], word[isa::kImageWidth]);
     use.weights = MakeRange(word[isa::kImageWeights], 256 * int64_t(word[isa::kImageChannels]));
   } else if (word[0] == isa::kOpConv) {
     const int32_t stride = word[isa::kConvStride];
     const int32_t channels = word[isa::kConvOutChannels];
     const int32_t row = RowBytes(word[isa::kConvInChannels] * word[isa::kConvKernel] * word[isa::kConvKernel]);
-    use.map_input = MapRange(word[isa::kConvInput], word[isa::kConvInChannels], word[isa::kConvHeight], word[isa::kConvWidth]);
+    use.map_input =
+        MapRange(word[isa::kConvInput], word[isa::kConvInChannels], word[isa::kConvHeight], word[isa::kConvWidth]);
     use.map_output = MapRange(word[isa::kConvOutput], channels, ConvOut(word[isa::kConvHeight], stride),
                               ConvOut(word[isa::kConvWidth], stride));
-    if ((word[isa::kConvFlags] & isa::kFlagAdd) != 0) use.identity = MakeRange(word[isa::kConvIdentity], use.map_output.size);
+    if ((word[isa::kConvFlags] & isa::kFlagAdd) != 0)
+      use.identity = MakeRange(word[isa::kConvIdentity], use.map_output.size);
     use.weights = MakeRange(word[isa::kConvWeights], int64_t(channels) * row);
     use.table = MakeRange(word[isa::kConvTable], isa::kTableRow * (1 + int64_t(channels)));
   } else if (word[0] == isa::kOpAffine) {
     const int32_t stride = word[isa::kAffineStride];
-    use.map_input = MapRange(word[isa::kAffineInput], word[isa::kAffineInChannels], word[isa::kAffineHeight], word[isa::kAffineWidth]);
+    use.map_input = MapRange(word[isa::kAffineInput], word[isa::kAffineInChannels], word[isa::kAffineHeight],
+                             word[isa::kAffineWidth]);
     use.map_output = MapRange(word[isa::kAffineOutput], word[isa::kAffineOutChannels],
                               ConvOut(word[isa::kAffineHeight], stride), ConvOut(word[isa::kAffineWidth], stride));
     use.table = MakeRange(word[isa::kAffineTable], isa::kTableRow * int64_t(word[isa::kAffineOutChannels]));
@@ -162,7 +169,8 @@ inline Footprint MapFootprint(const int32_t* word) {
     const int32_t kernel = word[isa::kPoolKernel];
     const int32_t stride = word[isa::kPoolStride];
     const int32_t padding = word[isa::kPoolPadding];
-    use.map_input = MapRange(word[isa::kPoolInput], word[isa::kPoolChannels], word[isa::kPoolHeight], word[isa::kPoolWidth]);
+    use.map_input =
+        MapRange(word[isa::kPoolInput], word[isa::kPoolChannels], word[isa::kPoolHeight], word[isa::kPoolWidth]);
     use.map_output = MapRange(word[isa::kPoolOutput], word[isa::kPoolChannels],
                               PoolOut(word[isa::kPoolHeight], kernel, stride, padding),
                               PoolOut(word[isa::kPoolWidth], kernel, stride, padding));
@@ -204,14 +212,17 @@ inline Footprint VectorFootprint(const int32_t* word) {
 }
 
 // Status of the instruction at `pc`: kStatusOk, or the first check that fails.
-inline int32_t Check(const Instruction& instruction, int32_t pc, bool in_classifier, const Start& start, const Masks& masks) {
+inline int32_t Check(const Instruction& instruction, int32_t pc, bool in_classifier, const Start& start,
+                     const Masks& masks) {
   const int32_t opcode = instruction.word[0];
   if (!Between(opcode, 0, kOpcodes - 1) || (in_classifier && !IsClassifierOpcode(opcode))) return isa::kStatusBadOpcode;
   if (!FieldsAreGood(instruction, start, masks)) return isa::kStatusBadField;
   const bool on_maps = Between(opcode, isa::kOpImage, isa::kOpGlobalPool);
   const Footprint use = on_maps ? MapFootprint(instruction.word) : VectorFootprint(instruction.word);
-  if (!Fits(use.vector_input, isa::kVectorWords) || !Fits(use.vector_output, isa::kVectorWords)) return isa::kStatusBadVector;
-  if (!Fits(use.map_input, isa::kTileWords) || !Fits(use.map_output, isa::kTileWords) || !Fits(use.identity, isa::kTileWords)) {
+  if (!Fits(use.vector_input, isa::kVectorWords) || !Fits(use.vector_output, isa::kVectorWords))
+    return isa::kStatusBadVector;
+  if (!Fits(use.map_input, isa::kTileWords) || !Fits(use.map_output, isa::kTileWords) ||
+      !Fits(use.identity, isa::kTileWords)) {
     return isa::kStatusBadAddress;
   }
   const bool same_place = use.identity.base == use.map_output.base;
@@ -219,7 +230,8 @@ inline int32_t Check(const Instruction& instruction, int32_t pc, bool in_classif
       !Disjoint(use.vector_input, use.vector_output)) {
     return isa::kStatusBadOverlap;
   }
-  if (!Fits(use.weights, start.weight_bytes) || use.weights.base % isa::kWeightAlign != 0) return isa::kStatusBadWeights;
+  if (!Fits(use.weights, start.weight_bytes) || use.weights.base % isa::kWeightAlign != 0)
+    return isa::kStatusBadWeights;
   if (!Fits(use.table, start.table_words)) return isa::kStatusBadTable;
   if (use.has_target && !(use.target > pc && use.target < start.instructions)) return isa::kStatusBadTarget;
   return isa::kStatusOk;

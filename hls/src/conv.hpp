@@ -23,9 +23,11 @@ namespace ddi {
 
 constexpr int32_t kHalfLanes = isa::kOutLanes / 2;
 static_assert(isa::kOutLanes % 2 == 0, "lanes split into two halves");
+static_assert(isa::kWeightWords % kTapsAtOnce == 0, "the last taps of a bank are a whole step");
 static_assert(isa::kWeightWords >= isa::kMaxKernel * isa::kMaxKernel, "a bank holds one channel of the largest kernel");
 
 typedef int8_t WeightBank[isa::kWeightWords][isa::kOutLanes];
+typedef TapPixel Taps[kTapsAtOnce][2][kTilePixels];  // of one tile, or of two that run at once
 
 struct ConvMemory {
   WeightBank weights[2];  // one is read while the other loads
@@ -105,23 +107,24 @@ inline Pass NextPass(const Conv& conv, const Pass& pass) {
 
 // Fetch the weights of a pass: word e of the bank is tap e % taps of the (e / taps)-th active input channel. Lanes
 // without a channel keep what they held and compute what nobody reads.
-inline void LoadWeights(const int8_t* weights, const Conv& conv, const Masks& masks, const Pass& pass, WeightBank& bank) {
+inline void LoadWeights(const int8_t* weights, const Conv& conv, const Masks& masks, const Pass& pass,
+                        WeightBank& bank) {
   const int32_t first = pass.chunk * conv.chunk;
   const int32_t last = conv.active_in < first + conv.chunk ? conv.active_in : first + conv.chunk;
 LoadLanes:
   for (int32_t lane = 0; lane < pass.lanes; ++lane) {
-#pragma HLS loop_tripcount max = isa::kOutLanes
+    #pragma HLS loop_tripcount max = isa::kOutLanes
     const int32_t out_channel = ActiveChannel(masks, conv.out_mask, pass.first_out + lane);
     const int8_t* row = weights + conv.weights + int64_t(out_channel) * conv.row_bytes;
     int32_t entry = 0;
   LoadChannels:
     for (int32_t index = first; index < last; ++index) {
-#pragma HLS loop_tripcount max = isa::kWeightWords
+      #pragma HLS loop_tripcount max = isa::kWeightWords
       const int8_t* filter = row + ActiveChannel(masks, conv.in_mask, index) * conv.taps;
     LoadTaps:
       for (int32_t tap = 0; tap < conv.taps; ++tap) {
-#pragma HLS loop_tripcount max = isa::kMaxKernel * isa::kMaxKernel
-#pragma HLS pipeline II = 1
+        #pragma HLS loop_tripcount max = isa::kMaxKernel * isa::kMaxKernel
+        #pragma HLS pipeline II = 1
         bank[entry][lane] = filter[tap];
         if (pass.tiles == 2) bank[entry][kHalfLanes + lane] = filter[tap];  // the same channel for the second tile
         ++entry;
@@ -130,61 +133,100 @@ LoadLanes:
   }
 }
 
-// One tap for all lanes; the upper half of the lanes reads the pixels of tile `upper`.
-inline void MultiplyAccumulate(const TapPixel (&tap)[2][kTilePixels], const int8_t (&weight)[isa::kOutLanes], int32_t upper,
+// One step of all lanes: the taps' pixels by words `entry`… of the bank. The upper half of the lanes reads the pixels
+// of the second tile, or those of the only one.
+inline void MultiplyAccumulate(const Taps& taps, const WeightBank& bank, int32_t entry, int32_t tiles,
                                int32_t (&accumulator)[isa::kOutLanes][kTilePixels]) {
-#pragma HLS inline
-MacLanes:
-  for (int32_t lane = 0; lane < isa::kOutLanes; ++lane) {
-#pragma HLS unroll
-    const int32_t tile = lane < kHalfLanes ? 0 : upper;
+  #pragma HLS inline
+MacHalves:
+  for (int32_t half = 0; half < 2; ++half) {
+    #pragma HLS unroll
+    const int32_t tile = tiles == 2 ? half : 0;
+    int32_t weight[kHalfLanes][kTapsAtOnce];
+  MacWeights:
+    for (int32_t i = 0; i < kHalfLanes * kTapsAtOnce; ++i) {
+      #pragma HLS unroll
+      weight[i / kTapsAtOnce][i % kTapsAtOnce] = bank[entry + i % kTapsAtOnce][half * kHalfLanes + i / kTapsAtOnce];
+    }
   MacPixels:
     for (int32_t pixel = 0; pixel < kTilePixels; ++pixel) {
-#pragma HLS unroll
-      accumulator[lane][pixel] += tap[tile][pixel] * weight[lane];
+      #pragma HLS unroll
+    MacLanes:
+      for (int32_t lane = 0; lane < kHalfLanes; ++lane) {
+        #pragma HLS unroll
+        int32_t sum = accumulator[half * kHalfLanes + lane][pixel];
+      MacTaps:
+        for (int32_t tap = 0; tap < kTapsAtOnce; ++tap) {
+          #pragma HLS unroll
+          sum += taps[tap][tile][pixel] * weight[lane][tap];
+        }
+        accumulator[half * kHalfLanes + lane][pixel] = sum;
+      }
     }
   }
 }
 
-// Accumulate a pass's input channels for one tile, or for two.
+// Zero pixels for what is left of the last step.
+inline void ClearTaps(int32_t first, Taps& taps) {
+ClearTapSteps:
+  for (int32_t tap = first; tap < kTapsAtOnce; ++tap) {
+    #pragma HLS loop_tripcount max = kTapsAtOnce
+  ClearTapPixels:
+    for (int32_t i = 0; i < 2 * kTilePixels; ++i) {
+      #pragma HLS unroll
+      taps[tap][i / kTilePixels][i % kTilePixels] = 0;
+    }
+  }
+}
+
+// Accumulate a pass's input channels for one tile, or for two: channel → tap, one step a cycle.
 inline void Accumulate(const TileMemory& memory, const Conv& conv, const Masks& masks, const Pass& pass, int32_t tile,
                        const WeightBank& bank, ConvMemory& scratch) {
   const int32_t first = pass.chunk * conv.chunk;
   const int32_t last = conv.active_in < first + conv.chunk ? conv.active_in : first + conv.chunk;
-  const int32_t upper = pass.tiles - 1;
   // The second tile of an odd last pair repeats the first; it is not written.
-  const int32_t second = tile + upper < conv.output.tiles ? tile + upper : tile;
+  const int32_t second = tile + 1 < conv.output.tiles ? tile + 1 : tile;
   const int32_t row[2] = {tile / conv.output.columns * conv.stride, second / conv.output.columns * conv.stride};
   const int32_t column[2] = {tile % conv.output.columns * conv.stride, second % conv.output.columns * conv.stride};
-  TapPixel tap[2][kTilePixels];
-#pragma HLS array_partition variable = tap complete dim = 0
+  Taps taps;
+  #pragma HLS array_partition variable = taps complete dim = 0
   int32_t entry = 0;
+  int32_t filled = 0;
 InputChannels:
   for (int32_t index = first; index < last; ++index) {
-#pragma HLS loop_tripcount max = isa::kWeightWords
+    #pragma HLS loop_tripcount max = isa::kWeightWords
     const int32_t channel = ActiveChannel(masks, conv.in_mask, index);
   Gather:
     for (int32_t half = 0; half < pass.tiles; ++half) {
-#pragma HLS loop_tripcount max = 2
-      GatherWindow(memory, conv.input, channel, row[half], column[half], conv.window, conv.in_signed, scratch.window[half]);
+      #pragma HLS loop_tripcount max = 2
+      GatherWindow(memory, conv.input, channel, row[half], column[half], conv.window, conv.stride, conv.in_signed,
+                   scratch.window[half]);
     }
   TapRows:
     for (int32_t y = 0; y < conv.kernel; ++y) {
-#pragma HLS loop_tripcount max = isa::kMaxKernel
+      #pragma HLS loop_tripcount max = isa::kMaxKernel
     TapColumns:
       for (int32_t x = 0; x < conv.kernel; ++x) {
-#pragma HLS loop_tripcount max = isa::kMaxKernel
-#pragma HLS pipeline II = 1
+        #pragma HLS loop_tripcount max = isa::kMaxKernel
+        #pragma HLS pipeline II = 1
       ReadTaps:
         for (int32_t half = 0; half < pass.tiles; ++half) {
-#pragma HLS loop_tripcount max = 2
-#pragma HLS unroll
-          ReadTap(scratch.window[half], conv.window.origin + y, conv.window.origin + x, conv.stride, tap[half]);
+          #pragma HLS loop_tripcount max = 2
+          #pragma HLS unroll
+          ReadTap(scratch.window[half], conv.window.origin + y, conv.window.origin + x, conv.stride,
+                  taps[filled][half]);
         }
-        MultiplyAccumulate(tap, bank[entry], upper, scratch.accumulator);
-        ++entry;
+        if (++filled == kTapsAtOnce) {
+          MultiplyAccumulate(taps, bank, entry, pass.tiles, scratch.accumulator);
+          entry += kTapsAtOnce;
+          filled = 0;
+        }
       }
     }
+  }
+  if (filled > 0) {
+    ClearTaps(filled, taps);
+    MultiplyAccumulate(taps, bank, entry, pass.tiles, scratch.accumulator);
   }
 }
 
@@ -198,13 +240,13 @@ inline void Finish(TileMemory& memory, const int32_t* tables, const Conv& conv, 
   const int32_t sign = conv.add_signed ? 0x80 : 0;
   // Without ADD the output's own word is read and not used, so that one loop does for both.
   const int32_t place = conv.add ? conv.identity.address : conv.output.address;
-  const uint8_t* identity = memory[place + channel * conv.output.tiles + tile];
+  const int32_t address = place + channel * conv.output.tiles + tile;
   uint8_t pixel[kTilePixels];
 FinishPixels:
   for (int32_t i = 0; i < kTilePixels; ++i) {
-#pragma HLS pipeline II = 1
-#pragma HLS unroll factor = 8
-    const int32_t byte = identity[i];
+    #pragma HLS pipeline II = 1
+    #pragma HLS unroll factor = 8
+    const int32_t byte = memory[address][i];
     const int64_t added = conv.add ? Requantize(byte - ((byte & sign) << 1), identity_scale) : 0;
     pixel[i] = uint8_t(Clamp8(Requantize(sum[i] + bias, scale) + added, conv.relu));
   }
@@ -217,14 +259,14 @@ inline void RunPass(TileMemory& memory, const int32_t* tables, const Conv& conv,
   const int32_t last_tile = conv.chunks > 1 ? pass.first_tile + 1 : conv.output.tiles;
 PassTiles:
   for (int32_t tile = pass.first_tile; tile < last_tile; tile += pass.tiles) {
-#pragma HLS loop_tripcount max = isa::kTileWords
+    #pragma HLS loop_tripcount max = isa::kTileWords
     if (pass.chunk == 0) {
     ClearLanes:
       for (int32_t lane = 0; lane < isa::kOutLanes; ++lane) {
-#pragma HLS unroll
+        #pragma HLS unroll
       ClearPixels:
         for (int32_t pixel = 0; pixel < kTilePixels; ++pixel) {
-#pragma HLS unroll
+          #pragma HLS unroll
           scratch.accumulator[lane][pixel] = 0;
         }
       }
@@ -233,10 +275,10 @@ PassTiles:
     if (pass.chunk == conv.chunks - 1) {
     FinishTiles:
       for (int32_t half = 0; half < pass.tiles; ++half) {
-#pragma HLS loop_tripcount max = 2
+        #pragma HLS loop_tripcount max = 2
       FinishLanes:
         for (int32_t lane = 0; lane < pass.lanes; ++lane) {
-#pragma HLS loop_tripcount max = isa::kOutLanes
+          #pragma HLS loop_tripcount max = isa::kOutLanes
           if (tile + half < conv.output.tiles) {
             Finish(memory, tables, conv, ActiveChannel(masks, conv.out_mask, pass.first_out + lane), tile + half,
                    scratch.accumulator[half * kHalfLanes + lane]);
@@ -255,7 +297,7 @@ inline void RunConv(const Instruction& instruction, const int8_t* weights, const
   int32_t bank = 0;
 Passes:
   for (; pass.lanes > 0; bank ^= 1) {
-#pragma HLS loop_tripcount max = isa::kMaxChannels * isa::kTileWords
+    #pragma HLS loop_tripcount max = isa::kMaxChannels * isa::kTileWords
     const Pass next = NextPass(conv, pass);
     LoadWeights(weights, conv, masks, next, scratch.weights[bank ^ 1]);  // beside RunPass: it writes the other bank
     RunPass(memory, tables, conv, masks, pass, scratch.weights[bank], scratch);

@@ -16,9 +16,10 @@ int64_t ddi_state_bytes() { return int64_t(sizeof(ddi::State)); }
 
 // As ddi_engine, over `threads` threads; memories start every image filled with the byte `forget`.
 int32_t ddi_cosim(const int32_t* program, const int8_t* weights, const int32_t* tables, const uint8_t* images,
-                  int32_t* results, int32_t instructions, int32_t weight_bytes, int32_t table_words, int32_t images_count,
-                  int32_t image_bytes, int32_t gates, int32_t classes, uint64_t budget_flops, uint64_t budget_cycles,
-                  int32_t rule, int32_t threshold, int32_t target_class, int32_t threads, int32_t forget) {
+                  int32_t* results, int32_t instructions, int32_t weight_bytes, int32_t table_words,
+                  int32_t images_count, int32_t image_bytes, int32_t gates, int32_t classes, uint64_t budget_flops,
+                  uint64_t budget_cycles, int32_t rule, int32_t threshold, int32_t target_class, int32_t threads,
+                  int32_t forget) {
   using namespace ddi;
   const Start start = {instructions, weight_bytes, table_words,   images_count, image_bytes, gates,
                        classes,      budget_flops, budget_cycles, rule,         threshold,   target_class};
@@ -28,7 +29,8 @@ int32_t ddi_cosim(const int32_t* program, const int8_t* weights, const int32_t* 
     forget_byte = uint8_t(forget);
     int32_t* records = results + first * stride;
     ddi_engine(program, weights, tables, images + int64_t(first) * image_bytes, records, instructions, weight_bytes,
-               table_words, count, image_bytes, gates, classes, budget_flops, budget_cycles, rule, threshold, target_class);
+               table_words, count, image_bytes, gates, classes, budget_flops, budget_cycles, rule, threshold,
+               target_class);
     for (int32_t i = 0; i < count; ++i) records[i * stride + isa::kRecordImage] = first + i;
   };
   const int32_t parts = threads < 1 ? 1 : threads < images_count ? threads : images_count;

@@ -48,7 +48,8 @@ inline Cost ConvCost(const Instruction& instruction, const Masks& masks) {
   const uint64_t rest_steps = rest <= isa::kOutLanes / 2 ? (tiles + 1) / 2 : tiles;
   // Each full group computes while the next one's weights load; the last group has nothing to load behind it.
   cost.cycles += isa::kPipeline + (full > 0 ? isa::kOutLanes : rest) * load;
-  if (full > 0) cost.cycles += (full - 1) * Larger(tiles * step, isa::kOutLanes * load) + Larger(tiles * step, rest * load);
+  if (full > 0)
+    cost.cycles += (full - 1) * Larger(tiles * step, isa::kOutLanes * load) + Larger(tiles * step, rest * load);
   if (rest > 0) cost.cycles += rest_steps * step;
   return cost;
 }

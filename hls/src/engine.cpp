@@ -68,19 +68,11 @@ static_assert(sizeof(State) <= 630 * 1024, "140 block RAMs of 4.5 KB hold the en
 
 DDI_STATE State state;
 
-// The ports of the engine, as one argument.
-struct Ports {
-  const int32_t* program;
-  const int8_t* weights;
-  const int32_t* tables;
-  const uint8_t* image;
-};
-
 inline Instruction Fetch(const int32_t* program, int32_t pc) {
   Instruction instruction;
 FetchWords:
   for (int32_t i = 0; i < isa::kInstructionWords; ++i) {
-#pragma HLS pipeline II = 1
+    #pragma HLS pipeline II = 1
     instruction.word[i] = program[pc * isa::kInstructionWords + i];
   }
   return instruction;
@@ -93,7 +85,8 @@ inline void Fail(Progress& progress, int32_t status, int32_t pc) {
 }
 
 // Would this instruction, with the classifier held in reserve, pass the budget?
-inline bool ExceedsBudget(const Instruction& instruction, const Cost& cost, const Start& start, const Progress& progress) {
+inline bool ExceedsBudget(const Instruction& instruction, const Cost& cost, const Start& start,
+                          const Progress& progress) {
   const bool is_tap = instruction.word[0] == isa::kOpTap;
   const bool has_reserve = progress.kept.any && !progress.kept.has_run;
   const uint64_t flops = is_tap ? uint64_t(instruction.word[isa::kTapFlops]) : has_reserve ? progress.kept.flops : 0;
@@ -150,16 +143,17 @@ inline void AfterExit(const Start& start, Progress& progress) {
   }
 }
 
-inline void Execute(const Instruction& instruction, const Ports& ports, const Start& start, Progress& progress) {
+inline void Execute(const Instruction& instruction, const int8_t* weights, const int32_t* tables, const uint8_t* image,
+                    const Start& start, Progress& progress) {
   switch (instruction.word[0]) {
     case isa::kOpImage:
-      RunImage(instruction, ports.weights, ports.image, state.maps, state.image);
+      RunImage(instruction, weights, image, state.maps, state.image);
       break;
     case isa::kOpConv:
-      RunConv(instruction, ports.weights, ports.tables, state.masks, state.maps, state.conv);
+      RunConv(instruction, weights, tables, state.masks, state.maps, state.conv);
       break;
     case isa::kOpAffine:
-      RunAffine(instruction, ports.tables, state.maps, state.conv.window[0]);
+      RunAffine(instruction, tables, state.maps, state.conv.window[0]);
       break;
     case isa::kOpPool:
       RunPool(instruction, state.maps);
@@ -168,10 +162,10 @@ inline void Execute(const Instruction& instruction, const Ports& ports, const St
       RunGlobalPool(instruction, state.maps, state.vector);
       break;
     case isa::kOpFc:
-      RunFc(instruction, ports.weights, ports.tables, state.vector, state.gates);
+      RunFc(instruction, weights, tables, state.vector, state.gates);
       break;
     case isa::kOpLstm:
-      RunLstm(instruction, ports.weights, ports.tables, state.vector, state.gates);
+      RunLstm(instruction, weights, tables, state.vector, state.gates);
       break;
     case isa::kOpGateLayer:
       if (RunGateLayer(instruction, state.vector, state.trace)) {
@@ -197,13 +191,14 @@ inline void Execute(const Instruction& instruction, const Ports& ports, const St
 }
 
 // One instruction: checked, priced, compared with the budget, counted, executed.
-inline void Step(const Ports& ports, const Start& start, Progress& progress) {
+inline void Step(const int32_t* program, const int8_t* weights, const int32_t* tables, const uint8_t* image,
+                 const Start& start, Progress& progress) {
   const int32_t pc = progress.pc;
   if (pc >= start.instructions) {
     Fail(progress, isa::kStatusBadTarget, pc);
     return;
   }
-  const Instruction instruction = Fetch(ports.program, pc);
+  const Instruction instruction = Fetch(program, pc);
   const int32_t status = Check(instruction, pc, progress.in_classifier, start, state.masks);
   if (status != isa::kStatusOk) {
     Fail(progress, status, pc);
@@ -220,7 +215,7 @@ inline void Step(const Ports& ports, const Start& start, Progress& progress) {
   ++progress.instructions;
   progress.last_pc = pc;
   progress.pc = pc + 1;
-  Execute(instruction, ports, start, progress);
+  Execute(instruction, weights, tables, image, start, progress);
 }
 
 // Memories as they are at the start of an image.
@@ -231,19 +226,20 @@ inline void StartImage(const Start& start) {
   ForgetState(state.gates);
 ForgetTrace:
   for (int32_t gate = 0; gate < start.gates; ++gate) {
-#pragma HLS loop_tripcount max = isa::kMaxGates
+    #pragma HLS loop_tripcount max = isa::kMaxGates
     state.trace[gate] = -1;
   }
 }
 
-inline Progress RunOneImage(const Ports& ports, const Start& start) {
+inline Progress RunOneImage(const int32_t* program, const int8_t* weights, const int32_t* tables, const uint8_t* image,
+                            const Start& start) {
   Progress progress = Progress();
   progress.prediction = NoPrediction();
   StartImage(start);
   // Every target lies ahead, so the main stream has at most kMaxInstructions steps, and so has each classifier.
 Steps:
   for (int32_t step = 0; step < isa::kMaxInstructions * isa::kMaxInstructions && !progress.done; ++step) {
-    Step(ports, start, progress);
+    Step(program, weights, tables, image, start, progress);
   }
   if (progress.status != isa::kStatusOk) {
     progress.reason = 0;
@@ -257,13 +253,13 @@ inline void WriteRecord(const Progress& progress, int32_t image, const Start& st
   int32_t channels = 0;
 WriteTrace:
   for (int32_t gate = 0; gate < start.gates; ++gate) {
-#pragma HLS loop_tripcount max = isa::kMaxGates
+    #pragma HLS loop_tripcount max = isa::kMaxGates
     record[isa::kRecordHeader + gate] = state.trace[gate];
     if (state.trace[gate] > 0) channels += state.trace[gate];
   }
 WriteLogits:
   for (int32_t i = 0; i < start.classes; ++i) {
-#pragma HLS loop_tripcount max = isa::kMaxClasses
+    #pragma HLS loop_tripcount max = isa::kMaxClasses
     record[isa::kRecordHeader + start.gates + i] = has_logits ? state.logits[i] : 0;
   }
   record[isa::kRecordStatus] = progress.status;
@@ -288,7 +284,7 @@ WriteLogits:
 inline void WriteNotRun(int32_t image, const Start& start, int32_t* record) {
 NotRunWords:
   for (int32_t i = 0; i < RecordWords(start); ++i) {
-#pragma HLS loop_tripcount max = isa::kRecordHeader + isa::kMaxGates + isa::kMaxClasses
+    #pragma HLS loop_tripcount max = isa::kRecordHeader + isa::kMaxGates + isa::kMaxClasses
     const bool is_trace = i >= isa::kRecordHeader && i < isa::kRecordHeader + start.gates;
     const bool is_minus = is_trace || i == isa::kRecordPc || i == isa::kRecordExit || i == isa::kRecordLabel;
     record[i] = i == isa::kRecordStatus ? isa::kStatusNotRun : i == isa::kRecordImage ? image : is_minus ? -1 : 0;
@@ -299,57 +295,57 @@ NotRunWords:
 
 // Run `images_count` images of `image_bytes` each; a record for each goes to `results`. Returns 0, or BAD_START, when
 // nothing is written.
-extern "C" int32_t ddi_engine(const int32_t* program, const int8_t* weights, const int32_t* tables, const uint8_t* images,
-                              int32_t* results, int32_t instructions, int32_t weight_bytes, int32_t table_words,
-                              int32_t images_count, int32_t image_bytes, int32_t gates, int32_t classes,
-                              uint64_t budget_flops, uint64_t budget_cycles, int32_t rule, int32_t threshold,
-                              int32_t target_class) {
-#pragma HLS interface m_axi port = program offset = slave bundle = program
-#pragma HLS interface m_axi port = weights offset = slave bundle = weights max_widen_bitwidth = 128
-#pragma HLS interface m_axi port = tables offset = slave bundle = tables
-#pragma HLS interface m_axi port = images offset = slave bundle = images
-#pragma HLS interface m_axi port = results offset = slave bundle = results
-#pragma HLS interface s_axilite port = program
-#pragma HLS interface s_axilite port = weights
-#pragma HLS interface s_axilite port = tables
-#pragma HLS interface s_axilite port = images
-#pragma HLS interface s_axilite port = results
-#pragma HLS interface s_axilite port = instructions
-#pragma HLS interface s_axilite port = weight_bytes
-#pragma HLS interface s_axilite port = table_words
-#pragma HLS interface s_axilite port = images_count
-#pragma HLS interface s_axilite port = image_bytes
-#pragma HLS interface s_axilite port = gates
-#pragma HLS interface s_axilite port = classes
-#pragma HLS interface s_axilite port = budget_flops
-#pragma HLS interface s_axilite port = budget_cycles
-#pragma HLS interface s_axilite port = rule
-#pragma HLS interface s_axilite port = threshold
-#pragma HLS interface s_axilite port = target_class
-#pragma HLS interface s_axilite port = return
-#pragma HLS array_partition variable = ddi::state.maps complete dim = 2
-#pragma HLS bind_storage variable = ddi::state.maps type = ram_t2p impl = bram
-#pragma HLS array_partition variable = ddi::state.conv.weights complete dim = 1
-#pragma HLS array_partition variable = ddi::state.conv.weights complete dim = 3
-#pragma HLS array_partition variable = ddi::state.conv.window complete dim = 0
-#pragma HLS array_partition variable = ddi::state.conv.accumulator complete dim = 0
-#pragma HLS array_partition variable = ddi::state.image.pixel complete dim = 0
-#pragma HLS array_partition variable = ddi::state.image.table complete dim = 1
-#pragma HLS array_partition variable = ddi::state.gates.operand cyclic factor = 16
+extern "C" int32_t ddi_engine(const int32_t* program, const int8_t* weights, const int32_t* tables,
+                              const uint8_t* images, int32_t* results, int32_t instructions, int32_t weight_bytes,
+                              int32_t table_words, int32_t images_count, int32_t image_bytes, int32_t gates,
+                              int32_t classes, uint64_t budget_flops, uint64_t budget_cycles, int32_t rule,
+                              int32_t threshold, int32_t target_class) {
+  #pragma HLS interface m_axi port = program offset = slave bundle = program
+  #pragma HLS interface m_axi port = weights offset = slave bundle = weights max_widen_bitwidth = 128
+  #pragma HLS interface m_axi port = tables offset = slave bundle = tables
+  #pragma HLS interface m_axi port = images offset = slave bundle = images
+  #pragma HLS interface m_axi port = results offset = slave bundle = results
+  #pragma HLS interface s_axilite port = program
+  #pragma HLS interface s_axilite port = weights
+  #pragma HLS interface s_axilite port = tables
+  #pragma HLS interface s_axilite port = images
+  #pragma HLS interface s_axilite port = results
+  #pragma HLS interface s_axilite port = instructions
+  #pragma HLS interface s_axilite port = weight_bytes
+  #pragma HLS interface s_axilite port = table_words
+  #pragma HLS interface s_axilite port = images_count
+  #pragma HLS interface s_axilite port = image_bytes
+  #pragma HLS interface s_axilite port = gates
+  #pragma HLS interface s_axilite port = classes
+  #pragma HLS interface s_axilite port = budget_flops
+  #pragma HLS interface s_axilite port = budget_cycles
+  #pragma HLS interface s_axilite port = rule
+  #pragma HLS interface s_axilite port = threshold
+  #pragma HLS interface s_axilite port = target_class
+  #pragma HLS interface s_axilite port = return
   using namespace ddi;
+  #pragma HLS array_partition variable = state.maps complete dim = 2
+  #pragma HLS bind_storage variable = state.maps type = ram_t2p impl = bram
+  #pragma HLS array_partition variable = state.conv.weights complete dim = 1
+  #pragma HLS array_partition variable = state.conv.weights complete dim = 3
+  #pragma HLS array_partition variable = state.conv.window complete dim = 0
+  #pragma HLS array_partition variable = state.conv.accumulator complete dim = 0
+  #pragma HLS array_partition variable = state.image.pixel complete dim = 0
+  #pragma HLS array_partition variable = state.image.table complete dim = 1
+  #pragma HLS array_partition variable = state.gates.operand cyclic factor = 16
   const Start start = {instructions, weight_bytes, table_words,   images_count, image_bytes, gates,
                        classes,      budget_flops, budget_cycles, rule,         threshold,   target_class};
   if (!StartIsGood(start)) return isa::kStatusBadStart;
   bool failed = false;
 Images:
   for (int32_t image = 0; image < images_count; ++image) {
-#pragma HLS loop_tripcount max = 10000
+    #pragma HLS loop_tripcount max = 10000
     int32_t* record = results + int64_t(image) * RecordWords(start);
     if (failed) {
       WriteNotRun(image, start, record);
     } else {
-      const Ports ports = {program, weights, tables, images + int64_t(image) * image_bytes};
-      const Progress progress = RunOneImage(ports, start);
+      const uint8_t* pixels = images + int64_t(image) * image_bytes;
+      const Progress progress = RunOneImage(program, weights, tables, pixels, start);
       WriteRecord(progress, image, start, record);
       failed = progress.status != isa::kStatusOk;
     }

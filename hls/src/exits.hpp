@@ -40,7 +40,7 @@ inline int32_t LogProbabilityMass(int64_t z) {
   int32_t log2 = 0;
 Bits:
   for (int32_t bit = 1; bit < 32; ++bit) {
-#pragma HLS unroll
+    #pragma HLS unroll
     if ((z >> bit) != 0) log2 = bit;
   }
   return isa::kLogTable[((z << 8) >> log2) & 255] + (log2 - 16) * isa::kLn2;
@@ -57,8 +57,8 @@ inline Prediction RunExit(const Instruction& instruction, const VectorMemory& ve
   int32_t largest = vector[input];
 LargestLogit:
   for (int32_t i = 0; i < word[isa::kExitClasses]; ++i) {
-#pragma HLS loop_tripcount max = isa::kMaxClasses
-#pragma HLS pipeline II = 1
+    #pragma HLS loop_tripcount max = isa::kMaxClasses
+    #pragma HLS pipeline II = 1
     const int32_t logit = vector[input + i];
     logits[i] = logit;
     if (logit > largest) {
@@ -72,8 +72,8 @@ LargestLogit:
   int64_t target = 0;
 Exponentials:
   for (int32_t i = 0; i < word[isa::kExitClasses]; ++i) {
-#pragma HLS loop_tripcount max = isa::kMaxClasses
-#pragma HLS pipeline II = 1
+    #pragma HLS loop_tripcount max = isa::kMaxClasses
+    #pragma HLS pipeline II = 1
     const int32_t distance = Distance(logits[i], largest, scale);
     const int64_t exponential = isa::kExpTable[distance >> 2];
     mass += exponential;

@@ -25,7 +25,7 @@ struct GateMemory {
 inline void ForgetState(GateMemory& gates) {
 StateUnits:
   for (int32_t unit = 0; unit < isa::kMaxHidden; ++unit) {
-#pragma HLS unroll
+    #pragma HLS unroll
     gates.hidden[unit] = 0;
     gates.cell[unit] = 0;
   }
@@ -35,8 +35,8 @@ StateUnits:
 inline void LoadOperands(const VectorMemory& vector, int32_t input, int32_t inputs, GateMemory& gates) {
 Operands:
   for (int32_t i = 0; i < inputs; ++i) {
-#pragma HLS loop_tripcount max = isa::kVectorWords
-#pragma HLS pipeline II = 1
+    #pragma HLS loop_tripcount max = isa::kVectorWords
+    #pragma HLS pipeline II = 1
     gates.operand[i] = int16_t(Saturate16(vector[input + i]));
   }
 }
@@ -44,8 +44,8 @@ Operands:
 inline void PadOperands(int32_t count, GateMemory& gates) {
 OperandPadding:
   for (int32_t i = count; i < RowBytes(count); ++i) {
-#pragma HLS loop_tripcount max = isa::kWeightAlign
-#pragma HLS pipeline II = 1
+    #pragma HLS loop_tripcount max = isa::kWeightAlign
+    #pragma HLS pipeline II = 1
     gates.operand[i] = 0;
   }
 }
@@ -55,12 +55,12 @@ inline int64_t Dot(const int8_t* row, const int16_t (&operand)[kOperands], int32
   int64_t sum = 0;
 Fetches:
   for (int32_t first = 0; first < bytes; first += isa::kWeightAlign) {
-#pragma HLS loop_tripcount max = kOperands / isa::kWeightAlign
-#pragma HLS pipeline II = 1
+    #pragma HLS loop_tripcount max = kOperands / isa::kWeightAlign
+    #pragma HLS pipeline II = 1
     int32_t partial = 0;
   Products:
     for (int32_t i = 0; i < isa::kWeightAlign; ++i) {
-#pragma HLS unroll
+      #pragma HLS unroll
       partial += row[first + i] * operand[first + i];
     }
     sum += partial;
@@ -78,9 +78,10 @@ inline void RunFc(const Instruction& instruction, const int8_t* weights, const i
   PadOperands(word[isa::kFcInputs], gates);
 Outputs:
   for (int32_t output = 0; output < word[isa::kFcOutputs]; ++output) {
-#pragma HLS loop_tripcount max = isa::kVectorWords
+    #pragma HLS loop_tripcount max = isa::kVectorWords
     const int32_t* row = tables + word[isa::kFcTable] + isa::kTableRow * output;
-    const int64_t sum = Dot(weights + word[isa::kFcWeights] + int64_t(output) * row_bytes, gates.operand, row_bytes) + row[0];
+    const int64_t sum =
+        Dot(weights + word[isa::kFcWeights] + int64_t(output) * row_bytes, gates.operand, row_bytes) + row[0];
     const int32_t narrow = Saturate16(Requantize(sum, DecodeScale(row[1])));
     vector[word[isa::kFcOutput] + output] = raw ? Saturate32(sum) : relu && narrow < 0 ? 0 : narrow;
   }
@@ -94,7 +95,8 @@ constexpr int32_t kTanhShift = 3;
 constexpr int32_t kCellShift = 5;
 constexpr int32_t kActivationBits = 15;
 constexpr int32_t kHalf = 1 << (kActivationBits - 1);
-static_assert(((isa::kSigmoidHigh - isa::kSigmoidLow) << kPreactivationBits) >> kSigmoidShift == isa::kSigmoidEntries, "bins");
+static_assert(((isa::kSigmoidHigh - isa::kSigmoidLow) << kPreactivationBits) >> kSigmoidShift == isa::kSigmoidEntries,
+              "bins");
 static_assert(((isa::kTanhHigh - isa::kTanhLow) << kPreactivationBits) >> kTanhShift == isa::kTanhEntries, "bins");
 static_assert(((isa::kTanhHigh - isa::kTanhLow) << kCellBits) >> kCellShift == isa::kTanhEntries, "bins");
 
@@ -112,8 +114,8 @@ inline int32_t Tanh(int32_t value, int32_t bits, int32_t shift) {
 inline void UpdateState(int32_t hidden, int32_t output, VectorMemory& vector, GateMemory& gates) {
 Units:
   for (int32_t unit = 0; unit < hidden; ++unit) {
-#pragma HLS loop_tripcount max = isa::kMaxHidden
-#pragma HLS pipeline II = 1
+    #pragma HLS loop_tripcount max = isa::kMaxHidden
+    #pragma HLS pipeline II = 1
     const int64_t input_gate = gates.activation[0][unit];
     const int64_t forget_gate = gates.activation[1][unit];
     const int64_t candidate = gates.activation[2][unit];
@@ -121,7 +123,8 @@ Units:
     const int64_t added = (input_gate * candidate) >> (kActivationBits - kCellBits);
     const int32_t cell = Saturate16((forget_gate * gates.cell[unit] + added + kHalf) >> kActivationBits);
     gates.cell[unit] = int16_t(cell);
-    gates.hidden[unit] = int16_t(Saturate16((output_gate * Tanh(cell, kCellBits, kCellShift) + kHalf) >> kActivationBits));
+    gates.hidden[unit] =
+        int16_t(Saturate16((output_gate * Tanh(cell, kCellBits, kCellShift) + kHalf) >> kActivationBits));
     vector[output + unit] = gates.hidden[unit];
   }
 }
@@ -135,8 +138,8 @@ inline void RunLstm(const Instruction& instruction, const int8_t* weights, const
   LoadOperands(vector, word[isa::kLstmInput], inputs, gates);
 HiddenOperands:
   for (int32_t unit = 0; unit < hidden; ++unit) {
-#pragma HLS loop_tripcount max = isa::kMaxHidden
-#pragma HLS pipeline II = 1
+    #pragma HLS loop_tripcount max = isa::kMaxHidden
+    #pragma HLS pipeline II = 1
     gates.operand[inputs + unit] = gates.hidden[unit];
   }
   PadOperands(inputs + hidden, gates);
@@ -144,10 +147,11 @@ LstmGates:
   for (int32_t gate = 0; gate < 4; ++gate) {
   LstmUnits:
     for (int32_t unit = 0; unit < hidden; ++unit) {
-#pragma HLS loop_tripcount max = isa::kMaxHidden
+      #pragma HLS loop_tripcount max = isa::kMaxHidden
       const int32_t index = gate * hidden + unit;
       const int32_t* row = tables + word[isa::kLstmTable] + isa::kTableRow * index;
-      const int64_t sum = Dot(weights + word[isa::kLstmWeights] + int64_t(index) * row_bytes, gates.operand, row_bytes) + row[0];
+      const int64_t sum =
+          Dot(weights + word[isa::kLstmWeights] + int64_t(index) * row_bytes, gates.operand, row_bytes) + row[0];
       const int32_t value = Saturate16(Requantize(sum, DecodeScale(row[1])));
       gates.activation[gate][unit] = int16_t(gate == 2 ? Tanh(value, kPreactivationBits, kTanhShift) : Sigmoid(value));
     }
@@ -170,8 +174,8 @@ inline void RunGateChannel(const Instruction& instruction, const VectorMemory& v
   int32_t active = 0;
 ListChannels:
   for (int32_t channel = 0; channel < word[isa::kGateChannelChannels]; ++channel) {
-#pragma HLS loop_tripcount max = isa::kMaxChannels
-#pragma HLS pipeline II = 1
+    #pragma HLS loop_tripcount max = isa::kMaxChannels
+    #pragma HLS pipeline II = 1
     if (vector[word[isa::kGateChannelInput] + channel] > word[isa::kGateChannelThreshold]) {
       masks.channel[mask][active] = uint16_t(channel);
       ++active;

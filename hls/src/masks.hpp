@@ -19,7 +19,7 @@ struct Masks {
 inline void ForgetMasks(Masks& masks) {
 MaskLists:
   for (int32_t mask = 0; mask < isa::kMasks; ++mask) {
-#pragma HLS unroll
+    #pragma HLS unroll
     masks.active[mask] = 0;
     masks.built_for[mask] = 0;
   }

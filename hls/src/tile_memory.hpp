@@ -60,64 +60,75 @@ inline WindowShape MakeWindowShape(int32_t kernel, int32_t stride) {
 }
 
 // Pixels of a tile that lie inside the map, along one side; 0 for a tile outside it.
-inline int32_t Inside(int32_t tile, int32_t size) { return tile < 0 ? 0 : Clamp(size - tile * isa::kTile, 0, isa::kTile); }
+inline int32_t Inside(int32_t tile, int32_t size) {
+  return tile < 0 ? 0 : Clamp(size - tile * isa::kTile, 0, isa::kTile);
+}
 
-// Fill the window for one channel from the tiles around input tile (row, column).
-inline void GatherWindow(const TileMemory& memory, const Map& map, int32_t channel, int32_t row, int32_t column,
-                         const WindowShape& shape, bool is_signed, Window& window) {
-  const int32_t base = map.address + channel * map.tiles;
-  const int32_t sign = is_signed ? 0x80 : 0;
-WindowRows:
-  for (int32_t i = 0; i < shape.side; ++i) {
-#pragma HLS loop_tripcount max = kWindowTiles
-    const int32_t rows = Inside(row - shape.before + i, map.height);
-  WindowColumns:
-    for (int32_t j = 0; j < shape.side; ++j) {
-#pragma HLS loop_tripcount max = kWindowTiles
-#pragma HLS pipeline II = 1
-      const int32_t columns = Inside(column - shape.before + j, map.width);
-      // A tile outside the map is read from its first word, and every byte of it is replaced.
-      const bool outside = rows == 0 || columns == 0;
-      const int32_t tile = (row - shape.before + i) * map.columns + column - shape.before + j;
-      const uint8_t* word = memory[outside ? base : base + tile];
-    TileRows:
-      for (int32_t y = 0; y < isa::kTile; ++y) {
-#pragma HLS unroll
-        int16_t* line = &window[i * isa::kTile + y][j * isa::kTile];
-        const int32_t limit = y < rows ? columns : 0;
-      TileColumns:
-        for (int32_t x = 0; x < isa::kTile; ++x) {
-#pragma HLS unroll
-          const int32_t byte = word[y * isa::kTile + x];
-          line[x] = int16_t(x < limit ? byte - ((byte & sign) << 1) : 0);
-        }
-      }
+// At stride 2, put the even columns of a window before the odd ones: a tap's pixels are neighbours then, too.
+inline void SplitColumns(const WindowShape& shape, Window& window) {
+SplitRows:
+  for (int32_t y = 0; y < shape.side * isa::kTile; ++y) {
+    #pragma HLS loop_tripcount max = kWindow
+    #pragma HLS pipeline II = 1
+    int16_t line[kWindow];
+    CopyPixels<kWindow>(line, window[y]);
+  SplitPixels:
+    for (int32_t x = 0; x < kWindow / 2; ++x) {
+      #pragma HLS unroll
+      window[y][x] = line[2 * x];
+      window[y][kWindow / 2 + x] = line[2 * x + 1];
     }
   }
 }
 
-// The 64 pixels that one tap sees: window pixel (row + y · stride, column + x · stride) for output pixel (y, x).
-inline void ReadTap(const Window& window, int32_t row, int32_t column, int32_t stride, TapPixel (&tap)[kTilePixels]) {
-#pragma HLS inline
-  if (stride == 1) {
-  PlainRows:
-    for (int32_t y = 0; y < isa::kTile; ++y) {
-#pragma HLS unroll
-    PlainColumns:
-      for (int32_t x = 0; x < isa::kTile; ++x) {
-#pragma HLS unroll
-        tap[y * isa::kTile + x] = window[row + y][column + x];
+// Fill the window for one channel from the tiles around input tile (row, column).
+inline void GatherWindow(const TileMemory& memory, const Map& map, int32_t channel, int32_t row, int32_t column,
+                         const WindowShape& shape, int32_t stride, bool is_signed, Window& window) {
+  const int32_t base = map.address + channel * map.tiles;
+  const int16_t sign = is_signed ? 0x80 : 0;
+WindowRows:
+  for (int32_t i = 0; i < shape.side; ++i) {
+    #pragma HLS loop_tripcount max = kWindowTiles
+    const int32_t rows = Inside(row - shape.before + i, map.height);
+  WindowColumns:
+    for (int32_t j = 0; j < shape.side; ++j) {
+      #pragma HLS loop_tripcount max = kWindowTiles
+      #pragma HLS pipeline II = 1
+      const int32_t columns = Inside(column - shape.before + j, map.width);
+      // A tile outside the map is read from its first word, and every byte of it is replaced.
+      const bool outside = rows == 0 || columns == 0;
+      const int32_t tile = (row - shape.before + i) * map.columns + column - shape.before + j;
+      const int32_t address = outside ? base : base + tile;
+      int16_t pixel[kTilePixels];
+    MaskPixels:
+      for (int32_t p = 0; p < kTilePixels; ++p) {
+        #pragma HLS unroll
+        // Masks, not branches: a compiler for x86 then takes 16 or 32 pixels at once.
+        const int16_t byte = memory[address][p];
+        const int16_t inside = int16_t(-int16_t(((p & 7) < columns) & ((p >> 3) < rows)));
+        pixel[p] = int16_t(byte - 2 * (byte & sign)) & inside;
+      }
+    PlaceRows:
+      for (int32_t y = 0; y < isa::kTile; ++y) {
+        #pragma HLS unroll
+        CopyPixels<isa::kTile>(&window[i * isa::kTile + y][j * isa::kTile], &pixel[y * isa::kTile]);
       }
     }
-  } else {
-  StridedRows:
-    for (int32_t y = 0; y < isa::kTile; ++y) {
-#pragma HLS unroll
-    StridedColumns:
-      for (int32_t x = 0; x < isa::kTile; ++x) {
-#pragma HLS unroll
-        tap[y * isa::kTile + x] = window[row + 2 * y][column + 2 * x];
-      }
+  }
+  if (stride == 2) SplitColumns(shape, window);
+}
+
+// The 64 pixels that one tap sees: window pixel (row + y · stride, column + x · stride) for output pixel (y, x).
+inline void ReadTap(const Window& window, int32_t row, int32_t column, int32_t stride, TapPixel (&tap)[kTilePixels]) {
+  #pragma HLS inline
+  const int32_t first = stride == 2 ? (column & 1) * (kWindow / 2) + (column >> 1) : column;
+TapRows:
+  for (int32_t y = 0; y < isa::kTile; ++y) {
+    #pragma HLS unroll
+  TapColumns:
+    for (int32_t x = 0; x < isa::kTile; ++x) {
+      #pragma HLS unroll
+      tap[y * isa::kTile + x] = window[row + y * stride][first + x];
     }
   }
 }
@@ -125,17 +136,17 @@ inline void ReadTap(const Window& window, int32_t row, int32_t column, int32_t s
 // Write a whole word of a map; bytes outside the map become 0.
 inline void WriteTile(TileMemory& memory, const Map& map, int32_t channel, int32_t row, int32_t column,
                       const uint8_t (&pixel)[kTilePixels]) {
-  uint8_t* word = memory[map.address + channel * map.tiles + row * map.columns + column];
+  const int32_t address = map.address + channel * map.tiles + row * map.columns + column;
   const int32_t rows = Inside(row, map.height);
   const int32_t columns = Inside(column, map.width);
 WriteRows:
   for (int32_t y = 0; y < isa::kTile; ++y) {
-#pragma HLS unroll
+    #pragma HLS unroll
     const int32_t limit = y < rows ? columns : 0;
   WriteColumns:
     for (int32_t x = 0; x < isa::kTile; ++x) {
-#pragma HLS unroll
-      word[y * isa::kTile + x] = x < limit ? pixel[y * isa::kTile + x] : 0;
+      #pragma HLS unroll
+      memory[address][y * isa::kTile + x] = x < limit ? pixel[y * isa::kTile + x] : 0;
     }
   }
 }
