@@ -47,7 +47,7 @@ def compiler():
 
 
 def build(flags=FLAGS):
-    """Path of the shared library, built from hls/src with `flags` unless it is there already. CosimError if that fails."""
+    """Path of the shared library, built from hls/src unless it is there already. CosimError if that fails."""
     command = [compiler(), *flags]
     target = BUILD / f"cosim-{_digest(command)}.so"
     if target.exists():
@@ -88,7 +88,8 @@ def run(program, weights, tables, images, start, threads=1, forget=0):
     _fit_scalars(arguments)
     status = _library().ddi_cosim(*pointers, *arguments)
     if status != isa.STATUS_OK:
-        raise CosimError(f"the engine refused to start (BAD_START): {len(program)} instructions, {len(images)} images, {start}")
+        what = f"{len(program)} instructions, {len(images)} images, {start}"
+        raise CosimError(f"the engine refused to start (BAD_START): {what}")
     return records
 
 

@@ -26,7 +26,7 @@ int32_t ddi_cosim(const int32_t* program, const int8_t* weights, const int32_t* 
   if (!StartIsGood(start)) return isa::kStatusBadStart;
   const int64_t stride = RecordWords(start);
   auto run = [&](int32_t first, int32_t count) {
-    forget_byte = uint8_t(forget);
+    SetForgetByte(forget);
     int32_t* records = results + first * stride;
     ddi_engine(program, weights, tables, images + int64_t(first) * image_bytes, records, instructions, weight_bytes,
                table_words, count, image_bytes, gates, classes, budget_flops, budget_cycles, rule, threshold,

@@ -1,8 +1,8 @@
 // Shim: what differs between synthesis and co-simulation, and nothing else. The results are the same, bit for bit.
 //
 // DDI_STATE     where the engine's memories live: on the chip, or one set for each thread of the co-simulation
-// TapPixel      a pixel on its way to the multipliers: nine bits and a sign are enough on the chip, while x86
-//               multiplies whole 32-bit lanes fastest
+// TapPixel,     a pixel and a weight on their way to the multipliers: narrow on the chip, while x86 multiplies whole
+// TapWeight     32-bit lanes fastest
 // kTapsAtOnce   taps multiplied in one step: one on the chip, whose accumulators are registers; four on x86, where
 //               the accumulators go through memory and four taps share the trip
 // CopyPixels    a row of a tile; g++ would otherwise take it apart, pixel by pixel
@@ -19,6 +19,7 @@ namespace ddi {
 
 #define DDI_STATE static
 typedef int16_t TapPixel;
+typedef int8_t TapWeight;
 constexpr int32_t kTapsAtOnce = 1;
 
 template <int32_t kCount>
@@ -31,6 +32,8 @@ CopyPixels:
   }
 }
 
+inline void SetForgetByte(int32_t) {}
+
 template <typename Memory>
 inline void ForgetMemory(Memory&) {}
 
@@ -38,6 +41,7 @@ inline void ForgetMemory(Memory&) {}
 
 #define DDI_STATE static thread_local
 typedef int32_t TapPixel;
+typedef int32_t TapWeight;
 constexpr int32_t kTapsAtOnce = 4;
 
 template <int32_t kCount>
@@ -46,6 +50,8 @@ inline void CopyPixels(int16_t* to, const int16_t* from) {
 }
 
 DDI_STATE uint8_t forget_byte = 0;
+
+inline void SetForgetByte(int32_t byte) { forget_byte = uint8_t(byte); }
 
 template <typename Memory>
 inline void ForgetMemory(Memory& memory) {
