@@ -230,7 +230,7 @@ class Builder:
         return self.fc(self.lstm(vector) if self.chance(0.4) else vector, outputs, raw=self.chance(0.5))
 
     def threshold(self):
-        return self.pick((-(2**31), 2**31 - 1)) if self.chance(0.2) else int(self.rng.normal(0, 300))
+        return self.pick((-(2**31), 2**31 - 1, 0, 0, 0)) if self.chance(0.5) else int(self.rng.normal(0, 300))
 
     def channel_gate(self, source, channels):
         free = [mask for mask in range(1, isa.MASKS) if mask not in self.locked]

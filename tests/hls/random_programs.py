@@ -23,7 +23,9 @@ def random_program(rng):
     if builder.chance(0.4 if classifiers else 0.05):
         builder.emit(isa.END)
     else:
-        _classify(builder, builder.pick(_full(builder)), len(classifiers))
+        source = builder.pick(_full(builder))
+        features = _features(builder, source) if builder.chance(0.4) else None
+        _classify(builder, source, len(classifiers), features)
     _append(builder, classifiers)
     program = np.stack(builder.code)
     images = rng.integers(0, 256, (int(rng.integers(1, 4)), *np.roll(builder.shape, -1)), dtype=np.uint8)
@@ -94,7 +96,7 @@ def _tap(builder, source, classifiers):
     """A TAP; its classifier starts from the map, or from features pooled before the TAP."""
     features = None
     if not source.mask and builder.chance(0.5):
-        features = builder.features(source)
+        features = _features(builder, source)
     else:
         builder.kept_maps = [source]
     main, maps, builder.code = builder.code, list(builder.maps), []
@@ -103,6 +105,12 @@ def _tap(builder, source, classifiers):
     classifiers.append((len(main), builder.code))
     builder.code, builder.maps = main, maps
     builder.emit(isa.TAP, exit=len(classifiers) - 1, target=0, flops=0, cycles=0)
+
+
+def _features(builder, source):
+    """Pooled features, now and then through an LSTM, where the logits show its last bit."""
+    features = builder.features(source)
+    return builder.lstm(features) if builder.chance(0.4) else features
 
 
 def _classify(builder, source, number, features=None):
