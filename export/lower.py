@@ -1,6 +1,6 @@
 """A quantised network as a program of the engine: instructions, weights, tables, and where every map lies.
 
-    compiled = lower(network8)            # Compiled(program, weights, tables, gates, classes, taps)
+    compiled = lower(network8)            # Compiled(program, weights, tables, …)
     stop_after(compiled.program, 0)       # the same program, leaving at the first exit
 
 A block runs in place: its output lies where its identity lay, so a skipped block or channel costs nothing and copies
@@ -34,7 +34,8 @@ class Compiled:
 def lower(network):
     """Compile a Network8. Raises LowerError when maps, instructions or gates exceed the engine's sizes."""
     shape, classes = network.shape, len(network.head.bias)
-    widest = max([len(conv.bias) for block in network.blocks for conv in _convolutions(block)] + [classes])
+    widths = [len(conv.bias) for block in network.blocks for conv in _convolutions(block)]
+    widest = max(*widths, classes, isa.MAX_HIDDEN)
     builder = Builder(widest)
     if 4 * widest > isa.VECTOR_WORDS or len(shape.gates) > isa.MAX_GATES:
         raise LowerError(f"{widest} channels or {len(shape.gates)} gates are more than the engine holds")
