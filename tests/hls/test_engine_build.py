@@ -185,7 +185,7 @@ def test_the_board_s_form_of_the_source_gives_the_same_records(monkeypatch):
 def run_broken_programs(seeds):
     """In a process of its own: mutated programs and random words; a sanitizer ends the process at the first fault."""
     library = cosim.load(cosim.build(SANITIZE))
-    cosim._library = lambda: library
+    cosim._library = lambda: library  # ty: ignore[invalid-assignment]
     statuses = set()
     for seed in range(seeds):
         rng = np.random.default_rng(seed)

@@ -27,9 +27,8 @@ STAGES = [("backbone", 5), ("gates", 4), ("joint", 5), ("exits", 4)]
 
 def tiny(steps=STAGES, **network):
     stages = [{"kind": kind, "steps": n, "lr": 0.05, "target": 0.5, "alpha": 0.1, "gain": 1.0} for kind, n in steps]
-    values = recipe.tomllib.loads(TINY) | {"stages": stages}
-    values["network"] |= network
-    return recipe.from_dict(values)
+    values = recipe.tomllib.loads(TINY)
+    return recipe.from_dict(values | {"stages": stages, "network": values["network"] | network})
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """The networks: FLOPs by depth, Eq. 1-3, where exits sit, what gates cost."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -18,7 +20,7 @@ def images(n=3, seed=0):
 
 def network(**options):
     torch.manual_seed(0)
-    return DynamicResNet(Network(**{"depth": 14, **options})).eval()
+    return DynamicResNet(dataclasses.replace(Network(depth=14), **options)).eval()
 
 
 def force_gates(model, layers=None, channels=None):
@@ -76,7 +78,7 @@ def test_skipped_blocks_pass_the_identity():
 
 def test_skipped_channels_pass_the_identity():
     model = force_gates(network(), True, lambda c: c % 2 == 0)
-    block = model.layer1[0]
+    block = model.blocks()[0]
     x = model.stem(images())
     model(images())
     keep = torch.arange(16) % 2 == 0
@@ -96,7 +98,7 @@ def model_block_output(model, x, i):
 
 
 def test_skipped_channels_are_not_read_by_the_second_convolution():
-    block = ResNet(14).eval().layer1[0]
+    block = ResNet(14).eval().blocks()[0]
     keep = torch.zeros(1, 16)
     x = images(1).repeat(1, 6, 1, 1)[:, :16]
     y, _ = block(x, keep)
@@ -114,7 +116,7 @@ def test_cost_of_a_skipped_block_is_its_layer_gate():
 
 def test_channel_gate_costs_an_eighth_of_its_block():
     model = network()
-    gate, block = model.channel_gates[0], model.layer1[0]
+    gate, block = model.channel_gates[0], model.blocks()[0]
     convolutions = 2 * cost.conv_flops(32, 32, block.channels, block.channels, 3)
     assert gate.flops(32, 32) / convolutions == pytest.approx(0.125, rel=0.01)
 
