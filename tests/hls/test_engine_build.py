@@ -17,6 +17,7 @@ import pytest
 from hls import cosim, golden, isa
 from hls.program import encode
 from hls.record import Start
+from tests.hls.extremes import EXTREMES
 from tests.hls.random_programs import mutate, random_program
 
 SANITIZE = ("-std=c++14", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fPIC", "-shared")
@@ -82,6 +83,7 @@ FAILURES = [
     ("LSTM__input", -1, isa.STATUS_BAD_VECTOR, 6),
     ("CONV__identity", isa.TILE_WORDS - 7, isa.STATUS_BAD_ADDRESS, 1),
     ("AFFINE__output", 1 << 30, isa.STATUS_BAD_ADDRESS, 2),
+    ("AFFINE__output", isa.TILE_WORDS - 7, isa.STATUS_BAD_ADDRESS, 2),
     ("POOL__input", -1, isa.STATUS_BAD_ADDRESS, 3),
     ("CONV__output", 7, isa.STATUS_BAD_OVERLAP, 1),
     ("CONV__identity", 15, isa.STATUS_BAD_OVERLAP, 1),
@@ -103,6 +105,25 @@ def test_each_check_gives_its_status_and_instruction(name, value, status, pc):
     records = cosim.run(*small_program(**{name: value}), START)
     assert records[:, 0].tolist() == [status, isa.STATUS_NOT_RUN, isa.STATUS_NOT_RUN]
     assert records[0, isa.RECORD.index("pc")] == pc
+
+
+JUST_INSIDE = [
+    ("GLOBAL_POOL__output", isa.VECTOR_WORDS - 2),
+    ("CONV__identity", isa.TILE_WORDS - 8),
+    ("AFFINE__output", isa.TILE_WORDS - 8),
+    ("CONV__output", 8),
+    ("CONV__weights", 1024 - 64),
+    ("CONV__table", 10),
+    ("TAP__exit", 255),
+]
+
+
+@pytest.mark.cosim
+@pytest.mark.parametrize(("name", "value"), JUST_INSIDE)
+def test_the_last_value_that_fits_is_taken(name, value):
+    records = cosim.run(*small_program(**{name: value}), START)
+    assert records[:, 0].tolist() == [isa.STATUS_OK] * 3
+    assert np.array_equal(records, golden.run(*small_program(**{name: value}), START))
 
 
 @pytest.mark.cosim
@@ -183,7 +204,7 @@ def test_the_board_s_form_of_the_source_gives_the_same_records(monkeypatch):
 
 
 def run_broken_programs(seeds):
-    """In a process of its own: mutated programs and random words; a sanitizer ends the process at the first fault."""
+    """Mutated programs, random words and extremes, in a process that a sanitizer ends at the first fault."""
     library = cosim.load(cosim.build(SANITIZE))
     cosim._library = lambda: library  # ty: ignore[invalid-assignment]
     statuses = set()
@@ -192,6 +213,8 @@ def run_broken_programs(seeds):
         program, *rest = random_program(rng)
         program = noise(program, rng) if seed % 4 == 0 else mutate(program, rng)
         statuses |= set(cosim.run(program, *rest)[:, 0].tolist())
+    for extreme in EXTREMES:
+        statuses |= set(cosim.run(*extreme())[:, 0].tolist())
     print(sorted(statuses))
 
 
