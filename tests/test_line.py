@@ -1,0 +1,103 @@
+"""The straight line on the committed packages: what DESIGN and README promise, on trained networks and real images."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.rows import latest
+from data.datasets import load_sample
+from hls import cosim, golden
+from hls.package import read
+from hls.record import Start, decode
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = sorted((ROOT / "packages").glob("*.npz"))
+IDS = [path.stem for path in PACKAGES]
+BUDGETS = 20
+
+
+@pytest.fixture(params=PACKAGES, ids=IDS, scope="module")
+def path(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def package(path):
+    return read(path)
+
+
+def start(package, budget=None, **options):
+    budgets = {} if budget is None else {"budget_flops": int(budget)}
+    return Start(gates=package.gates, classes=package.classes, **budgets, **options)
+
+
+def run(engine, package, images, begin, **options):
+    return engine.run(package.program, package.weights, package.tables, images, begin, **options)
+
+
+def images(count):
+    """Fashion-MNIST test images: what the default package was made for, and something to chew on for the others."""
+    return load_sample()[0][:count]
+
+
+def test_there_are_packages():
+    assert "fashion-mnist" in IDS
+
+
+@pytest.mark.cosim
+def test_no_image_spends_more_than_its_budget(package):
+    costs = [entry["flops"] for entry in package.exits]
+    for budget in np.linspace(min(costs), max(costs), BUDGETS).astype(np.int64):
+        begin = start(package, budget)
+        results = decode(run(cosim, package, images(60), begin, threads=2), begin)
+        assert (results.status == 0).all()
+        assert (results.flops <= budget).all(), budget
+        assert (results.exit >= 0).all()
+
+
+@pytest.mark.cosim
+def test_golden_and_engine_agree_bit_for_bit(package):
+    """Whole records: logits, exit, trace, counters; no budget, one that cuts, and a stopping rule."""
+    costs = [entry["flops"] for entry in package.exits]
+    for begin in [start(package), start(package, np.mean(costs)), start(package, rule=2, threshold=40000)]:
+        shown = images(2)
+        assert np.array_equal(run(golden, package, shown, begin), run(cosim, package, shown, begin))
+
+
+@pytest.mark.cosim
+def test_accuracy_grows_with_the_budget():
+    package = read(ROOT / "packages" / "fashion-mnist.npz")
+    pictures, labels = load_sample()
+    smallest = start(package, min(entry["flops"] for entry in package.exits))
+    accuracy = []
+    for begin in (smallest, start(package)):
+        results = decode(run(cosim, package, pictures, begin, threads=2), begin)
+        accuracy.append((results.label == labels).mean())
+    assert accuracy[1] >= accuracy[0] > 0.5
+
+
+def test_committed_figures_are_of_the_committed_packages(path):
+    """The rows behind the README are of these very files, and hold what is promised."""
+    rows, sha256 = latest(), hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    over, differ = rows[f"{path.stem}.over_budget"], rows[f"{path.stem}.flops_differ"]
+    assert {row["package"] for name, row in rows.items() if name.startswith(f"{path.stem}.")} == {sha256}
+    assert (over["value"], differ["value"]) == (0, 0)
+    assert over["n"] == differ["n"] * (BUDGETS + 2)
+    assert abs(rows[f"{path.stem}.int8_minus_float"]["value"]) <= 0.3
+
+
+def test_recipe_and_metrics_travel_with_a_package(package):
+    training = package.meta["training"]
+    assert training["recipe"]["seed"] == training["metrics"]["seed"]
+    assert training["metrics"]["test"]["images"] == 10_000
+
+
+@pytest.mark.cosim
+def test_the_main_command_as_a_user_types_it(tmp_path):
+    command = [sys.executable, "host/run.py", "--budget", "74M", "--images", "50", "--json", str(tmp_path / "a.json")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "accuracy" in done.stdout and (tmp_path / "a.json").exists()
