@@ -1,40 +1,13 @@
-"""Where a package runs: one interface, and the choice among what this machine has.
+"""The choice among the places to run that this machine has.
 
-    with choose("auto", threads=2) as backend:
+    with choose("auto", threads=2, warn=print) as backend:
         records = backend.run(package, images, start)   # (N, words) int32
 
-A backend is made ready (built, opened, checked) when it is constructed, so that a run is timed without that.
+`auto` takes the best one.
 """
 
-
-class BackendError(Exception):
-    """A backend that fails; the message is one line that says what to do."""
-
-
-class BackendMissing(BackendError):
-    """A backend that this machine does not have: `auto` goes on to the next one."""
-
-
-class Backend:
-    """One place to run. `name` is what --backend takes, `title` is for people, `version` goes into the report."""
-
-    name = ""
-    title = ""
-    version = ""
-    threads = 1
-
-    def run(self, package, images, start):
-        """Records (N, words) int32 of uint8 images (N, height, width, channels). BackendError when it fails."""
-        raise NotImplementedError
-
-    def close(self):
-        """Give back what the backend holds."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
+from host.backend import BackendMissing
+from host.simulation import Cosim, Golden
 
 
 def choose(name, threads, warn):
@@ -42,8 +15,6 @@ def choose(name, threads, warn):
 
     BackendError when the one asked for cannot be had.
     """
-    from host.simulation import Cosim, Golden
-
     backends = {backend.name: backend for backend in (Cosim, Golden)}
     if name != "auto":
         return backends[name](threads)

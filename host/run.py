@@ -26,7 +26,8 @@ from hls import isa
 from hls.package import PackageError, read
 from hls.record import Start, decode, explain
 from host import boards, budget, picture, report
-from host.backends import NAMES, BackendError, choose
+from host.backend import BackendError
+from host.backends import NAMES, choose
 
 PACKAGES = Path(__file__).resolve().parents[1] / "packages"
 DEFAULT = "fashion-mnist"

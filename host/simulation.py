@@ -4,7 +4,7 @@ Both give the engine's records bit for bit; the cycles in them are those of the 
 """
 
 from hls import isa
-from host.backends import Backend, BackendError, BackendMissing
+from host.backend import Backend, BackendError, BackendMissing
 
 
 class Cosim(Backend):

@@ -14,7 +14,7 @@ from data import datasets
 from hls import golden, isa
 from hls.record import NO_BUDGET
 from host import run as command
-from host.backends import Backend, BackendMissing
+from host.backend import Backend, BackendMissing
 from host.simulation import Cosim
 from tests.host import tiny
 
