@@ -13,6 +13,7 @@ import sys
 from bench.rows import ROOT, latest
 
 DOCUMENTS = ("README.md",)
+PRINTED = ROOT / "docs" / "run.txt"  # written by `python -m bench main_command`
 BLOCK = re.compile(r"(<!-- rows:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -73,9 +74,17 @@ def speed_table(rows):
 TABLES = {"packages": packages_table, "promises": promises_table, "speed": speed_table}
 
 
-def rewritten(text, rows):
-    """The document with every block made anew. KeyError for a block that no table here makes."""
-    return BLOCK.sub(lambda match: match[1] + "\n".join(TABLES[match[2]](rows)) + "\n" + match[3], text)
+def rewritten(text, rows, printed=""):
+    """The document with every block made anew. KeyError for a block that no table here makes.
+
+    `printed` is what the main command printed; it stands in the block called run.
+    """
+
+    def block(match):
+        lines = ["```", printed.rstrip("\n"), "```"] if match[2] == "run" else TABLES[match[2]](rows)
+        return match[1] + "\n".join(lines) + "\n" + match[3]
+
+    return BLOCK.sub(block, text)
 
 
 def main(argv=None):
@@ -86,7 +95,7 @@ def main(argv=None):
     stale = 0
     for name in DOCUMENTS:
         text = (ROOT / name).read_text()
-        new = rewritten(text, latest())
+        new = rewritten(text, latest(), PRINTED.read_text() if PRINTED.exists() else "")
         if new != text:
             stale += 1
             if arguments.check:

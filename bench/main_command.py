@@ -1,0 +1,33 @@
+"""What `make run` prints and draws, kept for the README.
+
+    python -m bench main_command
+
+Writes docs/run.txt and docs/run.svg, and rows of the figures in them.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.packages import PACKAGES
+from bench.rows import ROOT
+
+
+def run(rows, folders, options):
+    """Run host/run.py as `make run` does, once for people and once for the rows."""
+    command = [sys.executable, "host/run.py", "--budget", "74M"]
+    with tempfile.TemporaryDirectory() as scratch:
+        result = Path(scratch) / "result.json"
+        files = ["--json", str(result), "--picture", "docs/run.svg"]
+        table = subprocess.run([*command, *files], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+        summary = json.loads(result.read_text())
+    (ROOT / "docs" / "run.txt").write_text(table.rstrip("\n") + "\n")
+    sha256 = hashlib.sha256((PACKAGES / "fashion-mnist.npz").read_bytes()).hexdigest()[:12]
+    n = summary["images"]
+    rows.add("main_command.accuracy", summary["accuracy"], "share", "simulated", n, sha256)
+    rows.add("main_command.flops_mean", summary["flops"]["mean"], "FLOPs", "simulated", n, sha256)
+    rows.add("main_command.flops_max", summary["flops"]["max"], "FLOPs", "simulated", n, sha256)
+    rows.add("main_command.cycles_mean", summary["cycles"]["mean"], "cycles", "modelled", n, sha256)
