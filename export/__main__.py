@@ -1,4 +1,4 @@
-"""Export a checkpoint: fold, calibrate, quantise, compile; a package for the engine, and ONNX.
+"""Export a checkpoint: fold, calibrate, quantise, correct, compile; a package for the engine, and ONNX.
 
 python -m export runs/resnet74-ddi/model.pt -o packages/resnet74-ddi.npz --onnx resnet74-ddi.onnx --data DIR
 python -m export --arch resnet20 --weights FILE --dataset cifar10 -o packages/resnet20.npz --data DIR
@@ -18,6 +18,7 @@ from data.datasets import DATASETS, DataError
 from export import published
 from export.build import Source, architecture, build
 from export.calibrate import calibrate
+from export.correct import correct
 from export.fold import FoldError, fold
 from export.lower import LowerError
 from export.measure import measure
@@ -32,6 +33,7 @@ from training.dynamic import DynamicResNet
 
 ERRORS = (CheckpointError, recipes.RecipeError, DataError, published.PublishedError)
 ERRORS += (FoldError, QuantizeError, LowerError, packages.PackageError, cosim.CosimError, OSError)
+CORRECTION = 256  # training images to correct the gates on, all at once in memory
 VALIDATION = 5000  # images of the training set kept apart for a published network, as recipes do
 
 
@@ -96,6 +98,8 @@ def export(arguments):
     network = fold(model)
     ranges = calibrate(network, (images for images, _ in train.plain_batches(64, arguments.calibration)))
     quantised = quantize(network, ranges, source.mean, source.std)
+    pixels = train.images[: min(arguments.calibration, CORRECTION)]
+    quantised = correct(quantised, pixels.permute(0, 2, 3, 1).contiguous().numpy(), train.normalise(pixels))
     draft = build(quantised, source, {})
     accuracy = measure(model, quantised, draft, validation, arguments.images)
     package = build(quantised, source, accuracy)

@@ -187,7 +187,7 @@ def ignore(name, values):
 def forward(network, images, observe=ignore):
     """Normalised images (N, 3, H, W) float32 → Output, with hard decisions.
 
-    `observe(name, values)` sees every quantity that quantisation needs a range of, for the images that compute it:
+    `observe(name, values)` sees every quantity that quantisation needs a range of, from the images that compute it:
     `stage0` …, `block3.mid`, `block3.gate`, `block3.projection`, `block3.exit0`, `embed`, `logits`.
     """
     x = functional.relu(convolve(images, network.stem))
@@ -197,10 +197,11 @@ def forward(network, images, observe=ignore):
         keep = torch.ones(len(x), dtype=torch.bool)
         kept_channels = torch.ones(len(x), block.channels, dtype=torch.bool)
         if block.embed is not None:
-            keep, state = _layer_decision(network, block, x, state, observe)
+            logit, state = layer_logit(network, block, x, state, observe)
+            keep = logit > 0
         if block.channel_gate is not None:
-            kept_channels = _channel_decision(block, i, x, keep, observe)
-        x = _run_block(block, i, x, keep, kept_channels, observe)
+            kept_channels = channel_logits(block, i, x, keep, observe) > 0
+        x = run_block(block, i, x, keep, kept_channels, observe)
         observe(f"stage{block.stage}", x)
         if block.gated:
             keeps.append(keep)
@@ -229,8 +230,8 @@ def pool(x):
     return x.mean((2, 3))
 
 
-def _layer_decision(network, block, x, state, observe):
-    """Keep (N,) bool and the LSTM's new state (hidden, cell)."""
+def layer_logit(network, block, x, state, observe=ignore):
+    """G^L: the block's input (N, C, H, W) and the LSTM's state or None → logits (N,), new state (hidden, cell)."""
     lstm, hidden_size = network.lstm, network.lstm.weight_hidden.shape[1]
     embedded = multiply(pool(x), block.embed)  # (N, inputs)
     observe("embed", embedded)
@@ -239,20 +240,26 @@ def _layer_decision(network, block, x, state, observe):
     i, f, g, o = rows.chunk(4, 1)
     cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
     hidden = torch.sigmoid(o) * torch.tanh(cell)
-    return multiply(hidden, network.decision)[:, 0] > 0, (hidden, cell)
+    return multiply(hidden, network.decision)[:, 0], (hidden, cell)
 
 
-def _channel_decision(block, i, x, keep, observe):
+def channel_logits(block, i, x, keep, observe=ignore):
+    """G^C: the block's input (N, C, H, W) → logits (N, channels)."""
     features = functional.relu(convolve(x, block.channel_gate.conv))
-    observe(f"block{i}.gate", features[keep])
-    return multiply(pool(features), block.channel_gate.linear) > 0
+    observe(f"block{i}.gate", _shown(features, keep))
+    return multiply(pool(features), block.channel_gate.linear)
 
 
-def _run_block(block, i, x, keep, channels, observe):
+def _shown(values, keep):
+    """What an observer sees: kept images' values, or all where none is kept, so that no range stays unknown."""
+    return values[keep] if keep.any() else values
+
+
+def run_block(block, i, x, keep, channels, observe=ignore):
     """Eq. 3: kept channels of kept blocks, the identity elsewhere."""
     mask = channels[:, :, None, None]
     middle = functional.relu(convolve(x, block.conv1)) * mask
-    observe(f"block{i}.mid", middle[keep])
+    observe(f"block{i}.mid", _shown(middle, keep))
     identity = shortcut(block, x)
     if block.projection is not None:
         observe(f"block{i}.projection", identity)

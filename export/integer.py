@@ -40,22 +40,17 @@ class IntegerNetwork(nn.Module):
     def forward(self, images):
         """(N, H, W, C) uint8 numpy images → Output, logits in int64."""
         network, shape = self.network, self.network.shape
-        x = _convolve(_load(images, network.image_table), network.stem)  # int64 codes (N, C, H, W)
-        state = (x.new_zeros(len(x), isa.MAX_HIDDEN),) * 2
+        x, state = stem(network, images), None  # int64 codes (N, C, H, W)
         layers, channels, logits = [], [], []
         for block in network.blocks:
-            identity = _shortcut(block, x)
-            keep, kept_channels = torch.ones(len(x), dtype=torch.bool), None
+            keep = torch.ones(len(x), dtype=torch.bool)
+            kept_channels = torch.ones(len(x), block.shape.channels, dtype=torch.bool)
             if block.embed is not None:
-                keep, state = _layer_decision(network, _multiply(_pool(x), block.embed), state)
+                logit, state = layer_logit(network, block, x, state)
+                keep = logit > block.threshold
             if block.channel_gate is not None:
-                features = _pool(_convolve(x, block.channel_gate.conv))
-                kept_channels = _multiply(features, block.channel_gate.linear) > 0
-            else:
-                kept_channels = torch.ones(len(x), block.shape.channels, dtype=torch.bool)
-            mask = kept_channels[:, :, None, None]
-            y = _convolve(_convolve(x, block.conv1) * mask, block.conv2, identity)
-            x = torch.where(mask & keep[:, None, None, None], y, identity)
+                kept_channels = channel_logits(block, x) > 0
+            x = run_block(block, x, keep, kept_channels)
             if block.shape.gated:
                 layers.append(keep)
                 channels.append(kept_channels)
@@ -64,6 +59,37 @@ class IntegerNetwork(nn.Module):
         logits.append(_multiply(_pool(x), network.head))
         keeps = torch.stack(layers, 1) if shape.gates else torch.ones(len(x), 0, dtype=torch.bool)
         return Output(logits, keeps, channels)
+
+
+def stem(network, images):
+    """(N, H, W, C) uint8 images → int64 codes (N, channels, H, W)."""
+    return _convolve(_load(images, network.image_table), network.stem)
+
+
+def layer_logit(network, block, x, state):
+    """G^L: codes, the LSTM's state or None → the decision's accumulator (N,), new state (hidden 2^-15, cell 2^-12)."""
+    size = len(network.lstm.bias) // 4
+    hidden, cell = state if state else (x.new_zeros(len(x), size),) * 2
+    embedded = _multiply(_pool(x), block.embed)
+    rows = _multiply(torch.cat([embedded, hidden], 1), network.lstm)  # (N, 4·hidden), 2^-10
+    i, f, g, o = rows.chunk(4, 1)
+    i, f, o = (_look_up(isa.SIGMOID_TABLE, (part + (8 << 10)) >> 4) for part in (i, f, o))
+    g = _look_up(isa.TANH_TABLE, (g + (4 << 10)) >> 3)
+    cell = ((f * cell + ((i * g) >> 3) + (1 << 14)) >> 15).clamp(*INT16)
+    hidden = ((o * _look_up(isa.TANH_TABLE, (cell + (4 << 12)) >> 5) + (1 << 14)) >> 15).clamp(*INT16)
+    return _multiply(hidden, network.decision)[:, 0], (hidden, cell)
+
+
+def channel_logits(block, x):
+    """G^C: codes → accumulators (N, channels)."""
+    return _multiply(_pool(_convolve(x, block.channel_gate.conv)), block.channel_gate.linear)
+
+
+def run_block(block, x, keep, channels):
+    """Kept channels of kept blocks, the identity elsewhere: codes → codes."""
+    identity, mask = _shortcut(block, x), channels[:, :, None, None]
+    y = _convolve(_convolve(x, block.conv1) * mask, block.conv2, identity)
+    return torch.where(mask & keep[:, None, None, None], y, identity)
 
 
 def _load(images, table):
@@ -104,19 +130,6 @@ def _multiply(vectors, layer):
     """(N, in) int64 → (N, out): int16 where the layer has scales, else the accumulator in int32."""
     sums = vectors @ torch.from_numpy(layer.weight.astype(np.int64)).T + torch.from_numpy(layer.bias.astype(np.int64))
     return sums.clamp(*INT32) if layer.scale is None else requantize(sums, layer.scale).clamp(*INT16)
-
-
-def _layer_decision(network, embedded, state):
-    """Keep (N,) bool and the new state; hidden in 2^-15, cell in 2^-12."""
-    size = len(network.lstm.bias) // 4
-    hidden, cell = (part[:, :size] for part in state)
-    rows = _multiply(torch.cat([embedded, hidden], 1), network.lstm)  # (N, 4·hidden), 2^-10
-    i, f, g, o = rows.chunk(4, 1)
-    i, f, o = (_look_up(isa.SIGMOID_TABLE, (part + (8 << 10)) >> 4) for part in (i, f, o))
-    g = _look_up(isa.TANH_TABLE, (g + (4 << 10)) >> 3)
-    cell = ((f * cell + ((i * g) >> 3) + (1 << 14)) >> 15).clamp(*INT16)
-    hidden = ((o * _look_up(isa.TANH_TABLE, (cell + (4 << 12)) >> 5) + (1 << 14)) >> 15).clamp(*INT16)
-    return _multiply(hidden, network.decision)[:, 0] > 0, (hidden, cell)
 
 
 def _look_up(table, index):

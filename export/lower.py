@@ -144,7 +144,7 @@ def _lower_layer_gate(builder, network, block, source, gate):
         table=builder.add_table(network.lstm.bias, network.lstm.scale),
     )
     builder.multiply(network.decision, 2, 3)
-    fields = {"threshold": 0, "gate": gate, "channels": block.shape.channels}
+    fields = {"threshold": block.threshold, "gate": gate, "channels": block.shape.channels}
     return builder.emit(isa.GATE_LAYER, input=builder.vector(3), **fields)
 
 

@@ -43,6 +43,7 @@ class Linear8:
 
     weight: np.ndarray  # (out, in) int8
     bias: np.ndarray  # (out,) int32
+    unit: np.ndarray  # (out,) float64, value of one step of the accumulator
     scale: np.ndarray | None = None  # (out,) int32 words
 
 
@@ -75,6 +76,7 @@ class Block8:
     embed: Linear8 | None
     channel_gate: ChannelGate8 | None
     exit: Exit8 | None
+    threshold: int = 0  # of the layer gate's logit, in steps of the decision's accumulator
 
 
 @dataclass(frozen=True)
@@ -202,14 +204,14 @@ def convolution(conv, scale_in, scale_out, in_signed=False, relu=True, identity=
 def linear(layer, unit_in, unit_out=None):
     """A Linear8 whose output is in `unit_out`, or the bare accumulator, each row in its own unit."""
     rows, unit, bias = _rows(layer.weight.astype(np.float64) * unit_in, layer.bias)
-    return Linear8(rows, bias, None if unit_out is None else _words(unit / unit_out))
+    return Linear8(rows, bias, unit, None if unit_out is None else _words(unit / unit_out))
 
 
 def _lstm(cell, unit_in):
     """Rows jointly over inputs and hidden state, each times the unit of what it multiplies."""
     joint = np.concatenate([cell.weight_input * float(unit_in), cell.weight_hidden * HIDDEN_UNIT], 1)
     rows, unit, bias = _rows(joint.astype(np.float64), cell.bias)
-    return Linear8(rows, bias, _words(unit / PREACTIVATION_UNIT))
+    return Linear8(rows, bias, unit, _words(unit / PREACTIVATION_UNIT))
 
 
 def _rows(weight, bias):

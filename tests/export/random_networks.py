@@ -5,6 +5,7 @@ import torch
 
 from export import fold, quantize
 from export.calibrate import calibrate
+from export.correct import correct
 from training.data import Split
 from training.dynamic import DynamicResNet, Network
 
@@ -86,6 +87,6 @@ def normalise(images):
 
 
 def quantised(model, images):
-    """The Network8 of a model, calibrated on `images`."""
-    network = fold.fold(model)
-    return quantize.quantize(network, calibrate(network, [normalise(images)]), MEAN, STD)
+    """The Network8 of a model, calibrated and corrected on `images`."""
+    network, x = fold.fold(model), normalise(images)
+    return correct(quantize.quantize(network, calibrate(network, [x]), MEAN, STD), images, x)
