@@ -38,9 +38,11 @@ def run(rows, folders, options):
 def measure(rows, name, sha256, package, images, labels, threads):
     """Add one package's rows."""
     n, over = len(images), 0
-    costs = [entry["flops"] for entry in package.exits]
-    budgets = [int(b) for b in np.linspace(min(costs), max(costs), BUDGETS)]
-    for budget in [*sorted({*budgets, max(PAPER_BUDGET, min(costs))}), NO_BUDGET]:
+    smallest = min(entry["flops"] for entry in package.exits)
+    # Up to what the most expensive image costs without a budget: every one of them stops some image.
+    full = int(engine(package, images, NO_BUDGET, threads).flops.max())
+    budgets = [int(budget) for budget in np.linspace(smallest, full, BUDGETS)]
+    for budget in [*sorted({*budgets, max(PAPER_BUDGET, smallest)}), NO_BUDGET]:
         results = engine(package, images, budget, threads)
         over += int((results.flops > budget).sum())
         at = "none" if budget == NO_BUDGET else f"{budget / 1e6:.1f}M"
