@@ -71,15 +71,15 @@ def flops_differ(package, results):
     network = from_dict(package.meta["training"]["recipe"]).network
     model = DynamicResNet(network)
     ended = results.exit == len(package.exits) - 1
-    trace = torch.from_numpy(results.trace[ended].astype(np.float64))  # (N, gates): 0 skipped, else active channels
+    trace = torch.from_numpy(results.trace[ended].astype(np.float64))  # (N, gates)
     counted = torch.full((len(trace),), float(model.stem_flops + model.head_flops), dtype=torch.float64)
     size, gate = IMAGE_SIZE, 0
     for i, block in enumerate(model.blocks()):
         keep = channels = None
         gate_flops = (0, 0)
         if block.gateable and (network.layer_gates or network.channel_gates):
-            keep = (trace[:, gate] > 0).double() if network.layer_gates else None
-            channels = trace[:, gate : gate + 1] if network.channel_gates else None
+            keep = (trace[:, gate] >= 0).double() if network.layer_gates else None
+            channels = trace[:, gate : gate + 1].clamp(min=0) if network.channel_gates else None
             gate_flops = model.gate_flops(i, size)
             gate += 1
         size //= block.stride

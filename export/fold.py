@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from hls import isa
+
 
 class FoldError(ValueError):
     """A network whose numbers cannot be used; the message is one line."""
@@ -123,10 +125,11 @@ class Output:
     channel_keep: list  # B of (N, channels) bool; all True without channel gates
 
     def trace(self):
-        """(N, B) int64: active channels of kept blocks, 0 for skipped ones, as the engine's record has it."""
+        """(N, B) int64: active channels of kept blocks, isa.TRACE_SKIPPED for others, as in the engine's record."""
         if not self.channel_keep:
             return torch.zeros(len(self.layer_keep), 0, dtype=torch.int64)
-        return torch.stack([keep.sum(1) for keep in self.channel_keep], 1) * self.layer_keep
+        active = torch.stack([keep.sum(1) for keep in self.channel_keep], 1)
+        return torch.where(self.layer_keep.bool(), active, isa.TRACE_SKIPPED)
 
 
 def fold(model, size=32):

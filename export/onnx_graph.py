@@ -5,7 +5,7 @@
 
 Inputs: `image` (1, 3, H, W) normalised float32; `exit`, int64 scalar, the number of the exit to leave at (default: the
 network's own, the last). Outputs: `logits` (1, classes); `layers` (gates,) int64, 1 for a kept block, 0 for a skipped
-one, -1 for one not reached; `channels` (gates,) int64, the active channels likewise, as in the engine's trace.
+one, -1 for one not reached; `channels` (gates,) int64, the active channels likewise, 0 for a skipped block.
 A block is an `If` on its gate; what lies behind exit i is an `If` on exit > i. The graph has batch 1, since decisions
 are per image.
 """

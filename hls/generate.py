@@ -60,8 +60,8 @@ def python_module(contract):
     lines += [f'HASH = "{contract_hash(contract)}"', ""]
     for section in ("sizes", "timing"):
         lines += [f"{name} = {value}" for name, value in contract[section].items()] + [""]
-    for section in ("flags", "rules", "reasons", "status"):
-        prefix = section.rstrip("s").upper() if section not in ("status",) else "STATUS"
+    for section in ("flags", "rules", "reasons", "status", "trace"):
+        prefix = section.rstrip("s").upper() if section not in ("status", "trace") else section.upper()
         lines += [f"{prefix}_{name} = {value}" for name, value in contract[section].items()]
         lines += [f"{section.upper()} = {contract[section]!r}".replace("'", '"'), ""]
     opcodes = {entry["name"]: i for i, entry in enumerate(contract["opcode"])}
@@ -81,6 +81,7 @@ def cpp_header(contract):
     lines += ["namespace ddi {", "namespace isa {", ""]
     lines += [f'static const char kHash[] = "{contract_hash(contract)}";', ""]
     kinds = {"sizes": "", "timing": "", "flags": "Flag", "rules": "Rule", "reasons": "Reason", "status": "Status"}
+    kinds["trace"] = "Trace"
     for section, kind in kinds.items():
         lines += [f"constexpr int32_t {constant(name, kind)} = {value};" for name, value in contract[section].items()]
         lines += [""]
@@ -122,10 +123,10 @@ def markdown_page(contract):
     lines += [f"| {i} | {entry['name']} | {entry.get('doc', '')} |" for i, entry in enumerate(contract["record"])]
     lines += [
         "",
-        "Then one trace word per gate (-1: not reached, 0: skipped, else active channels), then the logits.",
+        "Then one trace word per gate (active channels, or a word of Trace below), then the logits.",
         "",
     ]
-    for section in ("status", "rules", "reasons", "flags", "sizes", "timing"):
+    for section in ("status", "rules", "reasons", "trace", "flags", "sizes", "timing"):
         lines += [f"## {section.capitalize()}", "", "| name | value |", "|---|---|"]
         lines += [f"| {name} | {value} |" for name, value in contract[section].items()] + [""]
     return "\n".join(lines).rstrip("\n") + "\n"

@@ -79,7 +79,7 @@ class Engine:
         self.mask_channels = [0] * isa.MASKS
         self.hidden = self.cell = np.zeros(isa.MAX_HIDDEN, np.int64)
         self.kept, self.spent = None, Cost(0, 0, 0)
-        self.trace = [-1] * self.start.gates
+        self.trace = [isa.TRACE_NOT_REACHED] * self.start.gates
         self.result, self.logits = no_result = _NO_RESULT, [0] * self.start.classes
         try:
             return self._record(isa.STATUS_OK, index, self._main_stream())
@@ -271,7 +271,7 @@ class Engine:
 
     def _gate_layer(self, f):
         keep = self.vector[f["input"]] > f["threshold"]
-        self.trace[f["gate"]] = f["channels"] if keep else 0
+        self.trace[f["gate"]] = f["channels"] if keep else isa.TRACE_SKIPPED
         self.layers += int(keep)
         return None if keep else f["target"]
 

@@ -51,7 +51,7 @@ class Results:
     instructions: np.ndarray
     confidence: np.ndarray  # 0 … 1
     entropy: np.ndarray  # nats
-    trace: np.ndarray  # -1 not reached, 0 skipped, else active channels
+    trace: np.ndarray  # active channels, or isa.TRACE_NOT_REACHED or TRACE_SKIPPED
     logits: np.ndarray
 
 

@@ -143,15 +143,15 @@ def _gates(package, trace):
     gates = []
     for index, gate in enumerate(package.meta["gates"]):
         column = trace[:, index]
-        ran = column > 0
+        ran = column >= 0
         gates.append(
             {
                 "block": gate["block"],
                 "stage": gate["stage"],
                 "channels": gate["channels"],
                 "run": float(ran.mean()),
-                "skipped": float((column == 0).mean()),
-                "not_reached": float((column < 0).mean()),
+                "skipped": float((column == isa.TRACE_SKIPPED).mean()),
+                "not_reached": float((column == isa.TRACE_NOT_REACHED).mean()),
                 "channels_mean": float(column[ran].mean()) if ran.any() else None,
             }
         )

@@ -64,7 +64,7 @@ def test_golden_and_engine_agree_bit_for_bit(package):
     """Whole records: logits, exit, trace, counters; no budget, one that cuts, and a stopping rule."""
     costs = [entry["flops"] for entry in package.exits]
     for begin in [start(package), start(package, np.mean(costs)), start(package, rule=2, threshold=40000)]:
-        shown = images(2)
+        shown = images(10)
         assert np.array_equal(run(golden, package, shown, begin), run(cosim, package, shown, begin))
 
 

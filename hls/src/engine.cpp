@@ -135,7 +135,7 @@ inline void StartImage(const Start& start) {
 ForgetTrace:
   for (int32_t gate = 0; gate < start.gates; ++gate) {
     #pragma HLS loop_tripcount max = isa::kMaxGates
-    state.trace[gate] = -1;
+    state.trace[gate] = isa::kTraceNotReached;
   }
 }
 

@@ -159,11 +159,11 @@ LstmGates:
   UpdateState(hidden, word[isa::kLstmOutput], vector, gates);
 }
 
-// Keep the block? The trace says how many channels it has then, or 0.
+// Keep the block? The trace says how many channels it has then, or that it was skipped.
 inline bool RunGateLayer(const Instruction& instruction, const VectorMemory& vector, int32_t (&trace)[isa::kMaxGates]) {
   const int32_t* word = instruction.word;
   const bool keep = vector[word[isa::kGateLayerInput]] > word[isa::kGateLayerThreshold];
-  trace[word[isa::kGateLayerGate]] = keep ? word[isa::kGateLayerChannels] : 0;
+  trace[word[isa::kGateLayerGate]] = keep ? word[isa::kGateLayerChannels] : isa::kTraceSkipped;
   return keep;
 }
 

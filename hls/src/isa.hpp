@@ -5,7 +5,7 @@
 namespace ddi {
 namespace isa {
 
-static const char kHash[] = "22c4565acbc1da67";
+static const char kHash[] = "ff83f530db03c8b1";
 
 constexpr int32_t kInstructionWords = 16;
 constexpr int32_t kTile = 8;
@@ -64,6 +64,9 @@ constexpr int32_t kStatusNoResult = 10;
 constexpr int32_t kStatusBudgetExceeded = 11;
 constexpr int32_t kStatusBadStart = 12;
 constexpr int32_t kStatusNotRun = 13;
+
+constexpr int32_t kTraceNotReached = -1;
+constexpr int32_t kTraceSkipped = -2;
 
 constexpr int32_t kOpEnd = 0;
 constexpr int32_t kOpImage = 1;

@@ -28,7 +28,7 @@ def compare_every_exit(run, variant, seed):
         assert (results.status == isa.STATUS_OK).all() and (results.exit == number).all()
         np.testing.assert_array_equal(results.logits, logits.numpy())
         np.testing.assert_array_equal(results.label, logits.numpy().argmax(1))
-        reached = results.trace >= 0
+        reached = results.trace != isa.TRACE_NOT_REACHED
         np.testing.assert_array_equal(results.trace[reached], expected.trace().numpy()[reached])
     assert reached.all()  # behind the last exit nothing is left out
 

@@ -76,7 +76,7 @@ def test_many_exits_and_gates():
     gates = [{"block": i, "stage": i // 12, "channels": 16} for i in range(36)]
     package = replace(run.package, meta={**run.package.meta, "exits": exits, "gates": gates})
     random = np.random.default_rng(3)
-    trace = random.integers(-1, 17, (20, 36)).astype(np.int32)
+    trace = random.integers(-2, 17, (20, 36)).astype(np.int32)
     results = replace(run.results, exit=random.integers(0, 37, 20), trace=trace)
     draw(replace(run, package=package, results=results), images)
 
