@@ -86,7 +86,7 @@ def test_committed_figures_are_of_the_committed_packages(path):
     over, differ = rows[f"{path.stem}.over_budget"], rows[f"{path.stem}.flops_differ"]
     assert {row["package"] for name, row in rows.items() if name.startswith(f"{path.stem}.")} == {sha256}
     assert (over["value"], differ["value"]) == (0, 0)
-    assert over["n"] == differ["n"] * (BUDGETS + 2)
+    assert over["n"] >= BUDGETS * 1000 and differ["n"] == 10_000
     assert abs(rows[f"{path.stem}.int8_minus_float"]["value"]) <= 0.3
 
 
