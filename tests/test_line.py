@@ -13,11 +13,14 @@ from data.datasets import load_sample
 from hls import cosim, golden
 from hls.package import read
 from hls.record import Start, decode
+from training import recipe
+from training.checkpoint import read_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = sorted((ROOT / "packages").glob("*.npz"))
 IDS = [path.stem for path in PACKAGES]
 BUDGETS = 20
+RECIPES = ROOT / "training" / "recipes"
 
 
 @pytest.fixture(params=PACKAGES, ids=IDS, scope="module")
@@ -101,3 +104,11 @@ def test_the_main_command_as_a_user_types_it(tmp_path):
     command = [sys.executable, "host/run.py", "--budget", "74M", "--images", "50", "--json", str(tmp_path / "a.json")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "accuracy" in done.stdout and (tmp_path / "a.json").exists()
+
+
+def test_checkpoints_are_those_of_the_packages(path, package):
+    """A package can be exported again: its checkpoint is there, with the same recipe and metrics."""
+    state = read_checkpoint(ROOT / "packages" / "checkpoints" / f"{path.stem}.pt")
+    assert recipe.from_dict(state["recipe"]) == recipe.from_dict(package.meta["training"]["recipe"])
+    assert recipe.from_dict(state["recipe"]) == recipe.read(RECIPES / f"{state['recipe']['name']}.toml")
+    assert state["metrics"]["test"] == package.meta["training"]["metrics"]["test"]
