@@ -5,14 +5,13 @@
 Writes docs/run.txt and docs/run.svg, and rows of the figures in them.
 """
 
-import hashlib
 import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from bench.packages import PACKAGES
+from bench.packages import fingerprint
 from bench.rows import ROOT
 
 
@@ -25,7 +24,7 @@ def run(rows, folders, options):
         table = subprocess.run([*command, *files], cwd=ROOT, check=True, capture_output=True, text=True).stdout
         summary = json.loads(result.read_text())
     (ROOT / "docs" / "run.txt").write_text(table.rstrip("\n") + "\n")
-    sha256 = hashlib.sha256((PACKAGES / "fashion-mnist.npz").read_bytes()).hexdigest()[:12]
+    sha256 = fingerprint("fashion-mnist")
     n = summary["images"]
     rows.add("main_command.accuracy", summary["accuracy"], "share", "simulated", n, sha256)
     rows.add("main_command.flops_mean", summary["flops"]["mean"], "FLOPs", "simulated", n, sha256)
