@@ -42,7 +42,24 @@ def contract_hash(contract):
             return {key: meaning(item) for key, item in value.items() if key != "doc"}
         return [meaning(item) for item in value] if isinstance(value, list) else value
 
+    contract = {key: value for key, value in contract.items() if key != "port"}
     return hashlib.sha256(json.dumps(meaning(contract), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def registers(contract):
+    """Name → (offset, data words) of every register of the control port, as Vitis HLS places them.
+
+    Four control words, the 64-bit return value, then each argument: a memory port's address and a 64-bit scalar have
+    two data words, a 32-bit scalar one; each is followed by a reserved word.
+    """
+    found = {"control": (0x00, 1), "interrupt_global": (0x04, 1), "interrupt_enable": (0x08, 1)}
+    found |= {"interrupt_status": (0x0C, 1), "return": (0x10, 2)}
+    offset = 0x1C
+    for port in contract["port"]:
+        words = 2 if port["kind"] == "memory" or port["bits"] == 64 else 1
+        found[port["name"]] = (offset, words)
+        offset += 4 * (words + 1)
+    return found
 
 
 def python_tuple(names):
@@ -70,6 +87,11 @@ def python_module(contract):
     lines += [f"OPCODES = {json.dumps(opcodes)}", "FIELDS = {"]
     lines += [f"    {entry['name']}: {python_tuple(entry['fields'])}," for entry in contract["opcode"]]
     lines += ["}", "", f"RECORD = {python_tuple(entry['name'] for entry in contract['record'])}", ""]
+    ports = {port["name"]: (port["kind"], port["bits"]) for port in contract["port"]}
+    lines += [f"PORTS = {json.dumps(ports)}  # name: (kind, bits), in the order of the top function"]
+    lines += ["REGISTERS = {  # name: (offset, data words)"]
+    lines += [f'    "{name}": (0x{offset:02X}, {words}),' for name, (offset, words) in registers(contract).items()]
+    lines += ["}", ""]
     for name, numbers in contract["numbers"].items():
         lines += [f"{name.upper()}_{key.upper()} = {value}" for key, value in numbers.items()]
         lines += [f"{name.upper()}_TABLE = [", *table_lines(name, numbers), "]", ""]
@@ -125,6 +147,15 @@ def markdown_page(contract):
         "Then one trace word per gate (active channels, or a word of Trace below), then the logits.",
         "",
     ]
+    lines += ["## Registers", "", "| offset | words | name | what it is |", "|---|---|---|---|"]
+    docs = {port["name"]: port.get("doc", "") for port in contract["port"]}
+    docs |= {
+        "control": "bit 0 start, 1 done, 2 idle, 3 ready",
+        "return": "status, then the first half of the contract's hash",
+    }
+    for name, (offset, count) in registers(contract).items():
+        lines += [f"| 0x{offset:02X} | {count} | {name} | {docs.get(name, '')} |"]
+    lines += [""]
     for section in ("status", "rules", "reasons", "trace", "flags", "sizes", "timing"):
         lines += [f"## {section.capitalize()}", "", "| name | value |", "|---|---|"]
         lines += [f"| {name} | {value} |" for name, value in contract[section].items()] + [""]

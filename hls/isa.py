@@ -99,6 +99,32 @@ FIELDS = {
 
 RECORD = ("status", "image", "pc", "exit", "label", "reason", "flops_low", "flops_high", "cycles_low", "cycles_high", "layers_run", "channels_run", "weight_bytes", "instructions", "confidence", "entropy", )
 
+PORTS = {"program": ["memory", 32], "weights": ["memory", 8], "tables": ["memory", 32], "images": ["memory", 8], "results": ["memory", 32], "instructions": ["scalar", 32], "weight_bytes": ["scalar", 32], "table_words": ["scalar", 32], "images_count": ["scalar", 32], "image_bytes": ["scalar", 32], "gates": ["scalar", 32], "classes": ["scalar", 32], "budget_flops": ["scalar", 64], "budget_cycles": ["scalar", 64], "rule": ["scalar", 32], "threshold": ["scalar", 32], "target_class": ["scalar", 32]}  # name: (kind, bits), in the order of the top function
+REGISTERS = {  # name: (offset, data words)
+    "control": (0x00, 1),
+    "interrupt_global": (0x04, 1),
+    "interrupt_enable": (0x08, 1),
+    "interrupt_status": (0x0C, 1),
+    "return": (0x10, 2),
+    "program": (0x1C, 2),
+    "weights": (0x28, 2),
+    "tables": (0x34, 2),
+    "images": (0x40, 2),
+    "results": (0x4C, 2),
+    "instructions": (0x58, 1),
+    "weight_bytes": (0x60, 1),
+    "table_words": (0x68, 1),
+    "images_count": (0x70, 1),
+    "image_bytes": (0x78, 1),
+    "gates": (0x80, 1),
+    "classes": (0x88, 1),
+    "budget_flops": (0x90, 2),
+    "budget_cycles": (0x9C, 2),
+    "rule": (0xA8, 1),
+    "threshold": (0xB0, 1),
+    "target_class": (0xB8, 1),
+}
+
 SIGMOID_ENTRIES = 1024
 SIGMOID_LOW = -8
 SIGMOID_HIGH = 8
