@@ -14,15 +14,15 @@ import numpy as np
 from hls import isa
 from hls.package import Package
 from hls.record import NO_BUDGET, Results, Start
+from host.batches import Batches
 from host.boards import Board
 from host.budget import Budget, show
+from host.limit import Controller
+from host.schedule import Fixed
 
 BAR = 30  # columns of the longest bar
 ROWS = 12  # exits in the table
-
-
-class OverBudget(Exception):
-    """An image that spent more than its budget: the engine is at fault; the message is one line."""
+SIMULATIONS = ("cosim", "golden")
 
 
 @dataclass(frozen=True)
@@ -44,20 +44,14 @@ class Run:
     command: str
     results: Results
     labels: np.ndarray
+    plan: Fixed | None = None  # what set the budgets, where they changed
+    batches: Batches | None = None
+    energy: dict | None = None  # host/gauge.py
 
-
-def check_spent(results, start):
-    """Raise OverBudget naming the first image that spent more than `start` allows, in FLOPs or in cycles."""
-    for unit, spent, limit in (
-        ("FLOPs", results.flops, start.budget_flops),
-        ("cycles", results.cycles, start.budget_cycles),
-    ):
-        over = np.flatnonzero(spent > limit)
-        if len(over):
-            raise OverBudget(
-                f"{len(over)} of {len(spent)} images went over the budget, the first is image {over[0]} with "
-                f"{spent[over[0]]} {unit} of {limit}: this is a fault of the engine, do not use this result"
-            )
+    @property
+    def varied(self):
+        """Whether the budget could change while images ran."""
+        return self.plan is not None and self.plan.kind != "fixed"
 
 
 def summarize(run):
@@ -69,7 +63,8 @@ def summarize(run):
         "images": len(correct),
         "accuracy": float(correct.mean()),
         "budget": _budget(run),
-        "flops": {**_spread(results.flops), "full": last["flops"], "kind": "simulated"},
+        "rule": _rule(run.start),
+        "flops": {**_spread(results.flops), "full": last["flops"], "kind": _counted(run)},
         "cycles": {**_spread(results.cycles), "full": last["cycles"], "kind": "modelled"},
         "time_ms": {
             **_spread(run.board.seconds(results.cycles) * 1e3),
@@ -79,6 +74,8 @@ def summarize(run):
             "clock_kind": run.board.clock_kind,
             "board": run.board.name,
         },
+        **_measured(run),
+        "energy": run.energy,
         "exits": _exits(package, results, correct),
         "layers_run": {**_spread(results.layers_run), "total": _layers(package)},
         "channels_run": {**_spread(results.channels_run), "total": _channels(package)},
@@ -101,11 +98,46 @@ def summarize(run):
     }
 
 
+def _counted(run):
+    """How FLOPs and exits were come by: the engine counts them, on a board or in a simulation of one."""
+    return "measured" if run.backend == "pynq" else "simulated"
+
+
 def _budget(run):
+    if run.varied:
+        return _varied(run)
     flops, cycles = (
         None if limit == NO_BUDGET else limit for limit in (run.start.budget_flops, run.start.budget_cycles)
     )
     return {"text": str(run.budget), "kind": run.budget.kind, "flops": flops, "cycles": cycles}
+
+
+def _varied(run):
+    """A budget that changed: its steps, and for a limit what it kept to."""
+    steps = run.batches.steps
+    found = {"text": f"{len({str(budget) for budget, _ in steps})} budgets", "kind": run.plan.kind}
+    found |= {"flops": None, "cycles": None}
+    found["steps"] = [{"budget": str(budget), "images": count} for budget, count in steps]
+    if isinstance(run.plan, Controller):
+        found["limit"] = run.plan.summary()
+    return found
+
+
+def _rule(start):
+    name = next(name for name, value in isa.RULES.items() if value == start.rule)
+    return {"name": name, "threshold": start.threshold / 65536 if start.rule else None}
+
+
+def _measured(run):
+    """What only a board tells: cycles by its timer and the share of time with the engine running; else None."""
+    batches, found = run.batches, {"cycles_measured": None, "time_measured_ms": None, "busy_share": None}
+    if batches is None or batches.measured_cycles is None:
+        return found
+    milliseconds = run.board.seconds(batches.measured_cycles) * 1e3
+    found["cycles_measured"] = {**_spread(batches.measured_cycles), "kind": "measured"}
+    found["time_measured_ms"] = {**_spread(milliseconds), "kind": "measured"}
+    found["busy_share"] = batches.busy_share
+    return found
 
 
 def _spread(values):
@@ -160,14 +192,14 @@ def _gates(package, trace):
 
 # ------------------------------------------------------------------------------------------------------------ people
 def table(summary):
-    """The summary as text for a terminal, no line over 100 columns."""
+    """The summary as text for a terminal."""
     flops, cycles, time = summary["flops"], summary["cycles"], summary["time_ms"]
     package = summary["package"]
     rows = [
         ("package", f"{package['name']} ({package['architecture']}), sha256 {package['sha256'][:12]}"),
         ("data", f"{summary['images']:,} images, {summary['data']['source']}"),
         ("engine", f"{summary['engine']['title']}, {summary['engine']['version']}"),
-        ("budget", _budget_line(summary)),
+        *_budget_rows(summary),
         ("accuracy", f"{summary['accuracy']:.2%}"),
         ("FLOPs", f"{_pair(flops, 'flops')}  ({flops['mean'] / flops['full']:.0%} of the full network's)"),
         ("cycles (modelled)", f"mean {cycles['mean']:,.0f}  max {cycles['max']:,} an image"),
@@ -176,10 +208,12 @@ def table(summary):
             f"mean {time['mean']:.3g} ms  max {time['max']:.3g} ms an image, "
             f"at {time['clock_mhz']:g} MHz ({time['clock_kind']} clock, {time['board']})",
         ),
+        *_measured_rows(summary),
+        *_energy_rows(summary["energy"]),
         ("layers run", _of_total(summary["layers_run"], "gated blocks")),
         ("channels run", _of_total(summary["channels_run"], "gated channels")),
         ("stopped by", _reasons(summary["reasons"])),
-        ("simulated in", _speed(summary)),
+        ("simulated in" if summary["backend"] in SIMULATIONS else "run in", _speed(summary)),
     ]
     lines = [f"{name:<18} {text}" for name, text in rows]
     return "\n".join([*lines, "", *_exit_lines(summary["exits"])])
@@ -189,14 +223,68 @@ def _pair(spread, kind):
     return f"mean {show(spread['mean'], kind)}  max {show(spread['max'], kind)} an image"
 
 
-def _budget_line(summary):
-    budget, full = summary["budget"], summary["flops"]["full"]
+def _budget_rows(summary):
+    """What an image could spend, and the stopping rule if there is one."""
+    budget, full, rule = summary["budget"], summary["flops"]["full"], summary["rule"]
     if budget["kind"] == "none":
-        return f"none; the full network takes up to {show(full, 'flops')} FLOPs"
-    if budget["kind"] == "flops":
+        text = f"none; the full network takes up to {show(full, 'flops')} FLOPs"
+    elif budget["kind"] == "flops":
         share = f"{budget['flops'] / full:.0%} of the full network's {show(full, 'flops')}"
-        return f"{budget['text']} FLOPs an image, {share}; kept for every image"
-    return f"{budget['text']} an image, {budget['cycles']:,} cycles (modelled); kept for every image"
+        text = f"{budget['text']} FLOPs an image, {share}; kept for every image"
+    elif "steps" in budget:
+        text = _steps_line(budget["steps"])
+    else:
+        text = f"{budget['text']} an image, {budget['cycles']:,} cycles (modelled); kept for every image"
+    rows = [("budget", text)]
+    if "limit" in budget:
+        rows.append(("limit", _limit_line(budget["limit"])))
+    if rule["threshold"] is not None:
+        rows.append(
+            ("stopping rule", f"{rule['name'].lower()} under {rule['threshold']:.4g} nats; classifiers on the way cost")
+        )
+    return rows
+
+
+def _steps_line(steps):
+    """The first few steps of a budget that changed; each was kept for its images."""
+    shown = ", ".join(f"{step['images']:,} under {step['budget']}" for step in steps[:4])
+    more = f", … {len(steps)} steps" if len(steps) > 4 else ""
+    return (
+        f"images: {shown}{more}; kept for every image" if len(steps) <= 4 else f"images: {shown}{more}; kept for each"
+    )
+
+
+def _limit_line(limit):
+    if limit["average"] is None:
+        return f"{limit['text']}: nothing is known of what the images took, the smallest budget was kept"
+    kept = "kept" if limit["kept"] else "NOT kept"
+    return f"{limit['text']} on average: {kept}, {limit['average']:.4g} {limit['unit']} ({limit['kind']})"
+
+
+def _measured_rows(summary):
+    """Cycles and time by the board's timer, and how busy the engine was."""
+    if summary["cycles_measured"] is None:
+        return
+    cycles, time, busy = summary["cycles_measured"], summary["time_measured_ms"], summary["busy_share"]
+    yield "cycles (measured)", f"mean {cycles['mean']:,.0f}  max {cycles['max']:,} an image"
+    share = f"; the engine ran {busy:.0%} of the time" if busy is not None else ""
+    yield "time (measured)", f"mean {time['mean']:.3g} ms  max {time['max']:.3g} ms an image{share}"
+
+
+def _energy_rows(energy):
+    if energy is None:
+        return
+    if energy["kind"] == "modelled":
+        yield (
+            "energy (modelled)",
+            f"mean {energy['mean_mj']:.3g} mJ  max {energy['max_mj']:.3g} mJ an image, {energy['source']}",
+        )
+        return
+    low, high = energy["interval95_mj"]
+    text = f"mean {energy['mean_mj']:.3g} mJ an image, 95% within {low:.3g} … {high:.3g} mJ, {energy['source']}"
+    yield f"energy ({energy['kind']})", text
+    for warning in energy["warnings"]:
+        yield "", warning
 
 
 def _of_total(spread, what):
@@ -210,8 +298,10 @@ def _reasons(reasons):
 
 
 def _speed(summary):
-    threads = f"{summary['threads']} thread{'s' if summary['threads'] > 1 else ''}"
-    return f"{summary['seconds']:.1f} s, {summary['images_per_second']:,.0f} images/s on {threads} of this machine"
+    speed = f"{summary['seconds']:.1f} s, {summary['images_per_second']:,.0f} images/s"
+    if summary["backend"] not in SIMULATIONS:
+        return speed
+    return f"{speed} on {summary['threads']} thread{'s' if summary['threads'] > 1 else ''} of this machine"
 
 
 def _exit_lines(exits):

@@ -12,9 +12,14 @@ import pytest
 
 from data import datasets
 from hls import golden, isa
-from hls.record import NO_BUDGET
+from hls.package import read
+from hls.record import NO_BUDGET, Start, decode
+from host import batches, budget, job
 from host import run as command
+from host.arguments import run_parser
 from host.backend import Backend, BackendMissing
+from host.job import read_job
+from host.schedule import Fixed
 from host.simulation import Cosim
 from tests.host import tiny
 
@@ -56,9 +61,9 @@ def test_json_holds_what_is_promised(capsys, path):
 
 def test_figures_are_the_engines(capsys, path):
     images, labels = (array[:40] for array in datasets.load_sample())
-    package = command.read(path)
-    start = command.Start(gates=1, classes=10)
-    expected = command.decode(golden.run(package.program, package.weights, package.tables, images, start), start)
+    package = read(path)
+    start = Start(gates=1, classes=10)
+    expected = decode(golden.run(package.program, package.weights, package.tables, images, start), start)
     found = results(capsys, path)
     assert found["accuracy"] == pytest.approx((expected.label == labels).mean())
     assert found["flops"]["mean"] == pytest.approx(expected.flops.mean())
@@ -103,7 +108,7 @@ def test_table_and_files(capsys, path, tmp_path):
 
 
 def test_a_package_by_name(capsys, path, tmp_path, monkeypatch):
-    monkeypatch.setattr(command, "PACKAGES", tmp_path)
+    monkeypatch.setattr(job, "PACKAGES", tmp_path)
     assert results(capsys, "tiny")["package"]["file"] == "tiny.npz"
     code, _, err = run(capsys, "--package", "tinny")
     assert code == 2 and "no package tinny" in err and "(tiny)" in err
@@ -224,7 +229,7 @@ class Broken(Backend):
         self.change = change
 
     def run(self, package, images, start):
-        free = command.Start(gates=start.gates, classes=start.classes)
+        free = Start(gates=start.gates, classes=start.classes)
         records = golden.run(package.program, package.weights, package.tables, images, free)
         self.change(records)
         return records
@@ -302,12 +307,11 @@ def test_a_disk_that_is_full(capsys, path, monkeypatch, tmp_path):
 
 
 def test_images_are_numbered_through_batches(path, monkeypatch):
-    monkeypatch.setattr(command, "BATCH", 7)
-    package = command.read(path)
-    start = command.Start(gates=1, classes=10)
-    images, _ = datasets.load_sample()
-    found, seconds = command.run_batches(Broken(lambda records: None), package, images[:20], start)
-    assert found.image.tolist() == list(range(20)) and seconds > 0
+    monkeypatch.setattr(batches, "BATCH", 7)
+    arguments = run_parser(command.__doc__).parse_args(["--package", path, "--images", "20"])
+    found = batches.run_batches(Broken(lambda records: None), read_job(arguments), Fixed(budget.parse("none")))
+    assert found.results.image.tolist() == list(range(20)) and found.seconds > 0
+    assert found.steps == ((budget.parse("none"), 20),)
 
 
 # ------------------------------------------------------------------------------------------------------------ backends
@@ -348,4 +352,4 @@ def test_co_simulation_and_golden_model_agree(capsys, path, budget):
 
 
 def test_no_budget_is_the_largest_number():
-    assert command.budget.limits(command.budget.parse("none"), None) == (NO_BUDGET, NO_BUDGET)
+    assert budget.limits(budget.parse("none"), None) == (NO_BUDGET, NO_BUDGET)

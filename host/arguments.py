@@ -1,0 +1,120 @@
+"""The options of host/run.py and host/sweep.py, and what can be refused before anything is read."""
+
+import argparse
+import math
+from pathlib import Path
+
+from host import link
+from host.backends import NAMES
+from host.limit import parse_limit
+
+DEFAULT = "fashion-mnist"
+BUDGETS = (
+    "FLOPs (74M, 0.85G), time on the board (1.5ms, 900us), energy (0.8mJ) where the board has been measured, or none"
+)
+
+
+class InputError(Exception):
+    """An argument that cannot be used; the message is one line."""
+
+
+def run_parser(text):
+    """The parser of host/run.py, whose docstring `text` is."""
+    parser = _parser("host/run.py", text)
+    add = parser.add_argument
+    add("--budget", default="none", help=f"what an image may spend: {BUDGETS} (default: %(default)s)")
+    add(
+        "--schedule",
+        metavar="FILE",
+        help="budgets that change: lines `<images or seconds> <budget>`; - for standard input",
+    )
+    add(
+        "--limit",
+        metavar="L",
+        help="keep average power (2.9W) or energy an image (0.8mJ) under L by choosing the budget",
+    )
+    add("--rate", type=float, metavar="N", help="images arrive at N a second (default: as fast as they are run)")
+    add_common(parser)
+    add("--watch", action="store_true", help="show accuracy, images/s, power and exits while it runs")
+    add("--trace", metavar="FILE", help="write the power that --meter saw, a .csv")
+    add("--json", metavar="FILE", help="write the result as JSON; - for standard output instead of the table")
+    add("--picture", metavar="FILE", help="draw the result, an .svg")
+    return parser
+
+
+def add_common(parser):
+    """What run and sweep share: package, images, backend, meter, stopping rule."""
+    add = parser.add_argument
+    add("--package", default=DEFAULT, metavar="P", help="name in packages/, or a path (default: %(default)s)")
+    add("--data", metavar="D", help="folder or archive of the official data (default: embedded sample, or download)")
+    add("--images", type=int, metavar="N", help="run the first N images (default: all)")
+    names = f"{', '.join(NAMES)}, or remote:HOST[:PORT],… for boards that run host/server.py"
+    add(
+        "--backend",
+        type=_backend,
+        default="auto",
+        metavar="B",
+        help=f"{names}; auto: the best here (default: %(default)s)",
+    )
+    add("--threads", type=int, default=1, metavar="N", help="threads of the co-simulation (default: %(default)s)")
+    add(
+        "--key", default=str(link.key_path()), metavar="FILE", help="shared key of remote boards (default: %(default)s)"
+    )
+    add("--meter", metavar="M", help="measure energy: serial:/dev/ttyUSB0, visa:ADDRESS or replay:FILE")
+    add(
+        "--entropy",
+        type=float,
+        metavar="T",
+        help="stop at the first exit whose entropy is under T nats; the budget holds",
+    )
+
+
+def _parser(prog, text):
+    summary, codes = text.splitlines()[0], text.split("Exit codes:")[1]
+    return argparse.ArgumentParser(prog=prog, description=summary, epilog=f"Exit codes:{codes}")
+
+
+def _backend(text):
+    if text in NAMES or (text.startswith("remote:") and len(text) > len("remote:")):
+        return text
+    raise argparse.ArgumentTypeError(f"unknown backend {text!r}: expected {', '.join(NAMES)} or remote:HOST[:PORT]")
+
+
+def check_common(arguments):
+    """Numbers out of range. InputError."""
+    for option, least in (("images", 1), ("threads", 1)):
+        value = getattr(arguments, option)
+        if value is not None and value < least:
+            raise InputError(f"--{option} {value} is too few: give {least} or more")
+    entropy = arguments.entropy
+    if entropy is not None and not 0 < entropy <= 100:
+        raise InputError(f"--entropy {entropy} is no threshold: give nats above 0 (ten classes have at most 2.3)")
+
+
+def check_run(arguments):
+    """What cannot go together or cannot be written. InputError, LimitError."""
+    check_common(arguments)
+    chosen = [name for name in ("schedule", "limit") if getattr(arguments, name)]
+    if arguments.budget != "none" and arguments.limit:
+        raise InputError("--limit chooses the budget itself: leave --budget away")
+    if len(chosen) > 1:
+        raise InputError("--schedule and --limit both choose the budget: give one of them")
+    if arguments.limit:
+        parse_limit(arguments.limit)
+    if arguments.rate is not None and not 0 < arguments.rate < math.inf:
+        raise InputError(f"--rate {arguments.rate} is no rate: give images a second, more than 0")
+    if arguments.trace and not arguments.meter:
+        raise InputError("--trace writes what a meter saw: give --meter too")
+    check_files({"picture": ".svg", "trace": ".csv", "json": ""}, arguments)
+
+
+def check_files(endings, arguments):
+    """Options that name files to be written, each with its ending ("" for any). InputError."""
+    for option, ending in endings.items():
+        path = getattr(arguments, option)
+        if not path or (path == "-" and not ending):
+            continue
+        if ending and Path(path).suffix != ending:
+            raise InputError(f"--{option} {path} has another ending than {ending}, the only format: name it so")
+        if not Path(path).parent.is_dir() or Path(path).is_dir():
+            raise InputError(f"--{option} {path} cannot be written: its folder must exist, and it must be a file")

@@ -1,0 +1,110 @@
+"""Images through a backend, batch by batch, each under the budget that the plan gives it.
+
+done = run_batches(backend, job, Fixed(budget), watch)       # Batches: results, budgets, seconds
+"""
+
+import itertools
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from hls import isa
+from hls.record import Results, decode, explain
+from host.budget import Budget
+
+BATCH = 256  # images between two looks at the clock, at the plan and at Ctrl-C
+
+
+class EngineError(Exception):
+    """An image that the engine could not finish; the message is one line."""
+
+
+class OverBudget(Exception):
+    """An image that spent more than its budget: the engine is at fault; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Batches:
+    """What came of all images; arrays have an entry an image."""
+
+    results: Results
+    seconds: float  # on the backend
+    steps: tuple[tuple[Budget, int], ...]  # budgets in the order they were used, each with its number of images
+    flops_limit: np.ndarray  # (N,) int64
+    cycles_limit: np.ndarray
+    measured_cycles: np.ndarray | None = None  # by the board's timer, where it has one
+    busy_share: float | None = None  # of the time, with the engine running
+
+
+def run_batches(backend, job, plan, watch=None, rate=None):
+    """Run all images of the job. EngineError names the first image that failed, OverBudget one that spent too much.
+
+    `watch`, if any, is told of each batch and of the end; at `rate` images a second, batches wait for their last image.
+    """
+    records, steps, starts, measured, busy = [], [], [], [], []
+    at, seconds, began, total = 0, 0.0, time.monotonic(), len(job.images)
+    while at < total:
+        budget, most = plan.next(at, time.monotonic() - began)
+        start = job.start(budget)
+        images = job.images[at : at + int(min(BATCH, most, watch.batch if watch else BATCH))]
+        if rate:
+            time.sleep(max(began + (at + len(images)) / rate - time.monotonic(), 0))
+        before = time.perf_counter()
+        batch = backend.run(job.package, images, start)
+        spent = time.perf_counter() - before
+        _check_status(batch, at)
+        batch[:, isa.RECORD.index("image")] += at
+        results = decode(batch, start)
+        check_spent(results, start.budget_flops, start.budget_cycles, at)
+        records.append(batch)
+        starts.append((len(batch), start))
+        steps.append((budget, len(batch)))
+        measured.append(getattr(backend, "measured_cycles", None))
+        busy.append((getattr(backend, "busy_share", None), spent))
+        at, seconds = at + len(batch), seconds + spent
+        plan.ran(len(batch), results, spent)
+        if watch:
+            watch.batch_done(results, job.labels[at - len(batch) : at], budget, spent, total)
+    if watch:
+        watch.end()
+    return Batches(
+        results=decode(np.concatenate(records), starts[0][1]),
+        seconds=seconds,
+        steps=_merge(steps),
+        flops_limit=np.repeat([start.budget_flops for _, start in starts], [count for count, _ in starts]),
+        cycles_limit=np.repeat([start.budget_cycles for _, start in starts], [count for count, _ in starts]),
+        measured_cycles=None if any(item is None for item in measured) else np.concatenate(measured),
+        busy_share=_mean(busy),
+    )
+
+
+def _check_status(batch, at):
+    failed = np.flatnonzero(batch[:, isa.RECORD.index("status")] != isa.STATUS_OK)
+    if len(failed):
+        status, _, pc = (int(word) for word in batch[failed[0], :3])
+        raise EngineError(explain(status, pc, at + int(failed[0])))
+
+
+def check_spent(results, flops_limit, cycles_limit, at=0):
+    """Raise OverBudget naming the first image (numbered from `at`) that spent more than its limit."""
+    for unit, spent, limit in (("FLOPs", results.flops, flops_limit), ("cycles", results.cycles, cycles_limit)):
+        over = np.flatnonzero(spent > limit)
+        if len(over):
+            raise OverBudget(
+                f"{len(over)} of {len(spent)} images went over the budget, the first is image {at + over[0]} with "
+                f"{spent[over[0]]} {unit} of {limit}: this is a fault of the engine, do not use this result"
+            )
+
+
+def _merge(steps):
+    """Neighbouring batches under one budget as one step."""
+    groups = itertools.groupby(steps, key=lambda step: step[0])
+    return tuple((budget, sum(count for _, count in group)) for budget, group in groups)
+
+
+def _mean(pairs):
+    """The mean of (share, seconds), weighted by seconds; None where a share is not known."""
+    if any(share is None for share, _ in pairs):
+        return None
+    return float(np.average([share for share, _ in pairs], weights=[max(seconds, 1e-9) for _, seconds in pairs]))

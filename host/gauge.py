@@ -1,0 +1,133 @@
+"""What a run took in energy: measured by a meter where there is one, modelled otherwise; each figure says which.
+
+with open_meter("serial:/dev/ttyUSB0") as meter: ...        # GaugeError, also where the meter's library is missing
+summary, trace = energy(meter, backend, job, plan, batches) # of a finished run
+gauge = batch_gauge(meter, board, rate)                     # joules of one batch, for host/limit.py
+"""
+
+from contextlib import contextmanager
+
+import numpy as np
+
+
+class GaugeError(Exception):
+    """A meter that cannot be used; the message is one line."""
+
+
+def open_meter(text):
+    """The meter that `text` names (host/meter.py), whose failures become GaugeError. Its libraries are loaded now."""
+    from host import meter
+
+    return _spoken(meter.open_meter, text)
+
+
+def _spoken(function, *arguments):
+    """function(*arguments), with the meter's own errors as GaugeError."""
+    from host.meter import MeterError
+
+    try:
+        return function(*arguments)
+    except MeterError as error:
+        raise GaugeError(str(error)) from None
+
+
+@contextmanager
+def sampling(meter):
+    """Sample while the body runs; nothing without a meter."""
+    if meter is None:
+        yield
+        return
+    _spoken(meter.start)
+    try:
+        yield
+    finally:
+        meter.stop_thread()
+
+
+# -------------------------------------------------------------------------------------------------------------- a run
+def energy(meter, backend, job, plan, batches):
+    """(what a report says of energy, or None without meter and model; the meter's trace or None).
+
+    With a meter the images are run again, as often as the uncertainty asks for, under the last budget of the plan.
+    """
+    if meter is None:
+        return modelled(batches.results, job.board), None
+    from host import energy as energies
+
+    start = job.start(batches.steps[-1][0])
+    count = min(len(job.images), 256)
+    found = _spoken(energies.measure, meter, lambda: backend.run(job.package, job.images[:count], start), count)
+    low, high = found.interval95
+    text = f"{found.meter}, {found.repetitions} repetitions, {found.batches} batches of {count} images, above idle"
+    summary = {
+        "kind": found.kind,
+        "mean_mj": found.joule_per_image * 1e3,
+        "standard_error_mj": found.standard_error * 1e3,
+        "interval95_mj": [low * 1e3, high * 1e3],
+        "idle_w": found.idle_watt,
+        "running_w": found.running_watt,
+        "batches": found.batches,
+        "images": count,
+        "budget": str(batches.steps[-1][0]),
+        "warnings": list(found.warnings),
+        "source": text,
+    }
+    return summary, found.trace
+
+
+def modelled(results, board):
+    """What a report says of modelled energy; None for a board whose energy is not modelled."""
+    try:
+        from host import energy as energies
+    except ImportError:
+        return None
+    found = energies.modelled(results, board)
+    joule = np.asarray(found.joule)
+    spread = {"mean_mj": joule.mean() * 1e3, "min_mj": joule.min() * 1e3, "max_mj": joule.max() * 1e3}
+    return {"kind": found.kind, **{name: float(value) for name, value in spread.items()}, "source": found.source}
+
+
+# ------------------------------------------------------------------------------------------------------------ batches
+def batch_gauge(meter, board, rate=None):
+    """A function (images, results, seconds) → (joule, seconds) of the batches since it last knew, or None.
+
+    Measured: mean power of the meter's samples since, times the time that passed. Modelled: the model's energy, over
+    the modelled time or, where that is longer, the time in which so many images arrive at `rate` a second.
+    """
+    return _Measured(meter) if meter is not None else _Modelled(board, rate)
+
+
+class _Modelled:
+    """The modelled energy of a batch."""
+
+    kind = "modelled"
+
+    def __init__(self, board, rate):
+        self._board, self._rate = board, rate
+
+    def __call__(self, images, results, seconds):
+        from host import energy as energies
+
+        joule = float(np.sum(energies.modelled(results, self._board).joule))
+        modelled_s = float(np.sum(self._board.seconds(results.cycles)))
+        return joule, max(modelled_s, images / self._rate if self._rate else 0.0)
+
+
+class _Measured:
+    """Joules between two looks at a meter, by the trapezoids of the newest samples."""
+
+    kind = "measured"
+
+    def __init__(self, meter):
+        self._meter, self._last = meter, None
+
+    def __call__(self, images, results, seconds):
+        _spoken(self._meter.check)
+        latest = self._meter.latest()
+        if latest is None or (self._last is not None and latest[0] <= self._last[0]):
+            return None
+        before, self._last = self._last, latest
+        if before is None:
+            return None
+        passed = latest[0] - before[0]
+        return passed * (latest[1] + before[1]) / 2, passed

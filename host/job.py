@@ -1,0 +1,111 @@
+"""What a run needs, read and checked: the package, its images with their labels, the board, the stopping rule.
+
+job = read_job(arguments)                       # one line of error for whatever is wrong
+start = job.start(budget)                       # parameters of the engine under that budget
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data.datasets import DATASETS, DataError, load, load_sample
+from hls import isa
+from hls.cost import worst_case
+from hls.package import Package, read
+from hls.record import Start
+from host import boards, budget
+from host.arguments import DEFAULT, InputError
+
+PACKAGES = Path(__file__).resolve().parents[1] / "packages"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A package and what to run it on; `exits` are the package's, with the worst case under the rule."""
+
+    package: Package
+    path: Path
+    sha256: str  # of the package's file
+    images: np.ndarray  # (N, height, width, channels) uint8
+    labels: np.ndarray  # (N,)
+    source: str  # where the images came from, for people
+    board: boards.Board
+    exits: list
+    rule: int = isa.RULE_NONE
+    threshold: int = 0
+
+    def check(self, asked):
+        """Refuse a budget that may not reach the first exit: BudgetError with the smallest that works."""
+        budget.check(asked, self.exits, self.board)
+
+    def start(self, asked):
+        """The engine's start parameters under a Budget."""
+        flops, cycles = budget.limits(asked, self.board)
+        rule = {"rule": self.rule, "threshold": self.threshold}
+        return Start(self.package.gates, self.package.classes, budget_flops=flops, budget_cycles=cycles, **rule)
+
+
+def read_job(arguments):
+    """The Job that the arguments ask for. InputError, PackageError, DataError, BoardError."""
+    board = boards.read()
+    path = package_path(arguments.package)
+    package = read(path)
+    images, labels, source = _images(package, arguments)
+    rule, threshold = isa.RULE_NONE, 0
+    if arguments.entropy is not None:
+        rule, threshold = isa.RULE_ENTROPY, max(round(arguments.entropy * 65536), 1)
+    return Job(
+        package=package,
+        path=path,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        images=images,
+        labels=labels,
+        source=source,
+        board=board,
+        exits=exits_under(package, rule),
+        rule=rule,
+        threshold=threshold,
+    )
+
+
+def exits_under(package, rule):
+    """The package's exits with the budgets that are always enough for them under `rule`.
+
+    Under a rule the classifiers on the way run and cost (hls.cost.worst_case), so that more is needed.
+    """
+    worst = worst_case(package.program, rule)
+    return [{**item, "flops": cost.flops, "cycles": cost.cycles} for item, cost in zip(package.exits, worst)]
+
+
+def package_path(given):
+    """The path of a package given by its name in packages/, or by path. InputError."""
+    if Path(given).is_file():
+        return Path(given)
+    if not Path(given).suffix and (PACKAGES / f"{given}.npz").is_file():
+        return PACKAGES / f"{given}.npz"
+    names = ", ".join(sorted(path.stem for path in PACKAGES.glob("*.npz"))) or "none here: make one, python -m export"
+    raise InputError(f"no package {given}: expected a path of one, or a name in packages/ ({names})")
+
+
+def _images(package, arguments):
+    """(images (N, height, width, channels) uint8, labels (N,), where they came from) for a package."""
+    if package.dataset not in DATASETS:
+        known = ", ".join(sorted(DATASETS))
+        raise InputError(f"the package is for the data set {package.dataset!r}, expected one of {known}")
+    if package.dataset == DEFAULT and not arguments.data:
+        (images, labels), source = load_sample(), "the embedded sample of Fashion-MNIST's test set"
+    else:
+        images, labels = load(package.dataset, "test", arguments.data)
+        source = f"the test set of {package.dataset}"
+    if images.shape[1:] != package.image_shape:
+        found, expected = (" × ".join(map(str, shape)) for shape in (images.shape[1:], package.image_shape))
+        raise DataError(f"{source} has images of {found}, the package takes {expected}: give another --package")
+    if labels.max() >= package.classes:
+        found = f"labels up to {labels.max()}, the package {package.classes} classes"
+        raise DataError(f"{source} has {found}: give another --package")
+    count = arguments.images or len(images)
+    if count > len(images):
+        raise InputError(f"--images {count} is more than the {len(images)} of {source}: give at most {len(images)}")
+    return images[:count], labels[:count], source

@@ -1,0 +1,87 @@
+"""Let laptops run images on this board (or on this machine's co-simulation) over the network.
+
+    python host/server.py --new-key                       # once; copy the key file to the laptop (scp), mode 0600
+    python host/server.py --listen 0.0.0.0:18861          # on the board; Ctrl-C ends it
+    python host/run.py --backend remote:board --budget 74M        # on the laptop
+
+Exit codes: 0 ended; 2 bad input, with one line that says what to do.
+"""
+
+import argparse
+import logging
+import signal
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # a script has its own folder there, which hides no module
+
+from host import link
+from host.backend import BackendError
+from host.backends import NAMES, choose
+
+MISSING = "RPyC is not installed here: pip install -r requirements/remote.txt (on a board: pip install --no-deps)"
+
+
+def main(argv=None):
+    """Serve until interrupted, and give the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        if arguments.new_key:
+            link.write_key(arguments.key)
+            print(f"wrote {arguments.key}: copy it to the other machine, where it must also have mode 0600")
+            return 0
+        return _serve(arguments)
+    except (BackendError, link.KeyFileError, ValueError) as error:
+        return _fail(error)
+    except OSError as error:
+        return _fail(f"{error}: is the port taken, or the address another machine's? give another --listen")
+    except KeyboardInterrupt:
+        return 0
+
+
+def _serve(arguments):
+    host, port = link.address(arguments.listen)
+    key = link.read_key(arguments.key)
+    try:
+        from host import service
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] not in ("rpyc", "plumbum"):
+            raise
+        return _fail(MISSING)
+    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.ERROR, format="server: %(message)s")
+    with choose(arguments.backend, arguments.threads, _warn) as backend:
+        server = service.listen(backend, host, port, key)
+        print(f"{backend.title} listens on {server.host}:{server.port}", flush=True)
+        server.start()
+    return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="host/server.py",
+        description=__doc__.splitlines()[0],
+        epilog=f"Exit codes:{__doc__.split('Exit codes:')[1]}",
+    )
+    add = parser.add_argument
+    add("--listen", default=f"127.0.0.1:{link.PORT}", metavar="A", help="address and port (default: %(default)s)")
+    add("--backend", choices=NAMES, default="auto", help="auto: the best that this machine has (default: %(default)s)")
+    add("--threads", type=int, default=1, metavar="N", help="threads of the co-simulation (default: %(default)s)")
+    add("--key", default=str(link.key_path()), metavar="FILE", help="the shared key (default: %(default)s)")
+    add("--new-key", action="store_true", help="make a key file and end")
+    add("--verbose", action="store_true", help="say who calls, on standard error")
+    return parser
+
+
+def _warn(message):
+    print(f"server: {message}", file=sys.stderr)
+
+
+def _fail(message):
+    print(f"server: {' '.join(str(message).split())}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended by another program: as by Ctrl-C
+    sys.exit(main())
