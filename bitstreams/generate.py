@@ -15,6 +15,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 OUTPUT = FOLDER / "boards.json"
 CLOCK_KINDS = ("target", "met", "measured")
+_LEVEL = {"published_pj": float, "scale": float, "source": str}  # energy of one access, host/energy_model.py
 SCHEMA = {
     "title": str,
     "part": str,
@@ -24,6 +25,11 @@ SCHEMA = {
     "memory": {"ddr_mb": int, "axi_hp_ports": int, "axi_hp_bits": int},
     "processing_system": {"preset": str, "cores": int, "core": str, "core_mhz": float},
     "power": {"supply_v": float, "shunt_ohm": float, "connector": str},
+    "energy": {
+        "kind": str,
+        **dict.fromkeys(("mac", "register", "block_ram", "ddr"), _LEVEL),
+        "static": {"watt": float, "source": str},
+    },
 }
 
 

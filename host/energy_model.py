@@ -1,0 +1,165 @@
+"""Modelled energy of an image: the papers' Eq. 6 on the engine's own counters.
+
+    energy = modelled(results, boards.read())           # joule (N,), levels, source
+    coefficients = fit(runs, board)                     # from measured runs at several budgets
+
+Wang et al., JSTSP 2020, Eq. 6: E = Σ accesses to level i × e_i + MACs × e_MAC, with three memory levels (main memory,
+cache, registers). Here the counts are not simulated but derived from what the engine's record says it did:
+
+mac        FLOPs / 2, of the record
+register   one update of an accumulator a MAC
+block_ram  bytes: weights written, and read MACs × (1 / OUT_LANES + 1 / TILE²), since a pixel feeds OUT_LANES products
+           and a weight TILE²
+ddr        bytes: weights fetched, of the record, and INSTRUCTION_WORDS × 4 an instruction
+static     seconds at the board's clock, from the record's cycles (modelled schedule); no term of Eq. 6
+
+Left out, because no counter has them: the pixels of the image and the record itself (a few kilobytes an image), and
+reads of partly filled groups of output channels. All is linear in FLOPs, weight bytes, instructions and cycles, which
+is what lets an energy budget be kept by the engine's limits (`worst_case`).
+"""
+
+import json
+import math
+import os
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from hls import isa
+from host.boards import LEVELS, BoardError, Coefficients
+
+MAC_BLOCK_RAM = 1 / isa.OUT_LANES + 1 / isa.TILE**2  # bytes read a MAC
+INSTRUCTION_BYTES = 4 * isa.INSTRUCTION_WORDS
+
+
+@dataclass(frozen=True)
+class ModelledEnergy:
+    """Joules of each image; `levels` has the part of each of LEVELS; `source` says where the coefficients are from."""
+
+    joule: np.ndarray  # (N,) float64
+    levels: dict  # name → (N,) float64
+    kind: str
+    source: str
+
+    @property
+    def joule_per_image(self):
+        """The mean over the images."""
+        return float(self.joule.mean())
+
+    @property
+    def above_static(self):
+        """Joules of each image without the static part: what to compare with a measurement that has idle subtracted."""
+        return self.joule - self.levels["static"]
+
+
+def modelled(results, board, coefficients=None):
+    """The ModelledEnergy of hls.record.Results, by the board's coefficients or by those given. BoardError without."""
+    coefficients = coefficients or of(board)
+    counts = _counts(results, board)
+    levels = {name: getattr(coefficients, name) * counts[name] for name in LEVELS}
+    return ModelledEnergy(sum(levels.values()), levels, "modelled", coefficients.source)
+
+
+def of(board):
+    """The board's coefficients. BoardError when its file has none."""
+    if board.energy is None:
+        raise BoardError(f"board {board.name} has no [energy] coefficients: add them, as in boards/zedboard.toml")
+    return board.energy
+
+
+def _counts(results, board):
+    """Level → what its coefficient counts, (N,) float64."""
+    macs = np.asarray(results.flops, np.float64) / 2
+    weight_bytes = np.asarray(results.weight_bytes, np.float64)
+    return {
+        "mac": macs,
+        "register": macs,
+        "block_ram": macs * MAC_BLOCK_RAM + weight_bytes,
+        "ddr": weight_bytes + INSTRUCTION_BYTES * np.asarray(results.instructions, np.float64),
+        "static": np.asarray(results.cycles, np.float64) / board.clock_hz,
+    }
+
+
+def rates(board, coefficients=None):
+    """(J a FLOP, J a cycle) such that no image takes more than FLOPs × the first + cycles × the second.
+
+    Of the record's four counters the engine limits two. The other two are bounded by cycles, as docs/engine.md prices
+    every instruction: it fetches at most WEIGHT_BYTES of weights a cycle, so weight_bytes ≤ WEIGHT_BYTES · cycles; and
+    none takes under ISSUE cycles, so instructions ≤ cycles / ISSUE.
+    """
+    found = coefficients or of(board)
+    flop = (found.mac + found.register + found.block_ram * MAC_BLOCK_RAM) / 2
+    weights = (found.block_ram + found.ddr) * isa.WEIGHT_BYTES
+    return flop, weights + found.ddr * INSTRUCTION_BYTES / isa.ISSUE + found.static / board.clock_hz
+
+
+def worst_case(flops, cycles, board):
+    """The most J that any image within these limits can take, by the model: see `rates`."""
+    flop, cycle = rates(board)
+    return flops * flop + cycles * cycle
+
+
+# -------------------------------------------------------------------------------------------------------- calibration
+PARTS = {"compute": ("mac", "register"), "memory": ("block_ram", "ddr"), "static": ("static",)}
+
+
+def fit(runs, board, source="fitted to measured runs"):
+    """Coefficients that explain measured runs: a list of (Results, J an image measured, its standard error).
+
+    Counters within a part of PARTS move together, so that runs cannot tell them apart: one factor each for compute and
+    memory on the board's published coefficients, and one power for the time, by weighted least squares, none below 0.
+    Idle was subtracted, so that `static` becomes what running takes above idle. BoardError with fewer than three runs,
+    or with runs too alike to part the three (use several budgets and packages).
+    """
+    start = of(board)
+    design, joules, weights = [], [], []
+    for results, joule, error in runs:
+        levels = modelled(results, board, start).levels
+        design.append([float(sum(levels[name] for name in names).mean()) for names in PARTS.values()])
+        joules.append(float(joule))
+        weights.append(1 / max(float(error), 1e-3 * abs(float(joule)), 1e-15))
+    if len(runs) < len(PARTS):
+        raise BoardError(f"{len(runs)} measured runs, expected {len(PARTS)} or more: measure at more budgets")
+    matrix = np.array(design) * np.array(weights)[:, None]
+    scale = np.linalg.norm(matrix, axis=0)
+    if (scale == 0).any() or np.linalg.cond(matrix / scale) > 1e4:
+        raise BoardError("the measured runs are too alike to fit energy to: use budgets and packages that differ more")
+    factors = _not_negative(matrix / scale, np.array(joules) * weights) / scale
+    new = {name: getattr(start, name) * factor for names, factor in zip(PARTS.values(), factors) for name in names}
+    kind = f"modelled, coefficients fitted to {len(runs)} measured runs"
+    return Coefficients(**new, kind=kind, source=f"{kind}: {source}")
+
+
+def _not_negative(matrix, values):
+    """Least squares with no factor below 0, by trying every choice of factors that are not 0: there are few."""
+    count, best, least = matrix.shape[1], np.zeros(matrix.shape[1]), math.inf
+    for size in range(1, count + 1):
+        for chosen in combinations(range(count), size):
+            found = np.zeros(count)
+            found[list(chosen)] = np.linalg.lstsq(matrix[:, chosen], values, rcond=None)[0]
+            error = float(((matrix @ found - values) ** 2).sum())
+            if (found >= 0).all() and error < least:
+                best, least = found, error
+    return best
+
+
+def write_coefficients(path, coefficients):
+    """Keep fitted coefficients as JSON, whole or not at all."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        temporary.write_text(json.dumps(asdict(coefficients), indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_coefficients(path):
+    """Coefficients from a file of write_coefficients. BoardError when it is missing or damaged."""
+    try:
+        return Coefficients.checked(json.loads(Path(path).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        found = " ".join(str(error).split())
+        raise BoardError(f"{path} has no energy coefficients ({found}): fit them anew, see docs/power.md") from None

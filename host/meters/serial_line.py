@@ -1,0 +1,106 @@
+"""A meter on a serial line: `serial:/dev/ttyUSB0[?baud=115200&wait=5&checksum=no&calibration=FILE]`.
+
+It speaks the lines of host/meters/protocol.py; docs/power.md has wiring and firmware.
+"""
+
+import time
+
+from host.meter import Meter, MeterError
+from host.meters.calibration import read_calibration
+from host.meters.protocol import Lines
+from host.meters.trace import Collector
+
+BAUD = 115200
+INSTALL = "pyserial is not installed: pip install pyserial==3.5"
+SLICE_S = 0.05  # that one read may wait
+OPTIONS = ("baud", "wait", "checksum", "calibration")
+
+
+class SerialMeter(Meter):
+    """Reads lines of time, mV and mA. Opening waits for nothing: start() does."""
+
+    def __init__(self, port, options):
+        super().__init__()
+        self.name = port
+        settings = read_options(port, options, OPTIONS)
+        self.wait_s = positive(port, settings, "wait", 5.0)
+        self._need_checksum = settings.get("checksum", "yes") != "no"
+        self.calibration = read_calibration(settings["calibration"]) if "calibration" in settings else None
+        self._port = _open(port, int(positive(port, settings, "baud", BAUD)))
+        self._lines = Lines(port, self._collector, self._need_checksum)
+
+    def close(self):
+        """End the thread and close the port."""
+        try:
+            super().close()
+        finally:
+            self._port.close()
+
+    def _new_collector(self):
+        collector = Collector()
+        self._lines = Lines(self.name, collector, self._need_checksum)
+        self._flush()
+        return collector
+
+    def _flush(self):
+        """Old samples lie in the port's buffer with stamps of long ago."""
+        try:
+            self._port.reset_input_buffer()
+        except Exception as error:  # termios.error is no OSError
+            raise MeterError(_gone(self.name, error)) from None
+
+    def _sample(self, collector, deadline):
+        try:
+            data = self._port.read(1)
+            data += self._port.read(self._port.in_waiting) if data else b""
+        except Exception as error:  # pyserial lets OSError, termios.error and TypeError through when a port goes
+            raise MeterError(_gone(self.name, error)) from None
+        if data:
+            self._lines.feed(data, time.monotonic())
+
+
+def _gone(name, error):
+    return f"{name}: the port failed ({' '.join(str(error).split())}): was it unplugged? plug it in and run again"
+
+
+def _open(port, baud):
+    try:
+        import serial
+    except ImportError:
+        raise MeterError(INSTALL) from None
+    try:
+        return serial.Serial(port, baud, timeout=SLICE_S, exclusive=True)
+    except (OSError, ValueError) as error:  # SerialException is an OSError
+        raise MeterError(f"{port} cannot be opened: {_why(error)}") from None
+
+
+def _why(error):
+    """What is wrong with a port, and what to do, from the error that opening it gave."""
+    text = " ".join(str(error).split())
+    code = getattr(error, "errno", None)
+    if code == 2 or "No such file" in text:
+        return "there is no such port: look at ls /dev/ttyUSB* /dev/ttyACM*, or plug the meter in"
+    if code in (1, 13) or "Permission" in text:
+        return "permission denied: add yourself to the group dialout, and log in again"
+    if code in (11, 16) or "exclusively lock" in text or "busy" in text:
+        return "another program has it open: close that one (fuser shows which)"
+    return f"{text}: expected a serial port"
+
+
+def read_options(name, options, known):
+    """The options of a meter, checked against those it knows."""
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise MeterError(f"{name}: unknown option {unknown[0]!r}: expected {', '.join(known)}")
+    return options
+
+
+def positive(name, options, key, default):
+    """An option that is a number above zero."""
+    try:
+        value = float(options.get(key, default))
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e9:
+        raise MeterError(f"{name}: option {key} is {options[key]!r}, expected a number above 0")
+    return value

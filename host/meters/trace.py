@@ -1,0 +1,241 @@
+"""Traces of power: what a meter saw, on the host's clock, and the CSV that keeps it.
+
+    trace = read_csv("trace.csv")      # time_s, voltage_V, current_A, power_W, device_time_s
+    trace.gaps, trace.drift_ppm        # samples lost, and how fast the meter's clock runs
+
+A meter with a clock of its own stamps samples when they are taken; the host sees them later, by a delay that jitters
+but is never negative. The meter's clock is therefore laid on the host's by a line through the least delayed samples.
+"""
+
+import os
+import threading
+from array import array
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+COLUMNS = ("time_s", "voltage_V", "current_A", "power_W", "device_time_s")
+MAX_SAMPLES = 4_000_000  # of a trace: more than an hour at 1 kHz
+GAP = 2.5  # periods without a sample that make a gap
+BAD_SHARE = 0.05  # of damaged lines, above which nothing is believed
+WINDOWS = 24  # of the fit of clocks: the least delayed sample of each
+STUCK = 100  # equal samples in a row that no noisy sensor gives
+SLOW_HZ = 10.0  # fewer samples a second resolve nothing that the host does
+DRIFT_PPM = 20_000  # a clock worse than any crystal or resonator
+
+
+class MeterError(Exception):
+    """A meter or a trace that cannot be used; the message is one line: found, expected, what to do."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Samples in the order of time: arrays (N,) float64. `drift_ppm` is NaN where the meter has no clock of its own."""
+
+    time_s: np.ndarray  # the host's monotonic clock
+    volt: np.ndarray
+    ampere: np.ndarray
+    watt: np.ndarray
+    device_s: np.ndarray | None = None  # the meter's own clock
+    drift_ppm: float = float("nan")  # > 0: the meter's clock runs fast
+    warnings: tuple = field(default=())
+
+    @property
+    def period_s(self):
+        """The usual time between two samples."""
+        return float(np.median(np.diff(self.time_s))) if len(self.time_s) > 1 else float("inf")
+
+    @property
+    def gaps(self):
+        """(M, 2) float64: the times between which samples are missing."""
+        steps = np.diff(self.time_s)
+        at = np.flatnonzero(steps > GAP * self.period_s)
+        return np.stack([self.time_s[at], self.time_s[at + 1]], axis=1)
+
+    def between(self, start_s, end_s):
+        """The part of the trace in [start_s, end_s]."""
+        keep = slice(*np.searchsorted(self.time_s, [start_s, end_s]))
+        device = None if self.device_s is None else self.device_s[keep]
+        arrays = {name: getattr(self, name)[keep] for name in ("time_s", "volt", "ampere", "watt")}
+        return replace(self, **arrays, device_s=device)
+
+    def write_csv(self, path):
+        """Write the raw trace, whole or not at all; device_time_s is empty where the meter has no clock."""
+        device = self.device_s if self.device_s is not None else np.full(len(self.time_s), np.nan)
+        rows = [",".join(COLUMNS)]
+        for values in zip(self.time_s, self.volt, self.ampere, self.watt, device):
+            rows.append(_row(values))
+        path = Path(path)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        try:
+            temporary.write_text("\n".join(rows) + "\n", encoding="utf-8")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _row(values):
+    time_s, volt, ampere, watt, device_s = values
+    device = "" if np.isnan(device_s) else f"{device_s:.6f}"
+    return f"{time_s:.6f},{volt:.6f},{ampere:.7f},{watt:.7f},{device}"
+
+
+def read_csv(path):
+    """The Trace that write_csv wrote. MeterError names what is wrong and the line."""
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise MeterError(f"{path} cannot be read ({' '.join(str(error).split())}): give a trace's CSV") from None
+    header = ",".join(COLUMNS)
+    if not lines or lines[0].strip() != header:
+        found = repr(lines[0][:60]) if lines else "nothing"
+        raise MeterError(f"{path} starts with {found}, expected the columns {header}: record it again")
+    try:
+        rows = [_numbers(line) for line in lines[1:]]
+    except ValueError as error:
+        at = next(index for index, line in enumerate(lines[1:], 2) if not _is_row(line))
+        raise MeterError(f"{path}: line {at} is not five numbers ({error}): damaged, record it again") from None
+    if len(rows) < 2:
+        raise MeterError(f"{path} has {len(rows)} samples, expected 2 or more: record it again")
+    time_s, volt, ampere, watt, device_s = np.array(rows).T
+    if (np.diff(time_s) <= 0).any():
+        at = int(np.argmax(np.diff(time_s) <= 0)) + 3
+        raise MeterError(f"{path}: line {at} is not later than the line before: damaged, record it again")
+    if not np.isclose(watt, volt * ampere, rtol=1e-3, atol=1e-4).all():
+        at = int(np.argmin(np.isclose(watt, volt * ampere, rtol=1e-3, atol=1e-4))) + 2
+        raise MeterError(f"{path}: line {at} has a power that is not voltage × current: damaged, record it again")
+    device = None if np.isnan(device_s).any() else device_s
+    drift = float("nan") if device is None else (np.ptp(device) / np.ptp(time_s) - 1) * 1e6
+    return Trace(time_s, volt, ampere, watt, device, drift)
+
+
+def _numbers(line):
+    values = line.split(",")
+    if len(values) != len(COLUMNS):
+        raise ValueError(f"{len(values)} values")
+    numbers = [float(value) for value in values[:4]] + [float(values[4]) if values[4].strip() else float("nan")]
+    if not np.isfinite(numbers[:4]).all():
+        raise ValueError("not finite")
+    return numbers
+
+
+def _is_row(line):
+    try:
+        _numbers(line)
+    except ValueError:
+        return False
+    return True
+
+
+def align(device_s, received_s):
+    """(host time of each sample, drift in ppm) from the meter's stamps and when the host received them, both (N,) s.
+
+    The delay is never negative and near its least now and then: a straight line by least squares through the least
+    delayed sample of each of WINDOWS stretches. With less than a second of samples the clocks are taken to run alike.
+    """
+    delay = received_s - device_s
+    if len(device_s) < 2 * WINDOWS or device_s[-1] - device_s[0] < 1.0:
+        return device_s + delay.min(), float("nan")
+    parts = np.array_split(np.arange(len(device_s)), WINDOWS)
+    best = np.array([part[np.argmin(delay[part])] for part in parts])
+    origin = device_s[0]
+    slope, offset = np.polyfit(device_s[best] - origin, delay[best], 1)
+    return device_s + offset + slope * (device_s - origin), float((1 / (1 + slope) - 1) * 1e6)
+
+
+class Collector:
+    """Where a meter's thread puts samples and other threads look at them; 32 bytes a sample."""
+
+    def __init__(self, max_ampere=None):
+        self.max_ampere = max_ampere  # of the sensor: more cannot be told from this
+        self.bad = self.dropped = self.junk_bytes = 0  # damaged lines, lines out of order, bytes that are no line
+        self._columns = [array("d") for _ in range(4)]  # device_s (NaN without a clock), received_s, volt, ampere
+        self._latest = None
+        self._lock = threading.Lock()
+
+    def __len__(self):
+        return len(self._columns[0])
+
+    def add(self, received_s, volt, ampere, device_s=float("nan")):
+        """Keep one sample, received at `received_s` on the host's clock. MeterError past MAX_SAMPLES."""
+        if len(self) >= MAX_SAMPLES:
+            raise MeterError(f"the trace has {MAX_SAMPLES:,} samples, the most that are kept: measure in shorter runs")
+        with self._lock:
+            for column, value in zip(self._columns, (device_s, received_s, volt, ampere)):
+                column.append(value)
+            self._latest = received_s, volt, ampere
+
+    def latest(self):
+        """(received_s, volt, ampere) of the newest sample, or None."""
+        return self._latest
+
+    def silence(self, wait_s):
+        """What to say when no sample came for `wait_s`."""
+        if self.bad or self.junk_bytes:
+            junk = f"{self.bad} damaged lines and {self.junk_bytes} bytes that are no line"
+            return f"{junk} but no sample in {wait_s:g} s: the baud rate or the firmware is another, see docs/power.md"
+        return f"no sample for {wait_s:g} s: is it powered, and is this its port? see docs/power.md"
+
+    def trace(self, name, calibration=None):
+        """The samples as a Trace, checked: MeterError for one that cannot be believed, warnings for what was mended."""
+        with self._lock:
+            device_s, received_s, volt, ampere = (np.array(column) for column in self._columns)
+        if len(volt) < 2:
+            raise MeterError(f"{name}: {len(volt)} samples, expected 2 or more: measure for longer")
+        if calibration is not None:
+            volt, ampere = calibration.volt(volt), calibration.ampere(ampere)
+        own_clock = not np.isnan(device_s).any()
+        time_s, drift = align(device_s, received_s) if own_clock else (received_s, float("nan"))
+        device = device_s if own_clock else None
+        trace = Trace(time_s, volt, ampere, volt * ampere, device, drift)
+        _check(name, trace, self)
+        return replace(trace, warnings=tuple(_warnings(trace, self)))
+
+
+def _check(name, trace, collector):
+    """MeterError for what makes a trace worthless."""
+    lines = len(trace.time_s) + collector.bad
+    if collector.bad > max(BAD_SHARE * lines, 3):
+        raise MeterError(f"{name}: {collector.bad} of {lines} lines are damaged: check cable, ground and baud rate")
+    if collector.dropped > max(BAD_SHARE * lines, 3):
+        found = f"{collector.dropped} of {lines} samples have a time not after the one before"
+        raise MeterError(f"{name}: {found}: expected a rising clock, check the firmware")
+    if collector.max_ampere and (np.abs(trace.ampere) >= 0.999 * collector.max_ampere).any():
+        raise MeterError(
+            f"{name}: the shunt is saturated at {collector.max_ampere:g} A: use a smaller shunt or a larger range"
+        )
+    if np.median(trace.ampere) < 0:
+        found = f"the current is negative ({np.median(trace.ampere):.4g} A)"
+        raise MeterError(f"{name}: {found}: swap the two sense wires, or calibrate its offset (docs/power.md)")
+    usual = np.median(trace.volt)
+    if (trace.volt < 0.8 * usual).any():
+        found = f"the supply fell to {trace.volt.min():.3g} V from {usual:.3g} V"
+        raise MeterError(f"{name}: {found}, a brown-out: use a stronger supply and shorter leads")
+    if trace.period_s > 1 / SLOW_HZ:
+        raise MeterError(
+            f"{name}: {1 / trace.period_s:.3g} samples a second, expected {SLOW_HZ:g} or more: raise the meter's rate"
+        )
+
+
+def _warnings(trace, collector):
+    """Sentences on what is worth knowing of a trace that can be used."""
+    gaps = trace.gaps
+    if len(gaps):
+        lost = float((gaps[:, 1] - gaps[:, 0]).sum())
+        yield f"{len(gaps)} gaps in the samples, {lost:.3g} s in all, bridged by straight lines"
+    if collector.bad:
+        yield f"{collector.bad} damaged lines left out"
+    if collector.dropped:
+        yield f"{collector.dropped} samples with a time not after the one before left out"
+    if abs(trace.drift_ppm) > DRIFT_PPM:
+        yield f"the meter's clock is off by {trace.drift_ppm / 1e4:.1f} %, corrected by the host's"
+    if _longest_run(trace.watt) >= STUCK:
+        yield f"{_longest_run(trace.watt)} equal samples in a row: is the sensor connected?"
+
+
+def _longest_run(values):
+    """The most equal values in a row."""
+    changes = np.flatnonzero(np.diff(values) != 0)
+    return int(np.diff(np.concatenate([[-1], changes, [len(values) - 1]])).max())

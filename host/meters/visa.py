@@ -1,0 +1,99 @@
+"""SCPI instruments over serial, through pyvisa-py: `visa:ASRL/dev/ttyUSB1::INSTR[?volt=MEAS:VOLT?&current=MEAS:CURR?]`.
+
+Two queries make a sample, stamped at the middle of its time on the host's clock. Other options: `wait` (s), `baud`,
+`library` (of pyvisa; @py is the default), `end` (lf, cr, crlf), `calibration`. A laboratory supply or multimeter gives
+10 to 50 samples a second: enough for averages over seconds, nothing finer.
+"""
+
+import math
+import time
+from typing import Any
+
+from host.meter import Meter, MeterError
+from host.meters.calibration import read_calibration
+from host.meters.serial_line import positive, read_options
+
+INSTALL = "pyvisa and pyvisa-py are not installed: pip install pyvisa==1.16.0 pyvisa-py==0.8.1 pyserial==3.5"
+OPTIONS = ("volt", "current", "wait", "baud", "library", "end", "calibration")
+ENDS = {"lf": "\n", "cr": "\r", "crlf": "\r\n"}
+OVERLOAD = 9e37  # SCPI: 9.9E37 is infinity, 9.91E37 is not a number
+
+
+class VisaMeter(Meter):
+    """Asks a SCPI instrument for voltage and current, again and again."""
+
+    def __init__(self, resource, options):
+        super().__init__()
+        settings = read_options(resource, options, OPTIONS)
+        self.name = resource
+        self.wait_s = positive(resource, settings, "wait", 2.0)
+        self.calibration = read_calibration(settings["calibration"]) if "calibration" in settings else None
+        self._volt, self._current = settings.get("volt", "MEAS:VOLT?"), settings.get("current", "MEAS:CURR?")
+        self._manager, self._instrument = _open(resource, settings, self.wait_s)
+        try:
+            self.name = f"{resource} ({' '.join(self._ask('*IDN?').split())[:60]})"
+        except MeterError:
+            self.close()
+            raise
+
+    def close(self):
+        """End the thread and give back the instrument."""
+        try:
+            super().close()
+        finally:
+            for thing in (self._instrument, self._manager):
+                thing.close()
+
+    def _sample(self, collector, deadline):
+        before = time.monotonic()
+        volt, ampere = self._number(self._volt), self._number(self._current)
+        collector.add((before + time.monotonic()) / 2, volt, ampere)
+
+    def _number(self, query):
+        answer = self._ask(query).strip()
+        try:
+            value = float(answer)
+        except ValueError:
+            value = math.nan
+        if math.isfinite(value) and abs(value) < OVERLOAD:
+            return value
+        try:
+            reason = " ".join(self._ask("SYST:ERR?").split())[:80]
+        except MeterError:
+            reason = "no reason given"
+        what = "overload" if value == value and abs(value) >= OVERLOAD else f"the answer {answer[:40]!r}"
+        raise MeterError(f"{self.name}: {query} gives {what} ({reason}), expected a number: check range and query")
+
+    def _ask(self, query):
+        try:
+            return self._instrument.query(query)
+        except Exception as error:  # VisaIOError, SerialException, OSError, UnicodeDecodeError: as many as drivers
+            text = " ".join(str(error).split())[:80]
+            found = "no answer" if "TMO" in text or "imeout" in text else f"a failure ({text})"
+            raise MeterError(f"{self.name}: {found} to {query} in {self.wait_s:g} s: check baud and `end`") from None
+
+
+def _open(resource, settings, wait_s):
+    """(resource manager, instrument), with its timeouts set."""
+    if settings.get("end", "lf") not in ENDS:
+        raise MeterError(f"{resource}: option end is {settings['end']!r}, expected {', '.join(ENDS)}")
+    try:
+        import pyvisa
+    except ImportError:
+        raise MeterError(INSTALL) from None
+    try:
+        manager = pyvisa.ResourceManager(settings.get("library", "@py"))
+    except Exception as error:  # a missing library is a ValueError or an OSError, by its version
+        raise MeterError(f"pyvisa has no such library ({' '.join(str(error).split())[:80]}): {INSTALL}") from None
+    try:
+        end = ENDS[settings.get("end", "lf")]
+        details: dict[str, Any] = {"read_termination": end, "write_termination": end, "timeout": wait_s * 1e3}
+        if "baud" in settings:
+            details["baud_rate"] = int(positive(resource, settings, "baud", 9600))
+        return manager, manager.open_resource(resource, **details)
+    except Exception as error:
+        manager.close()
+        if isinstance(error, MeterError):
+            raise
+        text = " ".join(str(error).split())[:100]
+        raise MeterError(f"{resource} cannot be opened ({text}): check the port's name and who has it open") from None
