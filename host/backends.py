@@ -6,25 +6,29 @@
 `auto` takes the best one.
 """
 
+from itertools import pairwise
+
+from host import board_checks
 from host.backend import BackendMissing
+from host.board import Board
 from host.simulation import Cosim, Golden
+
+AUTO = ("pynq", "cosim", "golden")  # in order of preference
+NAMES = ("auto", *AUTO)
+_CLASSES = {backend.name: backend for backend in (Board, Cosim, Golden)}
 
 
 def choose(name, threads, warn):
     """An open backend. `auto` takes the first of AUTO that this machine has, and says by `warn` what it did without.
 
-    BackendError when the one asked for cannot be had.
+    A machine without pynq is no board, which needs no word. BackendError when the one asked for cannot be had.
     """
-    backends = {backend.name: backend for backend in (Cosim, Golden)}
     if name != "auto":
-        return backends[name](threads)
-    for candidate in AUTO[:-1]:
+        return _CLASSES[name](threads)
+    candidates = AUTO if board_checks.present() else AUTO[1:]
+    for candidate, following in pairwise(candidates):
         try:
-            return backends[candidate](threads)
+            return _CLASSES[candidate](threads)
         except BackendMissing as error:
-            warn(f"{error}; going on with {backends[AUTO[-1]].title}")
-    return backends[AUTO[-1]](threads)
-
-
-AUTO = ("cosim", "golden")  # in order of preference; a board goes in front
-NAMES = ("auto", *AUTO)
+            warn(f"{error}; going on with {_CLASSES[following].title}")
+    return _CLASSES[candidates[-1]](threads)
