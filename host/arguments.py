@@ -20,7 +20,7 @@ class InputError(Exception):
 
 def run_parser(text):
     """The parser of host/run.py, whose docstring `text` is."""
-    parser = _parser("host/run.py", text)
+    parser = new_parser("host/run.py", text)
     add = parser.add_argument
     add("--budget", default="none", help=f"what an image may spend: {BUDGETS} (default: %(default)s)")
     add(
@@ -69,7 +69,8 @@ def add_common(parser):
     )
 
 
-def _parser(prog, text):
+def new_parser(prog, text):
+    """A parser with the first line of a docstring, and with its exit codes."""
     summary, codes = text.splitlines()[0], text.split("Exit codes:")[1]
     return argparse.ArgumentParser(prog=prog, description=summary, epilog=f"Exit codes:{codes}")
 

@@ -7,8 +7,6 @@ gauge = batch_gauge(meter, board, rate)                     # joules of one batc
 
 from contextlib import contextmanager
 
-import numpy as np
-
 
 class GaugeError(Exception):
     """A meter that cannot be used; the message is one line."""
@@ -77,13 +75,13 @@ def energy(meter, backend, job, plan, batches):
 
 def modelled(results, board):
     """What a report says of modelled energy; None for a board whose energy is not modelled."""
-    try:
-        from host import energy as energies
-    except ImportError:
+    if board.energy is None:
         return None
-    found = energies.modelled(results, board)
-    joule = np.asarray(found.joule)
-    spread = {"mean_mj": joule.mean() * 1e3, "min_mj": joule.min() * 1e3, "max_mj": joule.max() * 1e3}
+    from host.energy_model import modelled as model
+
+    found = model(results, board)
+    millijoule = found.joule * 1e3
+    spread = {"mean_mj": millijoule.mean(), "min_mj": millijoule.min(), "max_mj": millijoule.max()}
     return {"kind": found.kind, **{name: float(value) for name, value in spread.items()}, "source": found.source}
 
 
@@ -106,10 +104,10 @@ class _Modelled:
         self._board, self._rate = board, rate
 
     def __call__(self, images, results, seconds):
-        from host import energy as energies
+        from host.energy_model import modelled as model
 
-        joule = float(np.sum(energies.modelled(results, self._board).joule))
-        modelled_s = float(np.sum(self._board.seconds(results.cycles)))
+        joule = float(model(results, self._board).joule.sum())
+        modelled_s = float(self._board.seconds(results.cycles).sum())
         return joule, max(modelled_s, images / self._rate if self._rate else 0.0)
 
 

@@ -6,7 +6,7 @@
 
 Each side proves by HMAC-SHA256 over both sides' nonces that it has the key, before anything else is read. Every message
 after that carries a tag made with a key of this connection and a count, so that nobody in between can add, change or
-repeat one. The bytes themselves are not hidden: who listens sees images and weights. Use an SSH tunnel where that matters.
+repeat one. The bytes themselves are not hidden: who listens sees images and weights; use an SSH tunnel if that matters.
 """
 
 import hashlib

@@ -5,6 +5,7 @@ svg = draw(run, summary, images)   # text; run and summary of host/report.py, im
 
 import numpy as np
 
+from hls.record import NO_BUDGET
 from host.budget import show
 from host.svg import GRID, INK, PAPER, SOFT, Canvas, Plot, blend, ticks
 
@@ -13,6 +14,7 @@ EARLY_TO_LATE = ("#2bb3a3", "#2f76c0", "#4b3aa8", "#8b1e74")
 BUDGET, GOOD, BAD = "#d4351c", "#1d7f4e", "#c62828"
 RAN, THINNED, SKIPPED, NOT_REACHED = "#2f5fa8", "#a9c3e8", "#f2c572", "#eef1f4"
 BINS = 60
+DOTS = 2000  # images drawn one by one
 SAMPLES = 8
 FEW = 10  # images whose accuracy is a guess
 
@@ -22,7 +24,7 @@ def draw(run, summary, images):
     canvas = Canvas(WIDTH, HEIGHT)
     canvas.rect(0, 0, WIDTH, HEIGHT, PAPER)
     _header(canvas, run, summary)
-    _tiles(canvas, summary)
+    _tiles(canvas, run, summary)
     _spending(canvas, run, (MARGIN + 52, 258, 560, 226))
     _exits(canvas, run, summary, (MARGIN + 712, 258, 392, 226))
     _blocks(canvas, summary, (MARGIN + 52, 632, WIDTH - 2 * MARGIN - 52, 190))
@@ -48,22 +50,19 @@ def _header(canvas, run, summary):
         "none": "without a budget",
         "flops": f"under {budget['text']} FLOPs an image",
         "time": f"under {budget['text']} an image",
+        "energy": f"under {budget['text']} an image",
+        "schedule": "under a budget that changed",
+        "limit": f"under {budget.get('limit', {}).get('text')} on average",
     }
     canvas.label(MARGIN, 54, f"{run.package.meta['architecture']} {words[budget['kind']]}", 26, INK, weight=700)
     canvas.label(MARGIN, 78, f"{summary['images']:,} images: {run.data}; {run.backend_title}", 14)
 
 
-def _tiles(canvas, summary):
-    """Four figures that answer the first questions."""
-    flops, time, budget = summary["flops"], summary["time_ms"], summary["budget"]
+def _tiles(canvas, run, summary):
+    """The few figures that answer the first questions."""
+    flops, time = summary["flops"], summary["time_ms"]
     clock = f"at {time['clock_mhz']:g} MHz ({time['clock_kind']} clock)"
-    top = summary["flops"]["max"] if budget["kind"] != "time" else summary["cycles"]["max"]
-    limit = budget["flops"] or budget["cycles"]
-    kept = (
-        ("100%", f"of images; the dearest took {top / limit:.1%} of it")
-        if limit
-        else ("none", "every image ran freely")
-    )
+    kept = _kept(run, summary)
     figures = (
         ("Accuracy", f"{summary['accuracy']:.1%}", f"of {summary['images']:,} images"),
         (
@@ -72,8 +71,10 @@ def _tiles(canvas, summary):
             f"{flops['mean'] / flops['full']:.0%} of the full network's {show(flops['full'], 'flops')}",
         ),
         ("Time, mean (modelled)", f"{time['mean']:.3g} ms", clock),
-        ("Within the budget" if limit else "Budget", *kept),
+        kept,
     )
+    if summary["energy"]:
+        figures += (_energy(summary["energy"]),)
     step = (WIDTH - 2 * MARGIN + 16) / len(figures)
     for index, (name, value, note) in enumerate(figures):
         x = MARGIN + index * step
@@ -83,9 +84,39 @@ def _tiles(canvas, summary):
         canvas.label(x + 16, 178, note, 11.5)
 
 
+def _energy(energy):
+    """(name, value, note) of the mean energy of an image, measured with half of its interval."""
+    if energy["kind"].startswith("modelled"):
+        return "Energy, mean (modelled)", f"{energy['mean_mj']:.3g} mJ", f"at most {energy['max_mj']:.3g} mJ an image"
+    low, high = energy["interval95_mj"]
+    return (
+        f"Energy, mean ({energy['kind']})",
+        f"{energy['mean_mj']:.3g} mJ",
+        f"± {(high - low) / 2:.2g} mJ (95%), above idle",
+    )
+
+
+def _kept(run, summary):
+    """(name, value, note) of the fourth figure: whether the budget, or the limit on the average, was kept."""
+    budget = summary["budget"]
+    if "limit" in budget and budget["limit"]["average"] is not None:
+        limit = budget["limit"]
+        note = f"{limit['text']} was {'kept' if limit['kept'] else 'NOT kept'} ({limit['kind']})"
+        return "Average", f"{limit['average']:.3g} {limit['unit'].split()[0]}", note
+    if "steps" in budget:
+        return "Within the budget", "100%", f"of images, over {len(budget['steps'])} steps"
+    limit = budget["flops"] or budget["cycles"]
+    if not limit:
+        return "Budget", "none", "every image ran freely"
+    top = (run.results.flops if budget["flops"] else run.results.cycles).max()
+    return "Within the budget", "100%", f"the dearest took {top / limit:.1%} of it"
+
+
 # ----------------------------------------------------------------------------------------------------------- spending
 def _spending(canvas, run, box):
-    """Histogram of what images spent, stacked by exit, with the budget's line."""
+    """Histogram of what images spent, stacked by exit, with the budget's line; over the images if it changed."""
+    if run.varied:
+        return _over_images(canvas, run, box)
     values, limit, title, unit = _spent(run)
     high = max(float(values.max()) * 1.04, 1e-9)
     if limit and limit < 2 * high:  # a far larger budget would only squeeze the images together
@@ -112,6 +143,27 @@ def _spending(canvas, run, box):
         canvas.label(x + 4, box[1] - 12, f"budget {run.budget}{arrow}", 12, BUDGET, "end", 600)
         if seen:
             canvas.line(x, box[1] - 6, x, plot.bottom, BUDGET, 2, "5 3")
+
+
+def _over_images(canvas, run, box):
+    """What each image spent, in the order they were run, under the steps of its budget."""
+    flops, count = run.results.flops * 1e-6, len(run.results.flops)
+    limits = np.where(run.batches.flops_limit == NO_BUDGET, np.nan, run.batches.flops_limit * 1e-6)
+    high = float(np.nanmax([flops.max() * 1.04, np.nanmin([np.nanmax(limits, initial=0), flops.max() * 1.5]) * 1.04]))
+    plot = Plot(canvas, box, (0, count), (0, high))
+    note = "FLOPs of each image, coloured by the exit it took; the line is its budget, where that is one of FLOPs"
+    _heading(canvas, box[0] - 52, box[1] - 38, "What each image spent, one after the other", note)
+    plot.y_axis(ticks(high, 5), lambda value: f"{value:g}", "MFLOPs")
+    for index in np.unique(np.linspace(0, count - 1, min(count, DOTS)).astype(int)):
+        exit_ = int(run.results.exit[index])
+        canvas.dot(plot.x(index), plot.y(flops[index]), 1.6, exit_colour(exit_, len(run.package.exits)))
+    first = 0
+    for _, images in run.batches.steps:
+        limit, last = limits[first], first + images
+        if limit <= high:
+            canvas.line(plot.x(first), plot.y(limit), plot.x(last), plot.y(limit), BUDGET, 2)
+        first = last
+    plot.x_axis(_whole(ticks(count)), lambda value: f"{value:,.0f}", "image")
 
 
 def _spent(run):

@@ -56,6 +56,7 @@ class Remote(Backend):
         self.title = titles if len(self._boards) == 1 else f"{len(self._boards)} boards: {titles}"
         self.version = ", ".join(sorted({str(board.said["version"]) for board in self._boards}))
         self.threads = len(self._boards)
+        self.clock_hz = min(int(board.said.get("clock_hz", 0)) for board in self._boards)
 
     def run(self, package, images, start):
         """Records of the images, shared out over the boards that are left."""
@@ -229,7 +230,7 @@ def _results(answer, count, start, address):
     try:
         _, records, cycles, busy = answer
         records = link.unpack(records, ("<i4",), 2)
-        cycles = None if cycles is None else link.unpack(cycles, ("<i8",), 1)
+        cycles = None if cycles is None else link.unpack(cycles, ("<f8",), 1)
         if records.shape != (count, words(start.gates, start.classes)) or (cycles is not None and len(cycles) != count):
             raise ValueError(f"records of {records.shape} for {count} images")
     except ValueError as error:

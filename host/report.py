@@ -133,7 +133,7 @@ def _measured(run):
     batches, found = run.batches, {"cycles_measured": None, "time_measured_ms": None, "busy_share": None}
     if batches is None or batches.measured_cycles is None:
         return found
-    milliseconds = run.board.seconds(batches.measured_cycles) * 1e3
+    milliseconds = batches.measured_cycles / (batches.clock_hz or run.board.clock_hz) * 1e3
     found["cycles_measured"] = {**_spread(batches.measured_cycles), "kind": "measured"}
     found["time_measured_ms"] = {**_spread(milliseconds), "kind": "measured"}
     found["busy_share"] = batches.busy_share
@@ -234,7 +234,7 @@ def _budget_rows(summary):
     elif "steps" in budget:
         text = _steps_line(budget["steps"])
     else:
-        text = f"{budget['text']} an image, {budget['cycles']:,} cycles (modelled); kept for every image"
+        text = f"{budget['text']} an image, {_limits(budget)} (modelled); kept for every image"
     rows = [("budget", text)]
     if "limit" in budget:
         rows.append(("limit", _limit_line(budget["limit"])))
@@ -243,6 +243,14 @@ def _budget_rows(summary):
             ("stopping rule", f"{rule['name'].lower()} under {rule['threshold']:.4g} nats; classifiers on the way cost")
         )
     return rows
+
+
+def _limits(budget):
+    """What the engine compares with, where the budget is not one of FLOPs."""
+    flops, cycles = budget["flops"], budget["cycles"]
+    return " and ".join(
+        ([f"{show(flops, 'flops')} FLOPs"] if flops else []) + ([f"{cycles:,} cycles"] if cycles else [])
+    )
 
 
 def _steps_line(steps):
@@ -266,23 +274,25 @@ def _measured_rows(summary):
     if summary["cycles_measured"] is None:
         return
     cycles, time, busy = summary["cycles_measured"], summary["time_measured_ms"], summary["busy_share"]
-    yield "cycles (measured)", f"mean {cycles['mean']:,.0f}  max {cycles['max']:,} an image"
+    yield "cycles (measured)", f"mean {cycles['mean']:,.0f}  max {cycles['max']:,.0f} an image"
     share = f"; the engine ran {busy:.0%} of the time" if busy is not None else ""
     yield "time (measured)", f"mean {time['mean']:.3g} ms  max {time['max']:.3g} ms an image{share}"
 
 
 def _energy_rows(energy):
+    """Energy of an image: measured with its interval, or modelled with where the coefficients are from."""
     if energy is None:
         return
-    if energy["kind"] == "modelled":
-        yield (
-            "energy (modelled)",
-            f"mean {energy['mean_mj']:.3g} mJ  max {energy['max_mj']:.3g} mJ an image, {energy['source']}",
-        )
+    if energy["kind"].startswith("modelled"):
+        source = energy["source"].split(";")[0].removeprefix("modelled, ")  # --json has all of it
+        yield "energy (modelled)", f"mean {energy['mean_mj']:.3g} mJ  max {energy['max_mj']:.3g} mJ an image, {source}"
         return
     low, high = energy["interval95_mj"]
-    text = f"mean {energy['mean_mj']:.3g} mJ an image, 95% within {low:.3g} … {high:.3g} mJ, {energy['source']}"
-    yield f"energy ({energy['kind']})", text
+    yield (
+        f"energy ({energy['kind']})",
+        f"mean {energy['mean_mj']:.3g} mJ an image, 95% within {low:.3g} … {high:.3g} mJ",
+    )
+    yield "", energy["source"]
     for warning in energy["warnings"]:
         yield "", warning
 

@@ -92,7 +92,13 @@ def execute(arguments, command):
         with gauge.sampling(meter if arguments.watch or arguments.limit else None):
             batches = run_batches(backend, job, plan, watch, arguments.rate)
         energy, trace = gauge.energy(meter, backend, job, plan, batches)
-    run = report.Run(
+        run = finished(job, backend, plan, batches, energy, command)
+    return run, job.images, trace
+
+
+def finished(job, backend, plan, batches, energy, command):
+    """The report.Run of batches that were run."""
+    return report.Run(
         package=job.package,
         package_file=job.path.name,
         sha256=job.sha256,
@@ -112,7 +118,6 @@ def execute(arguments, command):
         batches=batches,
         energy=energy,
     )
-    return run, job.images, trace
 
 
 def open_backend(arguments, tell):

@@ -13,11 +13,13 @@ import math
 import queue
 import re
 import threading
+import time
 from dataclasses import dataclass
 
 from host.budget import Budget, BudgetError, parse
 
 MOST_LINES = 10_000
+FIRST_S = 0.3  # the longest that the first batch waits for a first line
 SMALL = 32  # images of a batch where the budget may change with time
 _SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s", re.ASCII)
 _IMAGES = re.compile(r"\d{1,12}", re.ASCII)
@@ -148,6 +150,7 @@ class Lines(Fixed):
         super().__init__(first)
         self._lines, self._check, self._warn = queue.Queue(), check, warn
         self._waiting, self._until = [], None  # steps not begun, and (images, seconds) at which the present one ends
+        self._first_s = FIRST_S
         threading.Thread(target=self._read, args=(file,), daemon=True).start()
 
     def _read(self, file):
@@ -155,6 +158,9 @@ class Lines(Fixed):
             self._lines.put(line)
 
     def next(self, done, seconds):
+        give_up, self._first_s = time.monotonic() + self._first_s, 0.0
+        while self._lines.empty() and time.monotonic() < give_up:
+            time.sleep(0.01)
         self._take()
         over = self._until is None or done >= self._until[0] or seconds >= self._until[1]
         if over and self._waiting:

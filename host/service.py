@@ -11,6 +11,7 @@ import logging
 import platform
 import tempfile
 import threading
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,6 @@ from hls.record import Start
 from host import link
 from host.backend import BackendError
 
-START = ("gates", "classes", "budget_flops", "budget_cycles", "rule", "threshold", "target_class")
 CLOSED = {  # RPyC's settings: nothing of an object can be reached that is not meant for it
     "allow_pickle": False,
     "allow_safe_attrs": False,
@@ -59,6 +59,7 @@ class Board(rpyc.Service):
             "title": backend.title,
             "version": backend.version,
             "threads": backend.threads,
+            "clock_hz": int(getattr(backend, "clock_hz", 0)),
             "machine": platform.machine(),
             "python": platform.python_version(),
             "numpy": np.__version__,
@@ -86,24 +87,25 @@ class Board(rpyc.Service):
             if sha256 != self._sha256:
                 return "load", "another package is loaded"
             try:
-                return self._run(images, start)
+                return self._run(self._package, images, start)
             except BackendError as error:
                 return "error", str(error)
             except Exception as error:  # whatever it is, the caller gets a sentence and the server stays
                 logging.getLogger("server").exception("a run failed")
                 return "error", f"{type(error).__name__}: {error}"
 
-    def _run(self, images, start):
+    def _run(self, package, images, start):
         images = link.unpack(images, ("|u1",), 4)
-        if images.shape[1:] != self._package.image_shape or not len(images):
-            raise BackendError(f"images of {images.shape}, expected (1 or more, {self._package.image_shape})")
-        if type(start) is not tuple or len(start) != len(START) or not all(type(value) is int for value in start):
-            raise BackendError(f"start parameters {start!r}, expected {len(START)} whole numbers")
+        if images.shape[1:] != package.image_shape or not len(images):
+            raise BackendError(f"images of {images.shape}, expected (1 or more, {package.image_shape})")
+        count = len(fields(Start))
+        if type(start) is not tuple or len(start) != count or not all(type(value) is int for value in start):
+            raise BackendError(f"start parameters {start!r}, expected {count} whole numbers")
         backend = self._backend
-        records = backend.run(self._package, images, Start(**dict(zip(START, start))))
+        records = backend.run(package, images, Start(*start))
         cycles = getattr(backend, "measured_cycles", None)
         busy = getattr(backend, "busy_share", None)
-        cycles = None if cycles is None else np.asarray(cycles, np.int64)
+        cycles = None if cycles is None else np.asarray(cycles, np.float64)
         return "ok", link.pack(records), link.pack(cycles), None if busy is None else float(busy)
 
 
