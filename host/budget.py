@@ -1,23 +1,35 @@
-"""Budgets as people type them: FLOPs (74M, 0.85G, 500k), time on the board (1.5ms, 900us), or none.
+"""Budgets as people type them: FLOPs (74M, 0.85G), time on the board (1.5ms, 900us), modelled energy (1.2mJ), or none.
 
     budget = parse("74M")                      # BudgetError for anything else, naming what is accepted
     check(budget, package.exits, board)        # BudgetError with the smallest that works
     flops, cycles = limits(budget, board)      # what the engine compares with, for each image
 
-A budget of time becomes cycles of the modelled schedule at the board's clock. Amounts are whole FLOPs or nanoseconds:
-what was typed is rounded down, the smallest that works is rounded up, so that typing it works.
+A budget of time becomes cycles of the modelled schedule at the board's clock. Amounts are whole FLOPs, nanoseconds or
+picojoules: what was typed is rounded down, the smallest that works is rounded up, so that typing it works.
+
+The engine limits FLOPs and cycles, so a budget of energy becomes limits on both that imply it, whatever the gates
+decide. Modelled energy is at most FLOPs × (J a FLOP) + cycles × (J a cycle): host.energy_model.rates says why, from
+the WEIGHT_BYTES of weights that a cycle can fetch at most. On the line where that sum is the budget, the limits stand
+in the ratio FLOPS_A_CYCLE, about what packages compute. The bound holds for the worst image there can be, which fetches
+weights all the time; real ones take about half of it.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 
+from hls import isa
 from hls.record import NO_BUDGET
+from host.energy_model import rates
 
 FLOPS = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 TIME = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}  # in nanoseconds
-ENERGY = ("nJ", "uJ", "mJ", "J")
-EXPECTED = "expected FLOPs like 74M, 0.85G or 500k, a time like 1.5ms or 900us, or none"
+ENERGY = {"nJ": 10**3, "uJ": 10**6, "mJ": 10**9, "J": 10**12}  # in picojoules
+UNITS = {"flops": FLOPS, "time": TIME, "energy": ENERGY}
+FLOPS_A_CYCLE = 2 * isa.TILE**2 * isa.OUT_LANES * 2 // 3  # limits of an energy budget: two thirds of the engine's peak
+ROUNDING = 1e-9  # of an energy budget, kept free for the rounding of floating-point sums
+EXPECTED = "expected FLOPs like 74M, 0.85G or 500k, a time like 1.5ms, an energy like 1.2mJ (modelled), or none"
 _NUMBER = re.compile(r"(\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})\s*([a-zA-Zµμ]*)", re.ASCII)
 
 
@@ -27,13 +39,13 @@ class BudgetError(ValueError):
 
 @dataclass(frozen=True)
 class Budget:
-    """`kind` is flops, time or none; `amount` is in FLOPs or nanoseconds, 0 for none. `str` gives what parses to it."""
+    """`kind` is flops, time, energy or none; `amount` in FLOPs, ns or pJ, 0 for none. `str` gives what parses to it."""
 
     kind: str
     amount: int = 0
 
     def __str__(self):
-        return "none" if self.kind == "none" else _text(self.amount, _units(self.kind))
+        return "none" if self.kind == "none" else _text(self.amount, UNITS[self.kind])
 
 
 def parse(text):
@@ -45,28 +57,37 @@ def parse(text):
     if not match:
         raise BudgetError(f"budget {_short(text)} is not a number with a unit: {EXPECTED}")
     number, unit = Decimal(match[1]), match[2].replace("µ", "u").replace("μ", "u")
-    if unit in ENERGY:
-        raise BudgetError(
-            f"budget {text!r} is an energy, which needs coefficients measured on the board, and there are none yet: "
-            "give FLOPs (74M) or time (1.5ms)"
-        )
-    kind = next((kind for kind, units in (("flops", FLOPS), ("time", TIME)) if unit in units), None)
+    kind = next((kind for kind, units in UNITS.items() if unit in units), None)
     if kind is None:
         found = f"the unknown unit {unit!r}" if unit else "no unit"
         raise BudgetError(f"budget {_short(text)} has {found}: {EXPECTED}")
-    amount = int((number * _units(kind)[unit]).to_integral_value(ROUND_FLOOR))
+    amount = int((number * UNITS[kind][unit]).to_integral_value(ROUND_FLOOR))
     if amount < 1:
         raise BudgetError(f"budget {_short(text)} is nothing: {EXPECTED}")
     return Budget(kind, amount)
 
 
 def limits(budget, board):
-    """(FLOPs, cycles) that an image may spend under `budget` on `board`; NO_BUDGET where there is no limit."""
+    """(FLOPs, cycles) that an image may spend under `budget` on `board`; NO_BUDGET where there is no limit.
+
+    BudgetError for an energy on a board whose energy is not modelled.
+    """
     if budget.kind == "flops":
         return min(budget.amount, NO_BUDGET), NO_BUDGET
     if budget.kind == "time":
         return NO_BUDGET, min(budget.amount * board.clock_hz // 10**9, NO_BUDGET)
+    if budget.kind == "energy":
+        cycles = math.floor(budget.amount * (1 - ROUNDING) / _picojoule(board))
+        return min(cycles * FLOPS_A_CYCLE, NO_BUDGET), min(cycles, NO_BUDGET)
     return NO_BUDGET, NO_BUDGET
+
+
+def _picojoule(board):
+    """The most picojoules of a cycle in which FLOPS_A_CYCLE FLOPs are spent. BudgetError without a model."""
+    if board.energy is None:
+        raise BudgetError(f"board {board.name} has no energy model: give FLOPs (74M) or time (1.5ms)")
+    flop, cycle = rates(board)
+    return 1e12 * (flop * FLOPS_A_CYCLE + cycle)
 
 
 def smallest(kind, exits, board):
@@ -78,8 +99,11 @@ def smallest(kind, exits, board):
         return Budget("none")
     if kind == "flops":
         need = min(item["flops"] for item in exits)
-    else:
+    elif kind == "time":
         need = -(-min(item["cycles"] for item in exits) * 10**9 // board.clock_hz)
+    else:
+        cycles = min(max(item["cycles"], -(-item["flops"] // FLOPS_A_CYCLE)) for item in exits)
+        need = math.ceil(cycles * _picojoule(board) * (1 + 2 * ROUNDING)) + 1
     step = 10 ** max(len(str(max(need, 1))) - 3, 0)
     return Budget(kind, max(-(-need // step) * step, 1))
 
@@ -90,7 +114,7 @@ def check(budget, exits, board):
     if any(item["flops"] <= flops and item["cycles"] <= cycles for item in exits):
         return
     least = smallest(budget.kind, exits, board)
-    clock = f" at {board.clock_hz / 1e6:g} MHz" if budget.kind == "time" else ""
+    clock = f" at {board.clock_hz / 1e6:g} MHz" if budget.kind in ("time", "energy") else ""
     raise BudgetError(
         f"budget {budget} is below the worst case of the first exit{clock}: "
         f"the smallest that works with this package is --budget {least}"
@@ -98,14 +122,10 @@ def check(budget, exits, board):
 
 
 def show(value, kind):
-    """FLOPs or nanoseconds for people: three digits, rounded to the nearest."""
-    units = _units(kind)
+    """FLOPs, nanoseconds or picojoules for people: three digits, rounded to the nearest."""
+    units = UNITS[kind]
     name = next((name for name in reversed(units) if value >= units[name]), next(iter(units)))
     return f"{value / units[name]:.3g}{name}" if value / units[name] < 999.5 else f"{value / units[name]:.0f}{name}"
-
-
-def _units(kind):
-    return FLOPS if kind == "flops" else TIME
 
 
 def _text(amount, units):

@@ -98,8 +98,8 @@ def calibrate(arguments):
             print(f"  meter: {pairs[-1][0]:.5g} V, {pairs[-1][1]:.5g} A")
     found = fit(pairs, arguments.multimeter_percent / 100)
     write_calibration(arguments.output, found)
-    gains = f"current × {found.ampere_gain:.5g}, offset {1e3 * found.ampere_offset:+.3g} mA, voltage × {found.volt_gain:.5g}"
-    print(f"{gains}; uncertainty {found.gain_uncertainty:.2%} of the power")
+    print(f"current × {found.ampere_gain:.5g}, offset {1e3 * found.ampere_offset:+.3g} mA")
+    print(f"voltage × {found.volt_gain:.5g}; uncertainty {found.gain_uncertainty:.2%} of the power")
     return 0
 
 

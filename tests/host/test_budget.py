@@ -1,16 +1,39 @@
 """Budgets: what is typed, what is refused, and that the smallest that works does work when typed."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hls.record import NO_BUDGET
+from hls import golden, isa
+from hls.cost import instruction_cost
+from hls.program import decode as decode_instruction
+from hls.record import NO_BUDGET, Start, decode
 from host import boards
-from host.budget import EXPECTED, FLOPS, TIME, Budget, BudgetError, check, limits, parse, show, smallest
+from host.budget import (
+    ENERGY,
+    EXPECTED,
+    FLOPS,
+    FLOPS_A_CYCLE,
+    TIME,
+    Budget,
+    BudgetError,
+    check,
+    limits,
+    parse,
+    show,
+    smallest,
+)
+from host.energy_model import modelled, worst_case
+from tests.hls.random_programs import random_program
+from tests.host import tiny
 
 BOARD = boards.read()
 AMOUNTS = st.integers(1, 10**18)
-KINDS = st.sampled_from(["flops", "time"])
+KINDS = st.sampled_from(["flops", "time", "energy"])
 EXITS = st.lists(
     st.fixed_dictionaries({"flops": st.integers(1, 10**12), "cycles": st.integers(1, 10**10)}), min_size=1, max_size=5
 )
@@ -28,6 +51,10 @@ EXITS = st.lists(
         ("900us", Budget("time", 900_000)),
         ("900µs", Budget("time", 900_000)),
         (".5s", Budget("time", 500_000_000)),
+        ("1.2mJ", Budget("energy", 1_200_000_000)),
+        ("900uJ", Budget("energy", 900_000_000)),
+        ("900 µJ", Budget("energy", 900_000_000)),
+        ("3J", Budget("energy", 3 * 10**12)),
         ("none", Budget("none")),
         ("None", Budget("none")),
     ],
@@ -55,8 +82,9 @@ def test_what_is_understood(text, budget):
         ("9" * 400 + "M", "not a number"),
         ("0M", "is nothing"),
         ("0.0001k", "is nothing"),
-        ("1.2mJ", "is an energy"),
-        ("3J", "is an energy"),
+        ("0.0001nJ", "is nothing"),
+        ("1.2MJ", "unknown unit 'MJ'"),
+        ("1.2 mj", "unknown unit 'mj'"),
     ],
 )
 def test_what_is_refused(text, expected):
@@ -71,7 +99,7 @@ def test_garbage_is_refused_or_round_trips(text):
     try:
         budget = parse(text)
     except BudgetError as error:
-        assert EXPECTED in str(error) or "energy" in str(error)
+        assert EXPECTED in str(error)
     else:
         assert parse(str(budget)) == budget
 
@@ -81,7 +109,7 @@ def test_round_trip(kind, amount):
     assert parse(str(Budget(kind, amount))) == Budget(kind, amount)
 
 
-@given(st.integers(0, 10**6), st.integers(0, 10**6), st.sampled_from([*FLOPS, *TIME]))
+@given(st.integers(0, 10**6), st.integers(0, 10**6), st.sampled_from([*FLOPS, *TIME, *ENERGY]))
 def test_more_typed_is_more(one, other, unit):
     one, other = sorted((one + 1, other + 1))
     small, large = (limits(parse(f"{number / 1000:.3f}{unit}"), BOARD) for number in (one * 1000, other * 1000))
@@ -99,9 +127,16 @@ def test_time_becomes_cycles_rounded_down():
 def test_the_smallest_works_when_typed(kind, exits):
     least = parse(str(smallest(kind, exits, BOARD)))
     check(least, exits, BOARD)
-    need = min(item["flops" if kind == "flops" else "cycles"] for item in exits)
-    spent = limits(least, BOARD)[kind == "time"]
+    need = min(_need(kind, item) for item in exits)
+    spent = limits(least, BOARD)[kind != "flops"]
     assert need <= spent <= need * 1.01 + 1
+
+
+def _need(kind, item):
+    """What an exit takes of the one limit that decides: FLOPs, or cycles."""
+    if kind == "energy":
+        return max(item["cycles"], -(-item["flops"] // FLOPS_A_CYCLE))
+    return item["flops" if kind == "flops" else "cycles"]
 
 
 @given(KINDS, EXITS, AMOUNTS)
@@ -131,6 +166,68 @@ def test_no_budget_is_never_refused():
 )
 def test_for_people(value, kind, text):
     assert show(value, kind) == text
+
+
+# ------------------------------------------------------------------------------------------------------------ energy
+@given(st.integers(1, 10**15), st.lists(st.floats(0, 1), min_size=4, max_size=4), st.sampled_from([1, 1e-3, 1e3]))
+def test_a_record_within_the_limits_of_an_energy_keeps_it(amount, shares, scale):
+    """Any record that the engine can write: weight bytes and instructions bounded by cycles as it prices them."""
+    board = replace(
+        BOARD, energy=replace(BOARD.energy, mac=BOARD.energy.mac * scale, static=BOARD.energy.static / scale)
+    )
+    most_flops, most_cycles = limits(Budget("energy", amount), board)
+    cycles = int(most_cycles * shares[1])
+    record = SimpleNamespace(
+        flops=np.array([int(most_flops * shares[0])]),
+        cycles=np.array([cycles]),
+        weight_bytes=np.array([int(isa.WEIGHT_BYTES * cycles * shares[2])]),
+        instructions=np.array([int(cycles // isa.ISSUE * shares[3])]),
+    )
+    joule = modelled(record, board).joule[0]
+    assert joule <= worst_case(most_flops, most_cycles, board) * (1 + 1e-12)
+    assert worst_case(most_flops, most_cycles, board) <= amount * 1e-12
+
+
+@given(st.integers(10**6, 10**15))
+def test_little_of_an_energy_is_lost_to_rounding(amount):
+    flops, cycles = limits(Budget("energy", amount), BOARD)
+    assert worst_case(flops + FLOPS_A_CYCLE, cycles + 1, BOARD) > amount * 1e-12 * (1 - 2e-9)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_instruction_is_priced_as_the_bound_of_energy_says(seed):
+    """What rates() rests on, for every instruction of random programs with any number of active channels."""
+    random = np.random.default_rng(seed)
+    for words in random_program(random)[0]:
+        fields = decode_instruction(words)
+        active = {}
+        if fields["opcode"] == isa.CONV:
+            active = {
+                "active_in": int(random.integers(0, fields["in_channels"] + 1)),
+                "active_out": int(random.integers(0, fields["out_channels"] + 1)),
+            }
+        cost = instruction_cost(words, **active)
+        assert cost.weight_bytes <= isa.WEIGHT_BYTES * cost.cycles
+        assert cost.cycles >= isa.ISSUE
+
+
+@pytest.mark.parametrize("share", [1.0, 1.3, 3.0])
+def test_the_engine_keeps_an_energy(share):
+    package = tiny.package()
+    least = smallest("energy", package.exits, BOARD)
+    budget = Budget("energy", int(least.amount * share))
+    check(budget, package.exits, BOARD)
+    flops, cycles = limits(budget, BOARD)
+    start = Start(gates=package.gates, classes=package.classes, budget_flops=flops, budget_cycles=cycles)
+    images = np.random.default_rng(3).integers(0, 256, (20, *package.image_shape), dtype=np.uint8)
+    results = decode(golden.run(package.program, package.weights, package.tables, images, start), start)
+    assert (results.status == isa.STATUS_OK).all()
+    assert (modelled(results, BOARD).joule <= budget.amount * 1e-12).all()
+
+
+def test_an_energy_on_a_board_without_a_model_is_refused():
+    with pytest.raises(BudgetError, match="board zedboard has no energy model: give FLOPs"):
+        limits(parse("1mJ"), replace(BOARD, energy=None))
 
 
 # ------------------------------------------------------------------------------------------------------------ boards
