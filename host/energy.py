@@ -176,7 +176,8 @@ def estimate(trace, repetitions, batches, meter, relative_error=0.02):
     running_s = float(np.mean([item.loop_to_s - item.loop_from_s for item in kept]))
     watt = mean * kept[0].images / running_s
     if mean - student_t(len(joules) - 1) * error <= 0:
-        found = f"running takes {watt:.3g} W more than idle, give or take {watt * error / abs(mean):.2g} W"
+        spread = error * kept[0].images / running_s
+        found = f"running takes {watt:.3g} W more than idle, give or take {spread:.2g} W"
         raise MeterError(f"{meter.name}: {found}: not to be told apart; is the meter in this board's supply?")
     warnings = list(trace.warnings)
     if not calibrated:

@@ -1,9 +1,10 @@
 """The line protocol of the small microcontroller behind an INA219 or INA226 (firmware: docs/firmware/).
 
-    # ddi-meter 1 ina226 max_mA=8191.75       which sensor, at the start and once a second
+    # ddi-meter 1 ina226                      version of the protocol and sensor, at the start and once a second
     # boot brown-out                          the microcontroller started, and why
     # error no answer from the sensor         nothing can be measured
-    123456789,11987.50,213.75*0C              microseconds (32 bits, wraps around), mV, mA, checksum
+    123456789,11987.50,213.75*30              microseconds (32 bits, wraps around), mV, mA, checksum
+    123461489,11987.50,ovf*54                 the sensor is at the end of its range
 
 The checksum is the exclusive or of all characters before the `*`, in two hex digits: a line that lost its end is a
 number too, only a wrong one.
@@ -15,11 +16,12 @@ from host.meters.trace import MeterError
 
 VERSION = 1
 WRAP_US = 2**32
-AHEAD_S = 2.0  # that the meter's clock may be ahead of the host's, with 2 % more for a bad resonator
+AHEAD_S = 2.0  # that the meter's clock may be ahead of the host's, once a bad oscillator is allowed for:
+FAST = 1.2  # it may run that much faster (a crystal: 1.00005, an RC oscillator: 1.1)
 BACK_S = 1.0  # that it may step back before it is taken for a restart
 MAX_LINE = 120  # bytes; more without an end is no line
-_SAMPLE = re.compile(rb"(\d{1,10}),(-?\d{1,6}(?:\.\d{1,4})?),(-?\d{1,6}(?:\.\d{1,4})?)(?:\*([0-9A-Fa-f]{2}))?")
-_HEADER = re.compile(rb"# ddi-meter (\d{1,3}) ([\w.-]{1,20})(?: max_mA=(\d{1,6}(?:\.\d{1,4})?))?")
+_SAMPLE = re.compile(rb"(\d{1,10}),(-?\d{1,6}(?:\.\d{1,4})?),(-?\d{1,6}(?:\.\d{1,4})?|ovf)(?:\*([0-9A-Fa-f]{2}))?")
+_HEADER = re.compile(rb"# ddi-meter (\d{1,3}) [\w.-]{1,20}")
 _NOTE = re.compile(rb"# (boot|error) ([ -~]{1,80})")
 
 
@@ -66,6 +68,9 @@ class Lines:
             # The first line was cut by opening the port in its middle; that is no damage.
             self._collector.bad += not first
             return
+        if match[3] == b"ovf":
+            found = "the shunt is saturated, more current than the sensor's range"
+            raise MeterError(f"{self._name}: {found}: use a smaller shunt or a larger range")
         device_s = self._clock.seconds(int(match[1]), received_s)
         if device_s is None:
             self._collector.dropped += 1
@@ -83,7 +88,6 @@ class Lines:
             if int(header[1]) != VERSION:
                 found = f"the firmware speaks version {int(header[1])} of the line protocol"
                 raise MeterError(f"{self._name}: {found}, this reads {VERSION}: load docs/firmware/ again")
-            self._collector.max_ampere = float(header[3]) / 1e3 if header[3] else None
         elif note and note[1] == b"error":
             raise MeterError(f"{self._name}: the meter reports: {note[2].decode()}: check the sensor's wiring")
         elif note and len(self._collector):
@@ -108,7 +112,7 @@ class Clock:
         if step > WRAP_US // 2:
             step -= WRAP_US
         elapsed = (self._last_us + step - self._first_us) / 1e6
-        ahead = elapsed - (received_s - self._first_s) * 1.02
+        ahead = elapsed - (received_s - self._first_s) * FAST
         if step < -BACK_S * 1e6 or ahead > AHEAD_S:
             jump = step / 1e6 if step < 0 else ahead
             found = f"the meter's clock jumped by {jump:.3g} s"

@@ -84,6 +84,8 @@ def _why(error):
         return "permission denied: add yourself to the group dialout, and log in again"
     if code in (11, 16) or "exclusively lock" in text or "busy" in text:
         return "another program has it open: close that one (fuser shows which)"
+    if code in (21, 25) or "ioctl" in text or "directory" in text:
+        return "it is no serial port: look at ls /dev/ttyUSB* /dev/ttyACM*"
     return f"{text}: expected a serial port"
 
 

@@ -69,8 +69,11 @@ class VisaMeter(Meter):
             return self._instrument.query(query)
         except Exception as error:  # VisaIOError, SerialException, OSError, UnicodeDecodeError: as many as drivers
             text = " ".join(str(error).split())[:80]
-            found = "no answer" if "TMO" in text or "imeout" in text else f"a failure ({text})"
-            raise MeterError(f"{self.name}: {found} to {query} in {self.wait_s:g} s: check baud and `end`") from None
+            if "TMO" in text or "imeout" in text:
+                found = f"no answer to {query} in {self.wait_s:g} s: check its cable, `baud` and `end`"
+            else:
+                found = f"{query} failed ({text}): was it unplugged? plug it in and run again"
+            raise MeterError(f"{self.name}: {found}") from None
 
 
 def _open(resource, settings, wait_s):
