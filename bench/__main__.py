@@ -18,7 +18,7 @@ from data.datasets import DATASETS, DataError
 from hls.cosim import CosimError
 from hls.package import PackageError
 
-BENCHMARKS = ("packages", "speed", "main_command")
+BENCHMARKS = ("packages", "speed", "main_command", "faults")
 
 
 def main(argv=None):

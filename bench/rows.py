@@ -5,7 +5,7 @@
     rows.write(path)
 
 kind says where a value comes from: measured (on this machine or a board), simulated (the engine's bits), modelled,
-cited.
+cited, or that it is a count of what was tried.
 """
 
 import json
@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
-KINDS = ("measured", "simulated", "modelled", "cited")
+KINDS = ("measured", "simulated", "modelled", "cited", "count")
 
 
 class Rows:

@@ -99,7 +99,7 @@ class Board(Backend):
         """Load the bitstream and check that what runs there is this contract's engine at its clock."""
         with told("looking at the chip"):
             check_chip(self._pynq, self._build.part)
-        with told(f"loading {self._build.bit.name}"):
+        with told(f"loading {self._build.bit.name}", "copy its .bit and .hwh anew, or restart the board"):
             self._overlay = self._pynq.Overlay(str(self._build.bit))
         with told("looking at the engine"):
             engine = Engine(self._pynq, self._overlay, self._design)
@@ -239,7 +239,11 @@ class Board(Backend):
             ) from None
         status, found = self._engine.result()
         if status != isa.STATUS_OK or found != isa.HASH[:8]:
-            text = explain(status, 0, at) if found == isa.HASH[:8] else f"it answers with contract {found}…"
+            text = (
+                explain(status, 0, at)
+                if found == isa.HASH[:8]
+                else f"it answers with {found}, another program may have loaded the logic"
+            )
             raise BackendError(f"the engine stopped before image {at} was run ({text})")
         self._cycles_an_image = cycles / (end - at)
         self.measured_cycles[at:end] = self._cycles_an_image

@@ -73,7 +73,7 @@ def check_clock(pynq, timer, clock_hz, tolerance):
 
 
 @contextmanager
-def told(doing):
+def told(doing, remedy="try again, and restart the board if it stays"):
     """Turn what pynq or the system raises while `doing` something into a BackendError of one line."""
     try:
         with warnings.catch_warnings():
@@ -83,5 +83,5 @@ def told(doing):
         raise
     except Exception as error:
         denied = isinstance(error, PermissionError) or "permission" in str(error).lower()
-        remedy = "run it as root (sudo)" if denied else "try again, and restart the board if it stays"
+        remedy = "run it as root (sudo)" if denied else remedy
         raise BackendError(f"{doing} failed ({line(error)}): {remedy}") from None

@@ -118,9 +118,10 @@ class Machine:
     def download(self, hardware):
         """Load a design: everything in the logic starts anew."""
         self.downloads += 1
+        self.engine.stop()  # loading begins by clearing what is there
         if "download" in self.faults and self.downloads >= self.faults["download"]:
+            self.hardware = None
             raise OSError(110, "Connection timed out")
-        self.engine.stop()
         self.hardware, self.timestamp = hardware, f"load {self.downloads}"
         self.clock_hz = self.faults.get("clock", REFERENCE_HZ / (hardware.divisors[0] * hardware.divisors[1]))
         self.engine, self.timer = Engine(self), Timer(self)
@@ -128,7 +129,7 @@ class Machine:
     def read(self, address):
         """A word of the bus."""
         if address == board_checks.CHIP_REGISTER:
-            return self.faults.get("chip", board_checks.CHIPS["xc7z020"]) << 12 | 0x3727093
+            return self.faults.get("chip", board_checks.CHIPS["xc7z020"]) << 12 | 0x3720093
         device, offset = self._device(address)
         return device.read(offset)
 
