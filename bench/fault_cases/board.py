@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from bench.fault_cases import ROOT, Case, Outcome
@@ -30,8 +31,8 @@ DEADLINE_S = 30.0
 
 def outcome(prepare, backend="pynq"):
     """The Outcome of a run with `prepare(bench)`'s fault, and of one after it is undone; it returns how, or None."""
+    expected = _expected()
     with tempfile.TemporaryDirectory() as folder, Bench(folder) as bench:
-        expected = _figures(bench.command(*_ARGV, backend="golden"))
         threads = threading.active_count()
         undo = prepare(bench)
         bench.insert()
@@ -50,6 +51,13 @@ def outcome(prepare, backend="pynq"):
 
 
 _ARGV = ("--images", IMAGES, "--json", "-")
+
+
+@cache
+def _expected():
+    """The golden model's figures: every case has the same package and images."""
+    with tempfile.TemporaryDirectory() as folder, Bench(folder) as bench:
+        return _figures(bench.command(*_ARGV, backend="golden"))
 
 
 def _figures(found):
@@ -117,7 +125,8 @@ def file_changed(name, data):
 
 def without_pynq(bench):
     """pynq cannot be imported; Bench puts it back."""
-    broken = mock.patch.object(bench, "insert", lambda: sys.modules.__setitem__("pynq", None))
+    modules: Any = sys.modules
+    broken = mock.patch.object(bench, "insert", lambda: modules.update(pynq=None))
     return _patched(broken)
 
 
