@@ -138,10 +138,11 @@ class _Plan:
                 self._repeat()
             joules, _, _ = _energies(self.meter.so_far(), self.repetitions)
             mean, error = _mean(joules)
-            need = len(self.repetitions) * (error / (relative_error * mean)) ** 2 if mean > 0 else math.inf
-            if need <= len(self.repetitions):
+            done = len(self.repetitions)
+            need = done * (error / (relative_error * mean)) ** 2 if mean > 0 else math.inf
+            if need <= done:
                 return
-            wanted = min(math.ceil(SPARE * need), 4 * len(self.repetitions))
+            wanted = math.ceil(min(SPARE * need, 4 * done))
 
     def _repeat(self):
         """One repetition; the idle is lengthened by a part of the meter's period, another one each time."""
@@ -184,7 +185,7 @@ def estimate(trace, repetitions, batches, meter, relative_error=0.02):
         warnings.append(f"the meter is not calibrated, {UNCALIBRATED:.0%} is assumed: python -m host.meters calibrate")
     if error > relative_error * mean:
         warnings.append(
-            f"the standard error is {error / mean:.1%} after all the time given, {relative_error:.1%} asked"
+            f"the standard error is {error / mean:.1%} after all the time given, {relative_error:.2%} asked"
         )
     if len(kept) < len(repetitions):
         warnings.append(f"{len(repetitions) - len(kept)} of {len(repetitions)} repetitions left out for lost samples")

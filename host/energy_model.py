@@ -20,7 +20,6 @@ is what lets an energy budget be kept by the engine's limits (`worst_case`).
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
@@ -29,6 +28,7 @@ import numpy as np
 
 from hls import isa
 from host.boards import LEVELS, BoardError, Coefficients
+from host.meters.trace import write_whole
 
 MAC_BLOCK_RAM = 1 / isa.OUT_LANES + 1 / isa.TILE**2  # bytes read a MAC
 INSTRUCTION_BYTES = 4 * isa.INSTRUCTION_WORDS
@@ -147,13 +147,7 @@ def _not_negative(matrix, values):
 
 def write_coefficients(path, coefficients):
     """Keep fitted coefficients as JSON, whole or not at all."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        temporary.write_text(json.dumps(asdict(coefficients), indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, json.dumps(asdict(coefficients), indent=2) + "\n")
 
 
 def read_coefficients(path):

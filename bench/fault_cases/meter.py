@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from unittest import mock
 
@@ -63,16 +63,12 @@ def outcome(use, device=None):
     return Outcome(line, code, max(leaked, 0), fine)
 
 
+@cache
 def _warm_up():
     """Libraries keep a few things open from their first use on; that is no leak of a case."""
-    if not _warm_up.done:
-        for device in (LineMeter(), ScpiMeter()):
-            with device:
-                record(device.address, 0.05)
-        _warm_up.done = True
-
-
-_warm_up.done = False
+    for device in (LineMeter(), ScpiMeter()):
+        with device:
+            record(device.address, 0.05)
 
 
 # ------------------------------------------------------------------------------------------------------------- a line

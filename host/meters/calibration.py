@@ -9,13 +9,12 @@ not, and its uncertainty is part of every energy's interval.
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from host.meters.trace import MeterError
+from host.meters.trace import MeterError, write_whole
 
 UNCALIBRATED = 0.02  # relative standard uncertainty without a calibration: shunt, solder and sensor (docs/power.md)
 
@@ -69,13 +68,7 @@ def _line(x, y):
 
 def write_calibration(path, calibration):
     """Write it as JSON, whole or not at all."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        temporary.write_text(json.dumps(asdict(calibration), indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, json.dumps(asdict(calibration), indent=2) + "\n")
 
 
 def read_calibration(path):

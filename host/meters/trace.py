@@ -68,13 +68,18 @@ class Trace:
         rows = [",".join(COLUMNS)]
         for values in zip(self.time_s, self.volt, self.ampere, self.watt, device):
             rows.append(_row(values))
-        path = Path(path)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            temporary.write_text("\n".join(rows) + "\n", encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_whole(path, "\n".join(rows) + "\n")
+
+
+def write_whole(path, text):
+    """Write a file whole or not at all. OSError when that fails."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _row(values):
@@ -141,10 +146,13 @@ def align(device_s, received_s):
     if len(device_s) < 2 * WINDOWS or device_s[-1] - device_s[0] < 1.0:
         return device_s + delay.min(), float("nan")
     parts = np.array_split(np.arange(len(device_s)), WINDOWS)
-    best = np.array([part[np.argmin(delay[part])] for part in parts])
-    origin = device_s[0]
-    slope, offset = np.polyfit(device_s[best] - origin, delay[best], 1)
-    return device_s + offset + slope * (device_s - origin), float((1 / (1 + slope) - 1) * 1e6)
+    since_s = device_s - device_s[0]
+    slope, offset = 0.0, 0.0
+    for _ in range(3):  # with a clock far off, which sample is the least delayed is known once the slope is
+        late = delay - slope * since_s
+        best = np.array([part[np.argmin(late[part])] for part in parts])
+        slope, offset = np.polyfit(since_s[best], delay[best], 1)
+    return device_s + offset + slope * since_s, float((1 / (1 + slope) - 1) * 1e6)
 
 
 class Collector:
