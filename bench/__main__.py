@@ -18,7 +18,7 @@ from data.datasets import DATASETS, DataError
 from hls.cosim import CosimError
 from hls.package import PackageError
 
-BENCHMARKS = ("packages", "speed", "main_command", "faults")
+BENCHMARKS = ("packages", "speed", "main_command", "faults", "power")
 
 
 def main(argv=None):
