@@ -2,7 +2,8 @@
 
     BOARD_PYTHON=~/py310/bin/python pytest tests/host/test_board_path.py
 
-$BOARD_PYTHON names a Python 3.10 with numpy 1.26; else python3.10 is looked for, and a test is skipped without one. The sources are held to 3.10 on any machine.
+$BOARD_PYTHON names a Python 3.10 with numpy 1.26; else python3.10 is looked for, and a test is skipped without one. The
+sources are held to 3.10 on any machine.
 """
 
 import ast
