@@ -23,7 +23,7 @@ from host.meters.protocol import checksum
 from host.meters.trace import COLUMNS
 from tests.host.standin_meter import LineMeter, ScpiMeter, Unplug, noisy_idle, resend
 
-SECONDS = 0.3
+SECONDS = 0.2
 DEADLINE_S = 12.0
 
 
@@ -59,7 +59,7 @@ def outcome(use, device=None):
         code, line = use(faulty.address if faulty is not None else None)
     leaked = held() - before
     with LineMeter() as healthy:
-        fine = record(healthy.address, 0.1)[0] == 0
+        fine = record(healthy.address, 0.04)[0] == 0
     return Outcome(line, code, max(leaked, 0), fine)
 
 
@@ -230,7 +230,7 @@ CASES = [
     _ends("no idle phase", partial(on_line, use=partial(measured, idle_s=0.01))),
     _ends("running takes no more than idle", partial(on_line, use=partial(measured, idle_s=0.17))),
     _ends(
-        "a batch longer than the time given", partial(on_line, use=partial(measured, run_batch=lambda: time.sleep(1.5)))
+        "a batch longer than the time given", partial(on_line, use=partial(measured, run_batch=lambda: time.sleep(0.8)))
     ),
     _ends("unplugged while measuring", partial(on_line, after(300, unplug), use=measured)),
     _ends("no such port", partial(on_port, lambda folder: f"serial:{folder / 'ttyUSB9'}")),
