@@ -9,6 +9,7 @@ methods below can be reached, and only a caller with the key gets that far.
 import hashlib
 import logging
 import platform
+import socket
 import tempfile
 import threading
 from dataclasses import fields
@@ -129,6 +130,8 @@ def listen(backend, host, port, key):
             sock.close()
             raise AuthenticationError(str(error)) from None
 
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    socket.create_server((host, port), family=family).close()  # RPyC leaves its socket open where it cannot bind it
     logger = logging.getLogger("server.rpyc")
     return _Server(
         Board(backend),

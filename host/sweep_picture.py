@@ -9,9 +9,9 @@ from itertools import pairwise
 from host.budget import show
 from host.svg import GRID, INK, PAPER, SOFT, Canvas, Plot, ticks
 
-WIDTH, HEIGHT, MARGIN = 1100, 860, 48
+WIDTH, HEIGHT, MARGIN = 1100, 878, 48
 POINT, LINE, BUDGET, TOP = "#2f5fa8", "#a9c3e8", "#d4351c", "#2bb3a3"
-BOXES = ((100, 140, 420, 240), (640, 140, 420, 240), (100, 500, 420, 240), (640, 500, 420, 240))
+BOXES = ((100, 158, 420, 240), (640, 158, 420, 240), (100, 518, 420, 240), (640, 518, 420, 240))
 
 
 def draw(points):

@@ -1,0 +1,218 @@
+"""Copy what a board needs to it over ssh, and test it there.
+
+    make deploy HOST=xilinx@192.168.2.99 BOARD=zedboard
+    python host/deploy.py xilinx@192.168.2.99 --board zedboard
+
+Needs ssh and tar on both sides. The copy goes into a new folder, which takes the old one's place only when it is whole.
+The test runs the same images there and here: all figures of both must be equal. Where it fails, host/doctor.py
+is asked.
+
+Exit codes: 0 copied and tested; 1 copied, but the test failed; 2 bad input or not copied, with one line that says why.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import re
+import shlex
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # a script has its own folder there, which hides no module
+
+from host import boards, overlay, run
+from host.backend import BackendError, BackendMissing
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("host", "hls", "data", "requirements")  # the rest is for training, building and testing
+FILES = ("bitstreams/boards.json", "bitstreams/overlay.json", "packages/*.npz", "LICENSE*")
+LEFT_OUT = ("__pycache__", ".partial", "~")
+SSH = ("ssh", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3")
+COPY_S, TEST_S = 300, 600
+HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(@[A-Za-z0-9\[][A-Za-z0-9_.:\]%-]*)?")
+FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
+PROFILES = "for f in pynq_venv xrt_setup boardname; do [ -f /etc/profile.d/$f.sh ] && . /etc/profile.d/$f.sh; done"
+EQUAL = (
+    "accuracy",
+    "budget",
+    "flops",
+    "cycles",
+    "exits",
+    "layers_run",
+    "channels_run",
+    "weight_bytes",
+    "reasons",
+    "gates",
+)
+
+
+class DeployError(Exception):
+    """A board that was not reached or not tested; the message is one line."""
+
+
+def main(argv=None):
+    """Copy, test, and give the exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        check(arguments)
+        copy(arguments)
+    except (DeployError, boards.BoardError, BackendError, OSError) as error:
+        return _fail(error, 2)
+    except KeyboardInterrupt:
+        return _fail("interrupted: the board keeps what it had", 2)
+    try:
+        test(arguments)
+    except (DeployError, OSError) as error:
+        return _fail(f"copied, but the test failed: {error}", 1)
+    except KeyboardInterrupt:
+        return _fail("copied, but the test was interrupted", 1)
+    print(f"deploy: {arguments.host}:{arguments.folder} is ready: sudo -i, then python3 host/run.py --budget 74M there")
+    return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="host/deploy.py",
+        description=__doc__.splitlines()[0],
+        epilog=f"Exit codes:{__doc__.split('Exit codes:')[1]}",
+    )
+    add = parser.add_argument
+    add("host", help="where ssh goes: user@address, or a name of ~/.ssh/config")
+    add("--board", default=boards.DEFAULT, help="which bitstream goes along (default: %(default)s)")
+    add("--folder", default="ddi", help="folder there, from the user's home (default: %(default)s)")
+    add("--backend", default="pynq", help="what the test runs on there (default: %(default)s)")
+    add("--package", default="fashion-mnist", help="package of the test (default: %(default)s)")
+    add("--budget", default="74M", help="budget of the test (default: %(default)s)")
+    add("--images", type=int, default=20, help="images of the test (default: %(default)s)")
+    return parser
+
+
+def check(arguments):
+    """Refuse what cannot work before the board is touched. DeployError, BoardError, BackendError."""
+    if not HOST.fullmatch(arguments.host):
+        raise DeployError(f"host {arguments.host!r} is not understood: expected user@address")
+    folder = arguments.folder
+    if not FOLDER.fullmatch(folder) or ".." in folder.split("/") or folder.endswith("/"):
+        raise DeployError(f"--folder {folder!r} is not understood: expected a name below the user's home, like ddi")
+    boards.read(arguments.board)
+    try:
+        overlay.find(overlay.BITSTREAMS / arguments.board, arguments.board)
+    except BackendMissing as error:
+        if arguments.backend == "pynq":
+            raise DeployError(f"{error} (--backend golden copies and tests without one)") from None
+
+
+# --------------------------------------------------------------------------------------------------------------- copy
+def files(board):
+    """Paths, relative to the repository, of what a board needs, in order."""
+    found = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
+    found += [path for pattern in FILES for path in ROOT.glob(pattern)]
+    found += (ROOT / "bitstreams" / board).glob("*")
+    kept = (path.relative_to(ROOT) for path in found if path.is_file())
+    return sorted(path for path in kept if not any(part in str(path) for part in LEFT_OUT))
+
+
+def archive(board):
+    """The bytes of a .tar.gz of these files."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz", compresslevel=6) as tar:
+        for path in files(board):
+            tar.add(ROOT / path, str(path))
+    return stream.getvalue()
+
+
+def copy(arguments):
+    """Put the files into a new folder on the board, then let it take the old one's place."""
+    data = archive(arguments.board)
+    print(f"deploy: {len(data) / 1e6:.1f} MB to {arguments.host}:{arguments.folder}", flush=True)
+    new, old, folder = (shlex.quote(f"{arguments.folder}{end}") for end in (".new", ".old", ""))
+    script = f"set -e; rm -rf {new}; mkdir -p {new}; tar -xzf - -C {new}; rm -rf {old}; "
+    script += f"if [ -e {folder} ]; then mv {folder} {old}; fi; mv {new} {folder}"
+    result = _ssh(arguments.host, script, COPY_S, stdin=data)
+    if result.returncode:
+        raise DeployError(f"copying to {arguments.host} failed ({_last(result)}); the board keeps what it had")
+
+
+def _ssh(host, script, seconds, stdin=b""):
+    """The finished ssh process of a script for the board's shell. DeployError when it takes longer than that."""
+    try:
+        return subprocess.run([*SSH, host, script], input=stdin, capture_output=True, timeout=seconds, check=False)
+    except FileNotFoundError:
+        raise DeployError("no ssh on this machine: install it (apt-get install openssh-client)") from None
+    except subprocess.TimeoutExpired:
+        raise DeployError(f"{host} did not finish within {seconds} s: is it on, and is its network up?") from None
+
+
+def _last(result):
+    """The last line that a process said on standard error, or its exit status."""
+    lines = [line for line in result.stderr.decode(errors="replace").splitlines() if line.strip()]
+    return " ".join(lines[-1].split())[:300] if lines else f"exit status {result.returncode}"
+
+
+# --------------------------------------------------------------------------------------------------------------- test
+def test(arguments):
+    """host/doctor.py there, then the same run there and here. DeployError names the first thing that is wrong."""
+    options = ["--package", arguments.package, "--budget", arguments.budget, "--images", str(arguments.images)]
+    found = _run_there(arguments, ["host/run.py", *options, "--backend", arguments.backend, "--json", "-"])
+    expected = _run_here([*options, "--backend", "auto", "--json", "-"])
+    different = [name for name in EQUAL if found.get(name) != expected.get(name)]
+    if different:
+        raise DeployError(
+            f"{', '.join(different)} differ between {found.get('backend')} there and {expected['backend']} here: "
+            "python host/doctor.py there, and report it"
+        )
+    print(f"deploy: {arguments.images} images on {found['engine']['title']}: equal to {expected['engine']['title']}")
+
+
+def _run_there(arguments, command):
+    """The JSON of host/run.py on the board; where it fails, what host/doctor.py finds missing there."""
+    doctor = ["host/doctor.py", "--board", arguments.board, "--json"] if arguments.backend == "pynq" else []
+    result = _ssh(arguments.host, _script(arguments.folder, command), TEST_S)
+    if result.returncode == 0:
+        try:
+            return json.loads(result.stdout)
+        except ValueError:
+            raise DeployError("the board answered something else than JSON: does its login print a text?") from None
+    text = _last(result)
+    if "password is required" in text or "a terminal is required" in text:
+        raise DeployError("sudo asks for a password there: see docs/board.md, `Once: sudo without a password`")
+    missing = _missing(_ssh(arguments.host, _script(arguments.folder, doctor), TEST_S)) if doctor else ""
+    raise DeployError(f"{text}{missing}")
+
+
+def _script(folder, command):
+    """A script for the board's shell: `python3 command` as root, with PYNQ's environment where there is one."""
+    inner = f"{PROFILES}; cd {shlex.quote(folder)} && python3 {shlex.join(command)}"
+    as_root = f'cd && exec sudo -n env HOME="$HOME" bash -c {shlex.quote("cd; " + inner)}'
+    return f'if [ "$(id -u)" = 0 ]; then exec bash -c {shlex.quote("cd; " + inner)}; else {as_root}; fi'
+
+
+def _missing(result):
+    """What the doctor found missing, as the end of a sentence."""
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        found = [item for item in json.loads(result.stdout) if item["state"] == "MISSING"]
+        return "".join(f"; {item['name']}: {item['found']}" for item in found[:3])
+    return ""
+
+
+def _run_here(options):
+    """The same run on the best backend of this machine, as a dictionary."""
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        code = run.main(options)
+    if code:
+        raise DeployError("the same run fails on this machine: see above")
+    return json.loads(output.getvalue())
+
+
+def _fail(message, code):
+    print(f"deploy: {' '.join(str(message).split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
