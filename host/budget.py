@@ -11,7 +11,7 @@ The engine limits FLOPs and cycles, so a budget of energy becomes limits on both
 decide. Modelled energy is at most FLOPs × (J a FLOP) + cycles × (J a cycle): host.energy_model.rates says why, from
 the WEIGHT_BYTES of weights that a cycle can fetch at most. On the line where that sum is the budget, the limits stand
 in the ratio FLOPS_A_CYCLE, about what packages compute. The bound holds for the worst image there can be, which fetches
-weights all the time; real ones take about half of it.
+weights all the time, so that real ones stay well under it.
 """
 
 import math

@@ -85,14 +85,19 @@ def _counts(results, board):
 def rates(board, coefficients=None):
     """(J a FLOP, J a cycle) such that no image takes more than FLOPs × the first + cycles × the second.
 
-    Of the record's four counters the engine limits two. The other two are bounded by cycles, as docs/engine.md prices
-    every instruction: it fetches at most WEIGHT_BYTES of weights a cycle, so weight_bytes ≤ WEIGHT_BYTES · cycles; and
-    none takes under ISSUE cycles, so instructions ≤ cycles / ISSUE.
+    Of the record's four counters the engine limits two, and cycles bound the others. As docs/engine.md prices every
+    instruction, it takes ISSUE cycles and beyond them at least one for WEIGHT_BYTES of weights, so that
+
+        ISSUE · instructions + weight_bytes / WEIGHT_BYTES ≤ cycles:
+
+    a cycle either issues or fetches, and the worst of the two is reckoned for each. (tests/host/test_budget.py holds
+    the prices of random programs against this.)
     """
     found = coefficients or of(board)
     flop = (found.mac + found.register + found.block_ram * MAC_BLOCK_RAM) / 2
-    weights = (found.block_ram + found.ddr) * isa.WEIGHT_BYTES
-    return flop, weights + found.ddr * INSTRUCTION_BYTES / isa.ISSUE + found.static / board.clock_hz
+    fetching = (found.block_ram + found.ddr) * isa.WEIGHT_BYTES
+    issuing = found.ddr * INSTRUCTION_BYTES / isa.ISSUE
+    return flop, max(fetching, issuing) + found.static / board.clock_hz
 
 
 def worst_case(flops, cycles, board):
