@@ -23,6 +23,7 @@ from host.board_buffers import Buffers, OutOfMemory
 from host.board_checks import check_chip, check_clock, module, told
 from host.board_engine import Engine, Timeout
 from host.board_lock import BoardLock, default_path
+from host.board_ports import BATCHED, CONSTANT, SCRATCH, check_ports, scalars
 
 BATCH = 64  # images a start: each set of buffers holds so many
 MARGIN = 10  # the engine may take so many times what the schedule models
@@ -31,8 +32,6 @@ HANDSHAKE_S = 1.0
 GRACE_S = 0.5  # for a batch that runs when something else went wrong
 STATUS, IMAGE = isa.RECORD.index("status"), isa.RECORD.index("image")
 UNWRITTEN = -1  # in the status of a record that the engine has not written
-# Which array goes to which memory port: the package's, those of a batch, and memory for the engine's own use.
-CONSTANT, BATCHED, SCRATCH = ("program", "weights", "tables"), ("images", "results"), {"maps": "map_bytes"}
 
 
 class Board(Backend):
@@ -137,11 +136,8 @@ class Board(Backend):
         """After a failure: no engine left running, no buffer left held. A late engine is stopped by loading it anew."""
         engine = self._engine
         try:
-            if (
-                engine is not None
-                and engine.running
-                and not engine.settle(0 if isinstance(error, Timeout) else GRACE_S)
-            ):
+            grace_s = 0 if isinstance(error, Timeout) else GRACE_S
+            if engine is not None and engine.running and not engine.settle(grace_s):
                 self._engine = None
                 self._overlay.download()
         except Exception as failure:
@@ -153,7 +149,7 @@ class Board(Backend):
             if self._buffers is not None:
                 self._buffers.close()
 
-    # ------------------------------------------------------------------------------------------------------- a run
+    # ---------------------------------------------------------------------------------------------------------- a run
     def _run(self, package, images, start):
         """Batches in two sets of buffers, in turn; after the first image that failed, the others are not run."""
         self._load(package)
@@ -189,7 +185,7 @@ class Board(Backend):
             buffer.flush()
         for name, size in SCRATCH.items():
             if name in isa.PORTS:
-                self._buffers.get(name, max(_sizes(package)[size], 1), np.uint8)
+                self._buffers.get(name, max(size(package), 1), np.uint8)
         self._package = package
 
     def _make_sets(self, count, image_bytes, start):
@@ -219,7 +215,7 @@ class Board(Backend):
         return tuple(self._buffers.held(f"{name} {index}") for name in BATCHED)
 
     def _start(self, index, count, package, image_bytes, start):
-        values = _scalars(package, start, count, image_bytes)
+        values = scalars(package, start, count, image_bytes)
         for name, (kind, _) in isa.PORTS.items():
             if kind == "memory":
                 held = f"{name} {index}" if name in BATCHED else name
@@ -239,11 +235,8 @@ class Board(Backend):
             ) from None
         status, found = self._engine.result()
         if status != isa.STATUS_OK or found != isa.HASH[:8]:
-            text = (
-                explain(status, 0, at)
-                if found == isa.HASH[:8]
-                else f"it answers with {found}, another program may have loaded the logic"
-            )
+            text = f"it answers with {found}, another program may have loaded the logic"
+            text = explain(status, 0, at) if found == isa.HASH[:8] else text
             raise BackendError(f"the engine stopped before image {at} was run ({text})")
         self._cycles_an_image = cycles / (end - at)
         self.measured_cycles[at:end] = self._cycles_an_image
@@ -265,48 +258,11 @@ class Board(Backend):
         return at + int(failed[0]) + 1 if len(failed) else end
 
 
-def check_ports(ports):
-    """BackendError naming a port of the engine that this driver does not serve: the contract has grown."""
-    known = {"memory": {*CONSTANT, *BATCHED, *SCRATCH}, "scalar": set(SCALARS)}
-    for name, (kind, _) in ports.items():
-        if name not in known.get(kind, ()):
-            raise BackendError(
-                f"the engine has a {kind} port {name} that the driver does not know: add it in host/board.py"
-            )
-
-
-def _sizes(package):
-    """Bytes of memory for the engine's own use."""
-    return {"map_bytes": int(getattr(package.limits, "map_bytes", 0))}
-
-
-def _scalars(package, start, count, image_bytes):
-    """The engine's scalar arguments that the contract has, for `count` images."""
-    values = {name: value(package, start) for name, value in SCALARS.items() if name in isa.PORTS}
-    return values | {"images_count": count, "image_bytes": image_bytes}
-
-
-SCALARS = {
-    "instructions": lambda package, start: len(package.program),
-    "weight_bytes": lambda package, start: package.weights.size,
-    "table_words": lambda package, start: package.tables.size,
-    "images_count": lambda package, start: 0,
-    "image_bytes": lambda package, start: 0,
-    "map_bytes": lambda package, start: _sizes(package)["map_bytes"],
-    "gates": lambda package, start: start.gates,
-    "classes": lambda package, start: start.classes,
-    "budget_flops": lambda package, start: start.budget_flops,
-    "budget_cycles": lambda package, start: start.budget_cycles,
-    "rule": lambda package, start: start.rule,
-    "threshold": lambda package, start: start.threshold,
-    "target_class": lambda package, start: start.target_class,
-}
-
-
 def _check_call(package, images, start):
     """BackendError for images or start parameters that the engine would refuse."""
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != package.image_shape:
-        raise BackendError(f"images are {images.dtype} {images.shape}, expected uint8 (N, {package.image_shape})")
+        shape = ", ".join(map(str, package.image_shape))
+        raise BackendError(f"images are {images.dtype} {images.shape}, expected uint8 (N, {shape})")
     try:
         check_start(start, len(package.program), len(images))
         for name in ("threshold", "target_class"):

@@ -30,7 +30,7 @@ def present():
 
 
 def module():
-    """The module pynq, with a device. BackendMissing where it or the device is not there."""
+    """The module pynq, with a Zynq-7000 as its device. BackendMissing where there is none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pynq says on standard error what is said here
         try:
@@ -43,7 +43,7 @@ def module():
     architecture = getattr(device, "arch", ARCHITECTURE)  # pynq 3.0 does not say
     if architecture != ARCHITECTURE:
         name = getattr(device, "name", "unknown")
-        raise BackendError(f"pynq's device {name} is on {architecture}, expected a Zynq-7000 ({ARCHITECTURE})")
+        raise BackendMissing(f"pynq's device {name} is on {architecture}, expected a Zynq-7000 ({ARCHITECTURE})")
     return pynq
 
 

@@ -23,7 +23,7 @@ START, DONE, IDLE = 1, 2, 4  # bits of the control register
 WORD = 0xFFFFFFFF
 ARGUMENTS = tuple(isa.PORTS)
 SHARE_ASLEEP = 0.95  # of the expected time; the rest is polled, so that the counter is read when the engine is done
-PAUSE_S = 0.0005  # between two looks at an engine that takes longer than expected
+PAUSE_S = 0.0001  # between two looks at an engine that is about to be done: what the counter may be late by
 SLICE_S = 0.05  # of waiting for an interrupt, between two looks: one that is lost costs no more than that
 
 

@@ -90,7 +90,7 @@ def board_python():
     result = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
     if result.returncode or not result.stdout.startswith("3 10 "):
         reason = (result.stdout + result.stderr).strip().splitlines() or ["no answer"]
-        pytest.skip(f"{python} is not a Python 3.10 with numpy ({reason[-1]})")
+        pytest.skip(f"{python} is not a Python 3.10 with numpy ({reason[0]})")
     return python
 
 
