@@ -7,6 +7,7 @@ import numpy as np
 
 from hls.record import NO_BUDGET
 from host.budget import show
+from host.energy_model import modelled
 from host.svg import GRID, INK, PAPER, SOFT, Canvas, Plot, blend, ticks
 
 WIDTH, HEIGHT, MARGIN = 1200, 1140, 48
@@ -105,11 +106,10 @@ def _kept(run, summary):
         return "Average", f"{limit['average']:.3g} {limit['unit'].split()[0]}", note
     if "steps" in budget:
         return "Within the budget", "100%", f"of images, over {len(budget['steps'])} steps"
-    limit = budget["flops"] or budget["cycles"]
-    if not limit:
+    if budget["kind"] == "none":
         return "Budget", "none", "every image ran freely"
-    top = (run.results.flops if budget["flops"] else run.results.cycles).max()
-    return "Within the budget", "100%", f"the dearest took {top / limit:.1%} of it"
+    values, limit, _, _ = _spent(run)
+    return "Within the budget", "100%", f"the dearest took {values.max() / limit:.1%} of it"
 
 
 # ----------------------------------------------------------------------------------------------------------- spending
@@ -167,10 +167,12 @@ def _over_images(canvas, run, box):
 
 
 def _spent(run):
-    """(what each image spent, the budget or None, name, unit), in FLOPs or in modelled time, whichever is limited."""
+    """(what each image spent, the budget or None, name, unit), in FLOPs, modelled time or energy, by the budget."""
     if run.budget.kind == "time":
         factor, unit = 1e3 / run.board.clock_hz, "ms"
         return run.results.cycles * factor, run.start.budget_cycles * factor, "time, modelled", unit
+    if run.budget.kind == "energy":
+        return modelled(run.results, run.board).joule * 1e3, run.budget.amount * 1e-9, "energy, modelled", "mJ"
     factor, unit = (1e-9, "GFLOPs") if run.results.flops.max() >= 2e9 else (1e-6, "MFLOPs")
     limit = run.start.budget_flops * factor if run.budget.kind == "flops" else None
     return run.results.flops * factor, limit, "FLOPs of an image", unit

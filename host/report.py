@@ -285,7 +285,8 @@ def _energy_rows(energy):
         return
     if energy["kind"].startswith("modelled"):
         source = energy["source"].split(";")[0].removeprefix("modelled, ")  # --json has all of it
-        yield "energy (modelled)", f"mean {energy['mean_mj']:.3g} mJ  max {energy['max_mj']:.3g} mJ an image, {source}"
+        yield "energy (modelled)", f"mean {energy['mean_mj']:.3g} mJ  max {energy['max_mj']:.3g} mJ an image"
+        yield "", source
         return
     low, high = energy["interval95_mj"]
     yield (

@@ -255,15 +255,15 @@ def test_a_caller_without_the_key_gets_nothing(serve):
 
 def test_only_three_methods_can_be_reached(serve, key):
     """Not the backend, not the lock, no built-in, no pickle."""
-    import rpyc
+    from rpyc.core import consts
 
     with remote.Remote(serve(Golden())[0], key, print) as backend:
         root = backend._boards[0]._connection.root
         for name in ("_backend", "_lock", "_run", "__class__", "__dict__", "__reduce_ex__", "__init__", "on_connect"):
             with pytest.raises(AttributeError):
-                object.__getattribute__(root, "____conn__").sync_request(rpyc.core.consts.HANDLE_GETATTR, root, name)
+                object.__getattribute__(root, "____conn__").sync_request(consts.HANDLE_GETATTR, root, name)
         with pytest.raises(Exception, match="pickling is disabled"):
-            object.__getattribute__(root, "____conn__").sync_request(rpyc.core.consts.HANDLE_PICKLE, root, 2)
+            object.__getattribute__(root, "____conn__").sync_request(consts.HANDLE_PICKLE, root, 2)
 
 
 @pytest.mark.parametrize(
