@@ -1,7 +1,7 @@
 """Modelled energy of an image: the papers' Eq. 6 on the engine's own counters.
 
     energy = modelled(results, boards.read())           # joule (N,), levels, source
-    coefficients = fit(runs, board)                     # from measured runs at several budgets
+    energy = modelled(results, board, coefficients)     # coefficients fitted to measurements: host/energy_fit.py
 
 Wang et al., JSTSP 2020, Eq. 6: E = Σ accesses to level i × e_i + MACs × e_MAC, with three memory levels (main memory,
 cache, registers). Here the counts are not simulated but derived from what the engine's record says it did:
@@ -18,17 +18,12 @@ reads of partly filled groups of output channels. All is linear in FLOPs, weight
 is what lets an energy budget be kept by the engine's limits (`worst_case`).
 """
 
-import json
-import math
-from dataclasses import asdict, dataclass
-from itertools import combinations
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
 from hls import isa
-from host.boards import LEVELS, BoardError, Coefficients
-from host.meters.trace import write_whole
+from host.boards import LEVELS, BoardError
 
 MAC_BLOCK_RAM = 1 / isa.OUT_LANES + 1 / isa.TILE**2  # bytes read a MAC
 INSTRUCTION_BYTES = 4 * isa.INSTRUCTION_WORDS
@@ -104,61 +99,3 @@ def worst_case(flops, cycles, board):
     """The most J that any image within these limits can take, by the model: see `rates`."""
     flop, cycle = rates(board)
     return flops * flop + cycles * cycle
-
-
-# -------------------------------------------------------------------------------------------------------- calibration
-PARTS = {"compute": ("mac", "register"), "memory": ("block_ram", "ddr"), "static": ("static",)}
-
-
-def fit(runs, board, source="fitted to measured runs"):
-    """Coefficients that explain measured runs: a list of (Results, J an image measured, its standard error).
-
-    Counters within a part of PARTS move together, so that runs cannot tell them apart: one factor each for compute and
-    memory on the board's published coefficients, and one power for the time, by weighted least squares, none below 0.
-    Idle was subtracted, so that `static` becomes what running takes above idle. BoardError with fewer than three runs,
-    or with runs too alike to part the three (use several budgets and packages).
-    """
-    start = of(board)
-    design, joules, weights = [], [], []
-    for results, joule, error in runs:
-        levels = modelled(results, board, start).levels
-        design.append([float(sum(levels[name] for name in names).mean()) for names in PARTS.values()])
-        joules.append(float(joule))
-        weights.append(1 / max(float(error), 1e-3 * abs(float(joule)), 1e-15))
-    if len(runs) < len(PARTS):
-        raise BoardError(f"{len(runs)} measured runs, expected {len(PARTS)} or more: measure at more budgets")
-    matrix = np.array(design) * np.array(weights)[:, None]
-    scale = np.linalg.norm(matrix, axis=0)
-    if (scale == 0).any() or np.linalg.cond(matrix / scale) > 1e4:
-        raise BoardError("the measured runs are too alike to fit energy to: use budgets and packages that differ more")
-    factors = _not_negative(matrix / scale, np.array(joules) * weights) / scale
-    new = {name: getattr(start, name) * factor for names, factor in zip(PARTS.values(), factors) for name in names}
-    kind = f"modelled, coefficients fitted to {len(runs)} measured runs"
-    return Coefficients(**new, kind=kind, source=f"{kind}: {source}")
-
-
-def _not_negative(matrix, values):
-    """Least squares with no factor below 0, by trying every choice of factors that are not 0: there are few."""
-    count, best, least = matrix.shape[1], np.zeros(matrix.shape[1]), math.inf
-    for size in range(1, count + 1):
-        for chosen in combinations(range(count), size):
-            found = np.zeros(count)
-            found[list(chosen)] = np.linalg.lstsq(matrix[:, chosen], values, rcond=None)[0]
-            error = float(((matrix @ found - values) ** 2).sum())
-            if (found >= 0).all() and error < least:
-                best, least = found, error
-    return best
-
-
-def write_coefficients(path, coefficients):
-    """Keep fitted coefficients as JSON, whole or not at all."""
-    write_whole(path, json.dumps(asdict(coefficients), indent=2) + "\n")
-
-
-def read_coefficients(path):
-    """Coefficients from a file of write_coefficients. BoardError when it is missing or damaged."""
-    try:
-        return Coefficients.checked(json.loads(Path(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
-        found = " ".join(str(error).split())
-        raise BoardError(f"{path} has no energy coefficients ({found}): fit them anew, see docs/power.md") from None

@@ -1,5 +1,6 @@
 """Energy: integrals and statistics against known ones, intervals that hold the truth, the model and its fit."""
 
+import json
 import time
 from dataclasses import replace
 from math import sqrt
@@ -16,15 +17,8 @@ from hls import golden, isa
 from hls.record import Start, decode
 from host import boards
 from host.energy import FIRST, Repetition, _mean, estimate, integral, measure, student_t
-from host.energy_model import (
-    INSTRUCTION_BYTES,
-    MAC_BLOCK_RAM,
-    fit,
-    modelled,
-    read_coefficients,
-    worst_case,
-    write_coefficients,
-)
+from host.energy_fit import COUNTERS, fit, main, read_coefficients, write_coefficients
+from host.energy_model import INSTRUCTION_BYTES, MAC_BLOCK_RAM, modelled, worst_case
 from host.meter import MeterError, Trace, open_meter
 from host.meters.calibration import UNCALIBRATED, Calibration
 from tests.host import tiny
@@ -307,6 +301,37 @@ def test_damaged_coefficients(tmp_path, text):
     with pytest.raises(boards.BoardError, match="has no energy coefficients") as error:
         read_coefficients(tmp_path / "e.json")
     assert "\n" not in str(error.value)
+
+
+def written(folder, board, seeds, **change):
+    """Files as host/run.py writes them of measured runs; `change` replaces keys of their energy."""
+    for seed, (record, joule, error) in zip(seeds, runs(board, seeds)):
+        energy = {"kind": "measured", "mean_mj": 1e3 * joule, "standard_error_mj": 1e3 * error, **change}
+        means = {name: {"mean": float(np.mean(getattr(record, name)))} for name in COUNTERS}
+        path = folder / f"{seed}.json"
+        path.write_text(json.dumps({**means, "energy": energy}))
+        yield str(path)
+
+
+def test_the_command_fits_files_of_runs(tmp_path, capsys):
+    true = replace(BOARD, energy=replace(BOARD.energy, static=0.4))
+    paths = list(written(tmp_path, true, range(5)))
+    assert main([*paths, "-o", str(tmp_path / "e.json")]) == 0
+    assert read_coefficients(tmp_path / "e.json").static == pytest.approx(0.4, rel=1e-6)
+    assert capsys.readouterr().out.count("fitted") == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"kind": "modelled"}, "has an energy of the kind modelled, expected measured"),
+        ({"mean_mj": "x"}, "is no result of a measured run"),
+    ],
+)
+def test_the_command_refuses_other_files(tmp_path, capsys, change, expected):
+    assert main([*written(tmp_path, BOARD, [1], **change), "-o", str(tmp_path / "e.json")]) == 2
+    err = capsys.readouterr().err
+    assert expected in err and err.count("\n") == 1 and not (tmp_path / "e.json").exists()
 
 
 def test_a_board_without_coefficients():
