@@ -24,7 +24,6 @@ def make_run(budget="none", count=20, package=None):
     flops, cycles = limits(parse(budget), boards.read())
     start = Start(gates=1, classes=10, budget_flops=flops, budget_cycles=cycles)
     records = golden.run(package.program, package.weights, package.tables, images, start)
-    told = {"sha256": "0" * 64, "data": "a sample", "backend": "golden", "backend_title": "golden", "engine": "test"}
     run = report.Run(
         package=package,
         package_file="tiny.npz",
@@ -36,7 +35,11 @@ def make_run(budget="none", count=20, package=None):
         command="python host/run.py",
         results=decode(records, start),
         labels=labels,
-        **told,
+        sha256="0" * 64,
+        data="a sample",
+        backend="golden",
+        backend_title="golden",
+        engine="test",
     )
     return run, images
 
