@@ -1,0 +1,47 @@
+"""The benchmark of measured energy's interval: its row, and that it can fail."""
+
+import pytest
+
+from bench import power
+from bench.rows import Rows
+from host import energy
+
+
+def test_the_row_says_what_was_drawn(monkeypatch):
+    monkeypatch.setattr(power, "DRAWS", 40)
+    monkeypatch.setattr(power, "LOW", 0.8)
+    monkeypatch.setattr(power, "HIGH", 1.0)
+    rows = Rows("power", "python -m bench power")
+    power.run(rows, {}, None)
+    row = rows.rows[0]
+    assert (row["name"], row["kind"], row["n"], row["seed"]) == ("power.coverage", "simulated", 40, power.SEED)
+    assert 0.8 <= row["value"] <= 1
+
+
+@pytest.mark.parametrize("factor", [0.5, 4.0])
+def test_an_interval_of_another_width_is_found_out(monkeypatch, factor):
+    """Half as wide holds the truth too seldom, four times as wide too often."""
+    monkeypatch.setattr(power, "DRAWS", 60)
+    exact = energy.student_t
+    monkeypatch.setattr(energy, "student_t", lambda freedom: factor * exact(freedom))
+    with pytest.raises(SystemExit, match="the method is wrong"):
+        power.run(Rows("power", "c"), {}, None)
+
+
+def test_a_draw_is_the_same_again():
+    first, second = (power.coverage(5, 9) for _ in range(2))
+    assert first[0] == second[0] and (first[1] == second[1]).all()
+
+
+def test_a_wrong_gain_is_found_out(monkeypatch):
+    """A meter that is wrong by more than its calibration says: the truth is outside too often."""
+    monkeypatch.setattr(power, "DRAWS", 60)
+    plain = power.SimulatedMeter.__init__
+
+    def wrong(self, world):
+        plain(self, world)
+        self._gain = 1.05
+
+    monkeypatch.setattr(power.SimulatedMeter, "__init__", wrong)
+    with pytest.raises(SystemExit, match="the method is wrong"):
+        power.run(Rows("power", "c"), {}, None)
