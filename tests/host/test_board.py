@@ -17,7 +17,7 @@ from hls.record import Start
 from host import backends, board, board_checks, overlay
 from host.backend import BackendError, BackendMissing
 from host.board_buffers import Buffers
-from host.board_engine import ARGUMENTS, Timer
+from host.board_engine import ARGUMENTS, Interrupt, Timer
 from host.board_lock import BoardLock
 from tests.hls.packages import random_package
 from tests.host import tiny
@@ -203,6 +203,47 @@ def test_the_deadline_grows_with_the_package_and_shrinks_with_the_budget(bench, 
     worst = max(item["cycles"] for item in package.exits) / 142857143
     assert asked[0] == pytest.approx(board.FLOOR_S + 10 * board.MARGIN * worst)
     assert asked[1] == pytest.approx(board.FLOOR_S + 20 * board.MARGIN * worst) and asked[2] < asked[1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "value", "expected"),
+    [
+        ("partial", 3, "the record of image 3 is not there"),
+        ("hash", "12345678", "stopped before image 0 was run .it answers with 12345678"),
+        ("status", isa.STATUS_BAD_START, "stopped before image 0 was run .image 0: BAD_START"),
+        ("numbers", True, "the record of image 0 is not there"),
+        ("invalidate", True, "the record of image 0 is not there"),
+        ("never_done", 2, "images 0 to 4, and was stopped"),
+        ("flush_error", True, "Buffer Flush Failed"),
+    ],
+)
+def test_a_second_run_does_not_take_the_first_ones_records(bench, fault, value, expected):
+    package, images = tiny.package(), sample(5)
+    with bench.board() as driver:
+        driver.run(package, images, START)
+        bench.machine.faults[fault] = value
+        with pytest.raises(BackendError, match=expected):
+            driver.run(package, images, START)
+
+
+def test_logic_that_another_program_has_loaded_is_not_touched(bench):
+    """What is at the engine's address then may not answer, and the processor would stop."""
+    with bench.board() as driver:
+        bench.machine.download(bench.machine.hardware)
+        bench.machine.faults["bus"] = 0
+        with pytest.raises(BackendError, match="another program has loaded the board's logic"):
+            driver.run(tiny.package(), sample(2), START)
+        bench.machine.faults.clear()
+        assert driver.run(tiny.package(), sample(2), START)[:, 0].tolist() == [isa.STATUS_OK] * 2
+
+
+def test_interrupts_are_asked_for_and_used(bench):
+    for interrupt in (False, True):
+        with bench.board(interrupt=interrupt) as driver:
+            for _ in range(3):
+                driver.run(tiny.package(), sample(5), START)
+            assert isinstance(driver._engine._waiting, Interrupt) == interrupt
+    assert bench.machine.interrupts == 3
 
 
 @pytest.mark.parametrize("fault", ["flush", "invalidate"])

@@ -10,7 +10,6 @@ machine, the engine runs in a thread and takes as long as its model takes.
 
 import threading
 import time
-from contextlib import suppress
 from dataclasses import fields
 
 import numpy as np
@@ -75,7 +74,7 @@ class Machine:
 
     def __init__(self, golden_model=False, speed=1.0):
         self.faults, self.violations, self.buffers = {}, [], []
-        self.starts = self.downloads = self.accesses = self._allocated = 0
+        self.starts = self.downloads = self.accesses = self.interrupts = self._allocated = 0
         self.timestamp, self.hardware, self.interrupt_waiters = "", None, []
         self.engine, self.timer, self.clock_hz = Engine(self), Timer(self), 0.0
         self.run_engine = golden.run if golden_model else _best_engine()
@@ -151,6 +150,7 @@ class Machine:
     def raise_interrupt(self):
         """The engine's line goes up."""
         if "lost_interrupt" not in self.faults:
+            self.interrupts += 1
             for waiter in self.interrupt_waiters:
                 waiter()
 
@@ -256,9 +256,11 @@ class Engine:
         offset = isa.REGISTERS["return"][0]
         self._words[offset] = status
         self._words[offset + 4] = int(self._machine.faults.get("hash", isa.HASH)[:8], 16)
-        self._words[isa.REGISTERS["interrupt_status"][0]] = 1
+        enabled = all(self._words.get(isa.REGISTERS[f"interrupt_{name}"][0], 0) & 1 for name in ("enable", "global"))
+        self._words[isa.REGISTERS["interrupt_status"][0]] = int(enabled)
         self._done, self.running = True, False
-        self._machine.raise_interrupt()
+        if enabled:
+            self._machine.raise_interrupt()
 
     def _batch(self, arguments):
         """The records of a batch into memory; its status."""
@@ -308,9 +310,3 @@ class Engine:
 
 def _interrupt(_):
     raise KeyboardInterrupt
-
-
-def quiet(action):
-    """Call `action`, whatever it raises."""
-    with suppress(Exception):
-        action()
