@@ -20,6 +20,7 @@ from host import link
 from host.backend import BackendError
 from host.backends import NAMES, choose
 
+SETTLE_S = 10.0  # for a run under way when the server is ended
 MISSING = "RPyC is not installed here: pip install -r requirements/remote.txt (on a board: pip install --no-deps)"
 
 
@@ -54,6 +55,7 @@ def _serve(arguments):
         server = service.listen(backend, host, port, key)
         print(f"{backend.title} listens on {server.host}:{server.port}", flush=True)
         server.start()
+        server.service.settle(SETTLE_S)
     return 0
 
 

@@ -95,6 +95,11 @@ class Board(rpyc.Service):
                 logging.getLogger("server").exception("a run failed")
                 return "error", f"{type(error).__name__}: {error}"
 
+    def settle(self, seconds):
+        """Wait for a run under way, but no longer than that, so that its backend can be closed."""
+        if self._lock.acquire(timeout=seconds):
+            self._lock.release()
+
     def _run(self, package, images, start):
         images = link.unpack(images, ("|u1",), 4)
         if images.shape[1:] != package.image_shape or not len(images):
@@ -121,7 +126,7 @@ class _Server(ThreadedServer):
 
 
 def listen(backend, host, port, key):
-    """A server bound to host:port (0: any free one) that lets in callers with `key`. OSError if it cannot be bound."""
+    """A server on host:port (0: any free one) that lets in callers with `key`. OSError if it cannot be had."""
 
     def authenticate(sock):
         try:
@@ -133,7 +138,7 @@ def listen(backend, host, port, key):
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     socket.create_server((host, port), family=family).close()  # RPyC leaves its socket open where it cannot bind it
     logger = logging.getLogger("server.rpyc")
-    return _Server(
+    server = _Server(
         Board(backend),
         hostname=host,
         port=port,
@@ -142,3 +147,5 @@ def listen(backend, host, port, key):
         protocol_config=dict(CLOSED),
         logger=logger,
     )
+    server.listener.listen(server.backlog)  # callers may come from now on, and wait until start()
+    return server

@@ -46,17 +46,10 @@ def serve(key):
         def start(backend):
             board = service.listen(backend, "127.0.0.1", 0, link.read_key(key))
             stack.callback(board.close)
-            board._listen()
-            threading.Thread(target=accept, args=(board,), daemon=True).start()
+            threading.Thread(target=board.start, daemon=True).start()
             return f"127.0.0.1:{board.port}", board
 
         yield start
-
-
-def accept(board):
-    with contextlib.suppress(EOFError, OSError):
-        while board.active:
-            board.accept()
 
 
 class Scripted(Golden):
@@ -412,12 +405,15 @@ def test_the_server_as_a_process(key, tmp_path):
     """From another folder; ended by a signal, quietly, with a caller connected."""
     argv = [sys.executable, ROOT / "host/server.py", "--backend", "golden", "--listen", "127.0.0.1:0", "--key", key]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
-        assert process.stdout is not None
-        address = process.stdout.readline().split()[-1]
-        with remote.Remote(address, key, print) as backend:
-            assert (backend.run(tiny.package(), images(9), START) == expected(tiny.package(), 9)).all()
-            process.send_signal(signal.SIGTERM)
-            _, err = process.communicate(timeout=30)
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().split()[-1]
+            with remote.Remote(address, key, print) as backend:
+                assert (backend.run(tiny.package(), images(9), START) == expected(tiny.package(), 9)).all()
+                process.send_signal(signal.SIGTERM)
+                _, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert process.returncode == 0 and "Traceback" not in err
 
 
