@@ -3,34 +3,48 @@
     python -m bitstreams.generate           # write it
     python -m bitstreams.generate --check   # 1 if the committed one is stale
 
-A board's file has exactly the keys of SCHEMA; a value of another type, or an unknown or missing key, is named with its
-file.
+A board's file has the keys of SCHEMA and no other; a value of another type, or an unknown or missing key, is named with
+its file. `chip_as = "zedboard"` takes the tables of CHIP from the file of another board that has the same chip.
 """
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 OUTPUT = FOLDER / "boards.json"
+BOARDS = FOLDER / "boards"
+CHIP = ("limits", "energy")  # tables that belong to the chip and not to the board
 CLOCK_KINDS = ("target", "met", "measured")
 _LEVEL = {"published_pj": float, "scale": float, "source": str}  # energy of one access, host/energy_model.py
 SCHEMA = {
     "title": str,
     "part": str,
+    "board_parts": list,  # vendor:board:part0 of its board files, the one preferred first; the version is the tool's
     "clock_mhz": float,
     "clock_kind": str,
     "limits": {"dsp": int, "bram36": int, "bram18": int, "lut": int, "ff": int},
     "memory": {"ddr_mb": int, "axi_hp_ports": int, "axi_hp_bits": int},
-    "processing_system": {"preset": str, "cores": int, "core": str, "core_mhz": float},
-    "power": {"supply_v": float, "shunt_ohm": float, "connector": str},
+    "processing_system": {
+        "preset": str,  # built into the IP; for a tool without the board's files
+        "cores": int,
+        "core": str,
+        "core_mhz": float,
+        "crystal_mhz": float,
+        "io_pll_mhz": float,  # what the logic's clock is divided from
+        "properties": {str: str},  # of the IP (PCW_…); for a tool without the board's files, where there is no preset
+    },
+    "power": {"supply_v": float, "shunt_ohm": float, "connector": str, "measure": str},
     "energy": {
         "kind": str,
         **dict.fromkeys(("mac", "register", "block_ram", "ddr"), _LEVEL),
         "static": {"watt": float, "source": str},
     },
 }
+
+OPTIONAL = {"processing_system.preset", "processing_system.properties", "power.shunt_ohm", "power.connector"}
 
 
 class BoardError(ValueError):
@@ -39,42 +53,83 @@ class BoardError(ValueError):
 
 def read_board(path):
     """The contents of one board's TOML file, checked. BoardError names the file and the key."""
-    import tomllib  # Python 3.11; this module's table is not needed on a board
-
-    try:
-        board = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
-        raise BoardError(f"{path}: {' '.join(str(error).split())}: expected a TOML file") from None
+    board = _load(path)
+    other = board.pop("chip_as", None)
+    if other is not None:
+        board = _with_chip(path, board, other)
     _check(path, board, SCHEMA, "")
     if board["clock_kind"] not in CLOCK_KINDS:
         raise BoardError(f"{path}: clock_kind is {board['clock_kind']!r}, expected one of {', '.join(CLOCK_KINDS)}")
     if board["limits"]["bram18"] != 2 * board["limits"]["bram36"]:
         raise BoardError(f"{path}: limits.bram18 must be twice limits.bram36 ({board['limits']['bram36']})")
+    if not board["processing_system"].keys() & {"preset", "properties"}:
+        raise BoardError(
+            f"{path}: processing_system has neither preset nor properties: give one, for want of its files"
+        )
+    if ("shunt_ohm" in board["power"]) != ("connector" in board["power"]):
+        raise BoardError(f"{path}: power has one of shunt_ohm and connector: give both, or neither where there is none")
     return board
 
 
+def chip(part):
+    """The chip of a part, without package and speed: xc7z020 of xc7z020clg484-1."""
+    return re.split(r"(?<=\d)[a-z]", part, maxsplit=1)[0]
+
+
+def _load(path):
+    import tomllib  # Python 3.11; this module's table is not needed on a board
+
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        raise BoardError(f"{path}: {' '.join(str(error).split())}: expected a TOML file") from None
+
+
+def _with_chip(path, board, name):
+    """`board` with the tables of CHIP from the board `name`, which must have the same chip."""
+    if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9-]+", name):
+        raise BoardError(f"{path}: chip_as is {name!r}, expected the name of a board's file, without .toml")
+    other = _load(Path(path).with_name(f"{name}.toml"))
+    twice = [key for key in CHIP if key in board]
+    if twice or "chip_as" in other:
+        problem = f"{twice[0]} is there as well" if twice else f"{name} itself has chip_as"
+        raise BoardError(f"{path}: chip_as names {name}, but {problem}: expected {', '.join(CHIP)} in one place")
+    found, expected = (chip(str(each.get("part"))) for each in (board, other))
+    if found != expected:
+        raise BoardError(f"{path}: chip_as names {name}, which has an {expected}; this board has an {found}")
+    return {**board, **{key: other[key] for key in CHIP if key in other}}
+
+
 def _check(path, found, schema, prefix):
-    unknown, missing = sorted(set(found) - set(schema)), sorted(set(schema) - set(found))
+    if str in schema:  # any keys, all of one kind
+        schema = dict.fromkeys(found, schema[str])
+    optional = {key for key in schema if prefix + key in OPTIONAL}
+    unknown, missing = sorted(set(found) - set(schema)), sorted(set(schema) - set(found) - optional)
     if unknown:
         raise BoardError(f"{path}: unknown key {prefix}{unknown[0]}: expected {', '.join(schema)}")
     if missing:
         raise BoardError(f"{path}: no key {prefix}{missing[0]}: add it, as in boards/zedboard.toml")
-    for key, kind in schema.items():
-        value = found[key]
+    for key, value in found.items():
+        kind = schema[key]
         if isinstance(kind, dict) and isinstance(value, dict):
-            _check(path, value, kind, f"{key}.")
+            _check(path, value, kind, f"{prefix}{key}.")
         elif isinstance(kind, dict) or not _is(value, kind):
-            name = "table" if isinstance(kind, dict) else {str: "text", int: "count", float: "number"}[kind]
+            name = "table" if isinstance(kind, dict) else _NAMES[kind]
             raise BoardError(f"{path}: {prefix}{key} is {value!r}, expected a {name} above 0 or not empty")
+
+
+_NAMES = {str: "text", int: "count", float: "number", list: "list of texts"}
 
 
 def _is(value, kind):
     if kind is str:
         return isinstance(value, str) and value != ""
+    if kind is list:
+        return isinstance(value, list) and value != [] and all(_is(item, str) for item in value)
     return isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool) and 0 < value < 1e12
 
 
-def generate(folder=FOLDER / "boards"):
+def generate(folder=BOARDS):
     """The text of boards.json: file name without .toml → its contents. BoardError when there is no board."""
     boards = {path.stem: read_board(path) for path in sorted(Path(folder).glob("*.toml"))}
     if not boards:

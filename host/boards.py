@@ -51,7 +51,7 @@ class Board:
     title: str
     clock_hz: int
     clock_kind: str
-    shunt_ohm: float
+    shunt_ohm: float | None  # None: no point to measure power at
     supply_v: float
     energy: Coefficients | None = None  # None: the board's file has none
 
@@ -74,7 +74,8 @@ def read(name=DEFAULT, path=FILE):
     try:
         power = found["power"]
         clock_hz = round(float(found["clock_mhz"]) * 1e6)
-        numbers = {"shunt_ohm": float(power["shunt_ohm"]), "supply_v": float(power["supply_v"])}
+        shunt_ohm = float(power["shunt_ohm"]) if "shunt_ohm" in power else None
+        numbers = {"shunt_ohm": shunt_ohm, "supply_v": float(power["supply_v"])}
         energy = _coefficients(found["energy"]) if "energy" in found else None
         board = Board(name, str(found["title"]), clock_hz, str(found["clock_kind"]), **numbers, energy=energy)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
