@@ -168,7 +168,7 @@ def test_what_the_doctor_finds_is_told():
         (["zed", "--folder", "/etc"], "is not understood"),
         (["zed", "--folder", "../x"], "is not understood"),
         (["zed", "--folder", "a;b"], "is not understood"),
-        (["zed", "--board", "zybo"], "unknown board 'zybo'"),
+        (["zed", "--board", "nexys"], "unknown board 'nexys'"),
         (["zed"], "no bitstream in"),
     ],
 )
