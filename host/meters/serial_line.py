@@ -13,6 +13,7 @@ from host.meters.trace import Collector
 BAUD = 115200
 INSTALL = "pyserial is not installed: pip install pyserial==3.5"
 SLICE_S = 0.05  # that one read may wait
+SETTLE_S = 0.06  # from opening a port until what was under way before it has come: USB hands over every 16 ms
 OPTIONS = ("baud", "wait", "checksum", "calibration")
 
 
@@ -27,6 +28,7 @@ class SerialMeter(Meter):
         self._need_checksum = settings.get("checksum", "yes") != "no"
         self.calibration = read_calibration(settings["calibration"]) if "calibration" in settings else None
         self._port = _open(port, int(positive(port, settings, "baud", BAUD)))
+        self._opened_s = time.monotonic()
         self._lines = Lines(port, self._collector, self._need_checksum)
 
     def close(self):
@@ -43,7 +45,11 @@ class SerialMeter(Meter):
         return collector
 
     def _flush(self):
-        """Old samples lie in the port's buffer with stamps of long ago."""
+        """Drop what lies in the port's buffer: old samples.
+
+        Opening the port restarts an Arduino, whose last samples before it would make that a restart during the run.
+        """
+        time.sleep(max(self._opened_s + SETTLE_S - time.monotonic(), 0))
         try:
             self._port.reset_input_buffer()
         except Exception as error:  # termios.error is no OSError

@@ -295,6 +295,16 @@ def test_a_meter_on_a_line(tmp_path):
         assert len(meter.stop().time_s) < 100
 
 
+def test_samples_from_before_a_restart_by_opening_are_dropped(monkeypatch):
+    """An Arduino restarts when its port is opened; what it had sent before comes a moment later."""
+    with LineMeter() as device, open_meter(device.address) as meter:
+        opened_s, dropped_s = time.monotonic(), []
+        drop = meter._port.reset_input_buffer
+        monkeypatch.setattr(meter._port, "reset_input_buffer", lambda: (dropped_s.append(time.monotonic()), drop()))
+        meter.start()
+    assert dropped_s[0] - opened_s > 0.04
+
+
 def test_a_calibration_is_applied(tmp_path):
     write_calibration(tmp_path / "c.json", Calibration(1.1, 0.0, 1.0, 0.01, 5))
     with LineMeter() as device, open_meter(f"{device.address}&calibration={tmp_path / 'c.json'}") as meter:
