@@ -101,6 +101,11 @@ def test_one_wrong_byte_is_never_a_sample(at, place, flip):
     assert found <= good and len(collector) >= 48
 
 
+def test_a_line_cut_by_opening_the_port_is_no_damage():
+    collector = fed([b"00.0,213.5*11\n", *lines(5), b"00.0,213.5*11\n"])
+    assert (len(collector), collector.bad) == (5, 1)
+
+
 @given(st.binary(max_size=400))
 def test_garbage_is_counted_and_harmless(data):
     collector = fed([data.replace(b"#", b"-")])
