@@ -4,7 +4,7 @@ import argparse
 import math
 from pathlib import Path
 
-from host import link
+from host import boards, link
 from host.backends import NAMES
 from host.limit import parse_limit
 
@@ -56,6 +56,7 @@ def add_common(parser):
         metavar="B",
         help=f"{names}; auto: the best here (default: %(default)s)",
     )
+    add("--board", default=boards.DEFAULT, metavar="NAME", help="clock, energy and bitstream of (default: %(default)s)")
     add("--threads", type=int, default=1, metavar="N", help="threads of the co-simulation (default: %(default)s)")
     add(
         "--key", default=str(link.key_path()), metavar="FILE", help="shared key of remote boards (default: %(default)s)"

@@ -35,7 +35,6 @@ class Batches:
     cycles_limit: np.ndarray
     measured_cycles: np.ndarray | None = None  # by the board's timer, where it has one
     busy_share: float | None = None  # of the time, with the engine running
-    clock_hz: int = 0  # of a board's engine, as found there; 0 where there is none
 
 
 def run_batches(backend, job, plan, watch=None, rate=None):
@@ -77,7 +76,6 @@ def run_batches(backend, job, plan, watch=None, rate=None):
         cycles_limit=np.repeat([start.budget_cycles for _, start in starts], [count for count, _ in starts]),
         measured_cycles=None if any(item is None for item in measured) else np.concatenate(measured),
         busy_share=_mean(busy),
-        clock_hz=getattr(backend, "clock_hz", 0),
     )
 
 

@@ -157,6 +157,7 @@ def _last(result):
 def test(arguments):
     """host/doctor.py there, then the same run there and here. DeployError names the first thing that is wrong."""
     options = ["--package", arguments.package, "--budget", arguments.budget, "--images", str(arguments.images)]
+    options += ["--board", arguments.board]
     found = _run_there(arguments, ["host/run.py", *options, "--backend", arguments.backend, "--json", "-"])
     expected = _run_here([*options, "--backend", "auto", "--json", "-"])
     different = [name for name in EQUAL if found.get(name) != expected.get(name)]

@@ -5,7 +5,7 @@ start = job.start(budget)                       # parameters of the engine under
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +36,21 @@ class Job:
     rule: int = isa.RULE_NONE
     threshold: int = 0
 
+    def on(self, backend):
+        """This job at the clock that a board's engine really has: a budget of time is one of that clock's cycles."""
+        clock_hz = getattr(backend, "clock_hz", 0)
+        if not clock_hz:
+            return self
+        return replace(self, board=replace(self.board, clock_hz=clock_hz, clock_kind="measured"))
+
     def check(self, asked):
         """Refuse a budget that may not reach the first exit: BudgetError with the smallest that works."""
         budget.check(asked, self.exits, self.board)
+
+    def check_all(self, budgets):
+        """Refuse the first of them that is too small."""
+        for one in budgets:
+            self.check(one)
 
     def start(self, asked):
         """The engine's start parameters under a Budget."""
@@ -49,7 +61,7 @@ class Job:
 
 def read_job(arguments):
     """The Job that the arguments ask for. InputError, PackageError, DataError, BoardError."""
-    board = boards.read()
+    board = boards.read(arguments.board)
     path = package_path(arguments.package)
     package = read(path)
     images, labels, source = _images(package, arguments)

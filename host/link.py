@@ -26,6 +26,19 @@ TAG = 16
 MAX_MESSAGE = 1 << 20  # RPyC writes at most 64 kB at once
 PATIENCE_S = 10.0  # within a handshake or a message; between messages a peer may be silent
 _LENGTH = struct.Struct("!I")
+CLOSED = {  # RPyC's settings: nothing of an object can be reached that is not meant for it
+    "allow_pickle": False,
+    "allow_safe_attrs": False,
+    "allow_public_attrs": False,
+    "allow_all_attrs": False,
+    "allow_setattr": False,
+    "allow_delattr": False,
+    "import_custom_exceptions": False,
+    "instantiate_custom_exceptions": False,
+    "include_local_traceback": False,
+    "include_local_version": False,
+    "close_catchall": True,
+}
 
 
 class HandshakeError(Exception):

@@ -56,7 +56,10 @@ class Remote(Backend):
         self.title = titles if len(self._boards) == 1 else f"{len(self._boards)} boards: {titles}"
         self.version = ", ".join(sorted({str(board.said["version"]) for board in self._boards}))
         self.threads = len(self._boards)
-        self.clock_hz = min(int(board.said.get("clock_hz", 0)) for board in self._boards)
+        clocks = [int(board.said.get("clock_hz", 0)) for board in self._boards]
+        self.clock_hz = min(
+            [clock for clock in clocks if clock > 0], default=0
+        )  # a budget of time holds on the slowest
 
     def run(self, package, images, start):
         """Records of the images, shared out over the boards that are left."""
@@ -149,7 +152,7 @@ class _Connection:
         try:
             _keep_alive(self._socket)
             sealed = link.introduce(self._socket, key)
-            config = {"sync_request_timeout": ANSWER_S, "close_catchall": True, "allow_getattr": False}
+            config = {**link.CLOSED, "sync_request_timeout": ANSWER_S, "allow_getattr": False}
             stream = rpyc.SocketStream(sealed)
             self._connection = rpyc.connect_stream(stream, rpyc.VoidService, config)
             self.said = _plain(self._ask("hello", ANSWER_S))

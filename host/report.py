@@ -133,7 +133,7 @@ def _measured(run):
     batches, found = run.batches, {"cycles_measured": None, "time_measured_ms": None, "busy_share": None}
     if batches is None or batches.measured_cycles is None:
         return found
-    milliseconds = batches.measured_cycles / (batches.clock_hz or run.board.clock_hz) * 1e3
+    milliseconds = run.board.seconds(batches.measured_cycles) * 1e3
     found["cycles_measured"] = {**_spread(batches.measured_cycles), "kind": "measured"}
     found["time_measured_ms"] = {**_spread(milliseconds), "kind": "measured"}
     found["busy_share"] = batches.busy_share

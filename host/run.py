@@ -22,11 +22,12 @@ if __package__ in (None, ""):
 
 from data.datasets import DataError
 from hls.package import PackageError
-from host import boards, budget, gauge, picture, report
+from host import board_checks, boards, budget, gauge, picture, report
 from host.arguments import InputError, check_run, run_parser
 from host.backend import BackendError
 from host.backends import choose
 from host.batches import EngineError, OverBudget, run_batches
+from host.board import Board
 from host.job import read_job
 from host.limit import Controller, LimitError, parse_limit
 from host.live import Progress, Watch
@@ -82,11 +83,13 @@ def execute(arguments, command):
     asked = budget.parse(arguments.budget)
     steps = _steps(arguments)
     job = read_job(arguments)
-    for one in (asked, *(step.budget for step in steps)):
-        job.check(one)
+    asked_for = (asked, *(step.budget for step in steps))
+    job.check_all(asked_for)
     with ExitStack() as open_things:
         meter = open_things.enter_context(gauge.open_meter(arguments.meter)) if arguments.meter else None
         backend = open_things.enter_context(open_backend(arguments, warn))
+        job = job.on(backend)
+        job.check_all(asked_for)
         plan = _plan(arguments, job, asked, steps, meter)
         watch = Watch([item["name"] for item in job.package.exits], meter) if arguments.watch else Progress()
         with gauge.sampling(meter if arguments.watch or arguments.limit else None):
@@ -126,6 +129,8 @@ def open_backend(arguments, tell):
         from host.remote import Remote
 
         return Remote(arguments.backend.removeprefix("remote:"), arguments.key, tell)
+    if arguments.board != boards.DEFAULT and arguments.backend in ("auto", "pynq") and board_checks.present():
+        return Board(board=arguments.board)
     return choose(arguments.backend, arguments.threads, tell)
 
 

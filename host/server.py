@@ -16,9 +16,10 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # a script has its own folder there, which hides no module
 
-from host import link
+from host import boards, link
 from host.backend import BackendError
-from host.backends import NAMES, choose
+from host.backends import NAMES
+from host.run import open_backend
 
 SETTLE_S = 10.0  # for a run under way when the server is ended
 MISSING = "RPyC is not installed here: pip install -r requirements/remote.txt (on a board: pip install --no-deps)"
@@ -33,7 +34,7 @@ def main(argv=None):
             print(f"wrote {arguments.key}: copy it to the other machine, where it must also have mode 0600")
             return 0
         return _serve(arguments)
-    except (BackendError, link.KeyFileError, ValueError) as error:
+    except (BackendError, boards.BoardError, link.KeyFileError, ValueError) as error:
         return _fail(error)
     except OSError as error:
         return _fail(f"{error}: is the port taken, or the address another machine's? give another --listen")
@@ -51,7 +52,7 @@ def _serve(arguments):
             raise
         return _fail(MISSING)
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.ERROR, format="server: %(message)s")
-    with choose(arguments.backend, arguments.threads, _warn) as backend:
+    with open_backend(arguments, _warn) as backend:
         server = service.listen(backend, host, port, key)
         print(f"{backend.title} listens on {server.host}:{server.port}", flush=True)
         server.start()
@@ -68,6 +69,7 @@ def _parser():
     add = parser.add_argument
     add("--listen", default=f"127.0.0.1:{link.PORT}", metavar="A", help="address and port (default: %(default)s)")
     add("--backend", choices=NAMES, default="auto", help="auto: the best that this machine has (default: %(default)s)")
+    add("--board", default=boards.DEFAULT, metavar="NAME", help="whose bitstream (default: %(default)s)")
     add("--threads", type=int, default=1, metavar="N", help="threads of the co-simulation (default: %(default)s)")
     add("--key", default=str(link.key_path()), metavar="FILE", help="the shared key (default: %(default)s)")
     add("--new-key", action="store_true", help="make a key file and end")

@@ -26,20 +26,6 @@ from hls.record import Start
 from host import link
 from host.backend import BackendError
 
-CLOSED = {  # RPyC's settings: nothing of an object can be reached that is not meant for it
-    "allow_pickle": False,
-    "allow_safe_attrs": False,
-    "allow_public_attrs": False,
-    "allow_all_attrs": False,
-    "allow_setattr": False,
-    "allow_delattr": False,
-    "import_custom_exceptions": False,
-    "instantiate_custom_exceptions": False,
-    "include_local_traceback": False,
-    "include_local_version": False,
-    "close_catchall": True,
-}
-
 
 class Board(rpyc.Service):
     """One backend, used by one caller at a time. An answer is ("ok", …) or ("error", a sentence)."""
@@ -144,7 +130,7 @@ def listen(backend, host, port, key):
         port=port,
         ipv6=":" in host,
         authenticator=authenticate,
-        protocol_config=dict(CLOSED),
+        protocol_config=dict(link.CLOSED),
         logger=logger,
     )
     server.listener.listen(server.backlog)  # callers may come from now on, and wait until start()

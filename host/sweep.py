@@ -60,8 +60,7 @@ def _sweep(arguments, command):
         raise InputError(f"--points {arguments.points}: give {LEAST_POINTS} to {MOST_POINTS}")
     job = read_job(arguments)
     budgets = _asked(arguments)
-    for one in budgets:
-        job.check(one)
+    job.check_all(budgets)
     folder = Path(arguments.out)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--out {folder} is a file: give a folder")
@@ -107,6 +106,7 @@ class _Results:
             "rule": job.rule,
             "threshold": job.threshold,
             "backend": arguments.backend,
+            "board": arguments.board,
             "meter": arguments.meter,
         }
 
@@ -143,10 +143,11 @@ class _Results:
                 meter = self._open_things.enter_context(gauge.open_meter(self._arguments.meter))
             self._tools = self._open_things.enter_context(open_backend(self._arguments, _say)), meter
         backend, meter = self._tools
-        plan = Fixed(one)
-        batches = run_batches(backend, self._job, plan, Progress())
-        energy, _ = gauge.energy(meter, backend, self._job, plan, batches)
-        return report.summarize(finished(self._job, backend, plan, batches, energy, self._command))
+        job, plan = self._job.on(backend), Fixed(one)
+        job.check(one)
+        batches = run_batches(backend, job, plan, Progress())
+        energy, _ = gauge.energy(meter, backend, job, plan, batches)
+        return report.summarize(finished(job, backend, plan, batches, energy, self._command))
 
     def _file(self, one):
         return self._folder / f"budget-{one}.json"

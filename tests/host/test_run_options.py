@@ -195,7 +195,7 @@ def test_modelled_energy_is_named_so(capsys, path):
 
 def test_a_board_without_a_model_has_no_energy(capsys, path, monkeypatch):
     plain = replace(boards.read(), energy=None)
-    monkeypatch.setattr(boards, "read", lambda: plain)
+    monkeypatch.setattr(boards, "read", lambda name: plain)
     code, found, _ = run(capsys, path)
     assert code == 0 and found["energy"] is None
     code, _, err = run(capsys, path, "--limit", "1mJ")
@@ -265,6 +265,27 @@ def test_measured_cycles_stand_beside_modelled_ones(capsys, path, monkeypatch):
     out = capsys.readouterr().out
     assert "cycles (measured)  mean 100,000" in out and "cycles (modelled)" in out and "run in" in out
     assert "the engine ran 90% of the time" in out and "thread" not in out
+
+
+def test_a_budget_of_time_is_one_of_the_boards_own_clock(capsys, path, monkeypatch):
+    """Not of the clock that its data file aims at: a slower board has fewer cycles in a millisecond."""
+    monkeypatch.setattr(command, "choose", lambda *_: Board())
+    code, found, _ = run(capsys, path, "--budget", "50us")
+    assert code == 0 and found["budget"]["cycles"] == 5000
+    assert found["time_ms"]["clock_mhz"] == 100 and found["time_ms"]["clock_kind"] == "measured"
+    least = tiny.package().exits[0]["cycles"]
+    aimed = least / boards.read().clock_hz * 1e6 + 0.01  # enough at the clock aimed at, not at the board's
+    code, _, err = run(capsys, path, "--budget", f"{aimed:.3f}us")
+    assert code == 2 and "at 100 MHz: the smallest that works" in err
+
+
+def test_other_boards(capsys, path):
+    names = [name for name in json.loads(boards.FILE.read_text()) if name != boards.DEFAULT]
+    for name in names:
+        code, found, _ = run(capsys, path, "--board", name)
+        assert code == 0 and found["time_ms"]["board"] == name
+    code, _, err = run(capsys, path, "--board", "nexys")
+    assert code == 2 and "unknown board 'nexys'" in err
 
 
 def test_a_rate_paces_the_images(capsys, path, monkeypatch):
