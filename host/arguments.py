@@ -9,9 +9,7 @@ from host.backends import NAMES
 from host.limit import parse_limit
 
 DEFAULT = "fashion-mnist"
-BUDGETS = (
-    "FLOPs (74M, 0.85G), time on the board (1.5ms, 900us), energy (0.8mJ) where the board has been measured, or none"
-)
+BUDGETS = "FLOPs (74M, 0.85G), time on the board (1.5ms, 900us), modelled energy (0.8mJ), or none"
 
 
 class InputError(Exception):

@@ -32,6 +32,7 @@ from host.job import read_job
 from host.limit import Controller, LimitError, parse_limit
 from host.live import Progress, Watch
 from host.schedule import Fixed, Lines, Schedule, ScheduleError, read
+from host.table import table
 
 ERRORS = (InputError, EngineError, budget.BudgetError, boards.BoardError, PackageError, DataError, BackendError)
 ERRORS += (ScheduleError, LimitError, gauge.GaugeError)
@@ -165,7 +166,7 @@ def _write(arguments, run, images, trace):
         report.write_text(path, text)
     if arguments.trace and trace is not None:
         trace.write_csv(arguments.trace)
-    text = report.json_text(summary) if arguments.json == "-" else report.table(summary) + "\n"
+    text = report.json_text(summary) if arguments.json == "-" else table(summary) + "\n"
     print(text, end="", flush=True)
 
 

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from hls import isa
-from host import board_checks, doctor, link, overlay
+from host import board_checks, checks, doctor, link, overlay
 from host.backend import BackendMissing
-from host.doctor import MISSING, NOTE, OK
+from host.checks import MISSING, NOTE, OK
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "_reached", lambda url: False)
+    monkeypatch.setattr(checks, "_reached", lambda url: False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
@@ -69,123 +69,123 @@ def test_it_runs_where_numpy_is_missing(tmp_path):
 
 
 def test_versions(monkeypatch):
-    assert found(doctor.check_python, False).state == OK
-    monkeypatch.setattr(doctor.platform, "python_version_tuple", lambda: ("3", "8", "10"))
-    finding = found(doctor.check_python, True)
+    assert found(checks.check_python, False).state == OK
+    monkeypatch.setattr(checks.platform, "python_version_tuple", lambda: ("3", "8", "10"))
+    finding = found(checks.check_python, True)
     assert finding.state == MISSING and "3.10 or newer" in finding.found and "PYNQ 3" in finding.remedy
     monkeypatch.setattr("numpy.__version__", "2.2.6")
-    assert found(doctor.check_numpy, False).state == OK
-    assert "pynq needs 1.x" in found(doctor.check_numpy, True).found
+    assert found(checks.check_numpy, False).state == OK
+    assert "pynq needs 1.x" in found(checks.check_numpy, True).found
     monkeypatch.setattr("numpy.__version__", "1.26.4")
-    assert found(doctor.check_numpy, True).state == OK
+    assert found(checks.check_numpy, True).state == OK
 
 
 def test_no_compiler(monkeypatch):
     monkeypatch.setenv("CXX", "no-such-compiler")
-    assert found(doctor.check_compiler, False).state == MISSING
-    assert found(doctor.check_compiler, True).state == NOTE
+    assert found(checks.check_compiler, False).state == MISSING
+    assert found(checks.check_compiler, True).state == NOTE
 
 
 def test_pynq(monkeypatch):
     for version, state in (("3.1.2", OK), ("4.0.0", MISSING)):
         module = type("pynq", (), {"__version__": version})
         monkeypatch.setattr(board_checks, "module", lambda module=module: module)
-        assert found(doctor.check_pynq, True).state == state
+        assert found(checks.check_pynq, True).state == state
 
     def missing():
         raise BackendMissing("pynq finds no board")
 
     monkeypatch.setattr(board_checks, "module", missing)
-    assert found(doctor.check_pynq, True).state == MISSING
+    assert found(checks.check_pynq, True).state == MISSING
 
 
 def test_packages_and_engine_of_another_contract(monkeypatch, tmp_path):
     for folder in ("packages", "hls/src"):
         (tmp_path / folder).mkdir(parents=True)
-    monkeypatch.setattr(doctor, "ROOT", tmp_path)
-    assert "none in packages/" in found(doctor.check_packages, False).found
-    assert found(doctor.check_engine, True).state == NOTE and found(doctor.check_engine, False).state == MISSING
+    monkeypatch.setattr(checks, "ROOT", tmp_path)
+    assert "none in packages/" in found(checks.check_packages, False).found
+    assert found(checks.check_engine, True).state == NOTE and found(checks.check_engine, False).state == MISSING
     (tmp_path / "packages" / "damaged.npz").write_bytes(b"PK\3\4")
     (tmp_path / "hls" / "src" / "isa.hpp").write_text("another hash")
-    assert "damaged.npz" in found(doctor.check_packages, False).found
-    assert "hls.generate" in found(doctor.check_engine, False).remedy
+    assert "damaged.npz" in found(checks.check_packages, False).found
+    assert "hls.generate" in found(checks.check_engine, False).remedy
 
 
 def test_bitstreams(monkeypatch, tmp_path):
     monkeypatch.setattr(overlay, "BITSTREAMS", tmp_path)
-    assert found(doctor.check_bitstream, False, "zedboard").state == NOTE
-    assert found(doctor.check_bitstream, True, "zedboard").state == MISSING
+    assert found(checks.check_bitstream, False, "zedboard").state == NOTE
+    assert found(checks.check_bitstream, True, "zedboard").state == MISSING
     folder = tmp_path / "zedboard"
     folder.mkdir()
     (folder / "ddi.bit").write_bytes(b"bits")
-    assert ".hwh is missing" in found(doctor.check_bitstream, False, "zedboard").found
+    assert ".hwh is missing" in found(checks.check_bitstream, False, "zedboard").found
     (folder / "ddi.hwh").write_text("<hwh/>")
     facts = {"isa_hash": "0" * 16, "part": overlay.part("zedboard"), "clock_mhz": 100}
     (folder / "build.json").write_text(json.dumps(facts))
-    assert f"this is {isa.HASH}" in found(doctor.check_bitstream, True, "zedboard").found
+    assert f"this is {isa.HASH}" in found(checks.check_bitstream, True, "zedboard").found
     (folder / "build.json").write_text(json.dumps({**facts, "isa_hash": isa.HASH}))
-    assert found(doctor.check_bitstream, True, "zedboard").state == OK
+    assert found(checks.check_bitstream, True, "zedboard").state == OK
 
 
 def test_data(monkeypatch, tmp_path):
-    assert found(doctor.check_sample, False).state == OK
-    assert "cannot be reached" in found(doctor.check_data, None).found
-    monkeypatch.setattr(doctor, "_reached", lambda url: True)
-    assert found(doctor.check_data, None).state == NOTE
-    assert found(doctor.check_data, tmp_path / "none").state == MISSING
+    assert found(checks.check_sample, False).state == OK
+    assert "cannot be reached" in found(checks.check_data, None).found
+    monkeypatch.setattr(checks, "_reached", lambda url: True)
+    assert found(checks.check_data, None).state == NOTE
+    assert found(checks.check_data, tmp_path / "none").state == MISSING
     (tmp_path / "ddi-fpga" / "cifar10").mkdir(parents=True)
     (tmp_path / "ddi-fpga" / "cifar10" / "cifar-10-python.tar.gz").touch()
-    assert found(doctor.check_data, None).state == OK
+    assert found(checks.check_data, None).state == OK
 
 
 def test_disk_and_memory(monkeypatch):
     Usage = namedtuple("Usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1 << 33, 0, 5 << 20))
-    assert "5 MB free" in found(doctor.check_disk, True).found
+    assert "5 MB free" in found(checks.check_disk, True).found
     for memory, states in (
         ({"MemAvailable": 400, "CmaTotal": 128, "CmaFree": 100}, (OK, OK)),
         ({"MemAvailable": 20, "CmaTotal": 128, "CmaFree": 3}, (MISSING, MISSING)),
         ({"MemAvailable": 400}, (OK, MISSING)),
         ({}, (NOTE, MISSING)),
     ):
-        monkeypatch.setattr(doctor, "_memory", lambda memory=memory: memory)
-        assert (found(doctor.check_memory, True).state, found(doctor.check_cma, True).state) == states
+        monkeypatch.setattr(checks, "_memory", lambda memory=memory: memory)
+        assert (found(checks.check_memory, True).state, found(checks.check_cma, True).state) == states
 
 
 def test_permissions(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
-    assert "sudo" in found(doctor.check_root, True).remedy
+    assert "sudo" in found(checks.check_root, True).remedy
     monkeypatch.setattr(os, "geteuid", lambda: 0, raising=False)
-    assert found(doctor.check_root, True).state == OK
+    assert found(checks.check_root, True).state == OK
 
 
 def test_remote(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "rpyc", None)
-    assert "requirements/remote.txt" in found(doctor.check_remote, True).remedy
+    assert "requirements/remote.txt" in found(checks.check_remote, True).remedy
     version = type("version", (), {"version": (6, 0, 2)})
     monkeypatch.setitem(sys.modules, "rpyc", type("rpyc", (), {"version": version}))
-    assert "--new-key" in found(doctor.check_remote, True).remedy
+    assert "--new-key" in found(checks.check_remote, True).remedy
     link.write_key(link.key_path())
-    assert found(doctor.check_remote, True).state == OK
+    assert found(checks.check_remote, True).state == OK
     link.key_path().chmod(0o644)
-    assert "chmod 600" in found(doctor.check_remote, True).found
+    assert "chmod 600" in found(checks.check_remote, True).found
 
 
 def test_meters(monkeypatch, tmp_path):
     real = Path.glob
     monkeypatch.setattr(Path, "glob", lambda self, pattern: [] if str(self) == "/dev" else real(self, pattern))
-    assert found(doctor.check_meter_ports, False).state == NOTE
+    assert found(checks.check_meter_ports, False).state == NOTE
     port = tmp_path / "ttyUSB0"
     port.touch()
     here = {"ttyUSB*": [port]}
     monkeypatch.setattr(Path, "glob", lambda self, pattern: here.get(pattern, []))
     monkeypatch.setitem(sys.modules, "serial", type("serial", (), {"__version__": "3.5"}))
-    assert found(doctor.check_meter_ports, False).state == OK
+    assert found(checks.check_meter_ports, False).state == OK
     monkeypatch.setitem(sys.modules, "serial", None)
-    assert "meter.txt" in found(doctor.check_meter_ports, False).remedy
+    assert "meter.txt" in found(checks.check_meter_ports, False).remedy
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert "dialout" in found(doctor.check_meter_ports, False).remedy
-    assert "is not understood" in found(doctor.check_meter, "serial").found
+    assert "dialout" in found(checks.check_meter_ports, False).remedy
+    assert "is not understood" in found(checks.check_meter, "serial").found
 
 
 def test_a_check_that_breaks_is_a_finding():
