@@ -136,8 +136,7 @@ class Board(Backend):
         """After a failure: no engine left running, no buffer left held. A late engine is stopped by loading it anew."""
         engine = self._engine
         try:
-            grace_s = 0 if isinstance(error, Timeout) else GRACE_S
-            if engine is not None and engine.running and not engine.settle(grace_s):
+            if engine is not None and engine.running and not _settles(engine, error):
                 self._engine = None
                 self._overlay.download()
         except Exception as failure:
@@ -256,6 +255,14 @@ class Board(Backend):
         batch[:, IMAGE] += at
         failed = np.flatnonzero(batch[:, STATUS] != isa.STATUS_OK)
         return at + int(failed[0]) + 1 if len(failed) else end
+
+
+def _settles(engine, error):
+    """Whether the engine becomes idle by itself; one that does not answer does not."""
+    try:
+        return engine.settle(0 if isinstance(error, Timeout) else GRACE_S)
+    except Exception:
+        return False
 
 
 def _check_call(package, images, start):

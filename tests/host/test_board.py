@@ -177,7 +177,8 @@ def test_memory_that_is_short_halves_the_batches(bench):
     assert bench.machine.starts > 4 and bench.machine.leaks() == 0
 
 
-def test_after_a_failure_the_same_driver_runs_again(bench):
+def test_after_a_failure_the_same_driver_runs_again(bench, monkeypatch):
+    monkeypatch.setattr(board, "FLOOR_S", 0.5)
     package, images = tiny.package(), sample(70)
     with bench.board() as driver:
         bench.machine.faults["never_done"] = 2
@@ -217,7 +218,8 @@ def test_the_deadline_grows_with_the_package_and_shrinks_with_the_budget(bench, 
         ("flush_error", True, "Buffer Flush Failed"),
     ],
 )
-def test_a_second_run_does_not_take_the_first_ones_records(bench, fault, value, expected):
+def test_a_second_run_does_not_take_the_first_ones_records(bench, fault, value, expected, monkeypatch):
+    monkeypatch.setattr(board, "FLOOR_S", 0.5)
     package, images = tiny.package(), sample(5)
     with bench.board() as driver:
         driver.run(package, images, START)

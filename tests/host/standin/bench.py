@@ -36,7 +36,8 @@ class Bench:
         for owner, name, value in (
             (overlay, "BITSTREAMS", self.folder),
             (board, "default_path", lambda _: self.lock),
-            (board, "FLOOR_S", 0.5),
+            (board, "FLOOR_S", 5.0),  # of a machine that does other things too
+            (board, "HANDSHAKE_S", 5.0),
             (board, "GRACE_S", 0.2),
         ):
             self._set(owner.__dict__, name, value)

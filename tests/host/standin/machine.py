@@ -42,6 +42,7 @@ FAULTS = {
     "clock": "the clock runs at so many Hz, and says so",
     "rate": "the timer counts at so many Hz",
     "bus": "the bus fails after so many accesses",
+    "bus_at_start": "the bus fails from the n-th start on",
     "partial": "records of a batch that are written",
     "numbers": "records carry other images' numbers",
     "image_error": "status of one image of a batch, (image, status)",
@@ -139,7 +140,8 @@ class Machine:
 
     def _device(self, address):
         self.accesses += 1
-        if "bus" in self.faults and self.accesses > self.faults["bus"]:
+        broken = self.accesses > self.faults.get("bus", self.accesses)
+        if broken or self.starts >= self.faults.get("bus_at_start", self.starts + 1):
             raise BusError(5, f"bus error at 0x{address:X}")
         design = overlay.read()
         for block, device in ((design.engine, self.engine), (design.timer, self.timer)):
