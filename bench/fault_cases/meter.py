@@ -40,7 +40,7 @@ def measured(address, idle_s=None, run_batch=lambda: time.sleep(0.02)):
     """(exit code, line) of measuring an energy, as a command ends it."""
     try:
         with open_meter(address) as meter:
-            energy = measure(meter, run_batch, 10, idle_s=idle_s, max_s=4.0)
+            energy = measure(meter, run_batch, 10, idle_s=idle_s, max_s=3.3)
     except MeterError as error:
         return 2, str(error)
     return 0, str(energy)

@@ -130,7 +130,7 @@ def test_the_whole_way_on_a_pseudo_terminal(tmp_path):
         running.clear()
 
     with LineMeter(rate_hz=400, watt=watt) as device, open_meter(device.address) as meter:
-        energy = measure(meter, run_batch, 100, idle_s=0.16, max_s=10.0, relative_error=0.2)
+        energy = measure(meter, run_batch, 100, idle_s=0.16, max_s=4.0, relative_error=0.2)
         assert meter._thread is None
     low, high = energy.interval95
     assert low < energy.joule_per_image < high and energy.kind == "measured"
