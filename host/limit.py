@@ -128,8 +128,9 @@ class Controller(Fixed):
         over = self.average > self.limit.amount and found > self.limit.amount
         self._stuck = self._stuck + 1 if over and self._flops <= self._low else 0
         if self._stuck >= PATIENCE:
-            what = "of power" if self.limit.kind == "power" else "an image"
+            power = self.limit.kind == "power"
+            what, remedy = ("of power", ", or let images arrive more slowly (--rate)") if power else ("an image", "")
             raise LimitError(
                 f"limit {self.limit.text} cannot be kept: even the smallest budget, {self.budget} FLOPs, takes about "
-                f"{self.limit.show(self.average)} {what}: give a higher --limit"
+                f"{self.limit.show(self.average)} {what}: give a higher --limit{remedy}"
             )

@@ -8,6 +8,8 @@ import time
 
 import numpy as np
 
+from host.budget import show
+
 BAR = 24  # columns of the longest bar
 EVERY_S = 0.2  # between two drawings on a terminal
 LINE_S = 2.0  # between two lines where the output is no terminal
@@ -73,7 +75,7 @@ class Watch(Progress):
         power = f"  {watt:.2f} W (measured)" if watt is not None else ""
         return (
             f"{self.done:,} of {total:,} images  accuracy {self._right / self.done:.1%}  {speed:,.0f} images/s  "
-            f"{self._flops / self.done / 1e6:.1f}M FLOPs an image{power}  budget {budget}"
+            f"{show(self._flops / self.done, 'flops')} FLOPs an image{power}  budget {budget}"
         )
 
     def _watt(self):

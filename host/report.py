@@ -83,15 +83,15 @@ def summarize(run):
         "images_per_second": len(correct) / max(run.seconds, 1e-9),
         "backend": run.backend,
         "threads": run.threads,
-        "package": {
-            "name": package.name,
-            "architecture": package.meta["architecture"],
-            "file": run.package_file,
-            "sha256": run.sha256,
-        },
+        "package": _package(run),
         "engine": {"isa": isa.HASH, "version": run.engine, "title": run.backend_title},
         "command": run.command,
     }
+
+
+def _package(run):
+    names = {"name": run.package.name, "architecture": run.package.meta["architecture"]}
+    return {**names, "file": run.package_file, "sha256": run.sha256}
 
 
 def _counted(run):

@@ -85,7 +85,8 @@ def _limit_line(limit):
     if limit["average"] is None:
         return f"{limit['text']}: nothing is known of what the images took, the smallest budget was kept"
     kept = "kept" if limit["kept"] else "NOT kept"
-    return f"{limit['text']} on average: {kept}, {limit['average']:.4g} {limit['unit']} ({limit['kind']})"
+    kind = "measured, with idle" if limit["kind"] == "measured" else limit["kind"]
+    return f"{limit['text']} on average: {kept}, {limit['average']:.4g} {limit['unit']} ({kind})"
 
 
 def _measured_rows(summary):
