@@ -1,0 +1,150 @@
+"""The facts of one board's design, from its data file, overlay.json and the contract; flow/*.tcl gets them as one file.
+
+    facts = design.facts("zedboard", clock_mhz=143)
+    Path("parameters.tcl").write_text(design.tcl(facts))
+
+Nothing of these facts stands in the TCL: addresses, ports and clocks are data.
+"""
+
+import json
+from dataclasses import dataclass
+
+from bitstreams.generate import BOARDS, FOLDER, BoardError, read_board
+from hls import isa
+
+OVERLAY = FOLDER / "overlay.json"
+BUS_BITS = 32  # the narrowest AXI memory port that HLS makes
+CLOCK_RANGE = (10, 250)  # MHz
+DIVISORS = range(1, 64)  # each of the two behind the processor's PLL
+UNCERTAINTY_PERCENT = 12.5  # of the period, which HLS leaves to placement and routing
+
+
+class DesignError(ValueError):
+    """A design that cannot be made of these facts; the message is one line."""
+
+
+@dataclass(frozen=True)
+class MemoryPort:
+    """A memory port of the engine: its AXI bus, the bits that may be, and the processor's port it goes to."""
+
+    name: str
+    bits: int  # of an element, in the contract
+    low: int  # bits of the bus, at least
+    high: int  # and at most, where HLS may widen it
+    to: str
+
+    @property
+    def bus(self):
+        return f"m_axi_{self.name}"
+
+
+def board_names(folder=BOARDS):
+    """Names of the boards that have a file, in order."""
+    return sorted(path.stem for path in folder.glob("*.toml"))
+
+
+def read(name, folder=BOARDS):
+    """The board `name`, checked. BoardError when there is none, or its file is wrong."""
+    if name not in board_names(folder):
+        raise BoardError(f"no board {name!r}: expected one of {', '.join(board_names(folder))}, or add a file for it")
+    return read_board(folder / f"{name}.toml")
+
+
+def overlay():
+    """The contents of overlay.json: blocks, addresses, and where the memory ports go."""
+    return json.loads(OVERLAY.read_text(encoding="utf-8"))
+
+
+def logic_clock(clock_mhz, io_pll_mhz):
+    """The clock nearest to `clock_mhz` that two divisors of the PLL's make, in MHz. DesignError outside CLOCK_RANGE."""
+    low, high = CLOCK_RANGE
+    if not low <= clock_mhz <= high:
+        raise DesignError(f"a clock of {clock_mhz:g} MHz: expected {low} to {high}")
+    divisors = {first * second for first in DIVISORS for second in DIVISORS}
+    return min((io_pll_mhz / divisor for divisor in divisors), key=lambda found: abs(found - clock_mhz))
+
+
+def memory_ports(ports, places, widened=()):
+    """The MemoryPort of each memory in `ports` (isa.PORTS); `places`: name → port of the processor.
+
+    `widened`: name → bits that HLS may widen the bus to. DesignError for a port without a place.
+    """
+    found = []
+    for name, (kind, bits) in ports.items():
+        if kind != "memory":
+            continue
+        if name not in places:
+            raise DesignError(f"the engine has a memory port {name} without a place: add it in {OVERLAY.name}")
+        low = max(BUS_BITS, bits)
+        found.append(MemoryPort(name, bits, low, max(low, dict(widened).get(name, 0)), places[name]))
+    return found
+
+
+def facts(name, clock_mhz=None, ports=None, widened=(), board=None):
+    """All that flow/*.tcl needs, as nested dictionaries of texts and numbers. DesignError, BoardError.
+
+    name: of a board; clock_mhz: of the engine, the board's own without; ports: isa.PORTS without.
+    """
+    board, plan = read(name) if board is None else board, overlay()
+    system = board["processing_system"]
+    asked = float(board["clock_mhz"] if clock_mhz is None else clock_mhz)
+    clock = logic_clock(asked, system["io_pll_mhz"])
+    found = memory_ports(isa.PORTS if ports is None else ports, plan["memory_ports"], widened)
+    used = sorted({port.to for port in found})
+    if len(used) > board["memory"]["axi_hp_ports"]:
+        raise DesignError(f"{len(used)} memory ports of the processor, {name} has {board['memory']['axi_hp_ports']}")
+    return {
+        "design": plan["design"],
+        "board": name,
+        "part": board["part"],
+        "board_parts": board["board_parts"],
+        "clock_mhz": f"{clock:.6f}",
+        "period_ns": f"{1000 / clock:.3f}",
+        "uncertainty_percent": f"{UNCERTAINTY_PERCENT:g}",
+        "top": plan["engine"]["vlnv"].split(":")[2],
+        "preset": system.get("preset", ""),
+        "preset_properties": _config(system.get("properties", {})),
+        "processor": plan["processing_system"],
+        "processor_properties": _config(_processor(asked, used, board["memory"]["axi_hp_bits"])),
+        "clock_pin": plan["clock"]["name"],
+        "reset": plan["reset"],
+        "interconnect": plan["interconnect"],
+        "slaves": {plan[key]["ip"]: plan[key] for key in ("engine", "timer", "interrupt_controller")},
+        "engine": plan["engine"]["ip"],
+        "timer": plan["timer"]["ip"],
+        "interrupt_controller": plan["interrupt_controller"]["ip"],
+        "memory_ports": {port.name: {"bus": port.bus, "low": port.low, "high": port.high} for port in found},
+        "memory_groups": {to: [port.name for port in found if port.to == to] for to in used},
+    }
+
+
+def _processor(clock_mhz, used, bits):
+    """Properties of the processing system that the design needs whatever the board."""
+    properties = {"PCW_FPGA0_PERIPHERAL_FREQMHZ": f"{clock_mhz:g}", "PCW_EN_CLK0_PORT": 1, "PCW_EN_RST0_PORT": 1}
+    properties |= {"PCW_USE_M_AXI_GP0": 1, "PCW_USE_FABRIC_INTERRUPT": 1, "PCW_IRQ_F2P_INTR": 1}
+    for port in used:
+        short = port.removeprefix("S_AXI_")
+        properties |= {f"PCW_USE_S_AXI_{short}": 1, f"PCW_S_AXI_{short}_DATA_WIDTH": bits}
+    return properties
+
+
+def _config(properties):
+    return {f"CONFIG.{key}": value for key, value in properties.items()}
+
+
+def tcl(values):
+    """TCL that sets a variable for each of `values`: dictionaries and lists become TCL's."""
+    head = "# Made by bitstreams/synth.py of the board's file, overlay.json and the contract: change those, not this."
+    return "\n".join([head, *(f"set {name} {word(value)}" for name, value in values.items())]) + "\n"
+
+
+def word(value):
+    """`value` as one word of TCL."""
+    if isinstance(value, dict):
+        return "{" + " ".join(f"{word(key)} {word(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "{" + " ".join(word(item) for item in value) + "}"
+    text = str(value)
+    if any(letter in text for letter in '{}\\"$[];\n'):
+        raise DesignError(f"{text!r} has a letter that TCL reads as its own: give another name or folder")
+    return f"{{{text}}}" if not text or any(letter.isspace() for letter in text) else text

@@ -1,0 +1,140 @@
+"""The engine's C++ as HLS and its test bench take it: a copy with depths, and a header that calls the top function.
+
+    top = read_top()             # ports, types and pragmas of ddi_engine, checked against isa.PORTS
+    write(folder, top, depths)   # folder/src/*.hpp, engine.cpp; folder/engine_call.hpp
+
+C/RTL co-simulation wants the number of elements behind each pointer (`depth`), which depends on the vectors. A second
+INTERFACE for the same port may be an error or ignored (UG1399, Adding Pragmas and Directives), so the copy's own pragma
+gets it; nothing else of the source changes, and depth changes nothing of the RTL.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from hls import isa
+
+SOURCES = Path(__file__).resolve().parents[1] / "hls" / "src"
+MAIN = "engine.cpp"
+TOP = "ddi_engine"
+TYPE_BITS = {f"{sign}int{bits}_t": bits for sign in ("", "u") for bits in (8, 16, 32, 64)}
+_PRAGMA = re.compile(r"^ *#pragma HLS interface m_axi port = (\w+)(.*)$", re.MULTILINE)
+
+
+class SourceError(ValueError):
+    """The engine's source is not as the contract says; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """An argument of the top function: its C++ type without pointer, and whether it is one."""
+
+    name: str
+    type: str
+    pointer: bool
+    constant: bool
+
+
+@dataclass(frozen=True)
+class Top:
+    """The top function: what it returns, its arguments in order, and what its m_axi pragmas say."""
+
+    returns: str
+    parameters: tuple  # of Parameter
+    widened: dict  # memory port → bits that HLS may widen it to
+
+    @property
+    def memories(self):
+        return [parameter for parameter in self.parameters if parameter.pointer]
+
+
+def read_top(folder=SOURCES, ports=None):
+    """The Top in engine.cpp. SourceError unless its arguments are those of `ports` (isa.PORTS), with m_axi pragmas."""
+    text = (Path(folder) / MAIN).read_text(encoding="utf-8")
+    found = re.search(rf'extern "C" (\w+) {TOP}\((.*?)\)', text, re.DOTALL)
+    if found is None:
+        raise SourceError(f'{MAIN} has no extern "C" {TOP}(…): the flow has no top function')
+    parameters = tuple(_parameter(part) for part in found[2].split(","))
+    pragmas = _PRAGMA.findall(text)
+    top = Top(found[1], parameters, {name: _widened(options) for name, options in pragmas})
+    _check(top, [name for name, _ in pragmas], isa.PORTS if ports is None else ports)
+    return top
+
+
+def _parameter(text):
+    match = re.fullmatch(r"\s*(const )?(\w+)(\*?) (\w+)\s*", text)
+    if match is None or match[2] not in TYPE_BITS:
+        raise SourceError(
+            f"{MAIN}: argument {' '.join(text.split())!r} of {TOP}, expected a pointer or fixed-width integer"
+        )
+    return Parameter(match[4], match[2], bool(match[3]), bool(match[1]))
+
+
+def _widened(options):
+    found = re.search(r"max_widen_bitwidth = (\d+)", options)
+    return int(found[1]) if found else 0
+
+
+def _check(top, pragmas, ports):
+    found = {item.name: ["memory" if item.pointer else "scalar", TYPE_BITS[item.type]] for item in top.parameters}
+    expected = {name: list(port) for name, port in ports.items()}
+    if list(found.items()) != list(expected.items()):
+        wrong = next(
+            (pair for pair in zip(found.items(), expected.items()) if pair[0] != pair[1]), (len(found), len(expected))
+        )
+        raise SourceError(
+            f"{MAIN}: {TOP} has the argument {wrong[0]}, the contract {wrong[1]}: change both (hls/isa.toml)"
+        )
+    memories = [item.name for item in top.memories]
+    if sorted(pragmas) != sorted(memories):
+        raise SourceError(
+            f"{MAIN} has m_axi pragmas for {', '.join(pragmas)}, expected one for each of {', '.join(memories)}"
+        )
+    if TYPE_BITS.get(top.returns) not in (32, 64):
+        raise SourceError(f"{MAIN}: {TOP} returns {top.returns}, expected the status in 32 or 64 bits")
+
+
+def write(folder, top, depths, sources=SOURCES):
+    """Write the copy of the sources and engine_call.hpp into `folder`. depths: memory port → elements."""
+    folder = Path(folder)
+    (folder / "src").mkdir(parents=True, exist_ok=True)
+    for path in sorted(Path(sources).glob("*.hpp")):
+        (folder / "src" / path.name).write_bytes(path.read_bytes())
+    text = (Path(sources) / MAIN).read_text(encoding="utf-8")
+    deep = _PRAGMA.sub(lambda found: f"{found[0]} depth = {depths[found[1]]}", text)
+    (folder / "src" / MAIN).write_text(deep, encoding="utf-8")
+    (folder / "engine_call.hpp").write_text(call_header(top), encoding="utf-8")
+
+
+def call_header(top):
+    """The header that declares the top function and calls it with what the vectors hold."""
+    names = ", ".join(f'"{item.name}"' for item in top.memories)
+    declared = ", ".join(f"{_type(item)} {item.name}" for item in top.parameters)
+    values = ",\n      ".join(
+        f'vectors.template Memory<{item.type}>("{item.name}")'
+        if item.pointer
+        else f'static_cast<{item.type}>(vectors.Scalar("{item.name}"))'
+        for item in top.parameters
+    )
+    bits = TYPE_BITS[top.returns]
+    return f"""\
+// Made by bitstreams/sources.py of {MAIN}: how the test bench calls the engine.
+#pragma once
+#include <cstdint>
+
+extern "C" {top.returns} {TOP}({declared});
+
+constexpr const char* kMemories[] = {{{names}}};
+constexpr bool kReturnsHash = {"true" if bits == 64 else "false"};
+constexpr uint32_t kHashHigh = 0x{isa.HASH[:8]}u;
+
+template <typename Vectors>
+uint64_t CallEngine(Vectors& vectors) {{
+  return static_cast<uint{bits}_t>({TOP}(
+      {values}));
+}}
+"""
+
+
+def _type(item):
+    return f"{'const ' if item.constant else ''}{item.type}{'*' if item.pointer else ''}"
