@@ -63,7 +63,7 @@ def _tiles(canvas, run, summary):
     """The few figures that answer the first questions."""
     flops, time = summary["flops"], summary["time_ms"]
     clock = f"at {time['clock_mhz']:g} MHz ({time['clock_kind']} clock)"
-    kept = _kept(run, summary)
+    kept, found = _kept(run, summary), summary["time_measured_ms"] or time
     figures = (
         ("Accuracy", f"{summary['accuracy']:.1%}", f"of {summary['images']:,} images"),
         (
@@ -71,7 +71,7 @@ def _tiles(canvas, run, summary):
             show(flops["mean"], "flops"),
             f"{flops['mean'] / flops['full']:.0%} of the full network's {show(flops['full'], 'flops')}",
         ),
-        ("Time, mean (modelled)", f"{time['mean']:.3g} ms", clock),
+        (f"Time, mean ({found['kind']})", f"{found['mean']:.3g} ms", clock),
         kept,
     )
     if summary["energy"]:
@@ -303,5 +303,6 @@ def _footer(canvas, run, summary):
     package = summary["package"]
     text = f"package {package['name']}, sha256 {package['sha256'][:12]}; engine contract {summary['engine']['isa']}"
     canvas.label(MARGIN, y, text, 11)
-    note = "FLOPs and exits counted by the engine; times modelled, not measured"
+    times = "times by the board's own timer" if summary["time_measured_ms"] else "times modelled, not measured"
+    note = f"FLOPs and exits counted by the engine; {times}"
     canvas.label(WIDTH - MARGIN, y, note, 11, anchor="end")

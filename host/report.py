@@ -96,7 +96,8 @@ def _package(run):
 
 def _counted(run):
     """How FLOPs and exits were come by: the engine counts them, on a board or in a simulation of one."""
-    return "measured" if run.backend == "pynq" else "simulated"
+    on_board = run.backend == "pynq" or (run.batches is not None and run.batches.measured_cycles is not None)
+    return "measured" if on_board else "simulated"
 
 
 def _budget(run):

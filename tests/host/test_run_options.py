@@ -255,9 +255,10 @@ class Board(Golden):
         return super().run(package, images, start)
 
 
-def test_measured_cycles_stand_beside_modelled_ones(capsys, path, monkeypatch):
+def test_measured_cycles_stand_beside_modelled_ones(capsys, path, monkeypatch, tmp_path):
     monkeypatch.setattr(command, "choose", lambda *_: Board())
-    code, found, _ = run(capsys, path, images=300)
+    code, found, _ = run(capsys, path, "--picture", tmp_path / "a.svg", images=300)
+    assert "Time, mean (measured)" in (tmp_path / "a.svg").read_text()
     assert code == 0 and found["cycles"]["kind"] == "modelled" and found["cycles_measured"]["kind"] == "measured"
     assert found["cycles_measured"]["mean"] == 1e5 and found["time_measured_ms"]["mean"] == pytest.approx(1.0)
     assert found["busy_share"] == pytest.approx(0.9) and found["flops"]["kind"] == "measured"
