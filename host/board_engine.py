@@ -21,7 +21,6 @@ from host.overlay import check_block, match
 
 START, DONE, IDLE = 1, 2, 4  # bits of the control register
 WORD = 0xFFFFFFFF
-ARGUMENTS = tuple(isa.PORTS)
 SHARE_ASLEEP = 0.95  # of the expected time; the rest is polled, so that the counter is read when the engine is done
 PAUSE_S = 0.0001  # between two looks at an engine that is about to be done: what the counter may be late by
 SLICE_S = 0.05  # of waiting for an interrupt, between two looks: one that is lost costs no more than that
@@ -115,8 +114,8 @@ class Engine:
 
     def write(self, values):
         """Write the arguments, all of them by name; those that are as before are not written again."""
-        if set(values) != set(ARGUMENTS):
-            odd = sorted(set(values) ^ set(ARGUMENTS))[0]
+        if set(values) != set(isa.PORTS):
+            odd = sorted(set(values) ^ set(isa.PORTS))[0]
             raise BackendError(f"the driver and the contract differ about the engine's argument {odd}: update host/")
         for name, value in values.items():
             if self._written.get(name) != value:

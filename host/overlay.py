@@ -162,7 +162,8 @@ def check_block(block, ip_dict):
 def match(registers):
     """Register → offset for isa.REGISTERS, from a block's `registers` of the .hwh; BackendError names a difference.
 
-    An argument of 64 bits is two registers, NAME_1 and NAME_2; a name that is a word of an HDL gets _r behind it.
+    An argument of 64 bits is two registers, NAME_1 and NAME_2, or one of that size; a name that is a word of an HDL gets
+    _r behind it.
     """
     known, offsets = dict(registers), {}
     for name, (expected, words) in isa.REGISTERS.items():
@@ -186,6 +187,9 @@ def _take(known, name, words):
         names = [stem] if words == 1 else [f"{stem}_{word + 1}" for word in range(words)]
         if all(item in known for item in names):
             return [int(known.pop(item)["address_offset"]) for item in names]
+        if stem in known and known[stem].get("size") == 32 * words:
+            offset = int(known.pop(stem)["address_offset"])
+            return [offset + 4 * word for word in range(words)]
     return None
 
 

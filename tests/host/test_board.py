@@ -14,10 +14,10 @@ import pytest
 from data import datasets
 from hls import golden, isa
 from hls.record import Start
-from host import backends, board, board_checks, overlay
+from host import backends, board, board_checks, board_ports, overlay
 from host.backend import BackendError, BackendMissing
 from host.board_buffers import Buffers
-from host.board_engine import ARGUMENTS, Interrupt, Timer
+from host.board_engine import Interrupt, Timer
 from host.board_lock import BoardLock
 from tests.hls.packages import random_package
 from tests.host import tiny
@@ -286,7 +286,21 @@ def test_a_port_that_the_driver_does_not_know_is_named():
     for kind in ("memory", "scalar"):
         with pytest.raises(BackendError, match=f"has a {kind} port gain that the driver does not know"):
             board.check_ports({**isa.PORTS, "gain": [kind, 32]})
-    assert set(ARGUMENTS) == set(isa.PORTS)
+
+
+def test_the_engine_gets_memory_of_its_own_where_the_contract_has_a_port_for_it(tmp_path, monkeypatch):
+    end = max(offset + 4 * words for offset, words in isa.REGISTERS.values())
+    for name, kind, bits, offset in (("maps", "memory", 8, end + 4), ("map_bytes", "scalar", 32, end + 16)):
+        if name not in isa.PORTS:
+            monkeypatch.setitem(isa.PORTS, name, [kind, bits])
+            monkeypatch.setitem(isa.REGISTERS, name, (offset, 2 if kind == "memory" else 1))
+    monkeypatch.setitem(board_ports.SCRATCH, "maps", lambda package: 12345)
+    monkeypatch.setitem(board_ports.SCALARS, "map_bytes", lambda package, start: 12345)
+    package, images = tiny.package(), sample(70)
+    with Bench(tmp_path, golden_model=True) as bench, bench.board() as driver:
+        assert np.array_equal(driver.run(package, images, START), reference(package, images, START))
+        assert driver._buffers.held("maps").nbytes == 12345
+    assert bench.machine.leaks() == 0 and not bench.machine.violations
 
 
 def test_arguments_are_all_of_the_contracts_and_no_other(bench):

@@ -160,6 +160,9 @@ def test_names_with_and_without_the_tools_ending_are_taken():
     plain = {name.replace("program_r", "program"): item for name, item in REGISTERS.items()}
     assert overlay.match(plain) == overlay.match(REGISTERS)
     assert "program_r_1" in REGISTERS and "program_1" in plain
+    whole = hwh.without(hwh.without(REGISTERS, "ap_return_1"), "ap_return_2")
+    whole["ap_return"] = {**REGISTERS["ap_return_1"], "size": 64}
+    assert overlay.match(whole) == overlay.match(REGISTERS)
 
 
 @given(st.data())

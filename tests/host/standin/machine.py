@@ -272,6 +272,8 @@ class Engine:
         sizes = {"program": arguments["instructions"] * isa.INSTRUCTION_WORDS * 4, "weights": arguments["weight_bytes"],
                  "tables": arguments["table_words"] * 4,
                  "images": arguments["images_count"] * arguments["image_bytes"]}  # fmt: skip
+        if "maps" in arguments:
+            sizes["maps"] = arguments["map_bytes"]
         view = {name: machine.device_view(arguments[name], size) for name, size in sizes.items()}
         signed = {name: (value + 2**31) % 2**32 - 2**31 for name, value in arguments.items()}
         wide = {name for name, (_, bits) in isa.PORTS.items() if bits == 64}
