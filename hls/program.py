@@ -146,6 +146,17 @@ def row_bytes(count):
     return -(-count // isa.WEIGHT_ALIGN) * isa.WEIGHT_ALIGN
 
 
+def filter_bytes(fields):
+    """Bytes of one input channel's weights in a CONV's row: under an input mask each filter is aligned."""
+    taps = fields["kernel"] ** 2
+    return row_bytes(taps) if fields["in_mask"] else taps
+
+
+def conv_row(fields):
+    """Bytes of a CONV's row of weights: one output channel's."""
+    return row_bytes(fields["in_channels"] * filter_bytes(fields))
+
+
 def validate(words, pc, limits, mask_channels=None, in_classifier=False):
     """Status that the engine gives instruction `words` at `pc`, by docs/engine.md, Checks.
 

@@ -1,0 +1,150 @@
+"""The engine's schedule: how a convolution is cut into groups and steps, and how often each loop runs.
+
+    plan = conv_plan(fields, active_in, active_out)   # groups of output channels, with their steps and lengths
+    loops(fields, active_in, active_out)              # name → (trips, entries, ii, depth) of every pipelined loop
+
+hls/isa.toml lists the loops with their trips as expressions; here are the terms of these. hls/src/schedule.hpp says
+the same in closed form, and a test counts the iterations of the running code.
+
+A convolution computes groups of output channels one after the other, each in steps of one tile:
+outputs   six channels at once, a lane each; a tap of one input channel a cycle
+rows      two channels, or one; each of the three columns takes a third of the kernel's rows
+pair      one channel of two neighbouring tiles, in the two lanes of a column; rows as above
+Full groups run as outputs; what is left of the channels runs as rows and pair where that is shorter. A map of outputs
+of at most SMALL_MAP × SMALL_MAP pixels fills a quarter of a tile, so that four times as many channels run at once.
+"""
+
+from math import ceil
+from typing import NamedTuple
+
+from hls import isa
+from hls.program import conv_row, filter_bytes, output_size, row_bytes, tiles
+
+TILE_PIXELS = isa.TILE**2
+
+
+class Group(NamedTuple):
+    """Channels that run together: `count` groups alike, of `channels` each, take `steps` steps of `step` cycles."""
+
+    mode: str
+    count: int
+    channels: int
+    steps: int
+    step: int
+    load: int  # cycles in which the weights of one group are fetched
+    drain: int  # cycles in which a step's results are requantised
+
+
+class Plan(NamedTuple):
+    """A convolution's groups, and the cycles until it may start: the first burst of every row of weights."""
+
+    groups: list
+    start: int
+    fold: int
+
+    @property
+    def cycles(self):
+        """Iterations of the main loop: computing and fetching overlap, each group's weights ahead of it."""
+        groups = self.groups
+        compute = [group.count * group.steps * group.step for group in groups]
+        fetch = [group.count * group.load for group in groups]
+        if self.fold == 1:
+            busy = max(sum(compute) + max(0, groups[0].load - groups[0].step), sum(fetch))
+        else:  # weights come no faster than they are used: a group takes the longer of the two, to a burst's rounding
+            busy = sum(map(max, compute, fetch)) + self.fold - 1
+        # A group's first results wait until those of the group before are requantised.
+        wait = sum(max(0, before.drain - after.step) for before, after in zip(groups, groups[1:]))
+        return self.start + busy + wait + groups[-1].drain
+
+
+def window_reads(kernel, stride, tiles_across=1):
+    """Reads of 8 × 8 pixels, at any position, that fill the window of one output tile, or of two side by side."""
+    high = (isa.TILE - 1) * stride + kernel
+    wide = (tiles_across * isa.TILE - 1) * stride + kernel
+    return ceil(high / isa.TILE) * ceil(wide / isa.TILE)
+
+
+def conv_plan(fields, active_in, active_out):
+    """The Plan of a CONV with that many active channels, active_out at least 1."""
+    height, width = output_size(fields)
+    small = max(height, width) <= isa.SMALL_MAP
+    fold = isa.FOLD if small and isa.FOLD * conv_row(fields) <= isa.LANE_BYTES else 1
+    lanes = isa.OUT_LANES * fold
+    full, rest = divmod(active_out, lanes)
+    groups = [_group("outputs", fields, active_in, full, lanes, fold)] if full else []
+    if rest:
+        whole = [_group("outputs", fields, active_in, 1, rest, fold)]
+        parts = _left_over(fields, active_in, rest) if fold == 1 else whole
+        groups += min(whole, parts, key=lambda groups: sum(group.count * group.steps * group.step for group in groups))
+    first = groups[0].channels
+    burst = min(isa.BURST, _row(fields, active_in))
+    return Plan(groups, ceil(first / isa.WEIGHT_PORTS) * burst // isa.PORT_BYTES, fold)
+
+
+def _left_over(fields, active_in, rest):
+    """Fewer channels than lanes: in pairs, and the odd one with two tiles at once where tiles pair up."""
+    pairs, odd = divmod(rest, 2)
+    across = ceil(output_size(fields)[1] / isa.TILE)
+    single = "pair" if fields["stride"] == 1 and across % 2 == 0 else "rows"
+    groups = [_group("rows", fields, active_in, pairs, 2, 1)] if pairs else []
+    return groups + ([_group(single, fields, active_in, 1, 1, 1)] if odd else [])
+
+
+def _group(mode, fields, active_in, count, channels, fold):
+    kernel, stride = fields["kernel"], fields["stride"]
+    taps = kernel**2 if mode == "outputs" else ceil(kernel / isa.COLUMNS) * kernel
+    across = 2 if mode == "pair" else 1
+    reads = window_reads(kernel, stride, across)
+    results = channels * across  # channels' tiles that a step finishes
+    drain = ceil(results * TILE_PIXELS / fold / isa.DRAIN)
+    beat = max(taps, ceil(reads / isa.MAP_READS))
+    # The drain reads the identity and writes its word through the same ports.
+    step = max(active_in * beat, ceil(active_in * reads / isa.MAP_READS) + results, drain)
+    load = ceil(channels / isa.WEIGHT_PORTS) * _row(fields, active_in) // isa.PORT_BYTES
+    return Group(mode, count, channels, tiles(*output_size(fields)) // across, step, load, drain)
+
+
+def _row(fields, active_in):
+    """Bytes of weights fetched for one output channel: under an input mask, those of the active channels alone."""
+    return active_in * filter_bytes(fields) if fields["in_mask"] else conv_row(fields)
+
+
+def loops(fields, active_in=None, active_out=None):
+    """Name → (trips, entries, ii, depth) of the pipelined loops of one instruction; active channels of None are all."""
+    terms = _terms(fields, active_in, active_out)
+    rows = (loop for loop in isa.LOOPS if isa.OPCODES[loop["opcode"]] == fields["opcode"])
+    return {
+        loop["name"]: (_value(loop["trips"], terms), _value(loop["entries"], terms), loop["ii"], loop["depth"])
+        for loop in rows
+    }
+
+
+def _value(expression, terms):
+    """The integer that an expression of hls/isa.toml has for these terms."""
+    return int(eval(expression, {"__builtins__": {}}, terms))  # noqa: S307 (our own contract, not input)
+
+
+def _terms(fields, active_in, active_out):
+    """What the expressions may name: the instruction's fields, and what follows from them."""
+    terms = {"ceil": ceil, "WEIGHT_PORTS": isa.WEIGHT_PORTS, **fields}
+    opcode = fields["opcode"]
+    if opcode in (isa.GLOBAL_POOL, isa.POOL, isa.CONV, isa.AFFINE):
+        terms["input_tiles"] = tiles(fields["height"], fields["width"])
+    if opcode in (isa.POOL, isa.CONV, isa.AFFINE):
+        terms["output_tiles"] = tiles(*output_size(fields))
+    if opcode == isa.POOL:
+        terms["pool_reads"] = ceil(window_reads(fields["kernel"], fields["stride"]) / isa.MAP_READS)
+    if opcode == isa.IMAGE:
+        terms["image_groups"] = ceil(fields["channels"] / isa.OUT_LANES)
+    if opcode == isa.FC:
+        terms["row_words"] = row_bytes(fields["inputs"]) // isa.PORT_BYTES
+    if opcode == isa.LSTM:
+        terms["row_words"] = row_bytes(fields["inputs"] + fields["hidden"]) // isa.PORT_BYTES
+    if opcode == isa.MOVE:
+        terms["active_channels"] = fields["channels"] if active_in is None else active_in
+    if opcode == isa.CONV:
+        active_in = fields["in_channels"] if active_in is None else active_in
+        active_out = fields["out_channels"] if active_out is None else active_out
+        terms["conv_entries"] = int(active_out > 0)
+        terms["conv_cycles"] = conv_plan(fields, active_in, active_out).cycles if active_out else 0
+    return terms
