@@ -76,9 +76,10 @@ def conv_plan(fields, active_in, active_out):
         whole = [_group("outputs", fields, active_in, 1, rest, fold)]
         parts = _left_over(fields, active_in, rest) if fold == 1 else whole
         groups += min(whole, parts, key=lambda groups: sum(group.count * group.steps * group.step for group in groups))
-    first = groups[0].channels
-    burst = min(isa.BURST, _row(fields, active_in))
-    return Plan(groups, ceil(first / isa.WEIGHT_PORTS) * burst // isa.PORT_BYTES, fold)
+    first = groups[0]
+    fetch = ceil(first.channels / isa.WEIGHT_PORTS) * min(isa.BURST, _row(fields, active_in)) // isa.PORT_BYTES
+    reads = window_reads(fields["kernel"], fields["stride"], 2 if first.mode == "pair" else 1)
+    return Plan(groups, max(fetch, ceil(reads / isa.MAP_READS)), fold)
 
 
 def _left_over(fields, active_in, rest):
