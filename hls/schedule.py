@@ -14,13 +14,27 @@ Full groups run as outputs; what is left of the channels runs as rows and pair w
 of at most SMALL_MAP × SMALL_MAP pixels fills a quarter of a tile, so that four times as many channels run at once.
 """
 
+from functools import lru_cache
+from itertools import pairwise
 from math import ceil
 from typing import NamedTuple
 
 from hls import isa
-from hls.program import conv_row, filter_bytes, output_size, row_bytes, tiles
+from hls.shapes import conv_row, fetched_row, output_size, row_bytes, tiles
 
 TILE_PIXELS = isa.TILE**2
+
+
+class Shape(NamedTuple):
+    """All that a convolution's schedule depends on."""
+
+    height: int  # of the output
+    width: int
+    kernel: int
+    stride: int
+    row: int  # bytes of weights fetched for one output channel
+    fold: int  # how many times OUT_LANES channels are computed at once
+    active_in: int
 
 
 class Group(NamedTuple):
@@ -38,7 +52,7 @@ class Group(NamedTuple):
 class Plan(NamedTuple):
     """A convolution's groups, and the cycles until it may start: the first burst of every row of weights."""
 
-    groups: list
+    groups: tuple
     start: int
     fold: int
 
@@ -53,7 +67,7 @@ class Plan(NamedTuple):
         else:  # weights come no faster than they are used: a group takes the longer of the two, to a burst's rounding
             busy = sum(map(max, compute, fetch)) + self.fold - 1
         # A group's first results wait until those of the group before are requantised.
-        wait = sum(max(0, before.drain - after.step) for before, after in zip(groups, groups[1:]))
+        wait = sum(max(0, before.drain - after.step) for before, after in pairwise(groups))
         return self.start + busy + wait + groups[-1].drain
 
 
@@ -67,62 +81,72 @@ def window_reads(kernel, stride, tiles_across=1):
 def conv_plan(fields, active_in, active_out):
     """The Plan of a CONV with that many active channels, active_out at least 1."""
     height, width = output_size(fields)
-    small = max(height, width) <= isa.SMALL_MAP
-    fold = isa.FOLD if small and isa.FOLD * conv_row(fields) <= isa.LANE_BYTES else 1
-    lanes = isa.OUT_LANES * fold
+    small = max(height, width) <= isa.SMALL_MAP and isa.FOLD * conv_row(fields) <= isa.LANE_BYTES
+    row, fold = fetched_row(fields, active_in), isa.FOLD if small else 1
+    return _plan(Shape(height, width, fields["kernel"], fields["stride"], row, fold, active_in), active_out)
+
+
+@lru_cache(maxsize=1 << 16)
+def _plan(shape, active_out):
+    lanes = isa.OUT_LANES * shape.fold
     full, rest = divmod(active_out, lanes)
-    groups = [_group("outputs", fields, active_in, full, lanes, fold)] if full else []
+    groups = [_group("outputs", shape, full, lanes)] if full else []
     if rest:
-        whole = [_group("outputs", fields, active_in, 1, rest, fold)]
-        parts = _left_over(fields, active_in, rest) if fold == 1 else whole
+        whole = [_group("outputs", shape, 1, rest)]
+        parts = _left_over(shape, rest) if shape.fold == 1 else whole
         groups += min(whole, parts, key=lambda groups: sum(group.count * group.steps * group.step for group in groups))
-    first = groups[0]
-    fetch = ceil(first.channels / isa.WEIGHT_PORTS) * min(isa.BURST, _row(fields, active_in)) // isa.PORT_BYTES
-    reads = window_reads(fields["kernel"], fields["stride"], 2 if first.mode == "pair" else 1)
-    return Plan(groups, max(fetch, ceil(reads / isa.MAP_READS)), fold)
+    rows = ceil(groups[0].channels / isa.WEIGHT_PORTS)
+    return Plan(tuple(groups), rows * min(isa.BURST, shape.row) // isa.PORT_BYTES, shape.fold)
 
 
-def _left_over(fields, active_in, rest):
+def _left_over(shape, rest):
     """Fewer channels than lanes: in pairs, and the odd one with two tiles at once where tiles pair up."""
     pairs, odd = divmod(rest, 2)
-    across = ceil(output_size(fields)[1] / isa.TILE)
-    single = "pair" if fields["stride"] == 1 and across % 2 == 0 else "rows"
-    groups = [_group("rows", fields, active_in, pairs, 2, 1)] if pairs else []
-    return groups + ([_group(single, fields, active_in, 1, 1, 1)] if odd else [])
+    across = ceil(shape.width / isa.TILE)
+    single = "pair" if shape.stride == 1 and across % 2 == 0 else "rows"
+    groups = [_group("rows", shape, pairs, 2)] if pairs else []
+    return groups + ([_group(single, shape, 1, 1)] if odd else [])
 
 
-def _group(mode, fields, active_in, count, channels, fold):
-    kernel, stride = fields["kernel"], fields["stride"]
+def _group(mode, shape, count, channels):
+    kernel, active_in = shape.kernel, shape.active_in
     taps = kernel**2 if mode == "outputs" else ceil(kernel / isa.COLUMNS) * kernel
     across = 2 if mode == "pair" else 1
-    reads = window_reads(kernel, stride, across)
+    reads = window_reads(kernel, shape.stride, across)
     results = channels * across  # channels' tiles that a step finishes
-    drain = ceil(results * TILE_PIXELS / fold / isa.DRAIN)
+    drain = ceil(results * TILE_PIXELS / shape.fold / isa.DRAIN)
     beat = max(taps, ceil(reads / isa.MAP_READS))
     # The drain reads the identity and writes its word through the same ports.
     step = max(active_in * beat, ceil(active_in * reads / isa.MAP_READS) + results, drain)
-    load = ceil(channels / isa.WEIGHT_PORTS) * _row(fields, active_in) // isa.PORT_BYTES
-    return Group(mode, count, channels, tiles(*output_size(fields)) // across, step, load, drain)
-
-
-def _row(fields, active_in):
-    """Bytes of weights fetched for one output channel: under an input mask, those of the active channels alone."""
-    return active_in * filter_bytes(fields) if fields["in_mask"] else conv_row(fields)
+    load = ceil(channels / isa.WEIGHT_PORTS) * shape.row // isa.PORT_BYTES
+    return Group(mode, count, channels, tiles(shape.height, shape.width) // across, step, load, drain)
 
 
 def loops(fields, active_in=None, active_out=None):
     """Name → (trips, entries, ii, depth) of the pipelined loops of one instruction; active channels of None are all."""
     terms = _terms(fields, active_in, active_out)
-    rows = (loop for loop in isa.LOOPS if isa.OPCODES[loop["opcode"]] == fields["opcode"])
     return {
-        loop["name"]: (_value(loop["trips"], terms), _value(loop["entries"], terms), loop["ii"], loop["depth"])
-        for loop in rows
+        name: (_value(trips, terms), _value(entries, terms), ii, depth)
+        for name, trips, entries, ii, depth in _LOOPS.get(fields["opcode"], ())
     }
 
 
 def _value(expression, terms):
-    """The integer that an expression of hls/isa.toml has for these terms."""
-    return int(eval(expression, {"__builtins__": {}}, terms))  # noqa: S307 (our own contract, not input)
+    """The integer that a compiled expression of hls/isa.toml has for these terms."""
+    return int(eval(expression, {"__builtins__": {}}, terms))  # our own contract, never input
+
+
+def _compiled():
+    """Opcode → its loops of hls/isa.toml as (name, trips, entries, ii, depth), the expressions compiled."""
+    found = {}
+    for loop in isa.LOOPS:
+        trips, entries = (compile(loop[key], loop["name"], "eval") for key in ("trips", "entries"))
+        row = loop["name"], trips, entries, loop["ii"], loop["depth"]
+        found.setdefault(isa.OPCODES[loop["opcode"]], []).append(row)
+    return found
+
+
+_LOOPS = _compiled()
 
 
 def _terms(fields, active_in, active_out):
