@@ -140,9 +140,9 @@ def _compiled():
     """Opcode → its loops of hls/isa.toml as (name, trips, entries, ii, depth), the expressions compiled."""
     found = {}
     for loop in isa.LOOPS:
-        trips, entries = (compile(loop[key], loop["name"], "eval") for key in ("trips", "entries"))
-        row = loop["name"], trips, entries, loop["ii"], loop["depth"]
-        found.setdefault(isa.OPCODES[loop["opcode"]], []).append(row)
+        name, opcode = str(loop["name"]), isa.OPCODES[str(loop["opcode"])]
+        trips, entries = (compile(str(loop[key]), name, "eval") for key in ("trips", "entries"))
+        found.setdefault(opcode, []).append((name, trips, entries, loop["ii"], loop["depth"]))
     return found
 
 
