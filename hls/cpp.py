@@ -9,52 +9,30 @@ system's headers are those of g++, which the co-simulation is built with.
 
 import functools
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 from clang import cindex
-from clang.cindex import CursorKind, TokenKind
 
 from hls.cosim import SOURCES, compiler
 
 STANDARD = "-std=c++14"
 SYNTHESIS = ("-D__SYNTHESIS__",)
 VIEWS = (SYNTHESIS, (), ("-DDDI_CHIP=1",))  # what a board's compiler sees, the co-simulation, the chip's shape of it
-FUNCTIONS = (CursorKind.FUNCTION_DECL, CursorKind.FUNCTION_TEMPLATE, CursorKind.CXX_METHOD, CursorKind.CONSTRUCTOR,
-             CursorKind.DESTRUCTOR, CursorKind.CONVERSION_FUNCTION)  # fmt: skip
-LOOPS = (CursorKind.FOR_STMT, CursorKind.WHILE_STMT, CursorKind.DO_STMT, CursorKind.CXX_FOR_RANGE_STMT)
-_REFERENCES = (CursorKind.TYPE_REF, CursorKind.NAMESPACE_REF, CursorKind.TEMPLATE_REF)
-_TRANSPARENT = (CursorKind.UNEXPOSED_EXPR, CursorKind.PAREN_EXPR)
-_LITERALS = (CursorKind.INTEGER_LITERAL, CursorKind.CHARACTER_LITERAL, CursorKind.CXX_BOOL_LITERAL_EXPR)
-_COMPOSED = (*_TRANSPARENT, CursorKind.BINARY_OPERATOR, CursorKind.CONDITIONAL_OPERATOR, CursorKind.INIT_LIST_EXPR,
-             CursorKind.CSTYLE_CAST_EXPR, CursorKind.CXX_FUNCTIONAL_CAST_EXPR, CursorKind.CXX_STATIC_CAST_EXPR)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Loop:
-    """A loop with its label, "" without one; `function` is the cursor of the function it stands in."""
-
-    function: cindex.Cursor
-    label: str
-    cursor: cindex.Cursor
-
-    @property
-    def name(self):
-        """Function::Label, as hls/isa.toml names loops."""
-        return f"{self.function.spelling}::{self.label}"
-
-    @property
-    def body(self):
-        return children(self.cursor)[-1 if self.cursor.kind != CursorKind.DO_STMT else 0]
+FUNCTIONS = ("FUNCTION_DECL", "FUNCTION_TEMPLATE", "CXX_METHOD", "CONSTRUCTOR",
+             "DESTRUCTOR", "CONVERSION_FUNCTION")  # fmt: skip
+_CHANGING = ("BINARY_OPERATOR", "COMPOUND_ASSIGNMENT_OPERATOR", "UNARY_OPERATOR")
+_REFERENCES = ("TYPE_REF", "NAMESPACE_REF", "TEMPLATE_REF")
+_TRANSPARENT = ("UNEXPOSED_EXPR", "PAREN_EXPR")
+_LITERALS = ("INTEGER_LITERAL", "CHARACTER_LITERAL", "CXX_BOOL_LITERAL_EXPR")
+_COMPOSED = (*_TRANSPARENT, "BINARY_OPERATOR", "CONDITIONAL_OPERATOR", "INIT_LIST_EXPR",
+             "CSTYLE_CAST_EXPR", "CXX_FUNCTIONAL_CAST_EXPR", "CXX_STATIC_CAST_EXPR")  # fmt: skip
 
 
 def parse(path, flags=()):
     """Translation unit of the C++ file `path`; its diagnostics say whether it compiles."""
     arguments = [STANDARD, "-x", "c++", "-nostdinc", "-nostdinc++", *flags]
     arguments += [f"-isystem{folder}" for folder in system_headers()]
-    return cindex.Index.create().parse(
-        str(path), args=arguments, options=cindex.TranslationUnit.PARSE_DETAILED_PROCESSING_RECORD
-    )
+    return cindex.Index.create().parse(str(path), args=arguments)
 
 
 @functools.lru_cache(maxsize=1)
@@ -82,8 +60,17 @@ def _walk(cursor, ancestors):
 
 def in_folder(cursor, folder):
     """Does `cursor` stand in a file under `folder`?"""
-    file = cursor.location.file
-    return file is not None and Path(file.name).resolve().is_relative_to(folder)
+    return cursor.location.file is not None and path_of(cursor).is_relative_to(folder)
+
+
+def path_of(cursor):
+    """The file that `cursor` stands in."""
+    return _resolved(cursor.location.file.name)
+
+
+@functools.cache
+def _resolved(name):
+    return Path(name).resolve()
 
 
 def tokens(unit, path):
@@ -91,24 +78,19 @@ def tokens(unit, path):
     file = unit.get_file(str(path))
     ends = [cindex.SourceLocation.from_offset(unit, file, at) for at in (0, len(Path(path).read_bytes()))]
     found = unit.get_tokens(extent=cindex.SourceRange.from_locations(*ends))
-    return [token for token in found if token.kind != TokenKind.COMMENT]
-
-
-def loops(unit, folder=SOURCES):
-    """Every loop in the functions of the engine's own files."""
-    found = []
-    for cursor, ancestors in walk(unit, folder):
-        if cursor.kind in LOOPS:
-            function = next((each for each in reversed(ancestors) if each.kind in FUNCTIONS), None)
-            parent = ancestors[-1]
-            label = parent.spelling if parent.kind == CursorKind.LABEL_STMT else ""
-            if function is not None:
-                found.append(Loop(function, label, cursor))
-    return found
+    return [token for token in found if token.kind.name != "COMMENT"]
 
 
 def children(cursor):
     return list(cursor.get_children())
+
+
+def named(cursor):
+    """The declarations that an expression may name: several where a template leaves an overloaded call open."""
+    if cursor.kind.name == "OVERLOADED_DECL_REF":
+        count = cindex.conf.lib.clang_getNumOverloadedDecls(cursor)
+        return [cindex.conf.lib.clang_getOverloadedDecl(cursor, index) for index in range(count)]
+    return [] if cursor.referenced is None else [cursor.referenced]
 
 
 def operator(cursor):
@@ -116,14 +98,14 @@ def operator(cursor):
     inside = [(child.extent.start.offset, child.extent.end.offset) for child in cursor.get_children()]
     for token in cursor.get_tokens():
         at = token.extent.start.offset
-        if token.kind == TokenKind.PUNCTUATION and not any(start <= at < end for start, end in inside):
+        if token.kind.name == "PUNCTUATION" and not any(start <= at < end for start, end in inside):
             return token.spelling
     return ""
 
 
 def bare(cursor):
     """The expression without parentheses and implicit conversions."""
-    while cursor.kind in _TRANSPARENT and len(children(cursor)) == 1:
+    while cursor.kind.name in _TRANSPARENT and len(children(cursor)) == 1:
         cursor = children(cursor)[0]
     return cursor
 
@@ -138,25 +120,26 @@ def initializer(declaration):
 
 def is_constant(cursor):
     """Is this integer expression known when the source is compiled?"""
-    kind, parts = cursor.kind, [part for part in cursor.get_children() if part.kind not in _REFERENCES]
-    if kind in _LITERALS or kind == CursorKind.CXX_UNARY_EXPR:  # the latter is sizeof
+    kind, parts = cursor.kind.name, [part for part in cursor.get_children() if part.kind.name not in _REFERENCES]
+    if kind in _LITERALS or kind == "CXX_UNARY_EXPR":  # the latter is sizeof
         return True
-    if kind == CursorKind.DECL_REF_EXPR:
-        return _is_constant_name(cursor.referenced)
-    if kind == CursorKind.UNARY_OPERATOR:
+    if kind == "DECL_REF_EXPR":
+        return is_constant_name(cursor.referenced)
+    if kind == "UNARY_OPERATOR":
         return operator(cursor) in ("-", "+", "~", "!") and is_constant(parts[0])
-    if kind == CursorKind.CALL_EXPR:
+    if kind == "CALL_EXPR":
         called = cursor.referenced
         return called is not None and is_constexpr(called) and all(map(is_constant, cursor.get_arguments()))
     return kind in _COMPOSED and bool(parts) and all(map(is_constant, parts))
 
 
-def _is_constant_name(named):
+def is_constant_name(named):
+    """Does the declaration `named` stand for a number that is known when the source is compiled?"""
     if named is None:
         return False
-    if named.kind in (CursorKind.ENUM_CONSTANT_DECL, CursorKind.TEMPLATE_NON_TYPE_PARAMETER):
+    if named.kind.name in ("ENUM_CONSTANT_DECL", "TEMPLATE_NON_TYPE_PARAMETER"):
         return True
-    if named.kind != CursorKind.VAR_DECL or not named.type.is_const_qualified():
+    if named.kind.name != "VAR_DECL" or not named.type.is_const_qualified():
         return False
     value = initializer(named)
     return value is not None and is_constant(value)
@@ -173,17 +156,13 @@ def is_constexpr(function):
     return False
 
 
-def for_parts(loop):
-    """(initialisation, condition, step) of a `for`; None for a part that is empty."""
-    cursors, parts, depth, part = children(loop)[:-1], [None, None, None], 0, 0
-    for token in loop.get_tokens():
-        at = token.extent.start.offset
-        depth += {"(": 1, ")": -1}.get(token.spelling, 0)
-        if token.spelling == ")" and depth == 0:
-            break
-        if token.spelling == ";" and depth == 1:
-            part += 1
-        elif parts[part] is None:
-            # an initialisation's extent takes its semicolon in
-            parts[part] = next((each for each in cursors if each.extent.start.offset == at), None)
-    return tuple(parts)
+def changed(cursor):
+    """The variable that an assignment, ++, -- or & changes or lets be changed; None for other expressions."""
+    if cursor.kind.name not in _CHANGING:
+        return None
+    sign, parts = operator(cursor), children(cursor)
+    unary = cursor.kind.name == "UNARY_OPERATOR" and sign in ("++", "--", "&")
+    if not (unary or cursor.kind.name == "COMPOUND_ASSIGNMENT_OPERATOR" or sign == "="):
+        return None
+    left = bare(parts[0])
+    return left.referenced if left.kind.name == "DECL_REF_EXPR" else None
