@@ -107,7 +107,8 @@ def cpp_header(contract):
     """Text of hls/src/isa.hpp."""
     lines = [f"// The instruction set, record and number formats: {NOTE}.", "#pragma once", "#include <cstdint>", ""]
     lines += ["namespace ddi {", "namespace isa {", ""]
-    lines += [f'static const char kHash[] = "{contract_hash(contract)}";', ""]
+    lines += [f'static const char kHash[] = "{contract_hash(contract)}";']
+    lines += [f"constexpr uint32_t kHashHigh = 0x{contract_hash(contract)[:8]};", ""]
     for section, kind in {"sizes": "", "timing": "", **KINDS}.items():
         lines += [f"constexpr int32_t {constant(name, kind)} = {value};" for name, value in contract[section].items()]
         lines += [""]

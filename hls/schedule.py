@@ -50,7 +50,7 @@ class Group(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A convolution's groups, and the cycles until it may start: the first burst of every row of weights."""
+    """A convolution's groups, and the cycles until it may start: the first bursts of its weights, and the first window."""
 
     groups: tuple
     start: int
@@ -96,7 +96,9 @@ def _plan(shape, active_out):
         parts = _left_over(shape, rest) if shape.fold == 1 else whole
         groups += min(whole, parts, key=lambda groups: sum(group.count * group.steps * group.step for group in groups))
     rows = ceil(groups[0].channels / isa.WEIGHT_PORTS)
-    return Plan(tuple(groups), rows * min(isa.BURST, shape.row) // isa.PORT_BYTES, shape.fold)
+    window = ceil(window_reads(shape.kernel, shape.stride, 1 + (groups[0].mode == "pair")) / isa.MAP_READS)
+    start = max(rows * min(isa.BURST, shape.row) // isa.PORT_BYTES, window)
+    return Plan(tuple(groups), start, shape.fold)
 
 
 def _left_over(shape, rest):

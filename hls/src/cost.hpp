@@ -63,7 +63,7 @@ inline void AddImage(const int32_t* word, Cost& cost) {
   const int32_t groups = CeilDivide(channels, isa::kOutLanes);
   const int64_t pixels = word[isa::kImageHeight] * word[isa::kImageWidth];
   cost.weight_bytes = 256 * uint64_t(channels);
-  cost.cycles += Loop(256 / isa::kPortBytes * channels, isa::kDepthLoadTables);
+  cost.cycles += uint64_t(256 / isa::kPortBytes * channels) + uint64_t(groups) * isa::kDepthLoadTables;
   cost.cycles += uint64_t(groups) * Loop(pixels, isa::kDepthImagePixels);
 }
 
@@ -85,9 +85,9 @@ inline Cost Price(const Instruction& instruction, int32_t pc, const Masks& masks
       AddPool(word, cost);
       break;
     case isa::kOpGlobalPool:
-      cost.cycles += Loop(int64_t(word[isa::kGlobalPoolChannels]) *
-                              Tiles(word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth]),
-                          isa::kDepthGlobalTiles);
+      cost.cycles += Loop(
+          int64_t(word[isa::kGlobalPoolChannels]) * Tiles(word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth]),
+          isa::kDepthGlobalTiles);
       break;
     case isa::kOpFc:
       AddRows(word[isa::kFcOutputs], word[isa::kFcInputs], isa::kDepthFcCycles, cost);

@@ -1,12 +1,13 @@
 // Image loader: bytes of the image become signed activations through one table a channel.
 //
 // Role     IMAGE (docs/engine.md); normalisation and quantisation of the input are in the table
-// Rate     one pixel of up to six channels a cycle: images of more channels are read once for every six of them
-// Latency  kPipeline cycles
-// Storage  six tables of 256 bytes, six words of tile memory in registers
+// Rate     one pixel of up to six channels a cycle, tile by tile: images of more channels are read once for every six
+// Latency  kDepthLoadTables, kDepthImagePixels
+// Storage  six tables of 256 bytes, a word of tile memory for each
 #pragma once
 #include <cstdint>
 
+#include "ports.hpp"
 #include "tile_memory.hpp"
 
 namespace ddi {
@@ -16,56 +17,84 @@ struct ImageMemory {
   uint8_t pixel[isa::kOutLanes][kTilePixels];
 };
 
-inline void RunImageTile(const Map& map, const uint8_t* image, int32_t channels, int32_t first, int32_t lanes,
-                         int32_t row, int32_t column, ImageMemory& scratch) {
-  const int32_t rows = Inside(row, map.height);
-  const int32_t columns = Inside(column, map.width);
-ImageRows:
-  for (int32_t y = 0; y < rows; ++y) {
-    #pragma HLS loop_tripcount max = isa::kTile
-  ImageColumns:
-    for (int32_t x = 0; x < columns; ++x) {
-      #pragma HLS loop_tripcount max = isa::kTile
-      #pragma HLS pipeline II = 1
-      const int64_t pixel = int64_t(row * isa::kTile + y) * map.width + column * isa::kTile + x;
-    ImageLanes:
-      for (int32_t lane = 0; lane < lanes; ++lane) {
-        #pragma HLS loop_tripcount max = isa::kOutLanes
-        #pragma HLS unroll
-        scratch.pixel[lane][y * isa::kTile + x] = scratch.table[lane][image[pixel * channels + first + lane]];
-      }
+// Where the loader stands: a tile, and a pixel of it.
+struct ImagePlace {
+  int32_t row, column;  // of the tile
+  int32_t y, x;
+};
+
+inline void LoadImageTables(const Instruction& instruction, const WeightPorts& weights, int32_t first, int32_t lanes,
+                            ImageMemory& memory) {
+  constexpr int32_t kBeats = 256 / isa::kPortBytes;
+  const int32_t base = (instruction.word[isa::kImageWeights] + 256 * first) / isa::kPortBytes;
+LoadTables:
+  for (int32_t beat = 0; beat < lanes * kBeats; ++beat) {
+    #pragma HLS loop_tripcount max = isa::kOutLanes * kBeats
+    #pragma HLS pipeline II = 1
+    const uint64_t bytes = uint64_t(weights.port[0][base + beat]);
+  TableBytes:
+    for (int32_t i = 0; i < isa::kPortBytes; ++i) {
+      #pragma HLS unroll
+      memory.table[beat / kBeats][beat % kBeats * isa::kPortBytes + i] = uint8_t(bytes >> (8 * i));
     }
   }
 }
 
-inline void RunImage(const Instruction& instruction, const int8_t* weights, const uint8_t* image, TileMemory& memory,
-                     ImageMemory& scratch) {
+// The pixel after `place`; true when it was a tile's last, so that the tile can be written.
+inline bool NextPixel(const Map& map, ImagePlace& place) {
+  #pragma HLS inline
+  if (++place.x < Inside(place.column, map.width)) return false;
+  place.x = 0;
+  if (++place.y < Inside(place.row, map.height)) return false;
+  place.y = 0;
+  if (++place.column == map.columns) {
+    place.column = 0;
+    ++place.row;
+  }
+  return true;
+}
+
+inline void WriteLanes(const Map& map, int32_t first, int32_t lanes, int32_t tile, TileMemory& maps,
+                       const ImageMemory& memory) {
+  #pragma HLS inline
+WriteImage:
+  for (int32_t lane = 0; lane < isa::kOutLanes; ++lane) {
+    #pragma HLS unroll
+    if (lane < lanes) WriteTile(maps, map, first + lane, tile, memory.pixel[lane]);
+  }
+}
+
+// One group of up to six channels.
+inline void LoadPixels(const Map& map, const uint8_t* image, int32_t channels, int32_t first, int32_t lanes,
+                       TileMemory& maps, ImageMemory& memory) {
+  ImagePlace place = ImagePlace();
+ImagePixels:
+  for (int32_t count = 0; count < map.height * map.width; ++count) {
+    #pragma HLS loop_tripcount max = isa::kMaxMap * isa::kMaxMap
+    #pragma HLS pipeline II = 1
+    const int32_t tile = place.row * map.columns + place.column;
+    const int64_t pixel = int64_t(place.row * isa::kTile + place.y) * map.width + place.column * isa::kTile + place.x;
+    const int32_t at = place.y * isa::kTile + place.x;
+  ImageLanes:
+    for (int32_t lane = 0; lane < isa::kOutLanes; ++lane) {
+      #pragma HLS unroll
+      if (lane < lanes) memory.pixel[lane][at] = memory.table[lane][image[pixel * channels + first + lane]];
+    }
+    if (NextPixel(map, place)) WriteLanes(map, first, lanes, tile, maps, memory);
+  }
+}
+
+inline void RunImage(const Instruction& instruction, const WeightPorts& weights, const uint8_t* image, TileMemory& maps,
+                     ImageMemory& memory) {
   const int32_t* word = instruction.word;
   const int32_t channels = word[isa::kImageChannels];
   const Map map = MakeMap(word[isa::kImageOutput], word[isa::kImageHeight], word[isa::kImageWidth]);
 ImageGroups:
   for (int32_t first = 0; first < channels; first += isa::kOutLanes) {
     #pragma HLS loop_tripcount max = isa::kMaxChannels / isa::kOutLanes + 1
-    const int32_t lanes = Clamp(channels - first, 0, isa::kOutLanes);
-  LoadTables:
-    for (int32_t i = 0; i < lanes * 256; ++i) {
-      #pragma HLS loop_tripcount max = isa::kOutLanes * 256
-      #pragma HLS pipeline II = 1
-      scratch.table[i >> 8][i & 255] = uint8_t(weights[word[isa::kImageWeights] + 256 * first + i]);
-    }
-  ImageTiles:
-    for (int32_t tile = 0; tile < map.tiles; ++tile) {
-      #pragma HLS loop_tripcount max = isa::kTileWords
-      const int32_t row = tile / map.columns;
-      const int32_t column = tile % map.columns;
-      RunImageTile(map, image, channels, first, lanes, row, column, scratch);
-    WriteImage:
-      for (int32_t lane = 0; lane < lanes; ++lane) {
-        #pragma HLS loop_tripcount max = isa::kOutLanes
-        #pragma HLS pipeline II = 1
-        WriteTile(memory, map, first + lane, row, column, scratch.pixel[lane]);
-      }
-    }
+    const int32_t lanes = Smaller(channels - first, isa::kOutLanes);
+    LoadImageTables(instruction, weights, first, lanes, memory);
+    LoadPixels(map, image, channels, first, lanes, maps, memory);
   }
 }
 

@@ -5,7 +5,8 @@
 namespace ddi {
 namespace isa {
 
-static const char kHash[] = "64acee69c29b8d17";
+static const char kHash[] = "61377039ac9795cf";
+constexpr uint32_t kHashHigh = 0x61377039;
 
 constexpr int32_t kInstructionWords = 16;
 constexpr int32_t kTile = 8;

@@ -79,7 +79,16 @@ def test_threads_do_not_change_records():
 
 
 @pytest.mark.parametrize(
-    "change", [{"gates": 257}, {"classes": 0}, {"rule": 4}, {"rule": 3, "target_class": 99}, {"gates": -1}]
+    "change",
+    [
+        {"gates": 257},
+        {"classes": 0},
+        {"rule": 4},
+        {"rule": 3, "target_class": 99},
+        {"gates": -1},
+        {"map_words": -1},
+        {"map_words": isa.DDR_ADDRESS},
+    ],
 )
 def test_bad_starts_are_refused_by_both(change):
     *case, start = random_program(np.random.default_rng(0))
