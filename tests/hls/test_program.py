@@ -86,7 +86,7 @@ BROKEN = [
     (isa.LSTM, {"hidden": 33}, FIELD),
     (isa.LSTM, {"output": 4092}, VECTOR),
     (isa.LSTM, {"output": 12}, OVERLAP),
-    (isa.LSTM, {"weights": 3472}, WEIGHTS),
+    (isa.LSTM, {"weights": 3624}, WEIGHTS),
     (isa.LSTM, {"table": 25}, TABLE),
     (isa.GATE_LAYER, {"gate": 3}, FIELD),
     (isa.GATE_LAYER, {"gate": -1}, FIELD),
