@@ -50,7 +50,7 @@ class Group(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A convolution's groups, and the cycles until it may start: the first bursts of its weights, and the first window."""
+    """A convolution's groups, and the cycles until it may start: its first bursts of weights, its first window."""
 
     groups: tuple
     start: int
