@@ -82,7 +82,7 @@ inline Finish MakeFinish(const Conv& conv, const int32_t* tables, int32_t channe
 inline uint8_t FinishPixel(const Conv& conv, const Finish& finish, int32_t sum, int32_t identity) {
   #pragma HLS inline
   const int32_t sign = conv.add_signed ? 0x80 : 0;
-  const int64_t added = conv.add ? Requantize(identity - ((identity & sign) << 1), conv.identity_scale) : 0;
+  const int32_t added = conv.add ? RequantizeByte(identity - ((identity & sign) << 1), conv.identity_scale) : 0;
   return uint8_t(Clamp8(Requantize(sum + finish.bias, finish.scale) + added, conv.relu));
 }
 
