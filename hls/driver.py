@@ -19,8 +19,13 @@ from hls import cosim, isa
 from hls.builds import build, engine_sources
 
 SOURCE = cosim.ROOT / "tests" / "hls" / "fuzz_driver.cpp"
-SANITIZERS = {"address": "address,undefined", "thread": "thread"}
-FLAGS = ("-std=c++14", "-O1", "-g", "-fno-sanitize-recover=all", "-pthread", "-Wno-unknown-pragmas")
+SANITIZERS = {
+    "address": ("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+    "thread": ("-fsanitize=thread",),
+    "none": (),
+}
+FLAGS = ("-std=c++14", "-O1", "-g", "-pthread", "-Wno-unknown-pragmas")
+_OPTIONS = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1", "TSAN_OPTIONS": "halt_on_error=1"}
 UNTOUCHED = 0x5A  # results that the engine has not written
 _TOO_MANY_MAPS = 1 << 22  # words of map memory, 256 MB; what a case gives beyond it must be refused
 _BUFFERS = ("program", "weights", "tables", "images", "maps", "results")
@@ -95,7 +100,7 @@ class Driver:
     def __init__(self, bases, sanitizer="address", flags=(), threads=0):
         # threads: 0 calls ddi_engine, more cut the images over engines as hls.cosim.run does
         self.bases, self.threads = bases, threads
-        command = [cosim.compiler(), *FLAGS, f"-fsanitize={SANITIZERS[sanitizer]}", *flags]
+        command = [cosim.compiler(), *FLAGS, *SANITIZERS[sanitizer], *flags]
         sources = {**engine_sources(), SOURCE.name: SOURCE.read_bytes()}
         self.path = build(f"driver-{sanitizer}", command, sources, SOURCE.name)
         ports = [(kind == "memory", name) for name, (kind, _) in isa.PORTS.items()]
@@ -116,7 +121,7 @@ class Driver:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "bases"
             file.write_bytes(self.head + _numbers(len(self.bases)) + b"".join(map(_base_bytes, self.bases)))
-            environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=0", UBSAN_OPTIONS="print_stacktrace=1")
+            environment = {**os.environ, **_OPTIONS}
             result = subprocess.run(
                 [str(self.path), str(file), str(self.threads)], input=b"".join(map(self._case_bytes, cases)),
                 capture_output=True, check=False, env=environment,

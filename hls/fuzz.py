@@ -103,8 +103,9 @@ def _package_base(found, seed):
     return Base(found.program, found.weights, found.tables, images, start)
 
 
-def save(case, bases, reason, folder=FOLDER):
+def save(case, bases, reason, folder=None):
     """Write a failing case, whole, as .npz; hls.fuzz.load reads it."""
+    folder = FOLDER if folder is None else folder
     folder.mkdir(parents=True, exist_ok=True)
     base, words = bases[case.base], program(case, bases)
     note = {"isa": isa.HASH, "reason": reason, "start": vars(case.start), "scalars": case.scalars, "path": case.path}
@@ -129,7 +130,7 @@ def load(path):
 
 
 def fuzz(cases, bases, driver, report):
-    """(failures [(case, reason)], how often each status came) of cases; a crash fails, and what follows it still runs."""
+    """(failures [(case, reason)], how often each status came); a crash is a failure, and what follows still runs."""
     failures, statuses = [], Counter()
     while cases:
         try:
@@ -147,14 +148,14 @@ def fuzz(cases, bases, driver, report):
     return failures, statuses
 
 
-def run(words, seed, jobs, programs=None, flags=(), bases=None):
+def run(words, seed, jobs, programs=None, flags=(), bases=None, sanitizer="address"):
     """(failures, statuses, bases) of `words` words in mutated instructions, and of whole programs beside them.
 
     One program in 1,000 words unless `programs` says otherwise. flags: added to the engine's build. bases: to mutate.
     """
     bases, total = real_bases(seed) if bases is None else bases, words // isa.INSTRUCTION_WORDS
     programs = words // 1000 if programs is None else programs
-    driver, report = Driver(bases, flags=flags), Progress(total + programs)
+    driver, report = Driver(bases, sanitizer, flags), Progress(total + programs)
 
     def batch(item):
         number, (make, count) = item

@@ -27,7 +27,7 @@ def limits_of(case, bases):
 def mutate(words, others, limits, rng):
     """A copy of one instruction with up to three changes; `others` is a program to copy from."""
     words = words.copy()
-    for _ in range(int(rng.integers(0, 4))):
+    for _ in range(int(rng.choice((0, 1, 1, 1, 2, 3)))):
         kind, other = int(rng.integers(9)), others[int(rng.integers(len(others)))]
         used = 1 + len(isa.FIELDS.get(int(words[0]), ()))
         one, two = (int(at) for at in rng.integers(1 if used > 1 else 0, used, 2))
