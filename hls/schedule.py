@@ -91,14 +91,19 @@ def _plan(shape, active_out):
     lanes = isa.OUT_LANES * shape.fold
     full, rest = divmod(active_out, lanes)
     groups = [_group("outputs", shape, full, lanes)] if full else []
-    if rest:
-        whole = [_group("outputs", shape, 1, rest)]
-        parts = _left_over(shape, rest) if shape.fold == 1 else whole
-        groups += min(whole, parts, key=lambda groups: sum(group.count * group.steps * group.step for group in groups))
+    if not rest:
+        return _started(groups, shape)
+    whole = _started([*groups, _group("outputs", shape, 1, rest)], shape)
+    if shape.fold > 1:
+        return whole
+    return min(whole, _started(groups + _left_over(shape, rest), shape), key=lambda plan: plan.cycles)
+
+
+def _started(groups, shape):
+    """The Plan of these groups: it starts when the first bursts of weights and the first window are there."""
     rows = ceil(groups[0].channels / isa.WEIGHT_PORTS)
     window = ceil(window_reads(shape.kernel, shape.stride, 1 + (groups[0].mode == "pair")) / isa.MAP_READS)
-    start = max(rows * min(isa.BURST, shape.row) // isa.PORT_BYTES, window)
-    return Plan(tuple(groups), start, shape.fold)
+    return Plan(tuple(groups), max(rows * min(isa.BURST, shape.row) // isa.PORT_BYTES, window), shape.fold)
 
 
 def _left_over(shape, rest):
@@ -160,9 +165,13 @@ def _terms(fields, active_in, active_out):
     if opcode in (isa.POOL, isa.CONV, isa.AFFINE):
         terms["output_tiles"] = tiles(*output_size(fields))
     if opcode == isa.POOL:
-        terms["pool_reads"] = ceil(window_reads(fields["kernel"], fields["stride"]) / isa.MAP_READS)
+        kernel = fields["kernel"]
+        side_by_side = kernel == fields["stride"] and isa.TILE % kernel == 0 and fields["padding"] == 0
+        terms["pool_reads"] = ceil(window_reads(kernel, fields["stride"]) / isa.MAP_READS)
+        terms["pool_taps"] = 0 if side_by_side else kernel**2
     if opcode == isa.IMAGE:
         terms["image_groups"] = ceil(fields["channels"] / isa.OUT_LANES)
+        terms["input_columns"] = ceil(fields["width"] / isa.TILE)
     if opcode == isa.FC:
         terms["row_words"] = row_bytes(fields["inputs"]) // isa.PORT_BYTES
     if opcode == isa.LSTM:

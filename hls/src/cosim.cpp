@@ -29,14 +29,15 @@ int32_t ddi_cosim(const int32_t* program, const int64_t* weights, const int32_t*
     SetForgetByte(forget);
     std::vector<int64_t> maps(size_t(map_words) * kTilePixels / sizeof(int64_t) + 1);
     int32_t* records = results + first * stride;
-    for (int32_t i = 0; i < count; ++i) {
-      // Image by image where there is map memory, so that each starts with what `forget` says.
-      const int32_t at_once = map_words > 0 ? 1 : count;
+    // Image by image where there is map memory, so that each starts with what `forget` says.
+    const int32_t at_once = map_words > 0 ? 1 : count;
+    std::vector<int64_t> pixels(size_t(at_once) * size_t(image_bytes) / sizeof(int64_t) + 1);
+    for (int32_t i = 0; i < count; i += at_once) {
+      std::memcpy(pixels.data(), images + int64_t(first + i) * image_bytes, size_t(at_once) * size_t(image_bytes));
       std::memset(maps.data(), forget, maps.size() * sizeof(int64_t));
-      ddi_engine(program, weights, weights, weights, tables, images + int64_t(first + i) * image_bytes, maps.data(),
-                 records + i * stride, instructions, weight_bytes, table_words, map_words, at_once, image_bytes, gates,
-                 classes, budget_flops, budget_cycles, rule, threshold, target_class);
-      i += at_once - 1;
+      ddi_engine(program, weights, weights, weights, tables, pixels.data(), maps.data(), records + i * stride,
+                 instructions, weight_bytes, table_words, map_words, at_once, image_bytes, gates, classes, budget_flops,
+                 budget_cycles, rule, threshold, target_class);
     }
     for (int32_t i = 0; i < count; ++i) records[i * stride + isa::kRecordImage] = first + i;
   };

@@ -10,6 +10,7 @@
 
 #include "geometry.hpp"
 #include "masks.hpp"
+#include "pool.hpp"
 #include "schedule.hpp"
 
 namespace ddi {
@@ -48,7 +49,7 @@ inline void AddPool(const int32_t* word, Cost& cost) {
   const int32_t kernel = word[isa::kPoolKernel];
   const int32_t reads = CeilDivide(WindowReads(kernel, word[isa::kPoolStride], 1), isa::kMapReads);
   const int64_t words = int64_t(word[isa::kPoolChannels]) * Tiles(PoolHeight(word), PoolWidth(word));
-  cost.cycles += Loop(words * (reads + kernel * kernel), isa::kDepthPoolCycles);
+  cost.cycles += Loop(words * (reads + (PoolsSideBySide(word) ? 0 : kernel * kernel)), isa::kDepthPoolCycles);
 }
 
 // Rows of weights that three ports fetch, each a row of its own.
@@ -61,10 +62,10 @@ inline void AddRows(int32_t rows, int32_t count, int32_t depth, Cost& cost) {
 inline void AddImage(const int32_t* word, Cost& cost) {
   const int32_t channels = word[isa::kImageChannels];
   const int32_t groups = CeilDivide(channels, isa::kOutLanes);
-  const int64_t pixels = word[isa::kImageHeight] * word[isa::kImageWidth];
+  const int64_t beats = int64_t(word[isa::kImageHeight]) * TileCount(word[isa::kImageWidth]) * (channels + 1);
   cost.weight_bytes = 256 * uint64_t(channels);
   cost.cycles += uint64_t(256 / isa::kPortBytes * channels) + uint64_t(groups) * isa::kDepthLoadTables;
-  cost.cycles += uint64_t(groups) * Loop(pixels, isa::kDepthImagePixels);
+  cost.cycles += uint64_t(groups) * Loop(beats, isa::kDepthImageBeats);
 }
 
 // The cost of an instruction at `pc` that passed its checks.

@@ -2,8 +2,8 @@
 //
 // Role     fetch, check, price, compare with the budget, execute; gates, masks, exits and counters are all here, and
 //          the host does nothing between start and done
-// Ports    m_axi, one width each: program, tables and results 32 bits, images 8 bits, weights (three ports on the same
-//          bytes) and the DDR's map memory 64 bits; s_axilite for the start parameters and the return value
+// Ports    m_axi, one width each: program, tables and results 32 bits; images, weights (three ports on the same bytes)
+//          and the DDR's map memory 64 bits; s_axilite for the start parameters and the return value
 // Rate     kFetch cycles an instruction, then its unit's loops (docs/isa.md, Loops; cost.hpp adds them up)
 // Storage  State below, the maps included
 #include <cstdint>
@@ -52,11 +52,12 @@ static_assert(sizeof(State) <= 630 * 1024, "140 block RAMs of 4.5 KB hold the en
 
 DDI_STATE State state;
 
-// What the ports give, besides the images: the package, and the DDR's map memory.
+// What the ports give: the package, the images, and the DDR's map memory.
 struct Memories {
   const int32_t* program;
   WeightPorts weights;
   const int32_t* tables;
+  const int64_t* images;
   int64_t* maps;
 };
 
@@ -84,13 +85,13 @@ FetchWords:
   return instruction;
 }
 
-inline void Execute(const Instruction& instruction, const Memories& memories, const uint8_t* image, const Start& start,
+inline void Execute(const Instruction& instruction, const Memories& memories, int64_t image, const Start& start,
                     Progress& progress) {
   const WeightPorts& weights = memories.weights;
   const int32_t* tables = memories.tables;
   switch (instruction.word[0]) {
     case isa::kOpImage:
-      RunImage(instruction, weights, image, state.maps, state.image);
+      RunImage(instruction, weights, memories.images, image, state.maps, state.image);
       break;
     case isa::kOpConv:
       RunConv(instruction, weights, tables, state.masks, state.maps, state.vector, state.conv);
@@ -136,8 +137,9 @@ inline void Execute(const Instruction& instruction, const Memories& memories, co
   }
 }
 
-// One instruction: checked, priced, compared with the budget, counted, executed.
-inline void Step(const Memories& memories, const uint8_t* image, const Start& start, Progress& progress) {
+// One instruction of the image that starts at byte `image`: checked, priced, compared with the budget, counted,
+// executed.
+inline void Step(const Memories& memories, int64_t image, const Start& start, Progress& progress) {
   const int32_t pc = progress.pc;
   if (pc >= start.instructions) {
     Fail(progress, isa::kStatusBadTarget, pc);
@@ -176,7 +178,7 @@ ForgetTrace:
   }
 }
 
-inline Progress RunOneImage(const Memories& memories, const uint8_t* image, const Start& start) {
+inline Progress RunOneImage(const Memories& memories, int64_t image, const Start& start) {
   Progress progress = Progress();
   progress.prediction = NoPrediction();
   StartImage(start);
@@ -197,7 +199,7 @@ Steps:
 // Run `images_count` images of `image_bytes` each; a record for each goes to `results`. Returns OK, or BAD_START, when
 // nothing is written; above it, in the high word, the first half of the contract's hash.
 extern "C" uint64_t ddi_engine(const int32_t* program, const int64_t* weights0, const int64_t* weights1,
-                               const int64_t* weights2, const int32_t* tables, const uint8_t* images, int64_t* maps,
+                               const int64_t* weights2, const int32_t* tables, const int64_t* images, int64_t* maps,
                                int32_t* results, int32_t instructions, int32_t weight_bytes, int32_t table_words,
                                int32_t map_words, int32_t images_count, int32_t image_bytes, int32_t gates,
                                int32_t classes, uint64_t budget_flops, uint64_t budget_cycles, int32_t rule,
@@ -249,7 +251,7 @@ extern "C" uint64_t ddi_engine(const int32_t* program, const int64_t* weights0, 
   const Start start = {instructions, weight_bytes, table_words,   map_words, images_count, image_bytes, gates,
                        classes,      budget_flops, budget_cycles, rule,      threshold,    target_class};
   if (!StartIsGood(start)) return hash | uint64_t(isa::kStatusBadStart);
-  const Memories memories = {program, {{weights0, weights1, weights2}}, tables, maps};
+  const Memories memories = {program, {{weights0, weights1, weights2}}, tables, images, maps};
   LoadCode(program, instructions);
   bool failed = false;
 Images:
@@ -259,7 +261,7 @@ Images:
     if (failed) {
       WriteNotRun(image, start, record);
     } else {
-      const Progress progress = RunOneImage(memories, images + int64_t(image) * image_bytes, start);
+      const Progress progress = RunOneImage(memories, int64_t(image) * image_bytes, start);
       WriteRecord(progress, image, start, state.trace, state.logits, record);
       failed = progress.status != isa::kStatusOk;
     }

@@ -5,8 +5,8 @@
 namespace ddi {
 namespace isa {
 
-static const char kHash[] = "61377039ac9795cf";
-constexpr uint32_t kHashHigh = 0x61377039;
+static const char kHash[] = "beee0b411498ff30";
+constexpr uint32_t kHashHigh = 0xbeee0b41;
 
 constexpr int32_t kInstructionWords = 16;
 constexpr int32_t kTile = 8;
@@ -196,7 +196,7 @@ constexpr int32_t kRecordConfidence = 14;
 constexpr int32_t kRecordEntropy = 15;
 
 constexpr int32_t kDepthLoadTables = 28;
-constexpr int32_t kDepthImagePixels = 28;
+constexpr int32_t kDepthImageBeats = 28;
 constexpr int32_t kDepthConvCycles = 32;
 constexpr int32_t kDepthAffineCycles = 12;
 constexpr int32_t kDepthPoolCycles = 12;

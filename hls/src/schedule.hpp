@@ -98,28 +98,8 @@ inline GroupKind MakeGroupKind(int32_t mode, const ConvShape& shape, int32_t cou
   return kind;
 }
 
-inline int64_t Compute(const GroupKind& kind) { return int64_t(kind.count) * kind.steps * kind.step; }
-
-// The plan of a convolution with at least one active output channel.
-inline ConvPlan MakeConvPlan(const ConvShape& shape) {
-  const int32_t lanes = isa::kOutLanes * shape.fold;
-  const int32_t full = shape.active_out / lanes;
-  const int32_t rest = shape.active_out % lanes;
-  ConvPlan plan;
-  plan.kinds = 0;
-  if (full > 0) plan.kind[plan.kinds++] = MakeGroupKind(kOutputs, shape, full, lanes);
-  if (rest > 0) {
-    const GroupKind whole = MakeGroupKind(kOutputs, shape, 1, rest);
-    const bool paired = shape.stride == 1 && shape.columns % 2 == 0;
-    const GroupKind pairs = MakeGroupKind(kRows, shape, rest / 2, 2);
-    const GroupKind odd = MakeGroupKind(paired ? kPair : kRows, shape, rest % 2, 1);
-    if (shape.fold > 1 || Compute(pairs) + Compute(odd) >= Compute(whole)) {
-      plan.kind[plan.kinds++] = whole;
-    } else {
-      if (pairs.count > 0) plan.kind[plan.kinds++] = pairs;
-      if (odd.count > 0) plan.kind[plan.kinds++] = odd;
-    }
-  }
+// Cycles of the main loop of a plan whose groups are set.
+inline int64_t PlanCycles(const ConvPlan& plan, const ConvShape& shape) {
   int64_t compute = 0;
   int64_t fetch = 0;
   int64_t longer = 0;
@@ -128,10 +108,11 @@ PlanKinds:
   for (int32_t i = 0; i < plan.kinds; ++i) {
     #pragma HLS loop_tripcount max = kGroupKinds
     const GroupKind& kind = plan.kind[i];
-    const int64_t loads = int64_t(kind.count) * kind.load;
-    compute += Compute(kind);
-    fetch += loads;
-    longer += Compute(kind) > loads ? Compute(kind) : loads;
+    const int64_t computing = int64_t(kind.count) * kind.steps * kind.step;
+    const int64_t fetching = int64_t(kind.count) * kind.load;
+    compute += computing;
+    fetch += fetching;
+    longer += computing > fetching ? computing : fetching;
     if (i > 0) wait += Larger(0, plan.kind[i - 1].drain - kind.step);
   }
   const GroupKind& first = plan.kind[0];
@@ -140,8 +121,33 @@ PlanKinds:
   const int32_t burst = Smaller(isa::kBurst, shape.row);
   const int32_t start = Larger(CeilDivide(first.channels, isa::kWeightPorts) * burst / isa::kPortBytes,
                                CeilDivide(WindowReads(shape.kernel, shape.stride, first.tiles), isa::kMapReads));
-  plan.cycles = start + busy + wait + plan.kind[plan.kinds - 1].drain;
-  return plan;
+  return start + busy + wait + plan.kind[plan.kinds - 1].drain;
+}
+
+inline void AddKind(int32_t mode, const ConvShape& shape, int32_t count, int32_t channels, ConvPlan& plan) {
+  if (count == 0) return;
+  plan.kind[plan.kinds] = MakeGroupKind(mode, shape, count, channels);
+  ++plan.kinds;
+}
+
+// The plan of a convolution with at least one active output channel: full groups, then what is left of the channels as
+// one more of them, or in parts where all takes fewer cycles then.
+inline ConvPlan MakeConvPlan(const ConvShape& shape) {
+  const int32_t lanes = isa::kOutLanes * shape.fold;
+  const int32_t full = shape.active_out / lanes;
+  const int32_t rest = shape.active_out % lanes;
+  ConvPlan whole = ConvPlan();
+  AddKind(kOutputs, shape, full, lanes, whole);
+  ConvPlan parts = whole;
+  AddKind(kOutputs, shape, rest > 0 ? 1 : 0, rest, whole);
+  whole.cycles = PlanCycles(whole, shape);
+  if (shape.fold > 1 || rest == 0) return whole;
+  const bool paired = shape.stride == 1 && shape.columns % 2 == 0;
+  AddKind(kRows, shape, rest / 2, 2, parts);
+  AddKind(paired ? kPair : kRows, shape, rest % 2, 1, parts);
+  parts.cycles = PlanCycles(parts, shape);
+  if (parts.cycles < whole.cycles) return parts;
+  return whole;
 }
 
 }  // namespace ddi

@@ -35,16 +35,19 @@ MOVE = encode(isa.MOVE, input=0, output=99, channels=3, words=5, input_pitch=5, 
         (conv(64, 64, 8, stride=2), (), Cost(2 * 16 * 9 * 4096, 40 + 1811, 64 * 576)),
         (conv(64, 3, 32, 1, 2), (), Cost(2 * 256 * 64 * 3, 40 + 544, 3 * 64)),
         (conv(3, 4, 32, 7), (), Cost(2 * 1024 * 49 * 12, 40 + 8 + 2 * 16 * 63 + 8, 4 * 152)),
-        # six channels at a time: a port fills their tables with 8 bytes a cycle, then a pixel a cycle
+        # six channels at a time: a port fills their tables with 8 bytes a cycle, then as many of the image a tile's row
         (encode(isa.IMAGE, output=0, channels=3, height=32, width=32, weights=0), (),
-         Cost(0, 8 + 96 + 28 + 1024 + 28, 768)),
+         Cost(0, 8 + 96 + 28 + 32 * 4 * (3 + 1) + 28, 768)),
         (encode(isa.IMAGE, output=0, channels=7, height=5, width=3, weights=0), (),
-         Cost(0, 8 + 224 + 2 * 28 + 2 * (15 + 28), 1792)),
+         Cost(0, 8 + 224 + 2 * 28 + 2 * (5 * 1 * (7 + 1) + 28), 1792)),
         (encode(isa.AFFINE, input=0, output=0, in_channels=5, out_channels=7, height=17, width=9, stride=2,
                 channel_offset=0, table=0), (), Cost(0, 8 + 7 * 2 * 4 + 12, 0)),
         # 17×17 pixels of a window are nine reads, two a cycle; then nine taps
         (encode(isa.POOL, input=0, output=0, channels=7, height=17, width=17, kernel=3, stride=2, padding=1, scale=0),
          (), Cost(0, 8 + 7 * 4 * (5 + 9) + 12, 0)),
+        # windows side by side: the 4×4 reads of a tile, two a cycle, and no taps
+        (encode(isa.POOL, input=0, output=0, channels=7, height=32, width=32, kernel=4, stride=4, padding=0, scale=0),
+         (), Cost(0, 8 + 7 * 1 * 8 + 12, 0)),
         (encode(isa.GLOBAL_POOL, input=0, output=0, channels=7, height=9, width=8, scale=0), (),
          Cost(0, 8 + 14 + 12, 0)),
         # rows of 24 bytes, three at a time
@@ -81,7 +84,7 @@ def test_a_program_behind_the_store_is_fetched_from_the_ddr():
 def test_costs_never_exceed_those_of_every_channel():
     """So that worst cases are those with every channel active."""
     for words in (conv(16, 37, 32, in_mask=1), conv(16, 37, 5, in_mask=1), conv(257, 37, 3, 1, 2, in_mask=1),
-                  conv(4, 37, 17, 7, in_mask=1), MOVE):  # fmt: skip
+                  conv(4, 37, 17, 7, in_mask=1), conv(1, 37, 8, 5, in_mask=1), conv(2, 37, 8, in_mask=1), MOVE):  # fmt: skip
         ins = decode_instruction(words).get("in_channels", 3)
         costs = [instruction_cost(words, active, out) for active in {0, 1, 2, 3, ins // 2, ins} for out in range(38)]
         assert all(max(one, full) == full for cost in costs for one, full in zip(cost, instruction_cost(words)))
