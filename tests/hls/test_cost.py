@@ -83,8 +83,9 @@ def test_a_program_behind_the_store_is_fetched_from_the_ddr():
 
 def test_costs_never_exceed_those_of_every_channel():
     """So that worst cases are those with every channel active."""
-    for words in (conv(16, 37, 32, in_mask=1), conv(16, 37, 5, in_mask=1), conv(257, 37, 3, 1, 2, in_mask=1),
-                  conv(4, 37, 17, 7, in_mask=1), conv(1, 37, 8, 5, in_mask=1), conv(2, 37, 8, in_mask=1), MOVE):  # fmt: skip
+    narrow = [conv(ins, 37, size, kernel, in_mask=1) for ins, size, kernel in ((1, 8, 5), (2, 8, 3), (4, 17, 7))]
+    wide = [conv(16, 37, 32, in_mask=1), conv(16, 37, 5, in_mask=1), conv(257, 37, 3, 1, 2, in_mask=1)]
+    for words in (*narrow, *wide, MOVE):
         ins = decode_instruction(words).get("in_channels", 3)
         costs = [
             instruction_cost(words, active, out)
