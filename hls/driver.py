@@ -24,7 +24,7 @@ SANITIZERS = {
     "thread": ("-fsanitize=thread",),
     "none": (),
 }
-FLAGS = ("-std=c++14", "-O1", "-g", "-pthread", "-Wno-unknown-pragmas")
+FLAGS = ("-std=c++14", "-O1", "-g1", "-pthread", "-Wno-unknown-pragmas")
 _OPTIONS = {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1", "TSAN_OPTIONS": "halt_on_error=1"}
 UNTOUCHED = 0x5A  # results that the engine has not written
 _TOO_MANY_MAPS = 1 << 22  # words of map memory, 256 MB; what a case gives beyond it must be refused
@@ -104,6 +104,8 @@ class Driver:
         sources = {**engine_sources(), SOURCE.name: SOURCE.read_bytes()}
         self.path = build(f"driver-{sanitizer}", command, sources, SOURCE.name)
         ports = [(kind == "memory", name) for name, (kind, _) in isa.PORTS.items()]
+        if threads:  # ddi_cosim takes each memory once, and has map memory of its own
+            ports = [port for port in ports if port[1] not in ("weights1", "weights2", "maps")]
         self.scalars = [name for is_memory, name in ports if not is_memory]
         self.head = _numbers(len(ports), *(number for port in ports for number in self._argument(*port)))
 
@@ -151,7 +153,7 @@ class Driver:
             at += 16 + size
             words = _record_words(scalars(case, self.bases))
             written = size and not (raw == UNTOUCHED).all()
-            yield returned, raw.view(np.int32).reshape(-1, words) if written else None
+            yield returned & 0xFFFFFFFF, raw.view(np.int32).reshape(-1, words) if written else None
 
 
 def _record_words(values):
@@ -167,5 +169,7 @@ def _numbers(*values):
 
 
 def _base_bytes(base):
+    """A base's memories; the images have room up to a whole word of their port, as the contract says."""
     parts = [np.ascontiguousarray(each).tobytes() for each in (base.program, base.weights, base.tables, base.images)]
+    parts[3] += bytes(-len(parts[3]) % (int(isa.PORTS["images"][1]) // 8))
     return b"".join(_numbers(len(part)) + part for part in parts)

@@ -28,6 +28,10 @@ PRAGMAS = {
         {"complete", "cyclic", "block"},
         {"variable": VARIABLE, "type": {"complete", "cyclic", "block"}, "factor": EXPRESSION, "dim": EXPRESSION},
     ),
+    "array_reshape": (
+        {"complete", "cyclic", "block"},
+        {"variable": VARIABLE, "type": {"complete", "cyclic", "block"}, "factor": EXPRESSION, "dim": EXPRESSION},
+    ),
     "bind_storage": (set(), {"variable": VARIABLE, "type": MEMORIES, "latency": EXPRESSION,
                              "impl": {"bram", "bram_ecc", "lutram", "uram", "uram_ecc", "srl", "memory", "auto"}}),
     "bind_op": (set(), {"variable": VARIABLE, "op": {"mul", "add", "sub"}, "impl": {"dsp", "fabric"},
@@ -187,7 +191,7 @@ def _variable_problems(pragma, value, site):
             yield f"{'.'.join(path)}: {kind.spelling} has no member {member}"
             return
         kind = _stored(fields[member].type)
-    if pragma.name in ("array_partition", "bind_storage"):
+    if pragma.name in ("array_partition", "array_reshape", "bind_storage"):
         rank = _rank(kind)
         dim = pragma.arguments.get("dim")
         if rank == 0 and kind.kind.name != "POINTER":

@@ -6,7 +6,8 @@
 The subset (STYLE.md, HLS C++): plain arrays, templates and native integers; no heap, recursion, virtuals, exceptions,
 standard library, floating point or lambdas; every loop a labelled `for` with a static bound, or with a
 loop_tripcount that says it; pointers are memory ports and names for places in them. libclang reads the sources as the
-board's compiler sees them and as the co-simulation does. cosim.cpp is not synthesised and not looked at.
+board's compiler sees them and as the co-simulation does. cosim.cpp and files that end in _host.hpp are the
+co-simulation's own, and so is the shim where __SYNTHESIS__ is not defined: not looked at, and never seen by synthesis.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from hls.cosim import ROOT, SOURCES
 from hls.loops import for_parts, has_static_bound, loops
 from hls.pragmas import PragmaError, directive, lines, placed, problems
 
-NOT_SYNTHESISED, SHIM, STATE = "cosim.cpp", "shim.hpp", "DDI_STATE"
+SHIM, STATE = "shim.hpp", "DDI_STATE"
 FIXED_WIDTH = {f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 HEAP = {"malloc", "calloc", "realloc", "free", "alloca", "aligned_alloc", "operator new", "operator delete"}
 FLOATS = {"FLOAT", "DOUBLE", "LONGDOUBLE", "HALF", "FLOAT128"}
@@ -66,7 +67,12 @@ def check(folder=SOURCES):
 
 
 def _files(folder):
-    return [path for path in sorted(folder.glob("*.[ch]pp")) if path.name != NOT_SYNTHESISED]
+    return [path for path in sorted(folder.glob("*.[ch]pp")) if not is_host(path)]
+
+
+def is_host(path, synthesis=True):
+    """Is the file the co-simulation's own, in this view of the sources?"""
+    return path.name == "cosim.cpp" or path.name.endswith("_host.hpp") or (path.name == SHIM and not synthesis)
 
 
 def _units(folder, flags):
@@ -84,27 +90,31 @@ def _at(cursor, rule, what):
 
 
 def _in_unit(unit, folder, flags, seen_pragmas):
-    yield from _diagnostics(unit)
+    """Violations in one view of a unit; a pragma is judged by the first view that has it, synthesis before others."""
     synthesis = flags == cpp.SYNTHESIS
+    yield from _diagnostics(unit)
     yield from _includes(unit, folder, synthesis)
     calls = {}
     for cursor, ancestors in cpp.walk(unit, folder):
-        free = not synthesis and cpp.path_of(cursor).name == SHIM  # the co-simulation's part of the shim
-        yield from _statement(cursor, ancestors, folder, free)
         if cursor.kind.name in cpp.FUNCTIONS and cursor.is_definition():
             calls[_key(cursor)] = cursor, set()
         if cursor.kind.name in ("CALL_EXPR", "OVERLOADED_DECL_REF"):
             inside = [each for each in ancestors if each.kind.name in cpp.FUNCTIONS]
             if inside:
                 calls[_key(inside[-1])][1].update(map(_key, cpp.named(cursor)))
+        if not is_host(cpp.path_of(cursor), synthesis):
+            yield from _statement(cursor, ancestors, folder)
     yield from _recursion(calls)
     bounded = set()  # loops with a loop_tripcount
     for path, pragma, site in placed(unit, folder):
-        seen_pragmas.add((path, pragma.line))
-        yield from (Violation(path, pragma.line, "pragma", what) for what in problems(pragma, site))
+        known, here = len(seen_pragmas), (path, pragma.line)
+        seen_pragmas.add(here)
+        if len(seen_pragmas) > known and not is_host(path, synthesis):
+            yield from (Violation(*here, "pragma", what) for what in problems(pragma, site))
         if pragma.name == "loop_tripcount":
             bounded.add(site.owner.hash)
-    yield from _loops(loops(unit, folder), bounded)
+    own = [loop for loop in loops(unit, folder) if not is_host(cpp.path_of(loop.cursor), synthesis)]
+    yield from _loops(own, bounded)
 
 
 def _diagnostics(unit):
@@ -118,18 +128,22 @@ def _diagnostics(unit):
 def _includes(unit, folder, synthesis):
     for each in unit.get_includes():
         source, included = Path(each.source.name).resolve(), Path(each.include.name).resolve()
-        own = source.parent == folder and included.parent != folder and included.name != "cstdint"
-        if own and (synthesis or source.name != SHIM):
+        if source.parent != folder or is_host(source, synthesis) or included.name == "cstdint":
+            continue
+        if synthesis and is_host(included):
+            what = f"includes {included.name}, which is the co-simulation's own: keep it from synthesis"
+            yield Violation(source, each.location.line, "library", what)
+        elif included.parent != folder:
             what = f"includes <{included.name}>: only <cstdint>, or the co-simulation's part of {SHIM}"
             yield Violation(source, each.location.line, "library", what)
 
 
-def _statement(cursor, ancestors, folder, free):
+def _statement(cursor, ancestors, folder):
     """Whatever one declaration or statement breaks."""
     kind = cursor.kind.name
     if kind in FORBIDDEN:
         yield _at(cursor, *FORBIDDEN[kind])
-    if kind in NAMING and not free:
+    if kind in NAMING:
         yield from _foreign(cursor, folder)
     if kind in cpp.FUNCTIONS:
         yield from _function(cursor)

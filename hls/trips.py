@@ -46,7 +46,7 @@ def run(program, weights, tables, images, start, flags=(), **options):
     """
     library, names = _library(tuple(flags))
     library.ddi_trips_reset()
-    with mock.patch.object(cosim, "_library", lambda: library):
+    with mock.patch.object(cosim, "_library", lambda *_: library):
         records = cosim.run(program, weights, tables, images, start, threads=1, **options)
     counts = dict.fromkeys(names, 0)
     for index, name in enumerate(names):

@@ -50,17 +50,17 @@ struct Argument {
   }
 };
 
-template <typename... Parameters, size_t... kIndex>
-int32_t Call(int32_t (*engine)(Parameters...), const std::vector<Argument>& arguments, std::index_sequence<kIndex...>) {
+template <typename Result, typename... Parameters, size_t... kIndex>
+int64_t Call(Result (*engine)(Parameters...), const std::vector<Argument>& arguments, std::index_sequence<kIndex...>) {
   if (arguments.size() != sizeof...(Parameters)) {
     std::fprintf(stderr, "%zu arguments for an engine that takes %zu\n", arguments.size(), sizeof...(Parameters));
     std::exit(3);
   }
-  return engine(arguments[kIndex]...);
+  return int64_t(engine(arguments[kIndex]...));
 }
 
-template <typename... Parameters>
-int32_t Call(int32_t (*engine)(Parameters...), const std::vector<Argument>& arguments) {
+template <typename Result, typename... Parameters>
+int64_t Call(Result (*engine)(Parameters...), const std::vector<Argument>& arguments) {
   return Call(engine, arguments, std::index_sequence_for<Parameters...>());
 }
 

@@ -117,8 +117,20 @@ def test_the_shim_alone_may_use_the_library_and_only_for_the_co_simulation(tmp_p
 
 
 def test_both_views_are_checked(tmp_path):
-    (tmp_path / "shim.hpp").write_text("#ifdef __SYNTHESIS__\nfloat F();\n#else\ndouble G();\n#endif\n")
-    assert [each.line for each in rules.check(tmp_path)] == [2, 4]
+    (tmp_path / "shim.hpp").write_text("#ifdef __SYNTHESIS__\n#define DDI_CHIP\n#endif\n")
+    source = '#include "shim.hpp"\n#ifdef DDI_CHIP\nfloat F();\n#else\ndouble G();\n#endif\n'
+    (tmp_path / "engine.cpp").write_text(source)
+    assert [each.line for each in rules.check(tmp_path)] == [3, 5]
+
+
+def test_what_the_co_simulation_has_for_itself_stays_out_of_synthesis(tmp_path):
+    (tmp_path / "sum_host.hpp").write_text(
+        "#include <vector>\ninline float Sum(std::vector<float>& all) { return all[0]; }\n"
+    )
+    guarded = '#ifndef DDI_CHIP\n#include "sum_host.hpp"\n#endif'
+    assert {each.rule for each in check(tmp_path, guarded)} == {"library"}
+    (tmp_path / "shim.hpp").write_text("#ifdef __SYNTHESIS__\n#define DDI_CHIP\n#endif\n")
+    assert rules.check(tmp_path) == []
 
 
 def test_the_engine_keeps_the_rules():
