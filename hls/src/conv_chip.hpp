@@ -111,8 +111,9 @@ StoreLanes:
   }
 }
 
-inline void Fetch(const Conv& conv, const ConvPlan& plan, const Masks& masks, const WeightPorts& weights,
-                  int32_t computing, FetchPlace& place, ConvMemory& memory) {
+inline void Fetch(const Conv& conv, const ConvPlan& plan, const Masks& masks, const int64_t* weights0,
+                  const int64_t* weights1, const int64_t* weights2, int32_t computing, FetchPlace& place,
+                  ConvMemory& memory) {
   #pragma HLS inline
   if (place.group.kind == plan.kinds || place.group.sequence > computing + 1 || conv.shape.row == 0) return;
   const GroupKind& kind = plan.kind[place.group.kind];
@@ -128,7 +129,8 @@ FetchPorts:
               ? at
               : ActiveChannel(masks, conv.in_mask, place.now_filter) * conv.shape.filter_bytes + place.now_offset;
       const int64_t byte = conv.weights + int64_t(channel) * conv.row_pitch + source;
-      StoreWeights(conv, kind.mode, row, at, weights.port[port][byte >> 3], memory.lane[place.group.sequence & 1]);
+      StoreWeights(conv, kind.mode, row, at, ReadWeights(port, byte >> 3, weights0, weights1, weights2),
+                   memory.lane[place.group.sequence & 1]);
     }
   }
   place.now_offset += isa::kPortBytes;
@@ -312,8 +314,9 @@ DrainPixels:
   place.busy = ++place.result < kind.channels * kind.tiles;
 }
 
-inline void RunConv(const Instruction& instruction, const WeightPorts& weights, const int32_t* tables,
-                    const Masks& masks, TileMemory& maps, VectorMemory& vector, ConvMemory& memory) {
+inline void RunConv(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
+                    const int64_t* weights2, const int32_t* tables, const Masks& masks, TileMemory& maps,
+                    VectorMemory& vector, ConvMemory& memory) {
   const Conv conv = DecodeConv(instruction, tables, masks);
   if (conv.shape.active_out == 0) return;
   const ConvPlan plan = MakeConvPlan(conv.shape);
@@ -330,7 +333,7 @@ ConvCycles:
       #pragma HLS unroll
       Gather(conv, plan, masks, maps, places.multiply.sequence, places.gather, memory);
     }
-    Fetch(conv, plan, masks, weights, places.multiply.group.sequence, places.fetch, memory);
+    Fetch(conv, plan, masks, weights0, weights1, weights2, places.multiply.group.sequence, places.fetch, memory);
   }
 }
 

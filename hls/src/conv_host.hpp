@@ -262,11 +262,12 @@ StorePools:
   }
 }
 
-inline void RunConv(const Instruction& instruction, const WeightPorts& weights, const int32_t* tables,
-                    const Masks& masks, TileMemory& maps, VectorMemory& vector, ConvMemory& memory) {
+inline void RunConv(const Instruction& instruction, const int64_t* weights0, const int64_t*, const int64_t*,
+                    const int32_t* tables, const Masks& masks, TileMemory& maps, VectorMemory& vector,
+                    ConvMemory& memory) {
   const Conv conv = DecodeConv(instruction, tables, masks);
   if (conv.shape.active_out == 0) return;
-  const int8_t* bytes = reinterpret_cast<const int8_t*>(weights.port[0]);
+  const int8_t* bytes = reinterpret_cast<const int8_t*>(weights0);
   if (conv.in_signed) {
     RunPacked<2>(conv, bytes, tables, masks, maps, vector, memory);
   } else {

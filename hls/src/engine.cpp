@@ -52,15 +52,6 @@ static_assert(sizeof(State) <= 630 * 1024, "140 block RAMs of 4.5 KB hold the en
 
 DDI_STATE State state;
 
-// What the ports give: the package, the images, and the DDR's map memory.
-struct Memories {
-  const int32_t* program;
-  WeightPorts weights;
-  const int32_t* tables;
-  const int64_t* images;
-  int64_t* maps;
-};
-
 // Keep the program's first instructions on the chip, once for a batch.
 inline void LoadCode(const int32_t* program, int32_t instructions) {
   const int32_t count = Smaller(instructions, isa::kCodeStore) * isa::kInstructionWords;
@@ -85,16 +76,15 @@ FetchWords:
   return instruction;
 }
 
-inline void Execute(const Instruction& instruction, const Memories& memories, int64_t image, const Start& start,
-                    Progress& progress) {
-  const WeightPorts& weights = memories.weights;
-  const int32_t* tables = memories.tables;
+inline void Execute(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
+                    const int64_t* weights2, const int32_t* tables, const int64_t* images, int64_t image, int64_t* maps,
+                    const Start& start, Progress& progress) {
   switch (instruction.word[0]) {
     case isa::kOpImage:
-      RunImage(instruction, weights, memories.images, image, state.maps, state.image);
+      RunImage(instruction, weights0, images, image, state.maps, state.image);
       break;
     case isa::kOpConv:
-      RunConv(instruction, weights, tables, state.masks, state.maps, state.vector, state.conv);
+      RunConv(instruction, weights0, weights1, weights2, tables, state.masks, state.maps, state.vector, state.conv);
       break;
     case isa::kOpAffine:
       RunAffine(instruction, tables, state.maps, state.affine);
@@ -106,10 +96,10 @@ inline void Execute(const Instruction& instruction, const Memories& memories, in
       RunGlobalPool(instruction, state.maps, state.vector);
       break;
     case isa::kOpFc:
-      RunFc(instruction, weights, tables, state.vector, state.gates);
+      RunFc(instruction, weights0, weights1, weights2, tables, state.vector, state.gates);
       break;
     case isa::kOpLstm:
-      RunLstm(instruction, weights, tables, state.vector, state.gates);
+      RunLstm(instruction, weights0, weights1, weights2, tables, state.vector, state.gates);
       break;
     case isa::kOpGateLayer:
       if (RunGateLayer(instruction, state.vector, state.trace)) {
@@ -122,7 +112,7 @@ inline void Execute(const Instruction& instruction, const Memories& memories, in
       RunGateChannel(instruction, state.vector, state.masks, state.trace);
       break;
     case isa::kOpMove:
-      RunMove(instruction, state.masks, memories.maps, state.maps);
+      RunMove(instruction, state.masks, maps, state.maps);
       break;
     case isa::kOpTap:
       KeepExit(instruction, start, progress);
@@ -139,13 +129,15 @@ inline void Execute(const Instruction& instruction, const Memories& memories, in
 
 // One instruction of the image that starts at byte `image`: checked, priced, compared with the budget, counted,
 // executed.
-inline void Step(const Memories& memories, int64_t image, const Start& start, Progress& progress) {
+inline void Step(const int32_t* program, const int64_t* weights0, const int64_t* weights1, const int64_t* weights2,
+                 const int32_t* tables, const int64_t* images, int64_t image, int64_t* maps, const Start& start,
+                 Progress& progress) {
   const int32_t pc = progress.pc;
   if (pc >= start.instructions) {
     Fail(progress, isa::kStatusBadTarget, pc);
     return;
   }
-  const Instruction instruction = Fetch(memories.program, pc);
+  const Instruction instruction = Fetch(program, pc);
   const int32_t status = Check(instruction, pc, progress.in_classifier, start, state.masks);
   if (status != isa::kStatusOk) {
     Fail(progress, status, pc);
@@ -162,7 +154,7 @@ inline void Step(const Memories& memories, int64_t image, const Start& start, Pr
   ++progress.instructions;
   progress.last_pc = pc;
   progress.pc = pc + 1;
-  Execute(instruction, memories, image, start, progress);
+  Execute(instruction, weights0, weights1, weights2, tables, images, image, maps, start, progress);
 }
 
 // Memories as they are at the start of an image.
@@ -178,14 +170,16 @@ ForgetTrace:
   }
 }
 
-inline Progress RunOneImage(const Memories& memories, int64_t image, const Start& start) {
+inline Progress RunOneImage(const int32_t* program, const int64_t* weights0, const int64_t* weights1,
+                            const int64_t* weights2, const int32_t* tables, const int64_t* images, int64_t image,
+                            int64_t* maps, const Start& start) {
   Progress progress = Progress();
   progress.prediction = NoPrediction();
   StartImage(start);
   // Every target lies ahead, so the main stream has at most kMaxInstructions steps, and so has each classifier.
 Steps:
   for (int32_t step = 0; step < isa::kMaxInstructions * isa::kMaxInstructions && !progress.done; ++step) {
-    Step(memories, image, start, progress);
+    Step(program, weights0, weights1, weights2, tables, images, image, maps, start, progress);
   }
   if (progress.status != isa::kStatusOk) {
     progress.reason = 0;
@@ -251,7 +245,6 @@ extern "C" uint64_t ddi_engine(const int32_t* program, const int64_t* weights0, 
   const Start start = {instructions, weight_bytes, table_words,   map_words, images_count, image_bytes, gates,
                        classes,      budget_flops, budget_cycles, rule,      threshold,    target_class};
   if (!StartIsGood(start)) return hash | uint64_t(isa::kStatusBadStart);
-  const Memories memories = {program, {{weights0, weights1, weights2}}, tables, images, maps};
   LoadCode(program, instructions);
   bool failed = false;
 Images:
@@ -261,7 +254,8 @@ Images:
     if (failed) {
       WriteNotRun(image, start, record);
     } else {
-      const Progress progress = RunOneImage(memories, int64_t(image) * image_bytes, start);
+      const Progress progress =
+          RunOneImage(program, weights0, weights1, weights2, tables, images, int64_t(image) * image_bytes, maps, start);
       WriteRecord(progress, image, start, state.trace, state.logits, record);
       failed = progress.status != isa::kStatusOk;
     }

@@ -51,15 +51,16 @@ struct RowsPlace {
 };
 
 // Multiply one beat of each of the three rows; true with their last one, when the sums are whole.
-inline bool MultiplyRows(const WeightPorts& weights, int32_t base, int32_t row_bytes, const Operands& operands,
-                         const VectorMemory& vector, const GateMemory& gates, int32_t rows, RowsPlace& place) {
+inline bool MultiplyRows(const int64_t* weights0, const int64_t* weights1, const int64_t* weights2, int32_t base,
+                         int32_t row_bytes, const Operands& operands, const VectorMemory& vector,
+                         const GateMemory& gates, int32_t rows, RowsPlace& place) {
   #pragma HLS inline
 RowPorts:
   for (int32_t port = 0; port < isa::kWeightPorts; ++port) {
     #pragma HLS unroll
     if (place.row + port < rows) {
       const int64_t byte = base + int64_t(place.row + port) * row_bytes + place.beat * isa::kPortBytes;
-      const uint64_t bytes = uint64_t(weights.port[port][byte >> 3]);
+      const uint64_t bytes = uint64_t(ReadWeights(port, byte >> 3, weights0, weights1, weights2));
       int64_t sum = place.beat == 0 ? 0 : place.sum[port];
     Products:
       for (int32_t i = 0; i < isa::kPortBytes; ++i) {
@@ -92,8 +93,8 @@ StorePorts:
   }
 }
 
-inline void RunFc(const Instruction& instruction, const WeightPorts& weights, const int32_t* tables,
-                  VectorMemory& vector, const GateMemory& gates) {
+inline void RunFc(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
+                  const int64_t* weights2, const int32_t* tables, VectorMemory& vector, const GateMemory& gates) {
   const int32_t* word = instruction.word;
   const int32_t row_bytes = RowBytes(word[isa::kFcInputs]);
   const Operands operands = {word[isa::kFcInput], word[isa::kFcInputs], 0};
@@ -104,7 +105,8 @@ FcCycles:
   for (int32_t cycle = 0; cycle < cycles; ++cycle) {
     #pragma HLS loop_tripcount max = isa::kVectorWords * isa::kVectorWords / isa::kPortBytes
     #pragma HLS pipeline II = 1
-    if (MultiplyRows(weights, word[isa::kFcWeights], row_bytes, operands, vector, gates, outputs, place)) {
+    if (MultiplyRows(weights0, weights1, weights2, word[isa::kFcWeights], row_bytes, operands, vector, gates, outputs,
+                     place)) {
       StoreOutputs(word, tables, place, vector);
       place.row += isa::kWeightPorts;
     }
@@ -166,8 +168,8 @@ StoreGates:
   }
 }
 
-inline void RunLstm(const Instruction& instruction, const WeightPorts& weights, const int32_t* tables,
-                    VectorMemory& vector, GateMemory& gates) {
+inline void RunLstm(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
+                    const int64_t* weights2, const int32_t* tables, VectorMemory& vector, GateMemory& gates) {
   const int32_t* word = instruction.word;
   const int32_t hidden = word[isa::kLstmHidden];
   const int32_t row_bytes = RowBytes(word[isa::kLstmInputs] + hidden);
@@ -178,7 +180,8 @@ LstmCycles:
   for (int32_t cycle = 0; cycle < cycles; ++cycle) {
     #pragma HLS loop_tripcount max = 4 * isa::kMaxHidden * (isa::kVectorWords + isa::kMaxHidden) / isa::kPortBytes
     #pragma HLS pipeline II = 1
-    if (MultiplyRows(weights, word[isa::kLstmWeights], row_bytes, operands, vector, gates, 4 * hidden, place)) {
+    if (MultiplyRows(weights0, weights1, weights2, word[isa::kLstmWeights], row_bytes, operands, vector, gates,
+                     4 * hidden, place)) {
       StoreActivations(word, tables, place, gates);
       place.row += isa::kWeightPorts;
     }

@@ -8,7 +8,6 @@
 #pragma once
 #include <cstdint>
 
-#include "ports.hpp"
 #include "tile_memory.hpp"
 
 namespace ddi {
@@ -18,9 +17,8 @@ struct ImageMemory {
   uint8_t pixel[isa::kOutLanes][kTilePixels];
 };
 
-// An image in memory: its first byte, from the port's first word.
+// An image in memory: where its first byte stands behind the port's first word.
 struct ImageSource {
-  const int64_t* words;
   int64_t start;
   int32_t channels;
 };
@@ -33,7 +31,7 @@ struct ImagePlace {
   int32_t pixel, channel;  // of the next byte
 };
 
-inline void LoadImageTables(const Instruction& instruction, const WeightPorts& weights, int32_t first, int32_t lanes,
+inline void LoadImageTables(const Instruction& instruction, const int64_t* weights0, int32_t first, int32_t lanes,
                             ImageMemory& memory) {
   constexpr int32_t kBeats = 256 / isa::kPortBytes;
   const int32_t base = (instruction.word[isa::kImageWeights] + 256 * first) / isa::kPortBytes;
@@ -41,7 +39,7 @@ LoadTables:
   for (int32_t beat = 0; beat < lanes * kBeats; ++beat) {
     #pragma HLS loop_tripcount max = isa::kOutLanes * kBeats
     #pragma HLS pipeline II = 1
-    const uint64_t bytes = uint64_t(weights.port[0][base + beat]);
+    const uint64_t bytes = uint64_t(weights0[base + beat]);
   TableBytes:
     for (int32_t i = 0; i < isa::kPortBytes; ++i) {
       #pragma HLS unroll
@@ -51,15 +49,15 @@ LoadTables:
 }
 
 // Take one beat of a row of pixels apart: those of its bytes that belong to the row, and to channels of this group.
-inline void LoadBeat(const Map& map, const ImageSource& source, int32_t first, int32_t lanes, ImagePlace& place,
-                     ImageMemory& memory) {
+inline void LoadBeat(const Map& map, const int64_t* images, const ImageSource& source, int32_t first, int32_t lanes,
+                     ImagePlace& place, ImageMemory& memory) {
   #pragma HLS inline
   const int32_t pixels = Inside(place.column, map.width);
   const int64_t row = int64_t(place.row * isa::kTile + place.y) * map.width + place.column * isa::kTile;
   const int64_t start = source.start + row * source.channels;
   const int64_t end = start + int64_t(pixels) * source.channels;
   const int64_t word = (start >> 3) + place.beat;
-  const uint64_t bytes = uint64_t(word * isa::kPortBytes < end ? source.words[word] : 0);
+  const uint64_t bytes = uint64_t(word * isa::kPortBytes < end ? images[word] : 0);
 BeatBytes:
   for (int32_t i = 0; i < isa::kPortBytes; ++i) {
     #pragma HLS unroll
@@ -102,8 +100,8 @@ WriteImage:
 }
 
 // One group of up to six channels.
-inline void LoadPixels(const Map& map, const ImageSource& source, int32_t first, int32_t lanes, TileMemory& maps,
-                       ImageMemory& memory) {
+inline void LoadPixels(const Map& map, const int64_t* images, const ImageSource& source, int32_t first, int32_t lanes,
+                       TileMemory& maps, ImageMemory& memory) {
   const int32_t beats = map.height * map.columns * (source.channels + 1);
   ImagePlace place = ImagePlace();
 ImageBeats:
@@ -111,22 +109,22 @@ ImageBeats:
     #pragma HLS loop_tripcount max = isa::kTileWords * isa::kTile * 2
     #pragma HLS pipeline II = 1
     const int32_t tile = place.row * map.columns + place.column;
-    LoadBeat(map, source, first, lanes, place, memory);
+    LoadBeat(map, images, source, first, lanes, place, memory);
     if (NextBeat(map, source, place)) WriteLanes(map, first, lanes, tile, maps, memory);
   }
 }
 
-inline void RunImage(const Instruction& instruction, const WeightPorts& weights, const int64_t* images, int64_t start,
+inline void RunImage(const Instruction& instruction, const int64_t* weights0, const int64_t* images, int64_t start,
                      TileMemory& maps, ImageMemory& memory) {
   const int32_t* word = instruction.word;
-  const ImageSource source = {images, start, word[isa::kImageChannels]};
+  const ImageSource source = {start, word[isa::kImageChannels]};
   const Map map = MakeMap(word[isa::kImageOutput], word[isa::kImageHeight], word[isa::kImageWidth]);
 ImageGroups:
   for (int32_t first = 0; first < source.channels; first += isa::kOutLanes) {
     #pragma HLS loop_tripcount max = isa::kMaxChannels / isa::kOutLanes + 1
     const int32_t lanes = Smaller(source.channels - first, isa::kOutLanes);
-    LoadImageTables(instruction, weights, first, lanes, memory);
-    LoadPixels(map, source, first, lanes, maps, memory);
+    LoadImageTables(instruction, weights0, first, lanes, memory);
+    LoadPixels(map, images, source, first, lanes, maps, memory);
   }
 }
 

@@ -9,8 +9,15 @@
 
 namespace ddi {
 
-struct WeightPorts {
-  const int64_t* port[isa::kWeightPorts];
-};
+static_assert(isa::kWeightPorts == 3, "a port is chosen by hand, for a pointer may not be kept");
+
+// Eight bytes of weights by port `port`, a constant once the loop over the ports is unrolled.
+inline int64_t ReadWeights(int32_t port, int64_t word, const int64_t* weights0, const int64_t* weights1,
+                           const int64_t* weights2) {
+  #pragma HLS inline
+  if (port == 0) return weights0[word];
+  if (port == 1) return weights1[word];
+  return weights2[word];
+}
 
 }  // namespace ddi
