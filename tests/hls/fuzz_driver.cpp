@@ -10,6 +10,7 @@
 // return value, the bytes of results, and these.
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <type_traits>
 #include <utility>
