@@ -49,14 +49,14 @@ class Draft:
         return Layer(self.builder.new_map(channels, height, width), np.zeros((channels, height, width), np.int64))
 
     def convolve(self, x, channels, kernel, stride=1, relu=True, identity=None, spread=SPREAD, target=None, pool=False):
-        """A convolution with random weights; in place where it adds an identity. `target`: part of a map."""
+        """A convolution with random weights, onto the identity in its place, or into `target`, a map or part of one."""
         weight = np.clip(np.round(self.rng.normal(0, 32, (channels, len(x.codes), kernel, kernel))), -127, 127)
         sums = convolve(x.codes, weight, stride)
         bias, scale = self._standardise(sums, spread)
         y = requantize(sums + bias[:, None, None], scale[:, None, None])
         word, into = 0, target
         if identity is not None:
-            word, into = scale_word(1), identity.map
+            word, into = scale_word(1), target or identity.map
             y = y + requantize(identity.codes, word)
         signed = identity is not None and identity.signed
         rows = weight.astype(np.int8), bias.astype(np.int32), scale.astype(np.int32)

@@ -1,5 +1,7 @@
 """Networks by shape: what they cost, and that golden model and engine find the logits that their layers had."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -11,11 +13,11 @@ from hls.record import Start, decode
 
 SMALL_DENSENET = ((2, 2, 2, 2), 32, 64, 64, 10)
 NETWORKS = {
-    "resnet8": (shapes.resnet8, ()),
-    "resnet20": (shapes.resnet, (20,)),
-    "resnet20 in bands": (shapes.resnet, (20, 32, 10, 0, 320)),
-    "densenet": (shapes.densenet, SMALL_DENSENET),
-    "densenet in bands": (shapes.densenet, (*SMALL_DENSENET, 0, 1000)),
+    "resnet8": shapes.resnet8,
+    "resnet20": partial(shapes.resnet, 20),
+    "resnet20 in bands": partial(shapes.resnet, 20, tile_words=320),
+    "densenet": partial(shapes.densenet, *SMALL_DENSENET),
+    "densenet in bands": partial(shapes.densenet, *SMALL_DENSENET, tile_words=1000),
 }
 MACS = {"resnet8": 12_501_632, "resnet20": 40_551_040}  # MLPerf Tiny's 12.5M; He et al.'s 0.041G
 
@@ -27,8 +29,7 @@ def name(request):
 
 @pytest.fixture(scope="module")
 def compiled(name):
-    build, arguments = NETWORKS[name]
-    return build(*arguments)
+    return NETWORKS[name]()
 
 
 def start_of(compiled):
@@ -68,8 +69,7 @@ def test_engine_equals_the_golden_model(compiled, shape):
 
 @pytest.mark.parametrize("name", MACS)
 def test_networks_cost_what_their_papers_say(name):
-    build, arguments = NETWORKS[name]
-    program = build(*arguments).program
+    program = NETWORKS[name]().program
     flops = sum(cost.instruction_cost(words, pc=pc).flops for pc, words in enumerate(program))
     assert flops == 2 * MACS[name]
 
@@ -77,8 +77,7 @@ def test_networks_cost_what_their_papers_say(name):
 @pytest.mark.parametrize("name", ["resnet20", "densenet"])
 def test_no_map_is_all_zero_or_all_cut(name):
     """Every map that the program leaves in tile memory has codes of many values, few of them at the limit."""
-    build, arguments = NETWORKS[name]
-    compiled = build(*arguments)
+    compiled = NETWORKS[name]()
     seen = maps_of(compiled)
     assert len(seen) >= 19
     for pc, codes in seen:
