@@ -17,7 +17,7 @@ from hls.cosim import SOURCES, compiler
 
 STANDARD = "-std=c++14"
 SYNTHESIS = ("-D__SYNTHESIS__",)
-VIEWS = (SYNTHESIS, (), ("-DDDI_CHIP=1",))  # what a board's compiler sees, the co-simulation, the chip's shape of it
+VIEWS = (SYNTHESIS, ())  # what a board's compiler sees, and the co-simulation
 FUNCTIONS = ("FUNCTION_DECL", "FUNCTION_TEMPLATE", "CXX_METHOD", "CONSTRUCTOR",
              "DESTRUCTOR", "CONVERSION_FUNCTION")  # fmt: skip
 _CHANGING = ("BINARY_OPERATOR", "COMPOUND_ASSIGNMENT_OPERATOR", "UNARY_OPERATOR")

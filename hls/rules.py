@@ -36,6 +36,8 @@ FORBIDDEN = {
     "ASM_STMT": ("goto", "assembly: write C++"),
     "CXX_DYNAMIC_CAST_EXPR": ("virtual", "dynamic_cast needs virtual functions: use a template"),
     "CXX_TYPEID_EXPR": ("virtual", "typeid needs virtual functions: use a template"),
+    "CXX_REINTERPRET_CAST_EXPR": ("pointer", "reinterpret_cast: take numbers apart by shifts"),
+    "CXX_CONST_CAST_EXPR": ("pointer", "const_cast: pass what may be written as such"),
     "LAMBDA_EXPR": ("lambda", "a lambda: write a function"),
     "FLOATING_LITERAL": ("float", "a floating-point number: use fixed point"),
 }

@@ -15,6 +15,7 @@ from hls import builds, driver, fuzz, isa, mutations
 from hls.driver import Base, Case, Crash, Driver
 from tests.hls.random_programs import random_program
 
+FORMS = [("-DDDI_CHIP", "address", 20), ("-D__SYNTHESIS__", "none", 0)]  # flag, sanitizer, whole programs
 KEPT = sorted((Path(__file__).parent / "fuzz_cases").glob("*.npz"))
 
 
@@ -30,9 +31,10 @@ def test_a_hundred_thousand_words_give_the_statuses_of_the_contract():
 
 
 @pytest.mark.cosim
-@pytest.mark.parametrize("flags", [("-DDDI_CHIP=1",), ("-D__SYNTHESIS__",)])
-def test_the_chip_s_form_checks_the_same(flags):
-    failures, statuses, _ = fuzz.run(20_000, seed=2, jobs=1, programs=0, flags=flags, bases=random_bases())
+@pytest.mark.parametrize(("flag", "sanitizer", "programs"), FORMS)
+def test_the_chip_s_form_checks_the_same(flag, sanitizer, programs):
+    bases = random_bases()
+    failures, statuses, _ = fuzz.run(20_000, 2, 1, programs, flags=[flag], bases=bases, sanitizer=sanitizer)
     assert not failures, failures[0][1]
     assert set(statuses) >= set(fuzz.CHECKED)
 

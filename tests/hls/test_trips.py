@@ -3,13 +3,15 @@
 pytest --cosim tests/hls/test_trips.py
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from hls import cosim, isa, loops, trips
+from hls import cosim, golden, isa, loops, schedule, trips
 from hls.cpp import SOURCES, parse
-from hls.program import encode
-from hls.record import Start
+from hls.program import decode, encode
+from hls.record import NO_BUDGET, Start
 from tests.hls.random_programs import random_program
 
 HALF = 16 << 16 | 32768
@@ -63,3 +65,37 @@ def test_every_loop_of_the_source_is_counted_and_changes_nothing():
         reached |= {name for name, count in counts.items() if count}
     print(f"{len(reached)} of {len(labels)} loops reached; not: {sorted(labels - reached)}")
     assert len(reached) > 0.8 * len(labels)
+
+
+def executed_loops(case, monkeypatch):
+    """Iterations that hls.schedule says of each loop, over the instructions that the golden model executes."""
+    total = dict.fromkeys((loop["name"] for loop in isa.LOOPS), 0)
+
+    def note(words, active_in=None, active_out=None, pc=0):
+        for name, (count, *_) in schedule.loops(decode(words), active_in, active_out).items():
+            total[name] += count
+        return price(words, active_in, active_out, pc)
+
+    price = golden.instruction_cost
+    with monkeypatch.context() as patch:
+        patch.setattr(golden, "instruction_cost", note)
+        records = golden.run(*case)
+    return records, total
+
+
+@pytest.mark.cosim
+def test_the_schedule_s_loops_run_as_often_as_it_says(monkeypatch):
+    """Whole random programs without a budget, so that everything priced is executed."""
+    totals, compared = dict.fromkeys((loop["name"] for loop in isa.LOOPS), 0), 0
+    for seed in range(150):
+        *data, start = random_program(np.random.default_rng(seed))
+        case = (*data, replace(start, budget_flops=NO_BUDGET, budget_cycles=NO_BUDGET))
+        expected_records, expected = executed_loops(case, monkeypatch)
+        records, counts = trips.run(*case, flags=("-DDDI_CHIP=1",))
+        if (records[:, 0] != isa.STATUS_OK).any():
+            continue  # what failed was priced, and not executed
+        assert np.array_equal(records, expected_records)
+        assert {name: counts[name] for name in expected} == expected, f"seed {seed}"
+        totals = {name: totals[name] + count for name, count in expected.items()}
+        compared += 1
+    assert all(totals.values()) and compared > 100, (compared, totals)
