@@ -20,10 +20,11 @@ from export.build import Source, architecture, build
 from export.calibrate import calibrate
 from export.correct import correct
 from export.fold import FoldError, fold
-from export.lower import LowerError
+from export.layers8 import QuantizeError
+from export.layout import LowerError
 from export.measure import measure
 from export.onnx_graph import onnx_model
-from export.quantize import QuantizeError, quantize
+from export.quantize import quantize
 from hls import cosim
 from hls import package as packages
 from training import recipe as recipes

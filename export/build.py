@@ -44,6 +44,7 @@ def build(network, source, accuracy):
         "classes": list(source.classes),
         "exits": _exits(network.shape, compiled.program),
         "gates": [_gate(network.shape, i) for i in network.shape.gates],
+        "map_words": compiled.map_words,
         "scales": network.scales,
         "training": source.training,
         "accuracy": accuracy,
@@ -68,8 +69,9 @@ def _exits(shape, program):
     for words in program[program[:, 0] == isa.TAP]:
         tap = decode(words)
         classifiers.append((tap["flops"], tap["cycles"]))
-    last = int(np.argmax(program[:, 0] == isa.EXIT))  # the main stream's own: GLOBAL_POOL, FC, EXIT
-    classifiers.append(cost.classifier_cost(program, last - 2)[:2])
+    last = int(np.argmax(program[:, 0] == isa.EXIT))  # the main stream's own: FC, EXIT, and what pools for them alone
+    pools = int(program[last - 2][0]) == isa.GLOBAL_POOL
+    classifiers.append(cost.classifier_cost(program, last - 1 - pools)[:2])
     exits = []
     for worst, block, (flops, cycles) in zip(cost.worst_case(program), blocks, classifiers):
         name = "end" if worst.exit == len(shape.exits) else f"exit {worst.exit}, after block {block}"

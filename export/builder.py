@@ -1,45 +1,45 @@
-"""The compiler's assembler: instructions with maps instead of addresses, weights and tables stored once, placement.
+"""The compiler's assembler: steps with maps instead of addresses, weights and tables stored once.
 
     builder = Builder(vector_pitch=64)
     stem = builder.convolve(network8.stem, builder.new_map(3, 32, 32))
-    builder.place(); program = builder.encode()
+    compiled = builder.compile(image, gates=0, classes=10)
 
-Maps are placed by first fit over their lifetimes, counted in instructions of the main stream; control only ever jumps
-forward, so what lives from one instruction to another lives on every path between them.
+What a map is and where it goes: export/maps.py and export/layout.py.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
-from export.quantize import POOL_UNIT, scale_word
+from export.layers8 import POOL_UNIT, scale_word
+from export.layout import LowerError, lay_out
+from export.maps import Map
 from hls import cost, isa
-from hls.program import encode, row_bytes, tiles
+from hls.program import Limits, check, encode
+from hls.shapes import row_bytes
 
 
-class LowerError(ValueError):
-    """A network that the engine has no room for; the message is one line."""
+class Sample(NamedTuple):
+    """An image and the logits that it must have."""
+
+    image: np.ndarray  # (height, width, channels) uint8
+    logits: np.ndarray  # (classes,) int64
 
 
-@dataclass(eq=False)
-class Map:
-    """A map before it has an address; it must keep its place from instruction `first` to `last`."""
+@dataclass(frozen=True)
+class Compiled:
+    """What a package holds besides its meta."""
 
-    channels: int
-    height: int
-    width: int
-    first: int = -1
-    last: int = -1
-    address: int = -1
-
-    @property
-    def words(self):
-        """Words of tile memory."""
-        return self.channels * tiles(self.height, self.width)
-
-    def touch(self, time):
-        """Be alive at `time`."""
-        self.first, self.last = (time if self.first < 0 else self.first), max(self.last, time)
+    program: np.ndarray  # (n, INSTRUCTION_WORDS) int32
+    weights: np.ndarray  # (bytes,) int8
+    tables: np.ndarray  # (words,) int32
+    gates: int
+    classes: int
+    tile_words: int  # of tile memory in use
+    map_words: int  # of the DDR's map memory in use
+    image_shape: tuple  # height, width, channels
+    sample: Sample | None = None  # of a network by shape (export/shapes.py)
 
 
 @dataclass
@@ -47,16 +47,18 @@ class Builder:
     """Collects instructions with maps in place of addresses, weights and tables."""
 
     vector_pitch: int  # distance between vectors in vector memory
-    code: list = field(default_factory=list)  # [opcode, fields]
+    tile_words: int = isa.TILE_WORDS  # of tile memory that may be used
+    fuse: bool = True  # pool in the convolution that writes the map
+    steps: list = field(default_factory=list)  # [opcode, fields]; a target is a step's number
     maps: list = field(default_factory=list)
     weights: bytearray = field(default_factory=bytearray)
     tables: list = field(default_factory=list)
     now: int | None = None  # a classifier's time is its TAP's
     shared: dict = field(default_factory=dict)  # contents → address, so that equal weights and tables are stored once
 
-    def new_map(self, channels, height, width):
-        """A map to be placed later."""
-        self.maps.append(Map(channels, height, width))
+    def new_map(self, channels, height, width, pinned=False):
+        """A map to be placed later; a classifier cannot reach the DDR, so its maps are `pinned` to tile memory."""
+        self.maps.append(Map(channels, height, width, pinned or self.now is not None))
         return self.maps[-1]
 
     def vector(self, number):
@@ -64,11 +66,11 @@ class Builder:
         return number * self.vector_pitch
 
     def emit(self, opcode, **fields):
-        """Append an instruction; its fields, to be completed."""
+        """Append a step; its fields, to be completed."""
         for value in fields.values():
             if isinstance(value, Map):
-                value.touch(len(self.code) if self.now is None else self.now)
-        self.code.append([opcode, fields])
+                value.touch(len(self.steps) if self.now is None else self.now)
+        self.steps.append([opcode, fields])
         return fields
 
     def add_weights(self, rows):
@@ -89,21 +91,32 @@ class Builder:
         return base
 
     # --------------------------------------------------------------------------------------------- operations
-    def convolve(self, conv, source, target=None, identity=None, in_mask=0, out_mask=0):
-        """CONV from map to map; the output's map."""
+    def image(self, table, height, width):
+        """IMAGE through a (channels, 256) int8 table; its map."""
+        target = self.new_map(len(table), height, width, pinned=True)
+        weights = self.add_weights(table.reshape(1, -1))
+        self.emit(isa.IMAGE, output=target, channels=target.channels, height=height, width=width, weights=weights)
+        return target
+
+    def convolve(self, conv, source, target=None, identity=None, in_mask=0, out_mask=0, pool=None):
+        """CONV from map to map; the output's map. `pool`: the vector that takes the output's global average."""
         outputs, inputs, kernel, _ = conv.weight.shape
         size = -(-source.height // conv.stride), -(-source.width // conv.stride)
         target = target or self.new_map(outputs, *size)
         flags = isa.FLAG_IN_SIGNED * conv.in_signed | isa.FLAG_RELU * conv.relu
         if identity is not None:
             flags |= isa.FLAG_ADD | isa.FLAG_ADD_SIGNED * conv.identity_signed
-        scales = np.concatenate([[conv.identity_scale], conv.scale])
+        fused = self.fuse and pool is not None
+        bias = np.concatenate([[_mean_word(target) if fused else 0], conv.bias])
+        filters = conv.weight.reshape(outputs, inputs, kernel**2)
+        if in_mask:  # those of active channels are fetched alone
+            filters = np.pad(filters, ((0, 0), (0, 0), (0, row_bytes(kernel**2) - kernel**2)))
         self.emit(
             isa.CONV,
             flags=flags,
             input=source,
             output=target,
-            identity=identity or target,
+            identity=target if identity is None else identity,
             in_channels=inputs,
             out_channels=outputs,
             height=source.height,
@@ -112,26 +125,47 @@ class Builder:
             stride=conv.stride,
             in_mask=in_mask,
             out_mask=out_mask,
-            weights=self.add_weights(conv.weight.reshape(outputs, -1)),
-            table=self.add_table(np.concatenate([[0], conv.bias]), scales),
+            weights=self.add_weights(filters.reshape(outputs, -1)),
+            table=self.add_table(bias, np.concatenate([[conv.identity_scale], conv.scale])),
+            pool=self.vector(pool) if fused else -1,
         )
+        if pool is not None and not fused:
+            self.global_pool(target, pool, signed=not conv.relu)
         return target
 
-    def max_pool(self, source, size):
-        """POOL with kernel = stride; the output's map."""
-        target = self.new_map(source.channels, source.height // size, source.width // size)
-        fields = {"channels": source.channels, "height": source.height, "width": source.width}
-        flags = isa.FLAG_RELU  # keeps bytes unsigned
+    def affine(self, source, bias, scale, channel_offset=0, stride=1, in_signed=False, target=None):
+        """AFFINE with ReLU and rows of (bias, scale), one an output channel; the output's map."""
+        size = -(-source.height // stride), -(-source.width // stride)
+        target = target or self.new_map(len(scale), *size)
         self.emit(
-            isa.POOL, flags=flags, input=source, output=target, kernel=size, stride=size, padding=0, scale=0, **fields
+            isa.AFFINE,
+            flags=isa.FLAG_RELU | isa.FLAG_IN_SIGNED * in_signed,
+            input=source,
+            output=target,
+            in_channels=source.channels,
+            out_channels=target.channels,
+            height=source.height,
+            width=source.width,
+            stride=stride,
+            channel_offset=channel_offset,
+            table=self.add_table(bias, scale),
         )
         return target
 
-    def global_pool(self, source, vector):
+    def pool(self, source, kernel, stride, padding=0, flags=isa.FLAG_RELU, scale=0, target=None, pinned=False):
+        """POOL; the output's map. FLAG_RELU keeps bytes unsigned."""
+        size = ((n + 2 * padding - kernel) // stride + 1 for n in (source.height, source.width))
+        target = target or self.new_map(source.channels, *size, pinned)
+        fields = {"channels": source.channels, "height": source.height, "width": source.width}
+        fields |= {"kernel": kernel, "stride": stride, "padding": padding, "scale": scale}
+        self.emit(isa.POOL, flags=flags, input=source, output=target, **fields)
+        return target
+
+    def global_pool(self, source, vector, signed=False):
         """GLOBAL_POOL to a vector, in 1 / POOL_UNIT of the map's scale."""
         fields = {"channels": source.channels, "height": source.height, "width": source.width}
-        word = scale_word(POOL_UNIT / (source.height * source.width))
-        self.emit(isa.GLOBAL_POOL, flags=0, input=source, output=self.vector(vector), scale=word, **fields)
+        flags, output = isa.FLAG_IN_SIGNED * signed, self.vector(vector)
+        self.emit(isa.GLOBAL_POOL, flags=flags, input=source, output=output, scale=_mean_word(source), **fields)
 
     def multiply(self, layer, source, target):
         """FC from vector to vector."""
@@ -149,46 +183,34 @@ class Builder:
         )
 
     # ------------------------------------------------------------------------------------------------- finish
-    def place(self):
-        """Give every map an address; the words of tile memory in use. Raises LowerError when they do not fit."""
-        placed = []
-        for item in sorted(self.maps, key=lambda m: (m.first, -m.words)):
-            item.address = 0
-            for other in sorted(placed, key=lambda m: m.address):
-                alive = item.first <= other.last and other.first <= item.last
-                if alive and other.address < item.address + item.words and item.address < other.address + other.words:
-                    item.address = other.address + other.words
-            placed.append(item)
-        used = max(item.address + item.words for item in placed)
-        self.assert_apart()
-        if used > isa.TILE_WORDS:
-            raise LowerError(
-                f"the network's maps need {used * isa.TILE**2 // 1024} KB at once, tile memory has "
-                f"{isa.TILE_WORDS * isa.TILE**2 // 1024} KB: use a narrower network or smaller images"
-            )
-        return used
+    def compile(self, image, gates, classes, sample=None):
+        """The Compiled of all steps. Raises LowerError when maps or instructions exceed the engine's sizes."""
+        layout = lay_out(self.steps, self.maps, self.tile_words)
+        program = _encode(self.steps, layout)
+        weights, tables = np.frombuffer(bytes(self.weights), np.int8), np.array(self.tables, np.int32)
+        sizes = len(program), len(weights), len(tables), image.channels * image.height * image.width
+        check(program, Limits(*sizes, gates, classes, layout.map_words))
+        shape = image.height, image.width, image.channels
+        used = layout.tile_words, layout.map_words
+        return Compiled(program, weights, tables, gates, classes, *used, shape, sample)
 
-    def assert_apart(self):
-        """No two maps that live at one time share a word."""
-        for i, one in enumerate(self.maps):
-            for other in self.maps[:i]:
-                alive = one.first <= other.last and other.first <= one.last
-                apart = one.address + one.words <= other.address or other.address + other.words <= one.address
-                assert apart or not alive, f"maps {one} and {other} overlap"
 
-    def encode(self):
-        """The program, with addresses and the classifiers' costs: (n, INSTRUCTION_WORDS) int32."""
-        if len(self.code) > isa.MAX_INSTRUCTIONS:
-            raise LowerError(
-                f"the network needs {len(self.code)} instructions, the engine takes {isa.MAX_INSTRUCTIONS}"
-            )
-        words = []
-        for opcode, fields in self.code:
-            plain = {name: value.address if isinstance(value, Map) else value for name, value in fields.items()}
-            words.append(encode(opcode, **plain))
-        program = np.stack(words).astype(np.int32)
-        for pc, (opcode, fields) in enumerate(self.code):
-            if opcode == isa.TAP:
-                price = cost.classifier_cost(program, fields["target"])
-                program[pc] = encode(opcode, **fields | {"flops": price.flops, "cycles": price.cycles})
-        return program
+def _mean_word(item):
+    """The scale that makes a sum of a map's pixels their mean · POOL_UNIT."""
+    return scale_word(POOL_UNIT / (item.height * item.width))
+
+
+def _encode(steps, layout):
+    """The program, with targets and the classifiers' costs: (n, INSTRUCTION_WORDS) int32."""
+    if len(layout.code) > isa.MAX_INSTRUCTIONS:
+        raise LowerError(f"the network needs {len(layout.code)} instructions, the engine takes {isa.MAX_INSTRUCTIONS}")
+    code = [[opcode, dict(fields)] for opcode, fields in layout.code]
+    for _, fields in code:
+        if "target" in fields:
+            fields["target"] = layout.starts[fields["target"]]
+    program = np.stack([encode(opcode, **fields) for opcode, fields in code]).astype(np.int32)
+    for pc, (opcode, fields) in enumerate(code):
+        if opcode == isa.TAP:
+            price = cost.classifier_cost(program, fields["target"])
+            program[pc] = encode(opcode, **fields | {"flops": price.flops, "cycles": price.cycles})
+    return program

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from export.fold import Output
-from export.quantize import POOL_UNIT, scale_word
+from export.layers8 import POOL_UNIT, scale_word
 from hls import isa
 
 INT16, INT32 = (-(2**15), 2**15 - 1), (-(2**31), 2**31 - 1)

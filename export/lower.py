@@ -11,53 +11,49 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.builder import Builder, LowerError, Map
+from export.builder import Builder
+from export.layout import LowerError
+from export.maps import Map
 from export.quantize import Exit8
 from hls import isa
-from hls.program import Limits, check, decode, encode
+from hls.program import decode, encode
 
 CHANNEL_MASK = 1
+POOLED, PRODUCT, HIDDEN, DECISION, STREAM = range(5)  # vectors; STREAM: the residual stream's global average
 
 
-@dataclass(frozen=True)
-class Compiled:
-    """What a package holds besides its meta."""
+def lower(network, tile_words=isa.TILE_WORDS, fuse=True):
+    """Compile a Network8. Raises LowerError when maps, instructions or gates exceed the engine's sizes.
 
-    program: np.ndarray  # (n, INSTRUCTION_WORDS) int32
-    weights: np.ndarray  # (bytes,) int8
-    tables: np.ndarray  # (words,) int32
-    gates: int
-    classes: int
-    tile_words: int  # of tile memory in use
-
-
-def lower(network):
-    """Compile a Network8. Raises LowerError when maps, instructions or gates exceed the engine's sizes."""
+    `tile_words`: of tile memory that may be used; `fuse`: pool in the convolution that writes a map, not behind it.
+    """
     shape, classes = network.shape, len(network.head.bias)
     widths = [len(conv.bias) for block in network.blocks for conv in _convolutions(block)]
-    widest = max(*widths, classes, isa.MAX_HIDDEN)
-    builder = Builder(widest)
-    if 4 * widest > isa.VECTOR_WORDS or len(shape.gates) > isa.MAX_GATES:
-        raise LowerError(f"{widest} channels or {len(shape.gates)} gates are more than the engine holds")
-    image = builder.new_map(len(network.image_table), shape.size, shape.size)
-    table = builder.add_weights(network.image_table.reshape(1, -1))
-    builder.emit(isa.IMAGE, output=image, channels=image.channels, height=shape.size, width=shape.size, weights=table)
-    stream = builder.convolve(network.stem, image)
+    widest, vectors = max(*widths, classes, isa.MAX_HIDDEN), STREAM + 1 if network.lstm else PRODUCT + 1
+    if vectors * widest > isa.VECTOR_WORDS or classes > isa.MAX_CLASSES or len(shape.gates) > isa.MAX_GATES:
+        found = f"{widest} channels, {classes} classes or {len(shape.gates)} gates"
+        raise LowerError(f"{found} are more than the engine holds")
+    builder = Builder(widest, tile_words, fuse)
+    image = builder.image(network.image_table, shape.size, shape.size)
+    stream = builder.convolve(network.stem, image, pool=STREAM if network.lstm else None)
     taps, gate = [], 0
     for block in network.blocks:
-        stream = _lower_block(builder, network, block, stream, gate)
+        fused = block is network.blocks[-1] and not block.shape.gated
+        pool = STREAM if network.lstm else POOLED if fused else None
+        stream = _lower_block(builder, network, block, stream, gate, pool)
         gate += block.shape.gated
         if block.exit:
             taps.append(_lower_tap(builder, block.exit, stream, taps))
-    builder.global_pool(stream, 0)
-    builder.multiply(network.head, 0, 1)
+    if pool is None:  # inactive channels are not written, so not pooled either
+        builder.global_pool(stream, POOLED)
+    builder.multiply(network.head, STREAM if network.lstm else POOLED, PRODUCT)
     _end_of_life(builder, taps)
     _lower_exit(builder, classes, len(taps), network.exit_scale)
     for number, tap in enumerate(taps):
-        builder.now, tap.fields["target"] = tap.time, len(builder.code)
+        builder.now, tap.fields["target"] = tap.time, len(builder.steps)
         _lower_branch(builder, tap)
         _lower_exit(builder, classes, number, network.exit_scale)
-    return _assemble(builder, network, image)
+    return builder.compile(image, len(shape.gates), classes)
 
 
 def stop_after(program, number):
@@ -69,83 +65,65 @@ def stop_after(program, number):
     return program
 
 
-def _assemble(builder, network, image):
-    used = builder.place()
-    program, weights = builder.encode(), np.frombuffer(bytes(builder.weights), np.int8)
-    tables, gates, classes = np.array(builder.tables, np.int32), len(network.shape.gates), len(network.head.bias)
-    image_bytes = image.channels * image.height * image.width
-    check(program, Limits(len(program), len(weights), len(tables), image_bytes, gates, classes))
-    return Compiled(program, weights, tables, gates, classes, used)
-
-
 def _convolutions(block):
     gate = [block.channel_gate.conv] if block.channel_gate else []
     return [block.conv1, block.conv2, *gate, *(block.exit.convs if block.exit else ())]
 
 
-def _lower_block(builder, network, block, source, gate):
-    """One block; the map of its output, which is its identity's."""
-    shape, mask = block.shape, 0
-    stream = _lower_shortcut(builder, block, source)
-    jump = None
+def _lower_block(builder, network, block, source, gate, pool):
+    """One block; the map of its output, which is its identity's, with its global average in vector `pool`.
+
+    A skipped block and an inactive channel leave map and average as they are. Where the block makes a new map, its
+    average takes the old one's place before the gates decide, but after the layer gate has read the old one.
+    """
+    shape, mask, jump = block.shape, 0, None
     if block.embed is not None:
-        jump = _lower_layer_gate(builder, network, block, source, gate)
+        _lower_layer_logit(builder, network, block)
+    stream = _lower_shortcut(builder, block, source, pool if shape.gated else None)
+    if block.embed is not None:
+        fields = {"threshold": block.threshold, "gate": gate, "channels": shape.channels}
+        jump = builder.emit(isa.GATE_LAYER, input=builder.vector(DECISION), **fields)
     if block.channel_gate is not None:
         mask = CHANNEL_MASK
-        builder.global_pool(builder.convolve(block.channel_gate.conv, source), 0)
-        builder.multiply(block.channel_gate.linear, 0, 1)
+        builder.convolve(block.channel_gate.conv, source, pool=POOLED)
+        builder.multiply(block.channel_gate.linear, POOLED, PRODUCT)
         fields = {"channels": shape.channels, "threshold": 0, "mask": mask, "gate": gate}
-        builder.emit(isa.GATE_CHANNEL, input=builder.vector(1), **fields)
+        builder.emit(isa.GATE_CHANNEL, input=builder.vector(PRODUCT), **fields)
     middle = builder.convolve(block.conv1, source, out_mask=mask)
-    builder.convolve(block.conv2, middle, target=stream, identity=stream, in_mask=mask, out_mask=mask)
+    builder.convolve(block.conv2, middle, target=stream, identity=stream, in_mask=mask, out_mask=mask, pool=pool)
     if jump is not None:
-        jump["target"] = len(builder.code)
+        jump["target"] = len(builder.steps)
     return stream
 
 
-def _lower_shortcut(builder, block, source):
+def _lower_shortcut(builder, block, source, pool):
     """The identity's map: the input itself, its strided and padded copy in the new scale, or a projection."""
     shape = block.shape
     if block.projection is not None:
-        return builder.convolve(block.projection, source)
+        return builder.convolve(block.projection, source, pool=pool)
     if not shape.reshapes:
         return source
-    size = -(-source.height // shape.stride), -(-source.width // shape.stride)
-    target = builder.new_map(shape.channels, *size)
     rows = np.zeros(shape.channels, np.int32), np.full(shape.channels, block.rescale, np.int32)
-    builder.emit(
-        isa.AFFINE,
-        flags=isa.FLAG_RELU,
-        input=source,
-        output=target,
-        in_channels=shape.in_channels,
-        out_channels=shape.channels,
-        height=source.height,
-        width=source.width,
-        stride=shape.stride,
-        channel_offset=shape.channel_offset,
-        table=builder.add_table(*rows),
-    )
+    target = builder.affine(source, *rows, shape.channel_offset, shape.stride)
+    if pool is not None:
+        builder.global_pool(target, pool)
     return target
 
 
-def _lower_layer_gate(builder, network, block, source, gate):
-    """G^L: pool → FC → LSTM → FC → keep or jump; the gate's fields, whose target is still to be set."""
-    builder.global_pool(source, 0)
-    builder.multiply(block.embed, 0, 1)
+def _lower_layer_logit(builder, network, block):
+    """G^L: the stream's average → FC → LSTM → FC."""
+    builder.multiply(block.embed, STREAM, PRODUCT)
     hidden = len(network.lstm.bias) // 4
     builder.emit(
         isa.LSTM,
-        input=builder.vector(1),
-        output=builder.vector(2),
+        input=builder.vector(PRODUCT),
+        output=builder.vector(HIDDEN),
         inputs=network.lstm.weight.shape[1] - hidden,
         hidden=hidden,
         weights=builder.add_weights(network.lstm.weight),
         table=builder.add_table(network.lstm.bias, network.lstm.scale),
     )
-    builder.multiply(network.decision, 2, 3)
-    fields = {"threshold": block.threshold, "gate": gate, "channels": block.shape.channels}
-    return builder.emit(isa.GATE_LAYER, input=builder.vector(3), **fields)
+    builder.multiply(network.decision, HIDDEN, DECISION)
 
 
 @dataclass
@@ -160,8 +138,8 @@ class _Tap:
 
 def _lower_tap(builder, branch, stream, taps):
     """POOL to a kept map and TAP; the previous exit's kept map may be overwritten from the next instruction on."""
-    kept = builder.max_pool(stream, branch.pool)
-    time = len(builder.code)
+    kept = builder.pool(stream, branch.pool, branch.pool, pinned=True)
+    time = len(builder.steps)
     kept.touch(time)
     _end_of_life(builder, taps)
     return _Tap(branch, kept, builder.emit(isa.TAP, exit=len(taps), target=0, flops=0, cycles=0), time)
@@ -170,17 +148,16 @@ def _lower_tap(builder, branch, stream, taps):
 def _end_of_life(builder, taps):
     """What the last exit kept is needed up to the next instruction, and no longer."""
     if taps:
-        taps[-1].kept.touch(len(builder.code))
+        taps[-1].kept.touch(len(builder.steps))
 
 
 def _lower_branch(builder, tap):
     """A classifier's subroutine up to its EXIT; it may run at its TAP, while the stream's map lives."""
-    x = tap.kept
+    x, last = tap.kept, len(tap.branch.convs) - 1
     for i, conv in enumerate(tap.branch.convs):
-        x = builder.convolve(conv, builder.max_pool(x, 2) if i else x)
-    builder.global_pool(x, 0)
-    builder.multiply(tap.branch.linear, 0, 1)
+        x = builder.convolve(conv, builder.pool(x, 2, 2) if i else x, pool=POOLED if i == last else None)
+    builder.multiply(tap.branch.linear, POOLED, PRODUCT)
 
 
 def _lower_exit(builder, classes, number, scale):
-    builder.emit(isa.EXIT, exit=number, input=builder.vector(1), classes=classes, scale=scale)
+    builder.emit(isa.EXIT, exit=number, input=builder.vector(PRODUCT), classes=classes, scale=scale)

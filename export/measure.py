@@ -50,7 +50,7 @@ def _has_compiler():
 
 def run_engine(package, images, number):
     """Results of the C++ engine on (N, H, W, C) uint8 images, all of which leave at exit `number`."""
-    start = Start(package.gates, package.classes)
+    start = Start(package.gates, package.classes, map_words=package.map_words)
     program = stop_after(package.program, number)
     return decode(cosim.run(program, package.weights, package.tables, images, start), start)
 

@@ -12,39 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from export import fold
+from export.layers8 import POOL_UNIT, Convolution8, Linear8, scale_word
 from hls import isa
 
 UNSIGNED, SIGNED = 255, 127  # largest code of a map with and without ReLU; weights are in [-SIGNED, SIGNED]
-POOL_UNIT = 128  # pooled vectors are means · POOL_UNIT: 255 · 128 still fits int16
 VECTOR_MAX = 32767
 HIDDEN_UNIT = 2.0**-15  # of an LSTM's hidden state
 PREACTIVATION_UNIT = 2.0**-10
 LOGIT_UNIT = 2.0**-8  # what EXIT works in, nats
 BIAS_LIMIT = 2**30  # keeps accumulator + bias within int32
-
-
-@dataclass(frozen=True)
-class Convolution8:
-    """An int8 convolution; `scale` holds scale words, `identity_scale` is one where an identity is added, else 0."""
-
-    weight: np.ndarray  # (out, in, k, k) int8
-    bias: np.ndarray  # (out,) int32, in units of the accumulator
-    scale: np.ndarray  # (out,) int32 words
-    stride: int
-    in_signed: bool = False
-    relu: bool = True
-    identity_scale: int = 0
-    identity_signed: bool = False
-
-
-@dataclass(frozen=True)
-class Linear8:
-    """An int8 fully connected layer on int16 vectors; without `scale` its output is the accumulator."""
-
-    weight: np.ndarray  # (out, in) int8
-    bias: np.ndarray  # (out,) int32
-    unit: np.ndarray  # (out,) float64, value of one step of the accumulator
-    scale: np.ndarray | None = None  # (out,) int32 words
 
 
 @dataclass(frozen=True)
@@ -92,23 +68,6 @@ class Network8:
     decision: Linear8 | None
     exit_scale: int  # word that takes logits to LOGIT_UNIT
     scales: dict  # by name, for the package's meta: a code times its scale is the float value
-
-
-class QuantizeError(ValueError):
-    """A network that does not fit the engine's numbers; the message is one line."""
-
-
-def scale_word(ratio):
-    """The engine's word for a multiplication by `ratio` in [0, 65535]: 16-bit multiplier, shift in bits 16 to 21."""
-    if not 0 <= ratio <= 65535:
-        raise QuantizeError(f"a scale of {ratio:g} is outside [0, 65535]: the checkpoint's weights are not usable")
-    if ratio == 0:
-        return 0
-    shift = int(min(63, 16 - np.frexp(ratio)[1]))
-    multiplier = round(ratio * 2.0**shift)
-    if multiplier == 65536:
-        multiplier, shift = 32768, shift - 1
-    return multiplier | shift << 16
 
 
 def quantize(network, ranges, mean, std, clip="mse"):

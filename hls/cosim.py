@@ -28,9 +28,11 @@ WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-
 # g++ spends more on taking 512-bit vectors apart than it gains by them: 8 against 12 GMAC/s on an EPYC with AVX-512.
 VECTORS = ("-mprefer-vector-width=256",) if platform.machine() in ("x86_64", "AMD64") else ()
 FLAGS = ("-std=c++14", "-O3", "-march=native", *VECTORS, "-fPIC", "-shared", "-pthread", *WARNINGS)
+# CONV's main loop in an order for this machine's caches, or as the chip runs it, cycle by cycle (hls/src/conv_chip.hpp).
+SHAPES = {"host": FLAGS, "chip": (*FLAGS, "-DDDI_CHIP")}
 
 _POINTERS = [ctypes.c_void_p] * 5
-_SCALARS = [ctypes.c_int32] * 7 + [ctypes.c_uint64] * 2 + [ctypes.c_int32] * 5
+_SCALARS = [ctypes.c_int32] * 8 + [ctypes.c_uint64] * 2 + [ctypes.c_int32] * 5
 
 
 class CosimError(Exception):
@@ -65,28 +67,28 @@ def build(flags=FLAGS):
     return target
 
 
-def run(program, weights, tables, images, start, threads=1, forget=0):
+def run(program, weights, tables, images, start, threads=1, forget=0, shape="host"):
     """Run a batch on the engine and return its records, (N, words) int32.
 
     program: (n, INSTRUCTION_WORDS) int32. weights: (bytes,) int8. tables: (words,) int32. images: (N, H, W, C) uint8.
     start: hls.record.Start. threads: images are split over so many engines; the records are the same for any number.
     forget: byte that fills tile and vector memory before each image; results that depend on it come from a program that
-    reads what it did not write. CosimError for BAD_START or arrays of another kind.
+    reads what it did not write. shape: of CONV's main loop, one of SHAPES; the records are the same. CosimError for BAD_START or arrays of another kind.
     """
     program = _array("program", program, np.int32, 2)
-    weights = _array("weights", weights, np.int8, 1)
+    weights = _aligned(_array("weights", weights, np.int8, 1))
     tables = _array("tables", tables, np.int32, 1)
     images = _array("images", images, np.uint8, 4)
     if program.shape[1] != isa.INSTRUCTION_WORDS:
         raise CosimError(f"an instruction has {isa.INSTRUCTION_WORDS} words, program has {program.shape[1]}")
     words = isa.RECORD_HEADER + _within(start.gates, isa.MAX_GATES) + _within(start.classes, isa.MAX_CLASSES)
     records = np.zeros((len(images), words), np.int32)
-    sizes = (len(program), weights.size, tables.size, len(images), images[:1].size)
+    sizes = (len(program), weights.size, tables.size, start.map_words, len(images), images[:1].size)
     settings = (start.gates, start.classes, start.budget_flops, start.budget_cycles, start.rule, start.threshold)
     pointers = (array.ctypes.data for array in (program, weights, tables, images, records))
     arguments = (*sizes, *map(int, settings), int(start.target_class), int(threads), int(forget))
     _fit_scalars(arguments)
-    status = _library().ddi_cosim(*pointers, *arguments)
+    status = _library(shape).ddi_cosim(*pointers, *arguments)
     if status != isa.STATUS_OK:
         what = f"{len(program)} instructions, {len(images)} images, {start}"
         raise CosimError(f"the engine refused to start (BAD_START): {what}")
@@ -94,13 +96,13 @@ def run(program, weights, tables, images, start, threads=1, forget=0):
 
 
 def state_bytes():
-    """Bytes of the engine's memories."""
-    return _library().ddi_state_bytes()
+    """Bytes of the engine's memories on the chip."""
+    return _library("chip").ddi_state_bytes()
 
 
-@functools.lru_cache(maxsize=1)
-def _library():
-    return load(build())
+@functools.lru_cache(maxsize=len(SHAPES))
+def _library(shape):
+    return load(build(SHAPES[shape]))
 
 
 def load(path):
@@ -142,6 +144,11 @@ def _array(name, value, dtype, dimensions):
         expected = f"{np.dtype(dtype).name} with {dimensions} dimensions"
         raise CosimError(f"{name} is {array.dtype} {array.shape}, expected {expected}")
     return np.ascontiguousarray(array)
+
+
+def _aligned(array):
+    """`array`, copied if it does not start on a word of the weights' ports."""
+    return array if array.ctypes.data % isa.PORT_BYTES == 0 else array.copy()
 
 
 def _within(value, high):

@@ -42,7 +42,6 @@ def contract_hash(contract):
             return {key: meaning(item) for key, item in value.items() if key != "doc"}
         return [meaning(item) for item in value] if isinstance(value, list) else value
 
-    contract = {key: value for key, value in contract.items() if key != "port"}
     return hashlib.sha256(json.dumps(meaning(contract), sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -60,6 +59,11 @@ def registers(contract):
         found[port["name"]] = (offset, words)
         offset += 4 * (words + 1)
     return found
+
+
+def strip_doc(entry):
+    """A table's entry without its text for people."""
+    return {key: value for key, value in entry.items() if key != "doc"}
 
 
 def python_tuple(names):
@@ -87,6 +91,7 @@ def python_module(contract):
     lines += [f"OPCODES = {json.dumps(opcodes)}", "FIELDS = {"]
     lines += [f"    {entry['name']}: {python_tuple(entry['fields'])}," for entry in contract["opcode"]]
     lines += ["}", "", f"RECORD = {python_tuple(entry['name'] for entry in contract['record'])}", ""]
+    lines += ["LOOPS = [", *(f"    {json.dumps(strip_doc(loop))}," for loop in contract["loop"]), "]", ""]
     ports = {port["name"]: (port["kind"], port["bits"]) for port in contract["port"]}
     lines += [f"PORTS = {json.dumps(ports)}  # name: (kind, bits), in the order of the top function"]
     lines += ["REGISTERS = {  # name: (offset, data words)"]
@@ -102,7 +107,8 @@ def cpp_header(contract):
     """Text of hls/src/isa.hpp."""
     lines = [f"// The instruction set, record and number formats: {NOTE}.", "#pragma once", "#include <cstdint>", ""]
     lines += ["namespace ddi {", "namespace isa {", ""]
-    lines += [f'static const char kHash[] = "{contract_hash(contract)}";', ""]
+    lines += [f'static const char kHash[] = "{contract_hash(contract)}";']
+    lines += [f"constexpr uint32_t kHashHigh = 0x{contract_hash(contract)[:8]};", ""]
     for section, kind in {"sizes": "", "timing": "", **KINDS}.items():
         lines += [f"constexpr int32_t {constant(name, kind)} = {value};" for name, value in contract[section].items()]
         lines += [""]
@@ -115,6 +121,9 @@ def cpp_header(contract):
     lines += [""]
     for i, entry in enumerate(contract["record"]):
         lines += [f"constexpr int32_t {constant(entry['name'], 'Record')} = {i};"]
+    lines += [""]
+    for loop in contract["loop"]:
+        lines += [f"constexpr int32_t kDepth{loop['name'].split('::')[1]} = {loop['depth']};"]
     lines += [""]
     for name, numbers in contract["numbers"].items():
         for key in ("entries", "low", "high"):
@@ -147,6 +156,24 @@ def markdown_page(contract):
         "Then one trace word per gate (active channels, or a word of Trace below), then the logits.",
         "",
     ]
+    lines += [
+        "## Loops",
+        "",
+        "| loop | instruction | trips | entries | II | depth | what it does |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for loop in contract["loop"]:
+        cells = (
+            loop["name"],
+            loop["opcode"],
+            loop["trips"],
+            loop["entries"],
+            loop["ii"],
+            loop["depth"],
+            loop.get("doc", ""),
+        )
+        lines += ["| " + " | ".join(map(str, cells)) + " |"]
+    lines += [""]
     lines += ["## Registers", "", "| offset | words | name | what it is |", "|---|---|---|---|"]
     docs = {port["name"]: port.get("doc", "") for port in contract["port"]}
     docs |= {

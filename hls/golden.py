@@ -12,10 +12,14 @@ import numpy as np
 
 from hls import isa, record
 from hls.cost import Cost, instruction_cost
-from hls.program import Limits, decode, output_size, row_bytes, validate
+from hls.golden_maps import clamp8, requantize, sat16, to_pixels, to_words
+from hls.program import Limits, decode, validate
+from hls.shapes import conv_row, filter_bytes, halo_rows, output_size, row_bytes, tiles
 
 _SIGMOID, _TANH = np.array(isa.SIGMOID_TABLE, np.int64), np.array(isa.TANH_TABLE, np.int64)
 _NO_RESULT = {"exit": -1, "label": -1, "confidence": 0, "entropy": 0}
+# The masks that an instruction takes, each with the field that says of how many channels.
+_MASKED = {isa.CONV: (("in_mask", "in_channels"), ("out_mask", "out_channels")), isa.MOVE: (("mask", "channels"),)}
 _EXP, _LOG = np.array(isa.EXP_TABLE, np.int64), isa.LOG_TABLE
 
 
@@ -31,30 +35,14 @@ def run(program, weights, tables, images, start):
     """
     images = np.asarray(images, np.uint8).reshape(len(images), -1)
     record.check_start(start, len(program), len(images))
-    limits = Limits(len(program), len(weights), len(tables), images.shape[1], start.gates, start.classes)
+    sizes = len(program), len(weights), len(tables), images.shape[1]
+    limits = Limits(*sizes, start.gates, start.classes, start.map_words)
     engine = Engine(program, weights, tables, start, limits)
     records, stopped = [], False
     for index, image in enumerate(images):
         records.append(record.not_run(index, start) if stopped else engine.run_image(index, image))
         stopped = records[-1][0] != isa.STATUS_OK
     return np.stack(records)
-
-
-def requantize(values, scale):
-    """values · multiplier / 2^shift, rounded half up; `scale` holds sign, shift and multiplier."""
-    scale = np.asarray(scale, np.int64)
-    multiplier = (scale & 0xFFFF) * np.where(scale < 0, -1, 1)
-    shift = (scale >> 16) & 0x3F
-    half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
-    return (np.asarray(values, np.int64) * multiplier + half) >> shift
-
-
-def sat16(values):
-    return np.clip(values, -(2**15), 2**15 - 1)
-
-
-def clamp8(values, flags):
-    return np.clip(values, 0, 255) if flags & isa.FLAG_RELU else np.clip(values, -128, 127)
 
 
 class Engine:
@@ -64,16 +52,15 @@ class Engine:
         self.program, self.limits, self.start = program, limits, start
         self.weights = np.asarray(weights, np.int8)
         self.tables = np.asarray(tables, np.int32).astype(np.int64)
-        self.tiles = np.zeros((isa.TILE_WORDS, isa.TILE * isa.TILE), np.uint8)
+        self.tiles = np.zeros((isa.TILE_WORDS, isa.TILE**2), np.uint8)
+        self.maps = np.zeros((start.map_words, isa.TILE**2), np.uint8)  # in the DDR
         self.vector = np.zeros(isa.VECTOR_WORDS, np.int64)
         self.methods = {code: getattr(self, f"_{name.lower()}") for name, code in isa.OPCODES.items()}
 
     def run_image(self, index, image):
         """The record of one image."""
-        self.tiles[:], self.vector[:] = (
-            0,
-            0,
-        )  # the engine's hold anything; a program does not read what it did not write
+        for memory in (self.tiles, self.maps, self.vector):
+            memory[:] = 0  # the engine's hold anything; a program does not read what it did not write
         self.image, self.last_pc, self.layers, self.instructions = image, -1, 0, 0
         self.masks = [np.zeros(0, np.int64)] * isa.MASKS
         self.mask_channels = [0] * isa.MASKS
@@ -122,8 +109,7 @@ class Engine:
         if status != isa.STATUS_OK:
             raise _Failed(status, pc)
         fields = decode(words)
-        active = map(len, self._active(fields)) if fields["opcode"] == isa.CONV else ()
-        return fields, instruction_cost(words, *active)
+        return fields, instruction_cost(words, *map(len, self._active(fields)), pc=pc)
 
     def _execute(self, fields, price, pc):
         """Count and do one instruction; the next pc."""
@@ -164,31 +150,23 @@ class Engine:
         return (self.result["confidence"] if rule == isa.RULE_CONFIDENCE else self.target_probability) >= threshold
 
     def _active(self, f):
-        """Active input and output channels of a CONV."""
-        ins = self.masks[f["in_mask"]] if f["in_mask"] else np.arange(f["in_channels"])
-        outs = self.masks[f["out_mask"]] if f["out_mask"] else np.arange(f["out_channels"])
-        return ins, outs
+        """Active channels by each mask of the instruction: a CONV's input and output channels, a MOVE's."""
+        masked = _MASKED.get(f["opcode"], ())
+        return [self.masks[f[mask]] if f[mask] else np.arange(f[channels]) for mask, channels in masked]
 
     def load(self, base, channels, height, width, signed):
         """Map (channels, height, width) from tile memory."""
-        down, across = -(-height // isa.TILE), -(-width // isa.TILE)
-        words = self.tiles[base : base + channels * down * across].view(np.int8 if signed else np.uint8)
-        words = words.reshape(channels, down, across, isa.TILE, isa.TILE).transpose(0, 1, 3, 2, 4)
-        return words.reshape(channels, down * isa.TILE, across * isa.TILE)[:, :height, :width].astype(np.int64)
+        words = self.tiles[base : base + channels * tiles(height, width)]
+        return to_pixels(words, channels, height, width, signed)
 
     def _input(self, f, channels):
         return self.load(f["input"], channels, f["height"], f["width"], f["flags"] & isa.FLAG_IN_SIGNED)
 
     def store(self, base, values, channels=None):
         """Write values (channels, height, width) as the map at `base`, or as those `channels` of it."""
-        count, height, width = values.shape
-        down, across = -(-height // isa.TILE), -(-width // isa.TILE)
-        words = np.zeros((count, down * isa.TILE, across * isa.TILE), np.uint8)
-        words[:, :height, :width] = values & 0xFF
-        words = words.reshape(count, down, isa.TILE, across, isa.TILE).transpose(0, 1, 3, 2, 4)
-        channels = np.arange(count) if channels is None else channels
-        at = base + channels[:, None] * down * across + np.arange(down * across)
-        self.tiles[at] = words.reshape(*at.shape, isa.TILE * isa.TILE)
+        words = to_words(values)
+        channels = np.arange(len(values)) if channels is None else channels
+        self.tiles[base + channels[:, None] * words.shape[1] + np.arange(words.shape[1])] = words
 
     def _weight_rows(self, f, rows, count):
         """(rows, count) weights of an instruction; rows are aligned."""
@@ -207,10 +185,9 @@ class Engine:
     def _conv(self, f):
         (ins, outs), (height, width) = self._active(f), output_size(f)
         k, stride, pad = f["kernel"], f["stride"], f["kernel"] // 2
-        x = self._input(f, f["in_channels"])[ins]
-        x = np.pad(x, ((0, 0), (pad, pad), (pad, pad))).astype(np.float64)
-        weights = self._weight_rows(f, f["out_channels"], f["in_channels"] * k * k)
-        weights = weights.reshape(f["out_channels"], f["in_channels"], k, k)[outs][:, ins].astype(np.float64)
+        x = np.pad(self._input(f, f["in_channels"])[ins], ((0, 0), (pad, pad), (pad, pad)))
+        x = x[:, halo_rows(f) :].astype(np.float64)  # from the window of the first output on
+        weights = self._filters(f)[outs][:, ins].astype(np.float64)
         sums = np.zeros((len(outs), height * width))
         for ky in range(k):
             for kx in range(k):
@@ -222,7 +199,16 @@ class Engine:
         if f["flags"] & isa.FLAG_ADD:
             signed = f["flags"] & isa.FLAG_ADD_SIGNED
             y += requantize(self.load(f["identity"], f["out_channels"], height, width, signed)[outs], scale[0])
-        self.store(f["output"], clamp8(y, f["flags"]), outs)
+        y = clamp8(y, f["flags"])
+        self.store(f["output"], y, outs)
+        if f["pool"] >= 0:
+            self.vector[f["pool"] + outs] = sat16(requantize(y.sum((1, 2)), bias[0]))
+
+    def _filters(self, f):
+        """(out_channels, in_channels, k, k) weights of a CONV."""
+        outs, ins, k, size = f["out_channels"], f["in_channels"], f["kernel"], filter_bytes(f)
+        rows = self._weight_rows(f, outs, conv_row(f))[:, : ins * size]
+        return rows.reshape(outs, ins, size)[:, :, : k * k].reshape(outs, ins, k, k)
 
     def _affine(self, f):
         x = self._input(f, f["in_channels"])[:, :: f["stride"], :: f["stride"]]
@@ -237,7 +223,7 @@ class Engine:
         x = self._input(f, f["channels"])
         x = np.pad(x, ((0, 0), (pad, pad), (pad, pad)), constant_values=-(2**15))  # less than any pixel
         windows = np.lib.stride_tricks.sliding_window_view(x, (f["kernel"], f["kernel"]), axis=(1, 2))
-        windows = windows[:, :: f["stride"], :: f["stride"]][:, :height, :width]
+        windows = windows[:, halo_rows(f) :: f["stride"], :: f["stride"]][:, :height, :width]
         y = requantize(windows.sum((3, 4)), f["scale"]) if average else windows.max((3, 4))
         self.store(f["output"], clamp8(y, f["flags"]))
 
@@ -249,12 +235,9 @@ class Engine:
         bias, scale = self._table_rows(f, f["outputs"])
         v = self._weight_rows(f, f["outputs"], f["inputs"]) @ sat16(self.vector[f["input"] :][: f["inputs"]]) + bias
         least = 0 if f["flags"] & isa.FLAG_RELU else -(2**15)
-        y = (
-            np.clip(v, -(2**31), 2**31 - 1)
-            if f["flags"] & isa.FLAG_RAW
-            else np.maximum(sat16(requantize(v, scale)), least)
-        )
-        self.vector[f["output"] :][: f["outputs"]] = y
+        narrow = np.maximum(sat16(requantize(v, scale)), least)
+        wide = np.clip(v, -(2**31), 2**31 - 1)
+        self.vector[f["output"] :][: f["outputs"]] = wide if f["flags"] & isa.FLAG_RAW else narrow
 
     def _lstm(self, f):
         hidden, old_cell = f["hidden"], self.cell[: f["hidden"]]
@@ -280,6 +263,17 @@ class Engine:
         self.masks[f["mask"]], self.mask_channels[f["mask"]] = active, f["channels"]
         if f["gate"] >= 0:
             self.trace[f["gate"]] = len(active)
+
+    def _move(self, f):
+        (channels,) = self._active(f)
+        (target, to), (source, at) = (self._words(f, role, channels) for role in ("output", "input"))
+        target[to] = source[at]
+
+    def _words(self, f, role, channels):
+        """The memory that a MOVE's `role` lies in, and the addresses (channels, words) in it."""
+        memory = self.maps if f[role] >= isa.DDR_ADDRESS else self.tiles
+        first = f[role] % isa.DDR_ADDRESS
+        return memory, first + channels[:, None] * f[f"{role}_pitch"] + np.arange(f["words"])
 
     def _tap(self, f):
         self.kept = SimpleNamespace(target=f["target"], flops=f["flops"], cycles=f["cycles"], has_run=False)

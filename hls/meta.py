@@ -7,6 +7,7 @@ classes             names, in the order of the logits
 exits               in order: name, block, flops, cycles (the budget that is always enough, hls.cost.worst_case),
                     classifier_flops, classifier_cycles
 gates               in the order of the trace: block, stage, channels
+map_words           words of the DDR's map memory that the program uses
 scales, training, accuracy      anything
 """
 
@@ -15,7 +16,7 @@ import math
 from hls import cost, isa
 from hls.program import decode
 
-KEYS = ("format", "isa", "name", "architecture", "dataset", "input", "classes", "exits", "gates")
+KEYS = ("format", "isa", "name", "architecture", "dataset", "input", "classes", "exits", "gates", "map_words")
 KEYS += ("scales", "training", "accuracy")
 EXIT_COUNTS = ("block", "flops", "cycles", "classifier_flops", "classifier_cycles")
 GATE_COUNTS = ("block", "stage", "channels")
@@ -42,6 +43,8 @@ def check_meta(meta):
         raise MetaError(f"meta's classes are {classes!r}, expected a list of names")
     if not 1 <= len(classes) <= isa.MAX_CLASSES:
         raise MetaError(f"meta has {len(classes)} classes, expected 1 to {isa.MAX_CLASSES}")
+    if not _is_count(meta["map_words"]) or meta["map_words"] >= isa.DDR_ADDRESS:
+        raise MetaError(f"meta's map_words is {meta['map_words']!r}, expected 0 to {isa.DDR_ADDRESS - 1}")
     for key, counts in (("exits", EXIT_COUNTS), ("gates", GATE_COUNTS)):
         if not isinstance(meta[key], list):
             raise MetaError(f"meta's {key} are {meta[key]!r}, expected a list")

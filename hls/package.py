@@ -74,6 +74,11 @@ class Package:
         return tuple(self.meta["input"][axis] for axis in ("height", "width", "channels"))
 
     @property
+    def map_words(self):
+        """Words of the DDR's map memory, 64 bytes each, that a start must give the engine."""
+        return self.meta["map_words"]
+
+    @property
     def limits(self):
         height, width, channels = self.image_shape
         return Limits(
@@ -83,6 +88,7 @@ class Package:
             image_bytes=height * width * channels,
             gates=self.gates,
             classes=self.classes,
+            map_words=self.map_words,
         )
 
 

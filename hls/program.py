@@ -9,6 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from hls import isa
+from hls.shapes import (  # noqa: F401 (row_bytes and filter_bytes: for those who write programs)
+    conv_row,
+    filter_bytes,
+    has_halo,
+    inner_rows,
+    output_size,
+    row_bytes,
+    table_rows,
+    tiles,
+    weight_size,
+)
 
 NAMES = {value: name for name, value in isa.OPCODES.items()}
 CLASSIFIER_OPCODES = (isa.CONV, isa.AFFINE, isa.POOL, isa.GLOBAL_POOL, isa.FC, isa.EXIT)
@@ -17,7 +28,7 @@ STATUS_TEXT = {
     isa.STATUS_BAD_OPCODE: "no such instruction, or one that a classifier must not hold",
     isa.STATUS_BAD_FIELD: "a count, size, flag, mask or id is outside its range",
     isa.STATUS_BAD_VECTOR: "a range is outside vector memory",
-    isa.STATUS_BAD_ADDRESS: "a map is outside tile memory",
+    isa.STATUS_BAD_ADDRESS: "a map is outside tile memory, or outside the map memory where it may lie there",
     isa.STATUS_BAD_OVERLAP: "its input and output overlap",
     isa.STATUS_BAD_WEIGHTS: "its weights are outside the package's weights, or not aligned",
     isa.STATUS_BAD_TABLE: "its table is outside the package's tables",
@@ -29,10 +40,11 @@ STATUS_TEXT = {
     isa.STATUS_NOT_RUN: "an earlier image of the batch stopped the engine",
 }
 
+_HALOS = isa.FLAG_HALO_TOP | isa.FLAG_HALO_BOTTOM
 _FLAGS = {
-    isa.CONV: isa.FLAG_IN_SIGNED | isa.FLAG_RELU | isa.FLAG_ADD | isa.FLAG_ADD_SIGNED,
+    isa.CONV: isa.FLAG_IN_SIGNED | isa.FLAG_RELU | isa.FLAG_ADD | isa.FLAG_ADD_SIGNED | _HALOS,
     isa.AFFINE: isa.FLAG_IN_SIGNED | isa.FLAG_RELU,
-    isa.POOL: isa.FLAG_IN_SIGNED | isa.FLAG_RELU | isa.FLAG_AVERAGE,
+    isa.POOL: isa.FLAG_IN_SIGNED | isa.FLAG_RELU | isa.FLAG_AVERAGE | _HALOS,
     isa.GLOBAL_POOL: isa.FLAG_IN_SIGNED,
     isa.FC: isa.FLAG_RAW | isa.FLAG_RELU,
 }
@@ -47,7 +59,9 @@ _RANGES = {
     "channel_offset": (0, isa.MAX_CHANNELS),
     "in_mask": (0, isa.MASKS - 1),
     "out_mask": (0, isa.MASKS - 1),
-    "mask": (1, isa.MASKS - 1),
+    "mask": (0, isa.MASKS - 1),
+    "pool": (-1, 2**31 - 1),
+    "words": (1, isa.TILE_WORDS),
     "inputs": (1, isa.VECTOR_WORDS),
     "outputs": (1, isa.VECTOR_WORDS),
     "hidden": (1, isa.MAX_HIDDEN),
@@ -63,7 +77,7 @@ class ProgramError(ValueError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What a program may use: counts of instructions, gates and classes; sizes of weights, tables and one image."""
+    """What a program may use: counts of instructions, gates, classes; sizes of weights, tables, image and DDR."""
 
     instructions: int
     weight_bytes: int
@@ -71,6 +85,7 @@ class Limits:
     image_bytes: int
     gates: int
     classes: int
+    map_words: int = 0  # of the DDR's map memory
 
 
 def encode(opcode, **fields):
@@ -120,32 +135,6 @@ def _show(name, value):
     return f"0x{value & 0xFFFFFFFF:x}" if name == "scale" else str(value)
 
 
-def conv_out(size, stride):
-    """Height or width of the output of CONV and AFFINE."""
-    return -(-size // stride)
-
-
-def output_size(fields):
-    """(height, width) of the map that a CONV, AFFINE, POOL or IMAGE writes."""
-    height, width = fields["height"], fields["width"]
-    if fields["opcode"] == isa.IMAGE:
-        return height, width
-    if fields["opcode"] == isa.POOL:
-        grow = 2 * fields["padding"] - fields["kernel"]
-        return (height + grow) // fields["stride"] + 1, (width + grow) // fields["stride"] + 1
-    return conv_out(height, fields["stride"]), conv_out(width, fields["stride"])
-
-
-def tiles(height, width):
-    """Words of tile memory that one channel takes."""
-    return -(-height // isa.TILE) * -(-width // isa.TILE)
-
-
-def row_bytes(count):
-    """Bytes from one row of weights to the next."""
-    return -(-count // isa.WEIGHT_ALIGN) * isa.WEIGHT_ALIGN
-
-
 def validate(words, pc, limits, mask_channels=None, in_classifier=False):
     """Status that the engine gives instruction `words` at `pc`, by docs/engine.md, Checks.
 
@@ -163,7 +152,8 @@ def validate(words, pc, limits, mask_channels=None, in_classifier=False):
     if not all(start >= 0 and start + count <= isa.VECTOR_WORDS for start, count in vectors):
         return isa.STATUS_BAD_VECTOR
     maps = _map_ranges(fields)
-    if not all(start >= 0 and start + count <= isa.TILE_WORDS for start, count in maps.values()):
+    far_words = limits.map_words if opcode == isa.MOVE else 0  # nothing else reaches the DDR
+    if not all(_map_fits(start, count, far_words) for start, count in maps.values()):
         return isa.STATUS_BAD_ADDRESS
     if _maps_overlap(maps) or (len(vectors) == 2 and _overlap(*vectors)):
         return isa.STATUS_BAD_OVERLAP
@@ -178,30 +168,6 @@ def validate(words, pc, limits, mask_channels=None, in_classifier=False):
     return isa.STATUS_OK
 
 
-def weight_size(fields):
-    """Bytes of weights that an instruction refers to, whatever its masks."""
-    opcode = fields["opcode"]
-    if opcode == isa.IMAGE:
-        return 256 * fields["channels"]
-    if opcode == isa.CONV:
-        return fields["out_channels"] * row_bytes(fields["in_channels"] * fields["kernel"] ** 2)
-    if opcode == isa.FC:
-        return fields["outputs"] * row_bytes(fields["inputs"])
-    if opcode == isa.LSTM:
-        return 4 * fields["hidden"] * row_bytes(fields["inputs"] + fields["hidden"])
-    return 0
-
-
-def table_rows(fields):
-    """Rows of (bias, scale) that an instruction refers to."""
-    opcode = fields["opcode"]
-    if opcode == isa.CONV:
-        return 1 + fields["out_channels"]
-    if opcode == isa.AFFINE:
-        return fields["out_channels"]
-    return {isa.FC: fields.get("outputs", 0), isa.LSTM: 4 * fields.get("hidden", 0)}.get(opcode, 0)
-
-
 def check(program, limits):
     """Check every instruction, and every classifier as such; ProgramError names the first bad one."""
     if not 1 <= limits.instructions <= isa.MAX_INSTRUCTIONS or limits.instructions != len(program):
@@ -212,6 +178,8 @@ def check(program, limits):
         raise ProgramError(f"{limits.gates} gates, expected 0 to {isa.MAX_GATES}")
     if not 1 <= limits.classes <= isa.MAX_CLASSES:
         raise ProgramError(f"{limits.classes} classes, expected 1 to {isa.MAX_CLASSES}")
+    if not 0 <= limits.map_words < isa.DDR_ADDRESS:
+        raise ProgramError(f"{limits.map_words} words of map memory, expected 0 to {isa.DDR_ADDRESS - 1}")
     for pc, words in enumerate(program):
         _refuse(program, pc, validate(words, pc, limits))
     if int(program[-1][0]) not in (isa.END, isa.EXIT):
@@ -235,6 +203,8 @@ def _ranges_fit(fields, limits):
         low, high = _RANGES.get(name, (value, value))
         if name == "channels" and opcode == isa.GATE_LAYER:
             low = 0
+        if name == "mask" and opcode == isa.GATE_CHANNEL:
+            low = 1
         if name == "gate":
             low, high = -1 if opcode == isa.GATE_CHANNEL else 0, limits.gates - 1
         if not low <= value <= high:
@@ -252,21 +222,37 @@ def _shapes_fit(fields, limits, mask_channels):
     if opcode in (isa.CONV, isa.AFFINE) and fields["stride"] not in (1, 2):
         return False
     if opcode == isa.CONV:
-        if fields["kernel"] % 2 == 0 or fields["in_channels"] * fields["kernel"] ** 2 > 65536:
+        if fields["kernel"] % 2 == 0 or conv_row(fields) > isa.LANE_BYTES or inner_rows(fields) < 1:
             return False
         pairs = [(fields["in_mask"], fields["in_channels"]), (fields["out_mask"], fields["out_channels"])]
-        return mask_channels is None or all(mask == 0 or mask_channels[mask] == count for mask, count in pairs)
-    if opcode == isa.POOL:
-        kernel, padding = fields["kernel"], fields["padding"]
-        most = 0 if fields["flags"] & isa.FLAG_AVERAGE else kernel // 2
-        smallest = min(fields["height"], fields["width"])
-        return 1 <= fields["stride"] <= kernel and 0 <= padding <= most and kernel <= smallest + 2 * padding
-    return True
+        return _masks_fit(pairs, mask_channels)
+    if opcode == isa.MOVE:
+        pitches = fields["input_pitch"], fields["output_pitch"]
+        fit = all(fields["words"] <= pitch < isa.DDR_ADDRESS for pitch in pitches)
+        return fit and _masks_fit([(fields["mask"], fields["channels"])], mask_channels)
+    return opcode != isa.POOL or _pool_fits(fields)
+
+
+def _masks_fit(pairs, mask_channels):
+    """Each (mask, channels) was built for so many channels; 0 stands for all of them."""
+    return mask_channels is None or all(mask == 0 or mask_channels[mask] == count for mask, count in pairs)
+
+
+def _pool_fits(fields):
+    kernel, stride, padding = fields["kernel"], fields["stride"], fields["padding"]
+    if not 1 <= stride <= kernel or (isa.TILE - 1) * stride + kernel > isa.WINDOW:
+        return False
+    if has_halo(fields) and (2 * padding != kernel - 1 or inner_rows(fields) < 1):
+        return False
+    most = 0 if fields["flags"] & isa.FLAG_AVERAGE else kernel // 2
+    return 0 <= padding <= most and kernel <= min(fields["height"], fields["width"]) + 2 * padding
 
 
 def _vector_ranges(fields):
     """(start, count) of vector memory: input, then output."""
     opcode = fields["opcode"]
+    if opcode == isa.CONV:
+        return [(fields["pool"], fields["out_channels"])] if fields["pool"] >= 0 else []
     if opcode == isa.GLOBAL_POOL:
         return [(fields["output"], fields["channels"])]
     if opcode == isa.FC:
@@ -278,8 +264,11 @@ def _vector_ranges(fields):
 
 
 def _map_ranges(fields):
-    """(start, count) of tile memory by role; the identity only where it is added."""
+    """(start, count) of map memory by role; the identity only where it is added. MOVE's are those of every channel."""
     opcode, maps = fields["opcode"], {}
+    if opcode == isa.MOVE:
+        for role in ("input", "output"):
+            maps[role] = fields[role], (fields["channels"] - 1) * fields[f"{role}_pitch"] + fields["words"]
     if opcode in (isa.CONV, isa.AFFINE, isa.POOL, isa.GLOBAL_POOL):
         channels = fields["channels"] if "channels" in fields else fields["in_channels"]
         maps["input"] = fields["input"], channels * tiles(fields["height"], fields["width"])
@@ -289,6 +278,13 @@ def _map_ranges(fields):
     if opcode == isa.CONV and fields["flags"] & isa.FLAG_ADD:
         maps["identity"] = fields["identity"], maps["output"][1]
     return maps
+
+
+def _map_fits(start, count, far_words):
+    """Whether a range lies within tile memory, or within the `far_words` words of the DDR's map memory."""
+    if start >= isa.DDR_ADDRESS:
+        return start - isa.DDR_ADDRESS + count <= far_words
+    return start >= 0 and start + count <= isa.TILE_WORDS
 
 
 def _maps_overlap(maps):

@@ -31,6 +31,7 @@ class Start:
     rule: int = isa.RULE_NONE
     threshold: int = 0
     target_class: int = 0
+    map_words: int = 0  # of the DDR's map memory, 64 bytes each
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def check_start(start, instructions, images):
     target = start.target_class if start.rule == isa.RULE_CLASS else 0
     for name, value, low, high in (
         ("instructions", instructions, 1, isa.MAX_INSTRUCTIONS),
+        ("map_words", start.map_words, 0, isa.DDR_ADDRESS - 1),
         ("gates", start.gates, 0, isa.MAX_GATES),
         ("classes", start.classes, 1, isa.MAX_CLASSES),
         ("images", images, 1, 2**31 - 1),

@@ -11,8 +11,8 @@
 
 namespace ddi {
 
-constexpr int32_t kOpcodes = isa::kOpExit + 1;
-constexpr int32_t kMaxRow = 65536;  // products of a CONV's sum: 65536 · 128 · 255 < 2^31
+constexpr int32_t kOpcodes = isa::kOpMove + 1;
+static_assert(int64_t(isa::kLaneBytes) * 128 * 255 < INT32_MAX / 4, "a sum of a CONV, and a column's, fit 32 bits");
 constexpr int32_t kMaxExit = 255;
 
 inline bool Between(int64_t value, int64_t low, int64_t high) { return value >= low && value <= high; }
@@ -29,8 +29,8 @@ inline bool IsMask(const Masks& masks, int32_t mask, int32_t channels) {
 }
 
 inline bool StartIsGood(const Start& start) {
-  return Between(start.instructions, 1, isa::kMaxInstructions) && Between(start.gates, 0, isa::kMaxGates) &&
-         Between(start.classes, 1, isa::kMaxClasses) && start.images >= 1 &&
+  return Between(start.instructions, 1, isa::kMaxInstructions) && Between(start.map_words, 0, isa::kDdrAddress - 1) &&
+         Between(start.gates, 0, isa::kMaxGates) && Between(start.classes, 1, isa::kMaxClasses) && start.images >= 1 &&
          Between(start.rule, isa::kRuleNone, isa::kRuleClass) && start.budget_flops <= uint64_t(INT64_MAX) &&
          start.budget_cycles <= uint64_t(INT64_MAX) &&
          (start.rule != isa::kRuleClass || Between(start.target_class, 0, start.classes - 1));
@@ -41,26 +41,42 @@ inline bool IsClassifierOpcode(int32_t opcode) {
          opcode == isa::kOpFc || opcode == isa::kOpExit;
 }
 
+constexpr int32_t kHalos = isa::kFlagHaloTop | isa::kFlagHaloBottom;
+
 inline bool ConvFieldsAreGood(const int32_t* word, const Masks& masks) {
-  const int32_t flags = isa::kFlagInSigned | isa::kFlagRelu | isa::kFlagAdd | isa::kFlagAddSigned;
+  const int32_t flags = isa::kFlagInSigned | isa::kFlagRelu | isa::kFlagAdd | isa::kFlagAddSigned | kHalos;
   const int32_t channels = word[isa::kConvInChannels];
   const int32_t kernel = word[isa::kConvKernel];
   return IsMap(channels, word[isa::kConvHeight], word[isa::kConvWidth]) &&
          Between(word[isa::kConvOutChannels], 1, isa::kMaxChannels) && (word[isa::kConvFlags] & ~flags) == 0 &&
          Between(kernel, 1, isa::kMaxKernel) && kernel % 2 == 1 && IsStride(word[isa::kConvStride]) &&
-         channels * kernel * kernel <= kMaxRow && IsMask(masks, word[isa::kConvInMask], channels) &&
+         Between(word[isa::kConvInMask], 0, isa::kMasks - 1) &&
+         ConvRow(channels, kernel, word[isa::kConvInMask]) <= isa::kLaneBytes && word[isa::kConvPool] >= -1 &&
+         MakeBand(word[isa::kConvHeight], word[isa::kConvFlags]).inner >= 1 &&
+         IsMask(masks, word[isa::kConvInMask], channels) &&
          IsMask(masks, word[isa::kConvOutMask], word[isa::kConvOutChannels]);
 }
 
 inline bool PoolFieldsAreGood(const int32_t* word) {
-  const int32_t flags = isa::kFlagInSigned | isa::kFlagRelu | isa::kFlagAverage;
+  const int32_t flags = isa::kFlagInSigned | isa::kFlagRelu | isa::kFlagAverage | kHalos;
   const int32_t kernel = word[isa::kPoolKernel];
+  const int32_t stride = word[isa::kPoolStride];
   const int32_t padding = word[isa::kPoolPadding];
+  const bool banded = (word[isa::kPoolFlags] & kHalos) != 0;
   return IsMap(word[isa::kPoolChannels], word[isa::kPoolHeight], word[isa::kPoolWidth]) &&
-         (word[isa::kPoolFlags] & ~flags) == 0 && Between(kernel, 1, isa::kMaxKernel) &&
-         Between(word[isa::kPoolStride], 1, kernel) &&
+         (word[isa::kPoolFlags] & ~flags) == 0 && Between(kernel, 1, isa::kMaxKernel) && Between(stride, 1, kernel) &&
+         (isa::kTile - 1) * stride + kernel <= isa::kWindow &&
          Between(padding, 0, (word[isa::kPoolFlags] & isa::kFlagAverage) != 0 ? 0 : kernel / 2) &&
-         kernel <= word[isa::kPoolHeight] + 2 * padding && kernel <= word[isa::kPoolWidth] + 2 * padding;
+         kernel <= word[isa::kPoolHeight] + 2 * padding && kernel <= word[isa::kPoolWidth] + 2 * padding &&
+         (!banded || (2 * padding == kernel - 1 && MakeBand(word[isa::kPoolHeight], word[isa::kPoolFlags]).inner >= 1));
+}
+
+inline bool MoveFieldsAreGood(const int32_t* word, const Masks& masks) {
+  const int32_t words = word[isa::kMoveWords];
+  return Between(word[isa::kMoveChannels], 1, isa::kMaxChannels) && Between(words, 1, isa::kTileWords) &&
+         Between(word[isa::kMoveInputPitch], words, isa::kDdrAddress - 1) &&
+         Between(word[isa::kMoveOutputPitch], words, isa::kDdrAddress - 1) &&
+         IsMask(masks, word[isa::kMoveMask], word[isa::kMoveChannels]);
 }
 
 // BAD_FIELD: counts, sizes, flags and ids.
@@ -100,6 +116,8 @@ inline bool FieldsAreGood(const Instruction& instruction, const Start& start, co
       return Between(word[isa::kTapExit], 0, kMaxExit) && word[isa::kTapFlops] >= 0 && word[isa::kTapCycles] >= 0;
     case isa::kOpExit:
       return Between(word[isa::kExitExit], 0, kMaxExit) && word[isa::kExitClasses] == start.classes;
+    case isa::kOpMove:
+      return MoveFieldsAreGood(word, masks);
     default:  // END
       return true;
   }
@@ -149,13 +167,15 @@ inline Footprint MapFootprint(const int32_t* word) {
   } else if (word[0] == isa::kOpConv) {
     const int32_t stride = word[isa::kConvStride];
     const int32_t channels = word[isa::kConvOutChannels];
-    const int32_t row = RowBytes(word[isa::kConvInChannels] * word[isa::kConvKernel] * word[isa::kConvKernel]);
+    const int32_t row = ConvRow(word[isa::kConvInChannels], word[isa::kConvKernel], word[isa::kConvInMask]);
     use.map_input =
         MapRange(word[isa::kConvInput], word[isa::kConvInChannels], word[isa::kConvHeight], word[isa::kConvWidth]);
-    use.map_output = MapRange(word[isa::kConvOutput], channels, ConvOut(word[isa::kConvHeight], stride),
+    use.map_output = MapRange(word[isa::kConvOutput], channels,
+                              ConvOut(MakeBand(word[isa::kConvHeight], word[isa::kConvFlags]).inner, stride),
                               ConvOut(word[isa::kConvWidth], stride));
     if ((word[isa::kConvFlags] & isa::kFlagAdd) != 0)
       use.identity = MakeRange(word[isa::kConvIdentity], use.map_output.size);
+    if (word[isa::kConvPool] >= 0) use.vector_output = MakeRange(word[isa::kConvPool], channels);
     use.weights = MakeRange(word[isa::kConvWeights], int64_t(channels) * row);
     use.table = MakeRange(word[isa::kConvTable], isa::kTableRow * (1 + int64_t(channels)));
   } else if (word[0] == isa::kOpAffine) {
@@ -166,14 +186,9 @@ inline Footprint MapFootprint(const int32_t* word) {
                               ConvOut(word[isa::kAffineHeight], stride), ConvOut(word[isa::kAffineWidth], stride));
     use.table = MakeRange(word[isa::kAffineTable], isa::kTableRow * int64_t(word[isa::kAffineOutChannels]));
   } else if (word[0] == isa::kOpPool) {
-    const int32_t kernel = word[isa::kPoolKernel];
-    const int32_t stride = word[isa::kPoolStride];
-    const int32_t padding = word[isa::kPoolPadding];
     use.map_input =
         MapRange(word[isa::kPoolInput], word[isa::kPoolChannels], word[isa::kPoolHeight], word[isa::kPoolWidth]);
-    use.map_output = MapRange(word[isa::kPoolOutput], word[isa::kPoolChannels],
-                              PoolOut(word[isa::kPoolHeight], kernel, stride, padding),
-                              PoolOut(word[isa::kPoolWidth], kernel, stride, padding));
+    use.map_output = MapRange(word[isa::kPoolOutput], word[isa::kPoolChannels], PoolHeight(word), PoolWidth(word));
   } else {  // GLOBAL_POOL
     use.map_input = MapRange(word[isa::kGlobalPoolInput], word[isa::kGlobalPoolChannels], word[isa::kGlobalPoolHeight],
                              word[isa::kGlobalPoolWidth]);
@@ -211,12 +226,29 @@ inline Footprint VectorFootprint(const int32_t* word) {
   return use;
 }
 
+// MOVE's two ranges: each in its own memory, apart where that is the same.
+inline int32_t CheckMove(const int32_t* word, const Start& start) {
+  const bool far[2] = {(word[isa::kMoveInput] & isa::kDdrAddress) != 0,
+                       (word[isa::kMoveOutput] & isa::kDdrAddress) != 0};
+  const int64_t last = word[isa::kMoveChannels] - 1;
+  const Range input =
+      MakeRange(word[isa::kMoveInput] & ~isa::kDdrAddress, last * word[isa::kMoveInputPitch] + word[isa::kMoveWords]);
+  const Range output =
+      MakeRange(word[isa::kMoveOutput] & ~isa::kDdrAddress, last * word[isa::kMoveOutputPitch] + word[isa::kMoveWords]);
+  if (!Fits(input, far[0] ? start.map_words : isa::kTileWords) ||
+      !Fits(output, far[1] ? start.map_words : isa::kTileWords)) {
+    return isa::kStatusBadAddress;
+  }
+  return far[0] == far[1] && !Disjoint(input, output) ? isa::kStatusBadOverlap : isa::kStatusOk;
+}
+
 // Status of the instruction at `pc`: kStatusOk, or the first check that fails.
 inline int32_t Check(const Instruction& instruction, int32_t pc, bool in_classifier, const Start& start,
                      const Masks& masks) {
   const int32_t opcode = instruction.word[0];
   if (!Between(opcode, 0, kOpcodes - 1) || (in_classifier && !IsClassifierOpcode(opcode))) return isa::kStatusBadOpcode;
   if (!FieldsAreGood(instruction, start, masks)) return isa::kStatusBadField;
+  if (opcode == isa::kOpMove) return CheckMove(instruction.word, start);
   const bool on_maps = Between(opcode, isa::kOpImage, isa::kOpGlobalPool);
   const Footprint use = on_maps ? MapFootprint(instruction.word) : VectorFootprint(instruction.word);
   if (!Fits(use.vector_input, isa::kVectorWords) || !Fits(use.vector_output, isa::kVectorWords))

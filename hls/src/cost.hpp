@@ -2,12 +2,16 @@
 //
 // Role     prices an instruction with the channels that are active now, before it is compared with the budget;
 //          hls/cost.py says the same in Python, and they agree to the unit
-// Rate     a few multiplications an instruction; the sum over CONV's groups has a closed form, so no loop
+// Rate     a few multiplications an instruction; every sum has a closed form
+//
+// FETCH cycles, then for each of the instruction's loops its trips at II = 1 and its depth for each entry.
 #pragma once
 #include <cstdint>
 
 #include "geometry.hpp"
 #include "masks.hpp"
+#include "pool.hpp"
+#include "schedule.hpp"
 
 namespace ddi {
 
@@ -17,95 +21,97 @@ struct Cost {
   uint64_t weight_bytes;
 };
 
-static_assert(isa::kWeightAlign % isa::kWeightBytes == 0, "rows are whole fetches");
-static_assert(256 % isa::kWeightBytes == 0, "an image table is whole fetches");
-static_assert(isa::kOutLanes % 2 == 0, "lanes split into two halves");
+static_assert(isa::kWeightAlign % isa::kPortBytes == 0, "rows are whole fetches");
+static_assert(256 % isa::kPortBytes == 0, "an image table is whole fetches");
 
-inline uint64_t Larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
+inline uint64_t Loop(int64_t trips, int32_t depth) { return uint64_t(trips + depth); }
 
-inline Cost ConvCost(const Instruction& instruction, const Masks& masks) {
+inline void AddConv(const Instruction& instruction, const Masks& masks, Cost& cost) {
+  const ConvShape shape = MakeConvShape(instruction, masks);
+  if (shape.active_out == 0) return;
   const int32_t* word = instruction.word;
-  const int32_t stride = word[isa::kConvStride];
-  const int32_t taps = word[isa::kConvKernel] * word[isa::kConvKernel];
-  const int32_t height = ConvOut(word[isa::kConvHeight], stride);
-  const int32_t width = ConvOut(word[isa::kConvWidth], stride);
-  const uint64_t active_in = uint64_t(ActiveCount(masks, word[isa::kConvInMask], word[isa::kConvInChannels]));
-  const uint64_t active_out = uint64_t(ActiveCount(masks, word[isa::kConvOutMask], word[isa::kConvOutChannels]));
-  const uint64_t row = uint64_t(RowBytes(word[isa::kConvInChannels] * taps));
-  Cost cost = {0, isa::kIssue, 0};
-  if (active_out == 0) return cost;
-
-  cost.flops = 2 * uint64_t(height * width) * uint64_t(taps) * active_in * active_out;
-  cost.weight_bytes = active_out * row;
-
-  const int32_t window = word[isa::kConvKernel] == 1 ? isa::kStridedReads : isa::kWindowReads;
-  const uint64_t reads = stride == 2 && window > taps ? uint64_t(window) : uint64_t(taps);
-  const uint64_t step = Larger(active_in * reads, isa::kDrain);
-  const uint64_t tiles = uint64_t(Tiles(height, width));
-  const uint64_t load = row / isa::kWeightBytes + 1;  // of one channel
-  const uint64_t full = active_out / isa::kOutLanes;
-  const uint64_t rest = active_out % isa::kOutLanes;
-  const uint64_t rest_steps = rest <= isa::kOutLanes / 2 ? (tiles + 1) / 2 : tiles;
-  // Each full group computes while the next one's weights load; the last group has nothing to load behind it.
-  cost.cycles += isa::kPipeline + (full > 0 ? isa::kOutLanes : rest) * load;
-  if (full > 0)
-    cost.cycles += (full - 1) * Larger(tiles * step, isa::kOutLanes * load) + Larger(tiles * step, rest * load);
-  if (rest > 0) cost.cycles += rest_steps * step;
-  return cost;
+  const int32_t height = ConvOut(MakeBand(word[isa::kConvHeight], word[isa::kConvFlags]).inner, shape.stride);
+  const int32_t width = ConvOut(word[isa::kConvWidth], shape.stride);
+  cost.flops = 2 * uint64_t(height * width) * uint64_t(shape.kernel * shape.kernel) * uint64_t(shape.active_in) *
+               uint64_t(shape.active_out);
+  cost.weight_bytes = uint64_t(shape.active_out) * uint64_t(shape.row);
+  cost.cycles += Loop(MakeConvPlan(shape).cycles, isa::kDepthConvCycles);
 }
 
-// The cost of an instruction that passed its checks.
-inline Cost Price(const Instruction& instruction, const Masks& masks) {
+inline void AddAffine(const int32_t* word, Cost& cost) {
+  const int32_t height = ConvOut(word[isa::kAffineHeight], word[isa::kAffineStride]);
+  const int32_t width = ConvOut(word[isa::kAffineWidth], word[isa::kAffineStride]);
+  const int64_t words = int64_t(word[isa::kAffineOutChannels]) * Tiles(height, width);
+  cost.cycles += Loop(words * (kTilePixels / isa::kDrain), isa::kDepthAffineCycles);
+}
+
+inline void AddPool(const int32_t* word, Cost& cost) {
+  const int32_t kernel = word[isa::kPoolKernel];
+  const int32_t reads = CeilDivide(WindowReads(kernel, word[isa::kPoolStride], 1), isa::kMapReads);
+  const int64_t words = int64_t(word[isa::kPoolChannels]) * Tiles(PoolHeight(word), PoolWidth(word));
+  cost.cycles += Loop(words * (reads + (PoolsSideBySide(word) ? 0 : kernel * kernel)), isa::kDepthPoolCycles);
+}
+
+// Rows of weights that three ports fetch, each a row of its own.
+inline void AddRows(int32_t rows, int32_t count, int32_t depth, Cost& cost) {
+  cost.flops = 2 * uint64_t(rows) * uint64_t(count);
+  cost.weight_bytes = uint64_t(rows) * uint64_t(RowBytes(count));
+  cost.cycles += Loop(int64_t(CeilDivide(rows, isa::kWeightPorts)) * (RowBytes(count) / isa::kPortBytes), depth);
+}
+
+inline void AddImage(const int32_t* word, Cost& cost) {
+  const int32_t channels = word[isa::kImageChannels];
+  const int32_t groups = CeilDivide(channels, isa::kOutLanes);
+  const int64_t beats = int64_t(word[isa::kImageHeight]) * TileCount(word[isa::kImageWidth]) * (channels + 1);
+  cost.weight_bytes = 256 * uint64_t(channels);
+  cost.cycles += uint64_t(256 / isa::kPortBytes * channels) + uint64_t(groups) * isa::kDepthLoadTables;
+  cost.cycles += uint64_t(groups) * Loop(beats, isa::kDepthImageBeats);
+}
+
+// The cost of an instruction at `pc` that passed its checks.
+inline Cost Price(const Instruction& instruction, int32_t pc, const Masks& masks) {
   const int32_t* word = instruction.word;
-  Cost cost = {0, isa::kIssue, 0};
-  uint64_t work = 0;
+  Cost cost = {0, uint64_t(pc < isa::kCodeStore ? isa::kFetch : isa::kFetchFar), 0};
   switch (word[0]) {
-    case isa::kOpConv:
-      return ConvCost(instruction, masks);
     case isa::kOpImage:
-      work = uint64_t(word[isa::kImageHeight] * word[isa::kImageWidth]);
-      cost.weight_bytes = 256 * uint64_t(word[isa::kImageChannels]);
+      AddImage(word, cost);
       break;
-    case isa::kOpAffine: {
-      const int32_t stride = word[isa::kAffineStride];
-      const int32_t height = ConvOut(word[isa::kAffineHeight], stride);
-      const int32_t width = ConvOut(word[isa::kAffineWidth], stride);
-      work = uint64_t(word[isa::kAffineOutChannels]) * uint64_t(Tiles(height, width) * stride * stride);
+    case isa::kOpConv:
+      AddConv(instruction, masks, cost);
       break;
-    }
-    case isa::kOpPool: {
-      const int32_t kernel = word[isa::kPoolKernel];
-      const int32_t height = PoolOut(word[isa::kPoolHeight], kernel, word[isa::kPoolStride], word[isa::kPoolPadding]);
-      const int32_t width = PoolOut(word[isa::kPoolWidth], kernel, word[isa::kPoolStride], word[isa::kPoolPadding]);
-      work = uint64_t(word[isa::kPoolChannels]) * uint64_t(Tiles(height, width) * kernel * kernel);
+    case isa::kOpAffine:
+      AddAffine(word, cost);
       break;
-    }
+    case isa::kOpPool:
+      AddPool(word, cost);
+      break;
     case isa::kOpGlobalPool:
-      work = uint64_t(word[isa::kGlobalPoolChannels]) *
-             uint64_t(Tiles(word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth]));
+      cost.cycles += Loop(
+          int64_t(word[isa::kGlobalPoolChannels]) * Tiles(word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth]),
+          isa::kDepthGlobalTiles);
       break;
     case isa::kOpFc:
-      cost.flops = 2 * uint64_t(word[isa::kFcInputs]) * uint64_t(word[isa::kFcOutputs]);
-      cost.weight_bytes = uint64_t(word[isa::kFcOutputs]) * uint64_t(RowBytes(word[isa::kFcInputs]));
+      AddRows(word[isa::kFcOutputs], word[isa::kFcInputs], isa::kDepthFcCycles, cost);
       break;
-    case isa::kOpLstm: {
-      const uint64_t rows = 4 * uint64_t(word[isa::kLstmHidden]);
-      const int32_t operands = word[isa::kLstmInputs] + word[isa::kLstmHidden];
-      cost.flops = 2 * uint64_t(operands) * rows;
-      cost.weight_bytes = rows * uint64_t(RowBytes(operands));
-      work = rows;
+    case isa::kOpLstm:
+      AddRows(4 * word[isa::kLstmHidden], word[isa::kLstmInputs] + word[isa::kLstmHidden], isa::kDepthLstmCycles, cost);
+      cost.cycles += Loop(word[isa::kLstmHidden], isa::kDepthLstmUnits);
+      break;
+    case isa::kOpGateChannel:
+      cost.cycles += Loop(word[isa::kGateChannelChannels], isa::kDepthGateChannels);
+      break;
+    case isa::kOpExit:
+      cost.cycles += Loop(word[isa::kExitClasses], isa::kDepthLargestLogit);
+      cost.cycles += Loop(word[isa::kExitClasses], isa::kDepthExitSums);
+      break;
+    case isa::kOpMove: {
+      const int64_t channels = ActiveCount(masks, word[isa::kMoveMask], word[isa::kMoveChannels]);
+      cost.cycles += Loop(channels * word[isa::kMoveWords] * (kTilePixels / isa::kPortBytes), isa::kDepthMoveBeats);
       break;
     }
-    case isa::kOpGateChannel:
-      cost.cycles += uint64_t(word[isa::kGateChannelChannels]);
-      return cost;
-    case isa::kOpExit:
-      work = 4 * uint64_t(word[isa::kExitClasses]);
-      break;
     default:  // GATE_LAYER, TAP, END
-      return cost;
+      break;
   }
-  cost.cycles += isa::kPipeline + work + cost.weight_bytes / isa::kWeightBytes;
   return cost;
 }
 

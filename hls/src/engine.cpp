@@ -2,16 +2,21 @@
 //
 // Role     fetch, check, price, compare with the budget, execute; gates, masks, exits and counters are all here, and
 //          the host does nothing between start and done
-// Ports    m_axi, one width each: program and tables 32 bits, weights and images 8 bits (widened by bursts of
-//          kWeightBytes), results 32 bits; s_axilite for the start parameters and the return value
-// Rate     kIssue cycles an instruction, then its unit's (each header's top comment; cost.hpp adds them up)
-// Storage  State below, about 480 KB of block RAM in co-simulation's count, maps included
+// Ports    m_axi, one width each: program, tables and results 32 bits; images, weights (three ports on the same bytes)
+//          and the DDR's map memory 64 bits; s_axilite for the start parameters and the return value
+// Rate     kFetch cycles an instruction, then its unit's loops (docs/isa.md, Loops; cost.hpp adds them up)
+// Storage  State below, the maps included
 #include <cstdint>
 
 #include "affine.hpp"
 #include "check.hpp"
 #include "control.hpp"
-#include "conv.hpp"
+#include "shim.hpp"
+#ifdef DDI_CHIP
+#include "conv_chip.hpp"
+#else
+#include "conv_host.hpp"
+#endif
 #include "cost.hpp"
 #include "exits.hpp"
 #include "gates.hpp"
@@ -19,8 +24,9 @@
 #include "image.hpp"
 #include "isa.hpp"
 #include "masks.hpp"
+#include "move.hpp"
 #include "pool.hpp"
-#include "shim.hpp"
+#include "ports.hpp"
 #include "tile_memory.hpp"
 
 namespace ddi {
@@ -32,48 +38,68 @@ struct State {
   Masks masks;
   GateMemory gates;
   ConvMemory conv;
+  PoolMemory pool;
+  AffineMemory affine;
   ImageMemory image;
+  int32_t code[isa::kCodeStore][isa::kInstructionWords];
   int32_t trace[isa::kMaxGates];
   int32_t logits[isa::kMaxClasses];
 };
 
+#ifdef DDI_CHIP
 static_assert(sizeof(State) <= 630 * 1024, "140 block RAMs of 4.5 KB hold the engine's memories");
+#endif
 
 DDI_STATE State state;
 
+// Keep the program's first instructions on the chip, once for a batch.
+inline void LoadCode(const int32_t* program, int32_t instructions) {
+  const int32_t count = Smaller(instructions, isa::kCodeStore) * isa::kInstructionWords;
+LoadWords:
+  for (int32_t i = 0; i < count; ++i) {
+    #pragma HLS loop_tripcount max = isa::kCodeStore * isa::kInstructionWords
+    #pragma HLS pipeline II = 1
+    state.code[i / isa::kInstructionWords][i % isa::kInstructionWords] = program[i];
+  }
+}
+
+// Two words a cycle from the chip; what lies behind the store comes from the DDR.
 inline Instruction Fetch(const int32_t* program, int32_t pc) {
+  const bool near = pc < isa::kCodeStore;
   Instruction instruction;
 FetchWords:
-  for (int32_t i = 0; i < isa::kInstructionWords; ++i) {
+  for (int32_t i = 0; i < isa::kInstructionWords; i += 2) {
     #pragma HLS pipeline II = 1
-    instruction.word[i] = program[pc * isa::kInstructionWords + i];
+    instruction.word[i] = near ? state.code[pc][i] : program[pc * isa::kInstructionWords + i];
+    instruction.word[i + 1] = near ? state.code[pc][i + 1] : program[pc * isa::kInstructionWords + i + 1];
   }
   return instruction;
 }
 
-inline void Execute(const Instruction& instruction, const int8_t* weights, const int32_t* tables, const uint8_t* image,
+inline void Execute(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
+                    const int64_t* weights2, const int32_t* tables, const int64_t* images, int64_t image, int64_t* maps,
                     const Start& start, Progress& progress) {
   switch (instruction.word[0]) {
     case isa::kOpImage:
-      RunImage(instruction, weights, image, state.maps, state.image);
+      RunImage(instruction, weights0, images, image, state.maps, state.image);
       break;
     case isa::kOpConv:
-      RunConv(instruction, weights, tables, state.masks, state.maps, state.conv);
+      RunConv(instruction, weights0, weights1, weights2, tables, state.masks, state.maps, state.vector, state.conv);
       break;
     case isa::kOpAffine:
-      RunAffine(instruction, tables, state.maps, state.conv.window[0]);
+      RunAffine(instruction, tables, state.maps, state.affine);
       break;
     case isa::kOpPool:
-      RunPool(instruction, state.maps);
+      RunPool(instruction, state.maps, state.pool);
       break;
     case isa::kOpGlobalPool:
       RunGlobalPool(instruction, state.maps, state.vector);
       break;
     case isa::kOpFc:
-      RunFc(instruction, weights, tables, state.vector, state.gates);
+      RunFc(instruction, weights0, weights1, weights2, tables, state.vector, state.gates);
       break;
     case isa::kOpLstm:
-      RunLstm(instruction, weights, tables, state.vector, state.gates);
+      RunLstm(instruction, weights0, weights1, weights2, tables, state.vector, state.gates);
       break;
     case isa::kOpGateLayer:
       if (RunGateLayer(instruction, state.vector, state.trace)) {
@@ -84,6 +110,9 @@ inline void Execute(const Instruction& instruction, const int8_t* weights, const
       break;
     case isa::kOpGateChannel:
       RunGateChannel(instruction, state.vector, state.masks, state.trace);
+      break;
+    case isa::kOpMove:
+      RunMove(instruction, state.masks, maps, state.maps);
       break;
     case isa::kOpTap:
       KeepExit(instruction, start, progress);
@@ -98,9 +127,11 @@ inline void Execute(const Instruction& instruction, const int8_t* weights, const
   }
 }
 
-// One instruction: checked, priced, compared with the budget, counted, executed.
-inline void Step(const int32_t* program, const int8_t* weights, const int32_t* tables, const uint8_t* image,
-                 const Start& start, Progress& progress) {
+// One instruction of the image that starts at byte `image`: checked, priced, compared with the budget, counted,
+// executed.
+inline void Step(const int32_t* program, const int64_t* weights0, const int64_t* weights1, const int64_t* weights2,
+                 const int32_t* tables, const int64_t* images, int64_t image, int64_t* maps, const Start& start,
+                 Progress& progress) {
   const int32_t pc = progress.pc;
   if (pc >= start.instructions) {
     Fail(progress, isa::kStatusBadTarget, pc);
@@ -112,7 +143,7 @@ inline void Step(const int32_t* program, const int8_t* weights, const int32_t* t
     Fail(progress, status, pc);
     return;
   }
-  const Cost cost = Price(instruction, state.masks);
+  const Cost cost = Price(instruction, pc, state.masks);
   if (!progress.in_classifier && ExceedsBudget(instruction, cost, start, progress)) {
     Stop(progress, isa::kReasonBudget, pc);
     return;
@@ -123,7 +154,7 @@ inline void Step(const int32_t* program, const int8_t* weights, const int32_t* t
   ++progress.instructions;
   progress.last_pc = pc;
   progress.pc = pc + 1;
-  Execute(instruction, weights, tables, image, start, progress);
+  Execute(instruction, weights0, weights1, weights2, tables, images, image, maps, start, progress);
 }
 
 // Memories as they are at the start of an image.
@@ -139,15 +170,16 @@ ForgetTrace:
   }
 }
 
-inline Progress RunOneImage(const int32_t* program, const int8_t* weights, const int32_t* tables, const uint8_t* image,
-                            const Start& start) {
+inline Progress RunOneImage(const int32_t* program, const int64_t* weights0, const int64_t* weights1,
+                            const int64_t* weights2, const int32_t* tables, const int64_t* images, int64_t image,
+                            int64_t* maps, const Start& start) {
   Progress progress = Progress();
   progress.prediction = NoPrediction();
   StartImage(start);
   // Every target lies ahead, so the main stream has at most kMaxInstructions steps, and so has each classifier.
 Steps:
   for (int32_t step = 0; step < isa::kMaxInstructions * isa::kMaxInstructions && !progress.done; ++step) {
-    Step(program, weights, tables, image, start, progress);
+    Step(program, weights0, weights1, weights2, tables, images, image, maps, start, progress);
   }
   if (progress.status != isa::kStatusOk) {
     progress.reason = 0;
@@ -158,26 +190,34 @@ Steps:
 
 }  // namespace ddi
 
-// Run `images_count` images of `image_bytes` each; a record for each goes to `results`. Returns 0, or BAD_START, when
-// nothing is written.
-extern "C" int32_t ddi_engine(const int32_t* program, const int8_t* weights, const int32_t* tables,
-                              const uint8_t* images, int32_t* results, int32_t instructions, int32_t weight_bytes,
-                              int32_t table_words, int32_t images_count, int32_t image_bytes, int32_t gates,
-                              int32_t classes, uint64_t budget_flops, uint64_t budget_cycles, int32_t rule,
-                              int32_t threshold, int32_t target_class) {
+// Run `images_count` images of `image_bytes` each; a record for each goes to `results`. Returns OK, or BAD_START, when
+// nothing is written; above it, in the high word, the first half of the contract's hash.
+extern "C" uint64_t ddi_engine(const int32_t* program, const int64_t* weights0, const int64_t* weights1,
+                               const int64_t* weights2, const int32_t* tables, const int64_t* images, int64_t* maps,
+                               int32_t* results, int32_t instructions, int32_t weight_bytes, int32_t table_words,
+                               int32_t map_words, int32_t images_count, int32_t image_bytes, int32_t gates,
+                               int32_t classes, uint64_t budget_flops, uint64_t budget_cycles, int32_t rule,
+                               int32_t threshold, int32_t target_class) {
   #pragma HLS interface m_axi port = program offset = slave bundle = program
-  #pragma HLS interface m_axi port = weights offset = slave bundle = weights max_widen_bitwidth = 128
+  #pragma HLS interface m_axi port = weights0 offset = slave bundle = weights0
+  #pragma HLS interface m_axi port = weights1 offset = slave bundle = weights1
+  #pragma HLS interface m_axi port = weights2 offset = slave bundle = weights2
   #pragma HLS interface m_axi port = tables offset = slave bundle = tables
   #pragma HLS interface m_axi port = images offset = slave bundle = images
+  #pragma HLS interface m_axi port = maps offset = slave bundle = maps
   #pragma HLS interface m_axi port = results offset = slave bundle = results
   #pragma HLS interface s_axilite port = program
-  #pragma HLS interface s_axilite port = weights
+  #pragma HLS interface s_axilite port = weights0
+  #pragma HLS interface s_axilite port = weights1
+  #pragma HLS interface s_axilite port = weights2
   #pragma HLS interface s_axilite port = tables
   #pragma HLS interface s_axilite port = images
+  #pragma HLS interface s_axilite port = maps
   #pragma HLS interface s_axilite port = results
   #pragma HLS interface s_axilite port = instructions
   #pragma HLS interface s_axilite port = weight_bytes
   #pragma HLS interface s_axilite port = table_words
+  #pragma HLS interface s_axilite port = map_words
   #pragma HLS interface s_axilite port = images_count
   #pragma HLS interface s_axilite port = image_bytes
   #pragma HLS interface s_axilite port = gates
@@ -191,16 +231,21 @@ extern "C" int32_t ddi_engine(const int32_t* program, const int8_t* weights, con
   using namespace ddi;
   #pragma HLS array_partition variable = state.maps complete dim = 2
   #pragma HLS bind_storage variable = state.maps type = ram_t2p impl = bram
-  #pragma HLS array_partition variable = state.conv.weights complete dim = 1
-  #pragma HLS array_partition variable = state.conv.weights complete dim = 3
+  #pragma HLS array_partition variable = state.conv.lane complete dim = 1
+  #pragma HLS array_partition variable = state.conv.lane complete dim = 2
+  #pragma HLS array_reshape variable = state.conv.lane cyclic factor = 8 dim = 3
   #pragma HLS array_partition variable = state.conv.window complete dim = 0
+  #pragma HLS array_partition variable = state.conv.result complete dim = 0
+  #pragma HLS array_partition variable = state.vector cyclic factor = 8
   #pragma HLS array_partition variable = state.conv.accumulator complete dim = 0
   #pragma HLS array_partition variable = state.image.pixel complete dim = 0
   #pragma HLS array_partition variable = state.image.table complete dim = 1
-  #pragma HLS array_partition variable = state.gates.operand cyclic factor = 16
-  const Start start = {instructions, weight_bytes, table_words,   images_count, image_bytes, gates,
-                       classes,      budget_flops, budget_cycles, rule,         threshold,   target_class};
-  if (!StartIsGood(start)) return isa::kStatusBadStart;
+  #pragma HLS array_partition variable = state.gates.hidden complete
+  const uint64_t hash = uint64_t(isa::kHashHigh) << 32;
+  const Start start = {instructions, weight_bytes, table_words,   map_words, images_count, image_bytes, gates,
+                       classes,      budget_flops, budget_cycles, rule,      threshold,    target_class};
+  if (!StartIsGood(start)) return hash | uint64_t(isa::kStatusBadStart);
+  LoadCode(program, instructions);
   bool failed = false;
 Images:
   for (int32_t image = 0; image < images_count; ++image) {
@@ -209,11 +254,11 @@ Images:
     if (failed) {
       WriteNotRun(image, start, record);
     } else {
-      const uint8_t* pixels = images + int64_t(image) * image_bytes;
-      const Progress progress = RunOneImage(program, weights, tables, pixels, start);
+      const Progress progress =
+          RunOneImage(program, weights0, weights1, weights2, tables, images, int64_t(image) * image_bytes, maps, start);
       WriteRecord(progress, image, start, state.trace, state.logits, record);
       failed = progress.status != isa::kStatusOk;
     }
   }
-  return isa::kStatusOk;
+  return hash | uint64_t(isa::kStatusOk);
 }

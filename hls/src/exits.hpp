@@ -1,8 +1,8 @@
 // Exits: label, confidence and entropy from logits, and the rules that stop an image.
 //
 // Role     EXIT, and the decision after a classifier that a TAP ran (docs/engine.md)
-// Rate     4 cycles a class: largest logit, then exponentials, two passes over vector memory
-// Latency  kPipeline cycles, two divisions included
+// Rate     2 cycles a class: the largest logit, then the sums of exponentials, two passes over vector memory
+// Latency  kDepthLargestLogit, kDepthExitSums, two divisions included
 // Storage  the logits of the exit taken (4 BRAM18 at 1024 classes); tables of exp and log in LUTs
 #pragma once
 #include <cstdint>
@@ -70,7 +70,7 @@ LargestLogit:
   int64_t moment = 0;
   int64_t top = 0;
   int64_t target = 0;
-Exponentials:
+ExitSums:
   for (int32_t i = 0; i < word[isa::kExitClasses]; ++i) {
     #pragma HLS loop_tripcount max = isa::kMaxClasses
     #pragma HLS pipeline II = 1

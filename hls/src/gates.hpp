@@ -1,22 +1,20 @@
 // Gates: fully connected layers, the LSTM step, and the decisions made from their outputs.
 //
 // Role     FC, LSTM, GATE_LAYER, GATE_CHANNEL (docs/engine.md)
-// Rate     kWeightAlign products a cycle, as fast as weights arrive; an LSTM step adds 4 cycles a hidden unit
-// Latency  kPipeline cycles
-// Storage  operands of a row, the LSTM's state, vector memory (8 BRAM18); tables of sigmoid and tanh in LUTs
+// Rate     8 products of each of three rows a cycle, as fast as weights arrive; then an LSTM unit a cycle
+// Latency  kDepthFcCycles, kDepthLstmCycles, kDepthLstmUnits
+// Storage  the LSTM's state; vector memory is pool.hpp's, in 8 banks; tables of sigmoid and tanh in LUTs
 #pragma once
 #include <cstdint>
 
 #include "masks.hpp"
 #include "pool.hpp"
+#include "ports.hpp"
 #include "requantize.hpp"
 
 namespace ddi {
 
-constexpr int32_t kOperands = isa::kVectorWords + isa::kMaxHidden + isa::kWeightAlign;
-
 struct GateMemory {
-  int16_t operand[kOperands];  // inputs of a row of weights, zero up to the end of the row's last fetch
   int16_t hidden[isa::kMaxHidden];
   int16_t cell[isa::kMaxHidden];
   int16_t activation[4][isa::kMaxHidden];  // input, forget and output gate and candidate of an LSTM step
@@ -31,59 +29,87 @@ StateUnits:
   }
 }
 
-// Operands from vector memory, then zeros: the padding of a row of weights may hold anything.
-inline void LoadOperands(const VectorMemory& vector, int32_t input, int32_t inputs, GateMemory& gates) {
-Operands:
-  for (int32_t i = 0; i < inputs; ++i) {
-    #pragma HLS loop_tripcount max = isa::kVectorWords
-    #pragma HLS pipeline II = 1
-    gates.operand[i] = int16_t(Saturate16(vector[input + i]));
-  }
+// The operands of a matrix: `inputs` from vector memory, then the LSTM's hidden state, then zeros, since the padding of
+// a row of weights may hold anything.
+struct Operands {
+  int32_t input, inputs, hidden;
+};
+
+inline int32_t ReadOperand(const Operands& operands, int32_t index, const VectorMemory& vector,
+                           const GateMemory& gates) {
+  #pragma HLS inline
+  if (index < operands.inputs) return Saturate16(vector[operands.input + index]);
+  const int32_t unit = index - operands.inputs;
+  return unit < operands.hidden ? gates.hidden[unit] : 0;
 }
 
-inline void PadOperands(int32_t count, GateMemory& gates) {
-OperandPadding:
-  for (int32_t i = count; i < RowBytes(count); ++i) {
-    #pragma HLS loop_tripcount max = isa::kWeightAlign
-    #pragma HLS pipeline II = 1
-    gates.operand[i] = 0;
-  }
-}
+// Three rows of weights at a time, each on a port of its own.
+struct RowsPlace {
+  int32_t row;   // the first of the three
+  int32_t beat;  // of their bytes
+  int64_t sum[isa::kWeightPorts];
+};
 
-// Σ row[i] · operand[i] over `bytes` of weights, a multiple of kWeightAlign.
-inline int64_t Dot(const int8_t* row, const int16_t (&operand)[kOperands], int32_t bytes) {
-  int64_t sum = 0;
-Fetches:
-  for (int32_t first = 0; first < bytes; first += isa::kWeightAlign) {
-    #pragma HLS loop_tripcount max = kOperands / isa::kWeightAlign
-    #pragma HLS pipeline II = 1
-    int32_t partial = 0;
-  Products:
-    for (int32_t i = 0; i < isa::kWeightAlign; ++i) {
-      #pragma HLS unroll
-      partial += row[first + i] * operand[first + i];
+// Multiply one beat of each of the three rows; true with their last one, when the sums are whole.
+inline bool MultiplyRows(const int64_t* weights0, const int64_t* weights1, const int64_t* weights2, int32_t base,
+                         int32_t row_bytes, const Operands& operands, const VectorMemory& vector,
+                         const GateMemory& gates, int32_t rows, RowsPlace& place) {
+  #pragma HLS inline
+RowPorts:
+  for (int32_t port = 0; port < isa::kWeightPorts; ++port) {
+    #pragma HLS unroll
+    if (place.row + port < rows) {
+      const int64_t byte = base + int64_t(place.row + port) * row_bytes + place.beat * isa::kPortBytes;
+      const uint64_t bytes = uint64_t(ReadWeights(port, byte >> 3, weights0, weights1, weights2));
+      int64_t sum = place.beat == 0 ? 0 : place.sum[port];
+    Products:
+      for (int32_t i = 0; i < isa::kPortBytes; ++i) {
+        #pragma HLS unroll
+        const int32_t weight = int8_t(uint8_t(bytes >> (8 * i)));
+        sum += weight * ReadOperand(operands, place.beat * isa::kPortBytes + i, vector, gates);
+      }
+      place.sum[port] = sum;
     }
-    sum += partial;
   }
-  return sum;
+  if (++place.beat * isa::kPortBytes < row_bytes) return false;
+  place.beat = 0;
+  return true;
 }
 
-inline void RunFc(const Instruction& instruction, const int8_t* weights, const int32_t* tables, VectorMemory& vector,
-                  GateMemory& gates) {
-  const int32_t* word = instruction.word;
-  const int32_t row_bytes = RowBytes(word[isa::kFcInputs]);
+inline void StoreOutputs(const int32_t* word, const int32_t* tables, const RowsPlace& place, VectorMemory& vector) {
+  #pragma HLS inline
   const bool raw = (word[isa::kFcFlags] & isa::kFlagRaw) != 0;
   const bool relu = (word[isa::kFcFlags] & isa::kFlagRelu) != 0;
-  LoadOperands(vector, word[isa::kFcInput], word[isa::kFcInputs], gates);
-  PadOperands(word[isa::kFcInputs], gates);
-Outputs:
-  for (int32_t output = 0; output < word[isa::kFcOutputs]; ++output) {
-    #pragma HLS loop_tripcount max = isa::kVectorWords
-    const int32_t* row = tables + word[isa::kFcTable] + isa::kTableRow * output;
-    const int64_t sum =
-        Dot(weights + word[isa::kFcWeights] + int64_t(output) * row_bytes, gates.operand, row_bytes) + row[0];
-    const int32_t narrow = Saturate16(Requantize(sum, DecodeScale(row[1])));
-    vector[word[isa::kFcOutput] + output] = raw ? Saturate32(sum) : relu && narrow < 0 ? 0 : narrow;
+StorePorts:
+  for (int32_t port = 0; port < isa::kWeightPorts; ++port) {
+    #pragma HLS unroll
+    const int32_t output = place.row + port;
+    if (output < word[isa::kFcOutputs]) {
+      const int32_t* row = tables + word[isa::kFcTable] + isa::kTableRow * output;
+      const int64_t sum = place.sum[port] + row[0];
+      const int32_t narrow = Saturate16(Requantize(sum, DecodeScale(row[1])));
+      vector[word[isa::kFcOutput] + output] = raw ? Saturate32(sum) : relu && narrow < 0 ? 0 : narrow;
+    }
+  }
+}
+
+inline void RunFc(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
+                  const int64_t* weights2, const int32_t* tables, VectorMemory& vector, const GateMemory& gates) {
+  const int32_t* word = instruction.word;
+  const int32_t row_bytes = RowBytes(word[isa::kFcInputs]);
+  const Operands operands = {word[isa::kFcInput], word[isa::kFcInputs], 0};
+  const int32_t outputs = word[isa::kFcOutputs];
+  const int32_t cycles = CeilDivide(outputs, isa::kWeightPorts) * (row_bytes / isa::kPortBytes);
+  RowsPlace place = RowsPlace();
+FcCycles:
+  for (int32_t cycle = 0; cycle < cycles; ++cycle) {
+    #pragma HLS loop_tripcount max = isa::kVectorWords * isa::kVectorWords / isa::kPortBytes
+    #pragma HLS pipeline II = 1
+    if (MultiplyRows(weights0, weights1, weights2, word[isa::kFcWeights], row_bytes, operands, vector, gates, outputs,
+                     place)) {
+      StoreOutputs(word, tables, place, vector);
+      place.row += isa::kWeightPorts;
+    }
   }
 }
 
@@ -111,52 +137,61 @@ inline int32_t Tanh(int32_t value, int32_t bits, int32_t shift) {
 }
 
 // New cell and hidden state of every unit, from the gates' activations; hidden goes to vector memory too.
-inline void UpdateState(int32_t hidden, int32_t output, VectorMemory& vector, GateMemory& gates) {
-Units:
-  for (int32_t unit = 0; unit < hidden; ++unit) {
-    #pragma HLS loop_tripcount max = isa::kMaxHidden
-    #pragma HLS pipeline II = 1
-    const int64_t input_gate = gates.activation[0][unit];
-    const int64_t forget_gate = gates.activation[1][unit];
-    const int64_t candidate = gates.activation[2][unit];
-    const int64_t output_gate = gates.activation[3][unit];
-    const int64_t added = (input_gate * candidate) >> (kActivationBits - kCellBits);
-    const int32_t cell = Saturate16((forget_gate * gates.cell[unit] + added + kHalf) >> kActivationBits);
-    gates.cell[unit] = int16_t(cell);
-    gates.hidden[unit] =
-        int16_t(Saturate16((output_gate * Tanh(cell, kCellBits, kCellShift) + kHalf) >> kActivationBits));
-    vector[output + unit] = gates.hidden[unit];
+inline void UpdateUnit(int32_t unit, int32_t output, VectorMemory& vector, GateMemory& gates) {
+  #pragma HLS inline
+  const int64_t input_gate = gates.activation[0][unit];
+  const int64_t forget_gate = gates.activation[1][unit];
+  const int64_t candidate = gates.activation[2][unit];
+  const int64_t output_gate = gates.activation[3][unit];
+  const int64_t added = (input_gate * candidate) >> (kActivationBits - kCellBits);
+  const int32_t cell = Saturate16((forget_gate * gates.cell[unit] + added + kHalf) >> kActivationBits);
+  gates.cell[unit] = int16_t(cell);
+  gates.hidden[unit] =
+      int16_t(Saturate16((output_gate * Tanh(cell, kCellBits, kCellShift) + kHalf) >> kActivationBits));
+  vector[output + unit] = gates.hidden[unit];
+}
+
+inline void StoreActivations(const int32_t* word, const int32_t* tables, const RowsPlace& place, GateMemory& gates) {
+  #pragma HLS inline
+  const int32_t hidden = word[isa::kLstmHidden];
+StoreGates:
+  for (int32_t port = 0; port < isa::kWeightPorts; ++port) {
+    #pragma HLS unroll
+    const int32_t index = place.row + port;
+    if (index < 4 * hidden) {
+      const int32_t* row = tables + word[isa::kLstmTable] + isa::kTableRow * index;
+      const int32_t value = Saturate16(Requantize(place.sum[port] + row[0], DecodeScale(row[1])));
+      const int32_t gate = index / hidden;
+      gates.activation[gate][index % hidden] =
+          int16_t(gate == 2 ? Tanh(value, kPreactivationBits, kTanhShift) : Sigmoid(value));
+    }
   }
 }
 
-inline void RunLstm(const Instruction& instruction, const int8_t* weights, const int32_t* tables, VectorMemory& vector,
-                    GateMemory& gates) {
+inline void RunLstm(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
+                    const int64_t* weights2, const int32_t* tables, VectorMemory& vector, GateMemory& gates) {
   const int32_t* word = instruction.word;
-  const int32_t inputs = word[isa::kLstmInputs];
   const int32_t hidden = word[isa::kLstmHidden];
-  const int32_t row_bytes = RowBytes(inputs + hidden);
-  LoadOperands(vector, word[isa::kLstmInput], inputs, gates);
-HiddenOperands:
+  const int32_t row_bytes = RowBytes(word[isa::kLstmInputs] + hidden);
+  const Operands operands = {word[isa::kLstmInput], word[isa::kLstmInputs], hidden};
+  const int32_t cycles = CeilDivide(4 * hidden, isa::kWeightPorts) * (row_bytes / isa::kPortBytes);
+  RowsPlace place = RowsPlace();
+LstmCycles:
+  for (int32_t cycle = 0; cycle < cycles; ++cycle) {
+    #pragma HLS loop_tripcount max = 4 * isa::kMaxHidden * (isa::kVectorWords + isa::kMaxHidden) / isa::kPortBytes
+    #pragma HLS pipeline II = 1
+    if (MultiplyRows(weights0, weights1, weights2, word[isa::kLstmWeights], row_bytes, operands, vector, gates,
+                     4 * hidden, place)) {
+      StoreActivations(word, tables, place, gates);
+      place.row += isa::kWeightPorts;
+    }
+  }
+LstmUnits:
   for (int32_t unit = 0; unit < hidden; ++unit) {
     #pragma HLS loop_tripcount max = isa::kMaxHidden
     #pragma HLS pipeline II = 1
-    gates.operand[inputs + unit] = gates.hidden[unit];
+    UpdateUnit(unit, word[isa::kLstmOutput], vector, gates);
   }
-  PadOperands(inputs + hidden, gates);
-LstmGates:
-  for (int32_t gate = 0; gate < 4; ++gate) {
-  LstmUnits:
-    for (int32_t unit = 0; unit < hidden; ++unit) {
-      #pragma HLS loop_tripcount max = isa::kMaxHidden
-      const int32_t index = gate * hidden + unit;
-      const int32_t* row = tables + word[isa::kLstmTable] + isa::kTableRow * index;
-      const int64_t sum =
-          Dot(weights + word[isa::kLstmWeights] + int64_t(index) * row_bytes, gates.operand, row_bytes) + row[0];
-      const int32_t value = Saturate16(Requantize(sum, DecodeScale(row[1])));
-      gates.activation[gate][unit] = int16_t(gate == 2 ? Tanh(value, kPreactivationBits, kTanhShift) : Sigmoid(value));
-    }
-  }
-  UpdateState(hidden, word[isa::kLstmOutput], vector, gates);
 }
 
 // Keep the block? The trace says how many channels it has then, or that it was skipped.
@@ -172,7 +207,7 @@ inline void RunGateChannel(const Instruction& instruction, const VectorMemory& v
   const int32_t* word = instruction.word;
   const int32_t mask = word[isa::kGateChannelMask];
   int32_t active = 0;
-ListChannels:
+GateChannels:
   for (int32_t channel = 0; channel < word[isa::kGateChannelChannels]; ++channel) {
     #pragma HLS loop_tripcount max = isa::kMaxChannels
     #pragma HLS pipeline II = 1

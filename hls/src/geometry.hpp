@@ -23,6 +23,7 @@ struct Start {
   int32_t instructions;
   int32_t weight_bytes;
   int32_t table_words;
+  int32_t map_words;
   int32_t images;
   int32_t image_bytes;
   int32_t gates;
@@ -33,6 +34,12 @@ struct Start {
   int32_t threshold;
   int32_t target_class;
 };
+
+inline int32_t CeilDivide(int32_t value, int32_t by) { return (value + by - 1) / by; }
+
+inline int32_t Larger(int32_t a, int32_t b) { return a > b ? a : b; }
+
+inline int32_t Smaller(int32_t a, int32_t b) { return a < b ? a : b; }
 
 // Words of a result record.
 inline int32_t RecordWords(const Start& start) { return isa::kRecordHeader + start.gates + start.classes; }
@@ -51,8 +58,44 @@ inline int32_t TileCount(int32_t size) { return (size + isa::kTile - 1) >> 3; }
 // Words of tile memory of one channel.
 inline int32_t Tiles(int32_t height, int32_t width) { return TileCount(height) * TileCount(width); }
 
+// Of a band: its own tile rows, without those that belong to the bands above and below (docs/engine.md, CONV).
+struct Band {
+  int32_t top;    // rows of pixels above it that are only read
+  int32_t inner;  // rows of pixels that have outputs
+};
+
+inline Band MakeBand(int32_t height, int32_t flags) {
+  Band band;
+  band.top = (flags & isa::kFlagHaloTop) != 0 ? isa::kTile : 0;
+  const int32_t whole = (TileCount(height) - 1) * isa::kTile;
+  band.inner = ((flags & isa::kFlagHaloBottom) != 0 ? whole : height) - band.top;
+  return band;
+}
+
+// Height and width of a POOL's output: of a band as CONV's, else by the usual rule.
+inline int32_t PoolHeight(const int32_t* word) {
+  const int32_t flags = word[isa::kPoolFlags];
+  if ((flags & (isa::kFlagHaloTop | isa::kFlagHaloBottom)) != 0) {
+    return CeilDivide(MakeBand(word[isa::kPoolHeight], flags).inner, word[isa::kPoolStride]);
+  }
+  return PoolOut(word[isa::kPoolHeight], word[isa::kPoolKernel], word[isa::kPoolStride], word[isa::kPoolPadding]);
+}
+
+inline int32_t PoolWidth(const int32_t* word) {
+  return PoolOut(word[isa::kPoolWidth], word[isa::kPoolKernel], word[isa::kPoolStride], word[isa::kPoolPadding]);
+}
+
 // Bytes from one row of weights to the next.
 inline int32_t RowBytes(int32_t count) { return (count + isa::kWeightAlign - 1) & ~(isa::kWeightAlign - 1); }
+
+// Bytes of one input channel's weights in a CONV's row, and of the row.
+inline int32_t FilterBytes(int32_t kernel, int32_t in_mask) {
+  return in_mask != 0 ? RowBytes(kernel * kernel) : kernel * kernel;
+}
+
+inline int32_t ConvRow(int32_t in_channels, int32_t kernel, int32_t in_mask) {
+  return RowBytes(in_channels * FilterBytes(kernel, in_mask));
+}
 
 inline int32_t Clamp(int32_t value, int32_t low, int32_t high) {
   return value < low ? low : value > high ? high : value;

@@ -5,34 +5,42 @@
 namespace ddi {
 namespace isa {
 
-static const char kHash[] = "ff83f530db03c8b1";
+static const char kHash[] = "beee0b411498ff30";
+constexpr uint32_t kHashHigh = 0xbeee0b41;
 
 constexpr int32_t kInstructionWords = 16;
 constexpr int32_t kTile = 8;
 constexpr int32_t kTileWords = 6144;
+constexpr int32_t kDdrAddress = 1073741824;
 constexpr int32_t kVectorWords = 4096;
 constexpr int32_t kOutLanes = 6;
+constexpr int32_t kColumns = 3;
+constexpr int32_t kSmallMap = 4;
+constexpr int32_t kFold = 4;
 constexpr int32_t kMaxChannels = 2048;
 constexpr int32_t kMasks = 4;
-constexpr int32_t kWeightWords = 4096;
+constexpr int32_t kLaneBytes = 4608;
 constexpr int32_t kMaxMap = 256;
 constexpr int32_t kMaxKernel = 7;
+constexpr int32_t kWindow = 32;
 constexpr int32_t kMaxHidden = 32;
-constexpr int32_t kMaxInstructions = 4096;
+constexpr int32_t kMaxInstructions = 8192;
+constexpr int32_t kCodeStore = 512;
 constexpr int32_t kMaxGates = 256;
 constexpr int32_t kMaxClasses = 1024;
 constexpr int32_t kRecordHeader = 16;
-constexpr int32_t kWeightAlign = 16;
+constexpr int32_t kWeightAlign = 8;
 constexpr int32_t kTableRow = 2;
 constexpr int32_t kLn2 = 45426;
 constexpr int32_t kFractionBits = 8;
 
-constexpr int32_t kIssue = 8;
-constexpr int32_t kPipeline = 32;
-constexpr int32_t kDrain = 48;
-constexpr int32_t kWeightBytes = 16;
-constexpr int32_t kStridedReads = 4;
-constexpr int32_t kWindowReads = 9;
+constexpr int32_t kFetch = 8;
+constexpr int32_t kFetchFar = 32;
+constexpr int32_t kPortBytes = 8;
+constexpr int32_t kWeightPorts = 3;
+constexpr int32_t kBurst = 64;
+constexpr int32_t kMapReads = 2;
+constexpr int32_t kDrain = 16;
 
 constexpr int32_t kFlagInSigned = 1;
 constexpr int32_t kFlagRelu = 2;
@@ -40,6 +48,8 @@ constexpr int32_t kFlagAdd = 4;
 constexpr int32_t kFlagAddSigned = 8;
 constexpr int32_t kFlagRaw = 16;
 constexpr int32_t kFlagAverage = 32;
+constexpr int32_t kFlagHaloTop = 64;
+constexpr int32_t kFlagHaloBottom = 128;
 
 constexpr int32_t kRuleNone = 0;
 constexpr int32_t kRuleEntropy = 1;
@@ -80,6 +90,7 @@ constexpr int32_t kOpGateLayer = 8;
 constexpr int32_t kOpGateChannel = 9;
 constexpr int32_t kOpTap = 10;
 constexpr int32_t kOpExit = 11;
+constexpr int32_t kOpMove = 12;
 
 constexpr int32_t kImageOutput = 1;
 constexpr int32_t kImageChannels = 2;
@@ -100,6 +111,7 @@ constexpr int32_t kConvInMask = 11;
 constexpr int32_t kConvOutMask = 12;
 constexpr int32_t kConvWeights = 13;
 constexpr int32_t kConvTable = 14;
+constexpr int32_t kConvPool = 15;
 constexpr int32_t kAffineFlags = 1;
 constexpr int32_t kAffineInput = 2;
 constexpr int32_t kAffineOutput = 3;
@@ -158,6 +170,13 @@ constexpr int32_t kExitExit = 1;
 constexpr int32_t kExitInput = 2;
 constexpr int32_t kExitClasses = 3;
 constexpr int32_t kExitScale = 4;
+constexpr int32_t kMoveInput = 1;
+constexpr int32_t kMoveOutput = 2;
+constexpr int32_t kMoveChannels = 3;
+constexpr int32_t kMoveWords = 4;
+constexpr int32_t kMoveInputPitch = 5;
+constexpr int32_t kMoveOutputPitch = 6;
+constexpr int32_t kMoveMask = 7;
 
 constexpr int32_t kRecordStatus = 0;
 constexpr int32_t kRecordImage = 1;
@@ -175,6 +194,20 @@ constexpr int32_t kRecordWeightBytes = 12;
 constexpr int32_t kRecordInstructions = 13;
 constexpr int32_t kRecordConfidence = 14;
 constexpr int32_t kRecordEntropy = 15;
+
+constexpr int32_t kDepthLoadTables = 28;
+constexpr int32_t kDepthImageBeats = 28;
+constexpr int32_t kDepthConvCycles = 32;
+constexpr int32_t kDepthAffineCycles = 12;
+constexpr int32_t kDepthPoolCycles = 12;
+constexpr int32_t kDepthGlobalTiles = 12;
+constexpr int32_t kDepthFcCycles = 36;
+constexpr int32_t kDepthLstmCycles = 36;
+constexpr int32_t kDepthLstmUnits = 16;
+constexpr int32_t kDepthGateChannels = 4;
+constexpr int32_t kDepthLargestLogit = 4;
+constexpr int32_t kDepthExitSums = 44;
+constexpr int32_t kDepthMoveBeats = 28;
 
 constexpr int32_t kSigmoidEntries = 1024;
 constexpr int32_t kSigmoidLow = -8;

@@ -1,11 +1,11 @@
-// Pooling: the maximum or the average of a window, and the sum of a whole channel.
+// Pooling: POOL over windows, GLOBAL_POOL over whole maps into vector memory.
 //
-// Role     POOL and GLOBAL_POOL (docs/engine.md); pixels outside the map are left out, not taken as zero
-// Rate     POOL: one tap of a tile's 64 windows a cycle, kernel² cycles a tile; GLOBAL_POOL: one tile a cycle
-// Latency  kPipeline cycles
-// Storage  64 sums or maxima in registers; vector memory takes the result of GLOBAL_POOL
-//
-// Strides up to 7 reach further than a window of four tiles, so POOL reads its pixels from the banks directly.
+// Role     POOL and GLOBAL_POOL (docs/engine.md)
+// Rate     POOL: a tile's window, two reads a cycle, then a tap for all 64 windows a cycle; windows that lie side by
+// side
+//          in a read are reduced as they are read. GLOBAL_POOL: a tile a cycle
+// Latency  kDepthPoolCycles, kDepthGlobalTiles
+// Storage  one window, one word, 64 sums; vector memory: 8 BRAM18
 #pragma once
 #include <cstdint>
 
@@ -16,20 +16,26 @@ namespace ddi {
 
 typedef int32_t VectorMemory[isa::kVectorWords];
 
-inline int32_t ReadPixel(const TileMemory& memory, const Map& map, int32_t channel, int32_t y, int32_t x,
-                         int32_t sign) {
-  const int32_t tile = (y >> 3) * map.columns + (x >> 3);
-  const int32_t byte = memory[map.address + channel * map.tiles + tile][((y & 7) << 3) + (x & 7)];
-  return byte - ((byte & sign) << 1);
-}
+struct PoolMemory {
+  Window window;
+  uint8_t word[kTilePixels];
+  int32_t value[kTilePixels];  // sum or maximum
+};
 
 // A POOL instruction, decoded.
 struct Pool {
   Map input, output;
-  int32_t kernel, stride, padding, sign;
-  bool average, relu;
+  int32_t kernel, stride, padding, top;
+  int32_t reads, reads_across;  // of a window
+  bool side_by_side;            // windows of 1, 2 or 4 pixels that neither overlap nor straddle reads
+  bool average, in_signed, relu;
   Scale scale;
 };
+
+inline bool PoolsSideBySide(const int32_t* word) {
+  const int32_t kernel = word[isa::kPoolKernel];
+  return kernel == word[isa::kPoolStride] && isa::kTile % kernel == 0 && word[isa::kPoolPadding] == 0;
+}
 
 inline Pool DecodePool(const Instruction& instruction) {
   const int32_t* word = instruction.word;
@@ -38,97 +44,147 @@ inline Pool DecodePool(const Instruction& instruction) {
   pool.kernel = word[isa::kPoolKernel];
   pool.stride = word[isa::kPoolStride];
   pool.padding = word[isa::kPoolPadding];
-  pool.sign = (flags & isa::kFlagInSigned) != 0 ? 0x80 : 0;
+  pool.top = MakeBand(word[isa::kPoolHeight], flags).top;
+  pool.reads_across = TileCount((isa::kTile - 1) * pool.stride + pool.kernel);
+  pool.reads = pool.reads_across * pool.reads_across;
+  pool.side_by_side = PoolsSideBySide(word);
   pool.average = (flags & isa::kFlagAverage) != 0;
+  pool.in_signed = (flags & isa::kFlagInSigned) != 0;
   pool.relu = (flags & isa::kFlagRelu) != 0;
   pool.scale = DecodeScale(word[isa::kPoolScale]);
   pool.input = MakeMap(word[isa::kPoolInput], word[isa::kPoolHeight], word[isa::kPoolWidth]);
-  pool.output = MakeMap(word[isa::kPoolOutput], PoolOut(pool.input.height, pool.kernel, pool.stride, pool.padding),
-                        PoolOut(pool.input.width, pool.kernel, pool.stride, pool.padding));
+  pool.output = MakeMap(word[isa::kPoolOutput], PoolHeight(word), PoolWidth(word));
   return pool;
 }
 
-// One tap for the 64 windows of output tile (row, column).
-inline void PoolTap(const TileMemory& memory, const Pool& pool, int32_t channel, int32_t row, int32_t column,
-                    int32_t tap_y, int32_t tap_x, int32_t (&sum)[kTilePixels], int32_t (&maximum)[kTilePixels]) {
+// Take a pixel into a window's value.
+inline void Reduce(const Pool& pool, bool first, bool inside, int32_t pixel, int32_t& value) {
   #pragma HLS inline
+  const int32_t before = first ? (pool.average ? 0 : -128) : value;
+  value = !inside ? before : pool.average ? before + pixel : Larger(before, pixel);
+}
+
+// Reduce the whole windows of one read.
+inline void ReduceRead(const Pool& pool, int32_t row, int32_t column, int32_t down, int32_t across,
+                       const Window& window, int32_t (&value)[kTilePixels]) {
+  #pragma HLS inline
+ReadPixels:
+  for (int32_t i = 0; i < kTilePixels; ++i) {
+    #pragma HLS unroll
+    const int32_t y = down * isa::kTile + (i >> 3);
+    const int32_t x = across * isa::kTile + (i & 7);
+    const bool first = y % pool.kernel == 0 && x % pool.kernel == 0;
+    const bool inside = row + y < pool.input.height && column + x < pool.input.width;
+    Reduce(pool, first, inside, window[y][x], value[y / pool.kernel * isa::kTile + x / pool.kernel]);
+  }
+}
+
+// Two reads of a tile's window.
+inline void ReadPool(const TileMemory& maps, const Pool& pool, int32_t channel, int32_t row, int32_t column,
+                     int32_t read, PoolMemory& memory) {
+  #pragma HLS inline
+PoolReads:
+  for (int32_t i = 0; i < isa::kMapReads; ++i) {
+    #pragma HLS unroll
+    const int32_t down = (read + i) / pool.reads_across;
+    const int32_t across = (read + i) % pool.reads_across;
+    if (read + i < pool.reads) {
+      ReadWindow(maps, pool.input, channel, row, column, down, across, pool.in_signed, memory.window);
+      if (pool.side_by_side) ReduceRead(pool, row, column, down, across, memory.window, memory.value);
+    }
+  }
+}
+
+// One tap of the 64 windows that start at (row, column) of the map.
+inline void PoolTap(const Pool& pool, int32_t row, int32_t column, int32_t tap_y, int32_t tap_x, const Window& window,
+                    int32_t (&value)[kTilePixels]) {
+  #pragma HLS inline
+  const bool first = tap_y == 0 && tap_x == 0;
 PoolPixels:
   for (int32_t i = 0; i < kTilePixels; ++i) {
     #pragma HLS unroll
-    const int32_t y = (row * isa::kTile + (i >> 3)) * pool.stride - pool.padding + tap_y;
-    const int32_t x = (column * isa::kTile + (i & 7)) * pool.stride - pool.padding + tap_x;
-    if (y >= 0 && y < pool.input.height && x >= 0 && x < pool.input.width) {
-      const int32_t value = ReadPixel(memory, pool.input, channel, y, x, pool.sign);
-      sum[i] += value;
-      if (value > maximum[i]) maximum[i] = value;
-    }
+    const int32_t y = (i >> 3) * pool.stride + tap_y;
+    const int32_t x = (i & 7) * pool.stride + tap_x;
+    const bool inside = row + y >= 0 && row + y < pool.input.height && column + x >= 0 && column + x < pool.input.width;
+    Reduce(pool, first, inside, window[y][x], value[i]);
   }
 }
 
-inline void RunPool(const Instruction& instruction, TileMemory& memory) {
+inline void FinishPool(const Pool& pool, PoolMemory& memory) {
+  #pragma HLS inline
+FinishPixels:
+  for (int32_t i = 0; i < kTilePixels; ++i) {
+    #pragma HLS unroll
+    const int64_t value = pool.average ? Requantize(memory.value[i], pool.scale) : memory.value[i];
+    memory.word[i] = uint8_t(Clamp8(value, pool.relu));
+  }
+}
+
+inline void RunPool(const Instruction& instruction, TileMemory& maps, PoolMemory& memory) {
   const Pool pool = DecodePool(instruction);
-PoolChannels:
-  for (int32_t channel = 0; channel < instruction.word[isa::kPoolChannels]; ++channel) {
-    #pragma HLS loop_tripcount max = isa::kMaxChannels
-  PoolTiles:
-    for (int32_t tile = 0; tile < pool.output.tiles; ++tile) {
-      #pragma HLS loop_tripcount max = isa::kTileWords
-      const int32_t row = tile / pool.output.columns;
-      const int32_t column = tile % pool.output.columns;
-      int32_t sum[kTilePixels];
-      int32_t maximum[kTilePixels];
-      uint8_t pixel[kTilePixels];
-    ClearPool:
-      for (int32_t i = 0; i < kTilePixels; ++i) {
-        #pragma HLS unroll
-        sum[i] = 0;
-        maximum[i] = -128;
+  const int32_t read_cycles = CeilDivide(pool.reads, isa::kMapReads);
+  const int32_t turn = read_cycles + (pool.side_by_side ? 0 : pool.kernel * pool.kernel);  // cycles of a tile
+  const int32_t cycles = instruction.word[isa::kPoolChannels] * pool.output.tiles * turn;
+  int32_t channel = 0;
+  int32_t tile = 0;
+  int32_t at = 0;  // cycle of the tile
+  int32_t tap_y = 0;
+  int32_t tap_x = 0;
+PoolCycles:
+  for (int32_t cycle = 0; cycle < cycles; ++cycle) {
+    #pragma HLS loop_tripcount max = isa::kTileWords * 64
+    #pragma HLS pipeline II = 1
+    const int32_t row = tile / pool.output.columns * isa::kTile * pool.stride + pool.top - pool.padding;
+    const int32_t column = tile % pool.output.columns * isa::kTile * pool.stride - pool.padding;
+    if (at < read_cycles) {
+      ReadPool(maps, pool, channel, row, column, at * isa::kMapReads, memory);
+    } else {
+      PoolTap(pool, row, column, tap_y, tap_x, memory.window, memory.value);
+      if (++tap_x == pool.kernel) {
+        tap_x = 0;
+        ++tap_y;
       }
-    PoolRows:
-      for (int32_t y = 0; y < pool.kernel; ++y) {
-        #pragma HLS loop_tripcount max = isa::kMaxKernel
-      PoolColumns:
-        for (int32_t x = 0; x < pool.kernel; ++x) {
-          #pragma HLS loop_tripcount max = isa::kMaxKernel
-          #pragma HLS pipeline II = 1
-          PoolTap(memory, pool, channel, row, column, y, x, sum, maximum);
-        }
+    }
+    if (++at == turn) {
+      FinishPool(pool, memory);
+      WriteTile(maps, pool.output, channel, tile, memory.word);
+      at = tap_y = tap_x = 0;
+      if (++tile == pool.output.tiles) {
+        tile = 0;
+        ++channel;
       }
-    FinishPool:
-      for (int32_t i = 0; i < kTilePixels; ++i) {
-        #pragma HLS unroll
-        pixel[i] = uint8_t(Clamp8(pool.average ? Requantize(sum[i], pool.scale) : maximum[i], pool.relu));
-      }
-      WriteTile(memory, pool.output, channel, row, column, pixel);
     }
   }
 }
 
-inline void RunGlobalPool(const Instruction& instruction, const TileMemory& memory, VectorMemory& vector) {
+inline void RunGlobalPool(const Instruction& instruction, const TileMemory& maps, VectorMemory& vector) {
   const int32_t* word = instruction.word;
   const Map map = MakeMap(word[isa::kGlobalPoolInput], word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth]);
   const int32_t sign = (word[isa::kGlobalPoolFlags] & isa::kFlagInSigned) != 0 ? 0x80 : 0;
   const Scale scale = DecodeScale(word[isa::kGlobalPoolScale]);
-GlobalChannels:
-  for (int32_t channel = 0; channel < word[isa::kGlobalPoolChannels]; ++channel) {
-    #pragma HLS loop_tripcount max = isa::kMaxChannels
-    int32_t sum = 0;
-  GlobalTiles:
-    for (int32_t tile = 0; tile < map.tiles; ++tile) {
-      #pragma HLS loop_tripcount max = isa::kTileWords
-      #pragma HLS pipeline II = 1
-      const int32_t rows = Inside(tile / map.columns, map.height);
-      const int32_t columns = Inside(tile % map.columns, map.width);
-      const int32_t address = map.address + channel * map.tiles + tile;
-    GlobalPixels:
-      for (int32_t i = 0; i < kTilePixels; ++i) {
-        #pragma HLS unroll
-        const int32_t byte = memory[address][i];
-        const bool inside = (i >> 3) < rows && (i & 7) < columns;
-        sum += inside ? byte - ((byte & sign) << 1) : 0;
-      }
+  const int32_t cycles = word[isa::kGlobalPoolChannels] * map.tiles;
+  int32_t channel = 0;
+  int32_t tile = 0;
+  int32_t sum = 0;
+GlobalTiles:
+  for (int32_t cycle = 0; cycle < cycles; ++cycle) {
+    #pragma HLS loop_tripcount max = isa::kTileWords
+    #pragma HLS pipeline II = 1
+    const int32_t rows = Inside(tile / map.columns, map.height);
+    const int32_t columns = Inside(tile % map.columns, map.width);
+  GlobalPixels:
+    for (int32_t i = 0; i < kTilePixels; ++i) {
+      #pragma HLS unroll
+      const int32_t byte = maps[map.address + cycle][i];
+      const bool inside = (i >> 3) < rows && (i & 7) < columns;
+      sum += inside ? byte - ((byte & sign) << 1) : 0;
     }
-    vector[word[isa::kGlobalPoolOutput] + channel] = Saturate16(Requantize(sum, scale));
+    if (++tile == map.tiles) {
+      vector[word[isa::kGlobalPoolOutput] + channel] = Saturate16(Requantize(sum, scale));
+      tile = 0;
+      sum = 0;
+      ++channel;
+    }
   }
 }
 

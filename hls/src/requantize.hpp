@@ -31,11 +31,19 @@ inline int64_t Requantize(int64_t value, const Scale& scale) {
   return (value * scale.multiplier + scale.rounding) >> scale.shift;
 }
 
+// The same for a pixel: |byte · multiplier| < 2^24, so that 32 bits do and a shift beyond 30 gives 0 as one of 30 does.
+inline int32_t RequantizeByte(int32_t byte, const Scale& scale) {
+  const int32_t shift = scale.shift < 30 ? scale.shift : 30;
+  const int32_t rounding = shift > 0 ? 1 << (shift - 1) : 0;
+  return (byte * scale.multiplier + rounding) >> shift;
+}
+
 // To [0, 255] after a ReLU, else to [-128, 127]; the low byte of the result is what a map stores.
 inline int32_t Clamp8(int64_t value, bool relu) {
   const int64_t low = relu ? 0 : -128;
   const int64_t high = relu ? 255 : 127;
-  return int32_t(value < low ? low : value > high ? high : value);
+  const int64_t raised = value < low ? low : value;
+  return int32_t(raised > high ? high : raised);
 }
 
 inline int32_t Saturate16(int64_t value) {

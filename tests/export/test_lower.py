@@ -9,7 +9,9 @@ from random_networks import MEAN, STD, VARIANTS, network_of, normalise, quantise
 
 from export import fold
 from export.build import Source, architecture, build
-from export.lower import LowerError, lower, stop_after
+from export.integer import IntegerNetwork
+from export.layout import LowerError
+from export.lower import lower, stop_after
 from hls import cost, golden, isa, package
 from hls.program import decode as fields_of
 from hls.record import Start, decode
@@ -113,9 +115,21 @@ def test_channel_gates_that_close_everything_leave_the_identity():
 
 def test_a_network_too_large_for_tile_memory_is_refused():
     network8 = quantised(random_model(network_of(VARIANTS[7])), random_images(2))
+    with pytest.raises(LowerError, match=r"need \d+ KB at once, also in bands of .* tile memory has 5 KB"):
+        lower(network8, tile_words=80)
+
+
+def test_large_images_go_through_the_ddr():
+    network8 = quantised(random_model(network_of(VARIANTS[7])), random_images(2))
     network8 = replace(network8, shape=replace(network8.shape, size=256))
-    with pytest.raises(LowerError, match=r"need \d+ KB at once, tile memory has 384 KB"):
-        lower(network8)
+    compiled, image = (
+        lower(network8),
+        random_images(64).reshape(1, 8, 8, 32, 32, 3).swapaxes(2, 3).reshape(1, 256, 256, 3),
+    )
+    start = Start(compiled.gates, compiled.classes, map_words=compiled.map_words)
+    results = decode(golden.run(compiled.program, compiled.weights, compiled.tables, image, start), start)
+    assert compiled.map_words > 16 * 32 * 32 and compiled.tile_words <= isa.TILE_WORDS
+    np.testing.assert_array_equal(results.logits, IntegerNetwork(network8)(image).logits[0].numpy())
 
 
 def test_too_many_classes_are_refused():

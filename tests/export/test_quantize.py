@@ -10,7 +10,8 @@ from random_networks import MEAN, STD, VARIANTS, network_of, normalise, quantise
 from export import fold, quantize
 from export.calibrate import Histogram, calibrate
 from export.integer import IntegerNetwork, requantize
-from export.quantize import QuantizeError, image_table, scale_word
+from export.layers8 import QuantizeError, scale_word
+from export.quantize import image_table
 from hls import golden
 
 

@@ -7,37 +7,18 @@ computed under a mask is read under this mask, and what a layer gate may have sk
 
 import math
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 
 from hls import isa
-from hls.program import encode, output_size, row_bytes, tiles
+from hls.program import encode
+from hls.shapes import conv_row, filter_bytes, inner_rows, output_size, row_bytes, tiles
+from tests.hls.maps import Map
 
 PRIMES = (1, 2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 WIDE, LARGE = (31, 97, 257, 509), (67, 131, 251, 256)  # channels of small maps; sides of maps of few channels
 MAX_MACS = 1 << 20  # of one convolution, so that thousands of programs run in a minute
 FIELDS_AT = {code: {name: at for at, name in enumerate(names, 1)} for code, names in isa.FIELDS.items()}
-
-
-@dataclass(frozen=True)
-class Map:
-    """A map in tile memory; `mask` holds the channels that are written, 0 for all."""
-
-    base: int
-    channels: int
-    height: int
-    width: int
-    signed: bool
-    mask: int = 0
-
-    @property
-    def words(self):
-        return self.channels * tiles(self.height, self.width)
-
-    @property
-    def shape(self):
-        return self.channels, self.height, self.width
 
 
 def scale_word(factor, negative=False):
@@ -51,7 +32,8 @@ class Builder:
     def __init__(self, rng):
         self.rng, self.code, self.classifiers = rng, [], []
         self.weights, self.tables = np.zeros(0, np.int8), np.zeros(int(rng.integers(0, 4)), np.int32)
-        self.maps, self.kept_maps = [], []
+        self.maps, self.kept_maps = [], []  # in tile memory: those that may be read, and one for a classifier
+        self.far_maps, self.far_at = [], int(rng.integers(0, 9))  # in the DDR's map memory, and its first free word
         self.masks, self.locked = {}, set()  # mask → channels it was built for; masks that a classifier uses
         self.vector_at, self.gates, self.depth = int(rng.integers(0, 50)), 0, 0
         self.classes = self.pick((2, 3, 10, 11, 37))
@@ -135,37 +117,46 @@ class Builder:
         self.emit(isa.IMAGE, output=new.base, channels=channels, height=height, width=width, weights=table)
         self.keep(new)
 
+    def band(self, fields):
+        """Flags of halos that suit a CONV or POOL with these fields."""
+        flags = isa.FLAG_HALO_TOP * self.chance(0.3) | isa.FLAG_HALO_BOTTOM * self.chance(0.3)
+        return flags if inner_rows({**fields, "flags": flags}) > 0 else 0
+
     def conv(self, source, channels=None, target=None, kernel=None, out_mask=None):
         """A convolution into a new map, or in place into `target` under a mask; None if it would be too big."""
         kernel = kernel or self.pick((1, 1, 3, 3, 3, 5, 7))
-        stride = 1 if target else self.pick((1, 1, 2))
         channels = target.channels if target else channels or self.pick(self.counts)
-        sizes = output_size({"opcode": isa.CONV, "height": source.height, "width": source.width, "stride": stride})
-        if (
-            source.channels * channels * kernel**2 * sizes[0] * sizes[1] > MAX_MACS
-            or source.channels * kernel**2 > 65536
-        ):
-            return None
         in_mask = source.mask or self.pick([0] + [m for m, built in self.masks.items() if built == source.channels])
-        out_mask = self.pick_out_mask(channels) if out_mask is None else out_mask
-        flags = isa.FLAG_IN_SIGNED * source.signed | isa.FLAG_RELU * self.chance(0.5)
-        new = target or self.new_map((channels, *sizes), not flags & isa.FLAG_RELU, out_mask)
-        same = [m for m in self.maps if new and m.shape == new.shape and m.mask in (0, out_mask)]
-        identity = target if target else self.pick(same) if same and self.chance(0.7) else None
+        shape = {"height": source.height, "width": source.width, "kernel": kernel, "in_channels": source.channels}
+        shape |= {"stride": 1 if target else self.pick((1, 1, 2)), "out_channels": channels, "in_mask": in_mask}
+        halo = 0 if target else self.band(shape)
+        size = output_size({"opcode": isa.CONV, "flags": halo, **shape})
+        if source.channels * channels * kernel**2 * size[0] * size[1] > MAX_MACS or conv_row(shape) > isa.LANE_BYTES:
+            return None
+        shape["out_mask"] = out_mask = self.pick_out_mask(channels) if out_mask is None else out_mask
+        flags = isa.FLAG_IN_SIGNED * source.signed | isa.FLAG_RELU * self.chance(0.5) | halo
+        new = target or self.new_map((channels, *size), not flags & isa.FLAG_RELU, out_mask)
         if new is None:
             return None
+        same = [m for m in self.maps if m.shape == new.shape and m.mask in (0, out_mask)]
+        identity = target if target else self.pick(same) if same and self.chance(0.7) else None
         if identity:
             flags |= isa.FLAG_ADD | isa.FLAG_ADD_SIGNED * identity.signed
-        factor = 0.7 / 73 / np.sqrt(source.channels * kernel**2)
-        table = self.add_table(1 + channels, 60 / factor / 4, factor)
-        self.tables[table + 1] = self.scale(0.7)
-        shape = {"height": source.height, "width": source.width, "kernel": kernel, "stride": stride}
-        shape |= {"in_channels": source.channels, "out_channels": channels, "in_mask": in_mask, "out_mask": out_mask}
-        weights = self.add_weights(channels, source.channels * kernel**2)
+        pool = -1 if self.chance(0.6) else self.vector(channels) if out_mask == 0 else new.pooled
+        table = self.conv_table(source.channels * kernel**2, channels, size)
+        weights = self.add_weights(channels, source.channels * filter_bytes(shape))
         places = {"input": source.base, "output": new.base, "identity": identity.base if identity else 7}
-        self.emit(isa.CONV, flags=flags, **places, **shape, weights=weights, table=table)
-        self.keep(Map(new.base, *new.shape, not flags & isa.FLAG_RELU, 0 if target else out_mask))
+        self.emit(isa.CONV, flags=flags, **places, **shape, weights=weights, table=table, pool=pool)
+        mask = 0 if target else out_mask
+        self.keep(Map(new.base, *new.shape, not flags & isa.FLAG_RELU, mask, pooled=pool))
         return self.maps[-1]
+
+    def conv_table(self, taps, channels, size):
+        """A convolution's table: scales of the pooled sum and of the identity, then a row an output channel."""
+        factor = 0.7 / 73 / np.sqrt(taps)
+        table = self.add_table(1 + channels, 60 / factor / 4, factor)
+        self.tables[table : table + 2] = self.scale(30 / size[0] / size[1]), self.scale(0.7)
+        return table
 
     def pick_out_mask(self, channels):
         return self.pick([0, 0] + [m for m, built in self.masks.items() if built == channels])
@@ -187,20 +178,47 @@ class Builder:
     def pool(self, source):
         kernel = self.pick([k for k in (1, 2, 3, 3, 5, 7) if k <= min(source.height, source.width)])
         average = self.chance(0.4)
-        padding = 0 if average else int(self.rng.integers(kernel // 2 + 1))
+        padding = 0 if average else self.pick((kernel // 2, int(self.rng.integers(kernel // 2 + 1))))
         shape = {"height": source.height, "width": source.width, "kernel": kernel, "padding": padding}
-        shape["stride"] = 2 if kernel > 1 and self.chance(0.5) else int(self.rng.integers(1, kernel + 1))
+        most = min(kernel, (isa.WINDOW - kernel) // (isa.TILE - 1))
+        shape["stride"] = 2 if kernel > 1 and self.chance(0.5) else int(self.rng.integers(1, most + 1))
+        flags = self.band(shape) if 2 * padding == kernel - 1 else 0
         signed = source.signed if self.chance(0.8) else not source.signed
-        new = self.new_map((source.channels, *output_size({"opcode": isa.POOL, **shape})), signed)
+        new = self.new_map((source.channels, *output_size({"opcode": isa.POOL, "flags": flags, **shape})), signed)
         if new is None:
             return
-        flags = isa.FLAG_IN_SIGNED * source.signed | isa.FLAG_RELU * (not signed) | isa.FLAG_AVERAGE * average
+        flags |= isa.FLAG_IN_SIGNED * source.signed | isa.FLAG_RELU * (not signed) | isa.FLAG_AVERAGE * average
         self.emit(isa.POOL, flags=flags, input=source.base, output=new.base, channels=source.channels,
                   scale=self.scale(1 / kernel**2), **shape)  # fmt: skip
         self.keep(new)
 
+    def move(self, source):
+        """Copy a map, or a band of it, to a free place in tile memory or in the DDR's map memory."""
+        down, across = -(-source.height // isa.TILE), -(-source.width // isa.TILE)
+        first, end = (0, down) if self.chance(0.5) else sorted(int(at) for at in self.rng.integers(0, down + 1, 2))
+        if first == end:
+            return
+        height = min(source.height, isa.TILE * end) - isa.TILE * first
+        shape, words = (source.channels, height, source.width), (end - first) * across
+        mask = source.mask or self.pick([0, 0] + [m for m, built in self.masks.items() if built == source.channels])
+        far = self.chance(0.3 if source.far else 0.7)
+        pitch = words + (int(self.rng.integers(0, 4)) if far else 0)
+        base = isa.DDR_ADDRESS + self.far_at if far else self.place(source.channels * words)
+        if base is None:
+            return
+        self.emit(isa.MOVE, input=source.base + first * across, output=base, channels=source.channels, words=words,
+                  input_pitch=source.pitch or source.tiles, output_pitch=pitch, mask=mask)  # fmt: skip
+        new = Map(base, *shape, source.signed, mask, pitch if far else 0)
+        if far:
+            self.far_at += new.words + int(self.rng.integers(0, 3))
+            self.far_maps = [*self.far_maps[-3:], new]
+        else:
+            self.keep(new)
+
     def features(self, source):
         """Pooled features in vector memory: (address, count)."""
+        if source.pooled >= 0 and self.chance(0.7):
+            return source.pooled, source.channels
         at = self.vector(source.channels)
         self.emit(isa.GLOBAL_POOL, flags=isa.FLAG_IN_SIGNED * source.signed, input=source.base, output=at,
                   channels=source.channels, height=source.height, width=source.width,
@@ -246,13 +264,15 @@ class Builder:
 
     def forget_masks(self, changed):
         self.masks = {mask: built for mask, built in self.masks.items() if mask not in changed}
-        self.maps = [old for old in self.maps if old.mask not in changed]
+        for maps in (self.maps, self.far_maps):
+            maps[:] = [old for old in maps if old.mask not in changed]
 
     @contextmanager
     def skippable(self, source):
         """What is emitted inside may be jumped over: it leaves no new map or mask behind."""
         at, gate = self.decide(source, 1)[0], self.gates
-        self.gates, before, masks = self.gates + 1, list(self.maps), dict(self.masks)
+        self.gates, masks = self.gates + 1, dict(self.masks)
+        maps, far_maps = list(self.maps), list(self.far_maps)
         index, at_mask = len(self.code), FIELDS_AT[isa.GATE_CHANNEL]["mask"]
         self.emit(
             isa.GATE_LAYER, input=at, threshold=self.threshold(), target=0, gate=gate, channels=self.pick(self.counts)
@@ -261,5 +281,5 @@ class Builder:
         yield
         self.depth -= 1
         self.code[index][FIELDS_AT[isa.GATE_LAYER]["target"]] = len(self.code)
-        self.maps, self.masks = before, masks
+        self.maps, self.far_maps, self.masks = maps, far_maps, masks
         self.forget_masks({int(words[at_mask]) for words in self.code[index:] if words[0] == isa.GATE_CHANNEL})

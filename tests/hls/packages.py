@@ -41,6 +41,7 @@ def meta_of(program, images, start, taps):
         "classes": [f"class {number}" for number in range(start.classes)],
         "exits": exits,
         "gates": gates,
+        "map_words": start.map_words,
         "scales": {},
         "training": {"seed": 0},
         "accuracy": {},

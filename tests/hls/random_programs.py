@@ -65,7 +65,8 @@ def _step(builder, classifiers):
     """One layer, gated block or tap, chosen at random."""
     if builder.vector_at > isa.VECTOR_WORDS // 2:
         return
-    kind = builder.pick(("conv",) * 4 + ("block",) * 4 + ("affine", "pool", "pool", "skip", "skip") + ("tap",) * 4)
+    kinds = ("conv",) * 4 + ("block",) * 4 + ("affine", "pool", "pool", "skip", "skip")
+    kind = builder.pick(kinds + ("tap",) * 4 + ("move",) * 3)
     source = builder.pick(builder.maps if kind in ("conv", "tap") else _full(builder))
     if kind == "conv":
         builder.conv(source)
@@ -75,6 +76,8 @@ def _step(builder, classifiers):
         builder.affine(source)
     elif kind == "pool":
         builder.pool(source)
+    elif kind == "move":
+        builder.move(builder.pick(builder.maps + builder.far_maps * 4))
     elif kind == "tap":
         _tap(builder, source, classifiers)
     elif builder.depth < 2:
@@ -153,4 +156,5 @@ def _start(builder, program):
     threshold = (
         int(65536 * top * rng.random()) if builder.chance(0.9) else builder.pick((-(2**31), 2**31 - 1, 0, 65536))
     )
-    return Start(builder.gates, builder.classes, *budgets, rule, threshold, int(rng.integers(builder.classes)))
+    target, map_words = int(rng.integers(builder.classes)), builder.far_at + int(rng.integers(0, 3))
+    return Start(builder.gates, builder.classes, *budgets, rule, threshold, target, map_words)

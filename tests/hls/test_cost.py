@@ -14,52 +14,86 @@ from hls.record import NO_BUDGET, decode
 from tests.hls.random_programs import random_program
 
 
-def conv(ins, outs, side, kernel=3, stride=1):
+def conv(ins, outs, side, kernel=3, stride=1, in_mask=0):
     return encode(isa.CONV, input=0, output=0, identity=0, in_channels=ins, out_channels=outs, height=side, width=side,
-                  kernel=kernel, stride=stride, in_mask=0, out_mask=0, weights=0, table=0)  # fmt: skip
+                  kernel=kernel, stride=stride, in_mask=in_mask, out_mask=0, weights=0, table=0, pool=-1)  # fmt: skip
+
+
+MOVE = encode(isa.MOVE, input=0, output=99, channels=3, words=5, input_pitch=5, output_pitch=9, mask=0)
 
 
 @pytest.mark.parametrize(
     ("words", "active", "expected"),
     [
-        # 16 → 16 channels, 32×32: 16 tiles of 144 cycles; groups of 6, 6 and 4, each after a load of 6·(144/16 + 1)
-        (conv(16, 16, 32), (), Cost(2 * 1024 * 9 * 256, 40 + 60 + 3 * 16 * 144, 16 * 144)),
-        # 9 of 16: the last group of 3 takes two tiles at once
-        (conv(16, 16, 32), (16, 9), Cost(2 * 1024 * 9 * 144, 40 + 60 + 16 * 144 + 8 * 144, 9 * 144)),
-        (conv(16, 16, 32), (16, 0), Cost(0, 8, 0)),
-        # no input: every step still drains
-        (conv(16, 16, 32), (0, 16), Cost(0, 40 + 60 + 3 * 16 * 48, 16 * 144)),
-        # stride 2, 1×1: four reads a tap; 64 → 3 channels on 4 tiles, two at once
-        (conv(64, 3, 32, 1, 2), (), Cost(2 * 256 * 64 * 3, 40 + 3 * 5 + 2 * 256, 3 * 64)),
-        # one tile: loading the next group takes longer than the step
-        (conv(3, 12, 5, 7), (), Cost(2 * 25 * 49 * 36, 40 + 66 + max(147, 66) + 147, 12 * 160)),
-        (encode(isa.IMAGE, output=0, channels=3, height=32, width=32, weights=0), (), Cost(0, 40 + 1024 + 48, 768)),
+        # the plans are worked by hand in test_schedule.py; FETCH is 8, the loop's depth 32
+        (conv(16, 16, 32), (), Cost(2 * 1024 * 9 * 256, 40 + 6168, 16 * 144)),
+        # 9 of 16 into 5 of 16: of a row, the filters of 9 channels, 16 bytes each
+        (conv(16, 16, 32, in_mask=1), (9, 5), Cost(2 * 1024 * 9 * 45, 40 + 1112, 5 * 9 * 16)),
+        (conv(16, 16, 32, in_mask=1), (16, 0), Cost(0, 8, 0)),
+        (conv(16, 12, 32, in_mask=1), (0, 12), Cost(0, 40 + 794, 0)),
+        (conv(64, 64, 8), (), Cost(2 * 64 * 9 * 4096, 40 + 6168, 64 * 576)),
+        (conv(64, 64, 8, stride=2), (), Cost(2 * 16 * 9 * 4096, 40 + 1811, 64 * 576)),
+        (conv(64, 3, 32, 1, 2), (), Cost(2 * 256 * 64 * 3, 40 + 544, 3 * 64)),
+        (conv(3, 4, 32, 7), (), Cost(2 * 1024 * 49 * 12, 40 + 8 + 2 * 16 * 63 + 8, 4 * 152)),
+        # six channels at a time: a port fills their tables with 8 bytes a cycle, then as many of the image a tile's row
+        (encode(isa.IMAGE, output=0, channels=3, height=32, width=32, weights=0), (),
+         Cost(0, 8 + 96 + 28 + 32 * 4 * (3 + 1) + 28, 768)),
+        (encode(isa.IMAGE, output=0, channels=7, height=5, width=3, weights=0), (),
+         Cost(0, 8 + 224 + 2 * 28 + 2 * (5 * 1 * (7 + 1) + 28), 1792)),
         (encode(isa.AFFINE, input=0, output=0, in_channels=5, out_channels=7, height=17, width=9, stride=2,
-                channel_offset=0, table=0), (), Cost(0, 40 + 7 * 2 * 4, 0)),
+                channel_offset=0, table=0), (), Cost(0, 8 + 7 * 2 * 4 + 12, 0)),
+        # 17×17 pixels of a window are nine reads, two a cycle; then nine taps
         (encode(isa.POOL, input=0, output=0, channels=7, height=17, width=17, kernel=3, stride=2, padding=1, scale=0),
-         (), Cost(0, 40 + 7 * 4 * 9, 0)),
-        (encode(isa.GLOBAL_POOL, input=0, output=0, channels=7, height=9, width=8, scale=0), (), Cost(0, 40 + 14, 0)),
-        (encode(isa.FC, input=0, output=0, inputs=17, outputs=10, weights=0, table=0), (), Cost(340, 40 + 20, 320)),
+         (), Cost(0, 8 + 7 * 4 * (5 + 9) + 12, 0)),
+        # windows side by side: the 4×4 reads of a tile, two a cycle, and no taps
+        (encode(isa.POOL, input=0, output=0, channels=7, height=32, width=32, kernel=4, stride=4, padding=0, scale=0),
+         (), Cost(0, 8 + 7 * 1 * 8 + 12, 0)),
+        (encode(isa.GLOBAL_POOL, input=0, output=0, channels=7, height=9, width=8, scale=0), (),
+         Cost(0, 8 + 14 + 12, 0)),
+        # rows of 24 bytes, three at a time
+        (encode(isa.FC, input=0, output=0, inputs=17, outputs=10, weights=0, table=0), (), Cost(340, 8 + 12 + 36, 240)),
         (encode(isa.LSTM, input=0, output=0, inputs=10, hidden=10, weights=0, table=0), (),
-         Cost(1600, 40 + 80 + 40, 1280)),
+         Cost(1600, 8 + 14 * 3 + 36 + 10 + 16, 960)),
         (encode(isa.GATE_LAYER, input=0, threshold=0, target=0, gate=0, channels=0), (), Cost(0, 8, 0)),
-        (encode(isa.GATE_CHANNEL, input=0, channels=16, threshold=0, mask=1, gate=0), (), Cost(0, 24, 0)),
+        (encode(isa.GATE_CHANNEL, input=0, channels=16, threshold=0, mask=1, gate=0), (), Cost(0, 8 + 16 + 4, 0)),
         (encode(isa.TAP, exit=0, target=0, flops=5, cycles=5), (), Cost(0, 8, 0)),
-        (encode(isa.EXIT, exit=0, input=0, classes=10, scale=0), (), Cost(0, 80, 0)),
+        (encode(isa.EXIT, exit=0, input=0, classes=10, scale=0), (), Cost(0, 8 + 10 + 4 + 10 + 44, 0)),
         (encode(isa.END), (), Cost(0, 8, 0)),
+        (MOVE, (), Cost(0, 8 + 3 * 5 * 8 + 28, 0)),
+        (MOVE, (1,), Cost(0, 8 + 5 * 8 + 28, 0)),
+        (MOVE, (0,), Cost(0, 8 + 28, 0)),
     ],
 )  # fmt: skip
 def test_instruction_costs(words, active, expected):
     assert instruction_cost(words, *active) == expected
+    more = isa.FETCH_FAR - isa.FETCH
+    assert instruction_cost(words, *active, pc=isa.CODE_STORE - 1) == expected
+    assert instruction_cost(words, *active, pc=isa.CODE_STORE).cycles == expected.cycles + more
 
 
-def test_costs_never_fall_with_more_channels():
+def test_a_program_behind_the_store_is_fetched_from_the_ddr():
+    """In classifiers and worst cases alike."""
+    leave = encode(isa.EXIT, exit=0, input=0, classes=2, scale=0)
+    gates = [encode(isa.GATE_LAYER, input=0, threshold=0, target=4, gate=0, channels=0)] * isa.CODE_STORE
+    program = np.stack([*gates, leave])
+    own = instruction_cost(leave).cycles + isa.FETCH_FAR - isa.FETCH
+    assert classifier_cost(program, isa.CODE_STORE) == (0, own, 0)
+    assert worst_case(program)[0].cycles == isa.CODE_STORE * isa.FETCH + own
+
+
+def test_costs_never_exceed_those_of_every_channel():
     """So that worst cases are those with every channel active."""
-    for words in (conv(16, 37, 32), conv(16, 37, 5), conv(257, 37, 3, 1, 2), conv(3, 37, 17, 7)):
-        costs = [instruction_cost(words, active_in, out) for active_in in (0, 1, 3) for out in range(38)]
-        assert all(one.cycles <= instruction_cost(words).cycles for one in costs)
-        by_out = [instruction_cost(words, 3, out).cycles for out in range(38)]
-        assert by_out == sorted(by_out)
+    narrow = [conv(ins, 37, size, kernel, in_mask=1) for ins, size, kernel in ((1, 8, 5), (2, 8, 3), (4, 17, 7))]
+    wide = [conv(16, 37, 32, in_mask=1), conv(16, 37, 5, in_mask=1), conv(257, 37, 3, 1, 2, in_mask=1)]
+    for words in (*narrow, *wide, MOVE):
+        ins = decode_instruction(words).get("in_channels", 3)
+        costs = [
+            instruction_cost(words, active, out)
+            for active in {0, 1, 2, 3, ins // 2, ins}
+            if active <= ins
+            for out in range(38)
+        ]
+        assert all(max(one, full) == full for cost in costs for one, full in zip(cost, instruction_cost(words)))
 
 
 def open_programs(count):
@@ -104,7 +138,9 @@ def test_a_straight_program_costs_the_sum_of_its_instructions():
             continue
         free = replace(start, rule=isa.RULE_NONE, budget_flops=NO_BUDGET, budget_cycles=NO_BUDGET)
         results = decode(run(program, weights, tables, images, free), free)
-        flops, cycles, weight_bytes = np.sum([instruction_cost(words) for words in program[: ends[0] + 1]], axis=0)
+        flops, cycles, weight_bytes = np.sum(
+            [instruction_cost(words, pc=pc) for pc, words in enumerate(program[: ends[0] + 1])], axis=0
+        )
         assert set(results.flops) == {flops} and set(results.cycles) == {cycles}
         assert set(results.weight_bytes) == {weight_bytes}
 

@@ -5,26 +5,24 @@
 What it computes is compared with the golden model in test_conformance.py.
 """
 
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from hls import cosim, golden, isa
-from hls.program import encode
+from hls import builds, cosim, driver, golden, isa
+from hls.driver import Base, Case, Driver
+from hls.program import encode, row_bytes
 from hls.record import Start
 from tests.hls.extremes import EXTREMES
-from tests.hls.random_programs import mutate, random_program
+from tests.hls.random_programs import random_program
 
-SANITIZE = ("-std=c++14", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fPIC", "-shared")
 BOARD = (*cosim.FLAGS, "-D__SYNTHESIS__")
 BLOCK_RAM = 630 * 1024  # bytes of an xc7z020
 HALF = 1 << 16 | 1
 START = Start(gates=1, classes=2)
+LAST_WEIGHTS = 1024 - 2 * row_bytes(2 * 3 * 3)  # where the small program's CONV may find its two rows
 
 
 def small_program(**changes):
@@ -32,7 +30,8 @@ def small_program(**changes):
     code = [
         encode(isa.IMAGE, output=0, channels=2, height=9, width=11, weights=0),
         encode(isa.CONV, flags=isa.FLAG_IN_SIGNED | isa.FLAG_ADD, input=0, output=8, identity=16, in_channels=2,
-               out_channels=2, height=9, width=11, kernel=3, stride=1, in_mask=0, out_mask=0, weights=512, table=0),
+               out_channels=2, height=9, width=11, kernel=3, stride=1, in_mask=0, out_mask=0, weights=512, table=0,
+               pool=-1),
         encode(isa.AFFINE, input=8, output=24, in_channels=2, out_channels=2, height=9, width=11, stride=1,
                channel_offset=0, table=0),
         encode(isa.POOL, input=24, output=40, channels=2, height=9, width=11, kernel=3, stride=2, padding=1,
@@ -88,8 +87,8 @@ FAILURES = [
     ("CONV__output", 7, isa.STATUS_BAD_OVERLAP, 1),
     ("CONV__identity", 15, isa.STATUS_BAD_OVERLAP, 1),
     ("FC__output", 1, isa.STATUS_BAD_OVERLAP, 5),
-    ("CONV__weights", 1024 - 48, isa.STATUS_BAD_WEIGHTS, 1),
-    ("FC__weights", 8, isa.STATUS_BAD_WEIGHTS, 5),
+    ("CONV__weights", LAST_WEIGHTS + isa.WEIGHT_ALIGN, isa.STATUS_BAD_WEIGHTS, 1),
+    ("FC__weights", isa.WEIGHT_ALIGN // 2, isa.STATUS_BAD_WEIGHTS, 5),
     ("IMAGE__weights", -16, isa.STATUS_BAD_WEIGHTS, 0),
     ("CONV__table", 11, isa.STATUS_BAD_TABLE, 1),
     ("LSTM__table", -1, isa.STATUS_BAD_TABLE, 6),
@@ -112,7 +111,7 @@ JUST_INSIDE = [
     ("CONV__identity", isa.TILE_WORDS - 8),
     ("AFFINE__output", isa.TILE_WORDS - 8),
     ("CONV__output", 8),
-    ("CONV__weights", 1024 - 64),
+    ("CONV__weights", LAST_WEIGHTS),
     ("CONV__table", 10),
     ("TAP__exit", 255),
 ]
@@ -194,55 +193,48 @@ def test_callers_in_several_threads_do_not_disturb_each_other():
 
 @pytest.mark.cosim
 def test_the_board_s_form_of_the_source_gives_the_same_records(monkeypatch):
-    """What the shim changes for synthesis (one tap a step, narrow types, memories that keep what they held)."""
+    """What the shim changes for synthesis: the chip's main loop, and memories that keep what they held."""
     cases = [random_program(np.random.default_rng(seed)) for seed in range(60)]
     expected = [cosim.run(*case) for case in cases]
     board = cosim.load(cosim.build(BOARD))
-    monkeypatch.setattr(cosim, "_library", lambda: board)
+    monkeypatch.setattr(cosim, "_library", lambda *_: board)
     for case, records in zip(cases, expected):
         assert np.array_equal(cosim.run(*case), records)
 
 
-def run_broken_programs(seeds):
-    """Mutated programs, random words and extremes, in a process that a sanitizer ends at the first fault."""
-    library = cosim.load(cosim.build(SANITIZE))
-    cosim._library = lambda: library  # ty: ignore[invalid-assignment]
-    statuses = set()
-    for seed in range(seeds):
-        rng = np.random.default_rng(seed)
-        program, *rest = random_program(rng)
-        program = noise(program, rng) if seed % 4 == 0 else mutate(program, rng)
-        statuses |= set(cosim.run(program, *rest)[:, 0].tolist())
-    for extreme in EXTREMES:
-        statuses |= set(cosim.run(*extreme())[:, 0].tolist())
-    print(sorted(statuses))
-
-
-def noise(program, rng):
-    """The program with one instruction's fields replaced by words of any size."""
-    program = program.copy()
-    row = program[int(rng.integers(len(program)))]
-    row[1:] = rng.integers(-(2**31), 2**31, len(row) - 1) >> rng.integers(0, 32, len(row) - 1)
-    return program
+def bases_and_cases(programs):
+    bases = [Base(*case) for case in programs]
+    return bases, [Case(number, base.start, images=len(base.images)) for number, base in enumerate(bases)]
 
 
 @pytest.mark.cosim
-def test_broken_programs_touch_nothing_outside_their_buffers():
-    runtime = subprocess.run(
-        [cosim.compiler(), "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
-    ).stdout.strip()
-    if not os.path.isabs(runtime):
-        pytest.skip("the compiler has no address sanitizer")
-    environment = dict(
-        os.environ, LD_PRELOAD=runtime, ASAN_OPTIONS="detect_leaks=0", UBSAN_OPTIONS="print_stacktrace=1"
-    )
-    command = [sys.executable, "-c", "from tests.hls import test_engine_build as t; t.run_broken_programs(300)"]
-    result = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=cosim.ROOT, env=environment, timeout=600
-    )
-    assert result.returncode == 0, result.stderr[-2000:]
-    statuses = set(map(int, result.stdout.strip().strip("[]").split(",")))
-    assert set(range(isa.STATUS_BAD_OPCODE, isa.STATUS_BAD_TARGET + 1)) <= statuses
+def test_extremes_touch_nothing_outside_their_buffers():
+    """Under the address and undefined-behaviour sanitizers; mutated programs are test_fuzz.py's."""
+    bases, cases = bases_and_cases([*(extreme() for extreme in EXTREMES), (*small_program(), START)])
+    for extreme, (_, records) in zip(bases, Driver(bases).run(cases)):
+        expected = cosim.run(extreme.program, extreme.weights, extreme.tables, extreme.images, extreme.start)
+        assert np.array_equal(records, expected)
+
+
+@pytest.mark.cosim
+def test_threads_share_nothing():
+    """Under the thread sanitizer, a batch of several images in three threads."""
+    programs = [random_program(np.random.default_rng(seed)) for seed in range(60)]
+    programs = [*[case for case in programs if len(case[3]) > 1][:20], (*batch_that_fails_at(12), START)]
+    bases, cases = bases_and_cases(programs)
+    for case, (_, records) in zip(programs, Driver(bases, "thread", threads=3).run(cases)):
+        assert np.array_equal(records, cosim.run(*case))
+
+
+@pytest.mark.cosim
+def test_the_thread_sanitizer_sees_one_engine_shared_by_threads(monkeypatch):
+    sources = builds.engine_sources()
+    shared = sources["shim.hpp"].replace(b"static thread_local", b"static")
+    assert shared != sources["shim.hpp"]
+    monkeypatch.setattr(driver, "engine_sources", lambda: {**sources, "shim.hpp": shared})
+    bases, cases = bases_and_cases([(*batch_that_fails_at(12), START)])
+    with pytest.raises(driver.Crash, match="data race"):
+        Driver(bases, "thread", threads=3).run(cases)
 
 
 def test_a_missing_compiler_gives_one_clear_line(monkeypatch, capsys):

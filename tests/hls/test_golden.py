@@ -1,7 +1,6 @@
 """The golden model against references that share nothing with it: torch in float64, Fractions, loops over pixels."""
 
 import math
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,36 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hls import isa
-from hls.golden import Engine, requantize, run
-from hls.program import Limits, decode, encode, output_size, row_bytes
-from hls.record import Start
+from hls.golden import requantize, run
+from hls.program import decode, encode
 from hls.record import decode as decode_records
+from hls.shapes import conv_row, filter_bytes, inner_rows, output_size, row_bytes
 from tests.hls.builder import PRIMES, scale_word
+from tests.hls.instruction import clamp, exact, one_instruction, random_map
 from tests.hls.random_programs import random_program
 
 SEEDS = range(40)
-
-
-def exact(value, scale):
-    """requantize of one integer, by rational numbers."""
-    shift, multiplier = scale >> 16 & 63, (scale & 0xFFFF) * (-1 if scale < 0 else 1)
-    return math.floor(Fraction(int(value) * multiplier, 2**shift) + (Fraction(1, 2) if shift else 0))
-
-
-def one_instruction(words, weights, tables, classes=2):
-    """An engine for `words` alone, and its fields: memories are set, then the instruction is executed."""
-    limits = Limits(1, len(weights), len(tables), 1, 1, classes)
-    engine = Engine(words[None], weights, tables, Start(1, classes), limits)
-    engine.run_image(0, np.zeros(1, np.uint8))
-    return engine, decode(words)
-
-
-def random_map(rng, shape, signed):
-    return rng.integers(-128, 128, shape) if signed else rng.integers(0, 256, shape)
-
-
-def clamp(value, flags):
-    return min(max(value, 0), 255) if flags & isa.FLAG_RELU else min(max(value, -128), 127)
 
 
 @given(st.integers(-(2**40), 2**40), st.integers(-(2**31), 2**31 - 1))
@@ -53,40 +31,100 @@ def test_scale_words_multiply_by_their_factor(factor, negative):
     assert requantize(1 << 32, scale_word(factor, negative)) / 2**32 == pytest.approx(expected, rel=1e-4, abs=1e-9)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+def halo(rng, fields):
+    """Flags of a random band of a map with these fields."""
+    flags = isa.FLAG_HALO_TOP * int(rng.integers(2)) | isa.FLAG_HALO_BOTTOM * int(rng.integers(2))
+    return flags if inner_rows({**fields, "flags": flags}) > 0 else 0
+
+
+def inner_outputs(values, flags, height, stride):
+    """Of an operation's outputs (…, height, width) at stride 1 in rows, those that a band has."""
+    top = 8 if flags & isa.FLAG_HALO_TOP else 0
+    end = (height - 1) // 8 * 8 if flags & isa.FLAG_HALO_BOTTOM else height
+    return values[..., top:end:stride, :]
+
+
+@pytest.mark.parametrize("seed", range(80))
 def test_conv_is_torchs_convolution_of_active_channels(seed):
     rng = np.random.default_rng(seed)
-    ins, outs, height, width = (int(rng.choice(PRIMES[:9])) for _ in range(4))
+    ins, outs, height, width = (int(rng.choice(PRIMES[:10])) for _ in range(4))
     kernel, stride, flags = int(rng.choice((1, 3, 5, 7))), int(rng.choice((1, 2))), int(rng.integers(16))
     fields = {"in_channels": ins, "out_channels": outs, "height": height, "width": width, "kernel": kernel}
-    words = encode(isa.CONV, flags=flags, input=0, output=3000, identity=5000, stride=stride, in_mask=1, out_mask=2,
-                   weights=16, table=2, **fields)  # fmt: skip
-    row = row_bytes(ins * kernel**2)
+    fields |= {"in_mask": int(rng.integers(2)), "out_mask": 2, "stride": stride, "pool": int(rng.choice((-1, 5)))}
+    flags |= halo(rng, fields)
+    words = encode(isa.CONV, flags=flags, input=0, output=3000, identity=5000, weights=16, table=2, **fields)
+    row, size = conv_row(fields), filter_bytes(fields)
     weights = rng.integers(-127, 128, 16 + outs * row, dtype=np.int8)
     scale = scale_word(1 / (40 * kernel * math.sqrt(ins)))
-    tables = np.array([0, 0, 0, scale_word(0.6), *np.ravel([(rng.integers(-5000, 5000), scale)] * outs)], np.int32)
+    rows = [(rng.integers(-5000, 5000), scale)] * outs
+    tables = np.array([0, 0, scale_word(0.07), scale_word(0.6), *np.ravel(rows)], np.int32)
     engine, decoded = one_instruction(words, weights, tables)
-    size = output_size(decoded)
-    x, identity = random_map(rng, (ins, height, width), flags & 1), random_map(rng, (outs, *size), flags & 8)
-    old = random_map(rng, (outs, *size), True)
+    out = output_size(decoded)
+    x, identity = random_map(rng, (ins, height, width), flags & 1), random_map(rng, (outs, *out), flags & 8)
+    old = random_map(rng, (outs, *out), True)
     for base, content in ((0, x), (3000, old), (5000, identity)):
         engine.store(base, content)
-    active_in, active_out = rng.random(ins) < 0.7, rng.random(outs) < 0.7
+    active_in, active_out = (rng.random(ins) < 0.7) | (fields["in_mask"] == 0), rng.random(outs) < 0.7
     engine.masks[1], engine.masks[2] = np.flatnonzero(active_in), np.flatnonzero(active_out)
+    engine.vector[:] = 7777
     engine.methods[isa.CONV](decoded)
 
-    kernels = weights[16:].reshape(outs, row)[:, : ins * kernel**2].reshape(outs, ins, kernel, kernel)
+    kernels = weights[16:].reshape(outs, row)[:, : ins * size].reshape(outs, ins, size)[:, :, : kernel**2]
+    kernels = torch.tensor(kernels.reshape(outs, ins, kernel, kernel), dtype=torch.float64)
     masked = torch.tensor(x * active_in[:, None, None], dtype=torch.float64)[None]
-    sums = torch.nn.functional.conv2d(masked, torch.tensor(kernels, dtype=torch.float64), None, stride, kernel // 2)[0]
+    sums = torch.nn.functional.conv2d(masked, kernels, None, (1, stride), kernel // 2)[0]
+    sums = inner_outputs(sums, flags, height, stride)
+    assert sums.shape == old.shape
     expected = old.copy()
     for o, y, z in np.ndindex(expected.shape):
         if active_out[o]:
             value = exact(int(sums[o, y, z]) + int(tables[4 + 2 * o]), scale)
             value += exact(identity[o, y, z], int(tables[3])) if flags & isa.FLAG_ADD else 0
             expected[o, y, z] = clamp(value, flags)
-    stored = engine.load(3000, outs, *size, signed=True)
+    stored = engine.load(3000, outs, *out, signed=True)
     assert np.array_equal(stored[active_out] & 255, expected[active_out] & 255)
     assert np.array_equal(stored[~active_out], old[~active_out])
+    for o in range(outs):
+        pooled = min(max(exact(expected[o].sum(), int(tables[2])), -(2**15)), 2**15 - 1)
+        assert engine.vector[5 + o] == (pooled if active_out[o] and fields["pool"] >= 0 else 7777)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_pooled_convolution_is_that_and_a_global_pool(seed):
+    rng, outs = np.random.default_rng(seed), 11
+    fields = {"in_channels": 5, "out_channels": outs, "height": 13, "width": 9, "kernel": 3, "stride": 1, "in_mask": 0}
+    fields |= {"flags": int(rng.integers(4)), "input": 0, "output": 100, "identity": 0, "weights": 0, "table": 0}
+    weights = rng.integers(-127, 128, outs * 48, dtype=np.int8)
+    tables = np.array([scale_word(0.2), 0, *[50, scale_word(0.01)] * outs], np.int32)
+    engine, conv = one_instruction(encode(isa.CONV, **fields, out_mask=0, pool=30), weights, tables)
+    engine.store(0, random_map(rng, (5, 13, 9), fields["flags"] & 1))
+    engine.methods[isa.CONV](conv)
+    pool = {"height": 13, "width": 9, "channels": outs, "scale": scale_word(0.2)}
+    signed = isa.FLAG_IN_SIGNED * (not fields["flags"] & isa.FLAG_RELU)
+    engine.methods[isa.GLOBAL_POOL](decode(encode(isa.GLOBAL_POOL, flags=signed, input=100, output=60, **pool)))
+    assert np.array_equal(engine.vector[30 : 30 + outs], engine.vector[60 : 60 + outs])
+    assert len(set(engine.vector[30 : 30 + outs])) > 5
+
+
+@pytest.mark.parametrize("kernel", (1, 3, 5, 7))
+def test_padded_filters_under_a_mask_of_every_channel_are_dense_ones(kernel):
+    rng, ins, outs = np.random.default_rng(kernel), 5, 7
+    fields = {"in_channels": ins, "out_channels": outs, "height": 9, "width": 11, "kernel": kernel, "stride": 1}
+    fields |= {"input": 0, "identity": 0, "table": 0, "out_mask": 0, "pool": -1}
+    filters = rng.integers(-127, 128, (outs, ins, kernel**2), dtype=np.int8)
+    dense, padded = (np.full((outs, conv_row({**fields, "in_mask": mask})), 99, np.int8) for mask in (0, 1))
+    dense[:, : ins * kernel**2] = filters.reshape(outs, -1)
+    padded.reshape(outs, ins, -1)[:, :, : kernel**2] = filters
+    tables = np.array([0, 0, *[50, scale_word(0.01)] * outs], np.int32)
+    plain = encode(isa.CONV, **fields, in_mask=0, weights=0, output=100)
+    under_mask = encode(isa.CONV, **fields, in_mask=1, weights=dense.size, output=200)
+    engine, conv = one_instruction(plain, np.concatenate([dense.ravel(), padded.ravel()]), tables)
+    engine.store(0, random_map(rng, (ins, 9, 11), False))
+    engine.masks[1] = np.arange(ins)
+    engine.methods[isa.CONV](conv)
+    engine.methods[isa.CONV](decode(under_mask))
+    results = [engine.load(base, outs, 9, 11, signed=True) for base in (100, 200)]
+    assert np.array_equal(*results) and results[0].std() > 20
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -122,6 +160,7 @@ def test_pool_leaves_out_what_lies_outside(seed):
     height, width = (int(rng.integers(kernel, 30)) for _ in range(2))
     stride, padding = int(rng.integers(1, kernel + 1)), 0 if average else int(rng.integers(kernel // 2 + 1))
     flags, scale = int(rng.integers(4)) | isa.FLAG_AVERAGE * average, scale_word(1 / kernel**2)
+    stride = min(stride, (isa.WINDOW - kernel) // 7)
     words = encode(isa.POOL, flags=flags, input=0, output=3000, channels=5, height=height, width=width, kernel=kernel,
                    stride=stride, padding=padding, scale=scale)  # fmt: skip
     engine, decoded = one_instruction(words, np.zeros(0, np.int8), np.zeros(0, np.int32))

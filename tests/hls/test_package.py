@@ -15,10 +15,14 @@ from hls import isa, package
 from hls.package import PackageError, pack, read, write
 from tests.hls.packages import random_package
 
+MOST = isa.MAX_INSTRUCTIONS
+
 
 @pytest.fixture(scope="module")
 def good():
-    return random_package()
+    """A package with a MOVE to or from the DDR."""
+    found = (random_package(seed) for seed in range(999))
+    return next(item for item in found if isa.MOVE in item.program[:, 0] and item.map_words > 20)
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +82,7 @@ def test_what_is_written_is_read(good, path):
     assert found.meta == good.meta and found.limits == good.limits
     assert found.image_shape == tuple(good.meta["input"][key] for key in ("height", "width", "channels"))
     assert (found.gates, found.classes) == (len(good.meta["gates"]), len(good.meta["classes"]))
+    assert found.map_words == found.limits.map_words == good.meta["map_words"] > 0
 
 
 def test_random_packages_survive(tmp_path):
@@ -180,7 +185,7 @@ def test_missing_and_extra_members(path, scratch):
         ("program", header("<i4", (2, 16), order=True) + b"\0" * 128, "expected <i4 in 2 dimensions"),
         ("program", npy(np.zeros((4, 15), np.int32)), r"expected \(n, 16\)"),
         ("program", npy(np.zeros((0, 16), np.int32)), "0 instructions"),
-        ("program", npy(np.zeros((4097, 16), np.int32)), "4097 instructions"),
+        ("program", npy(np.zeros((MOST + 1, 16), np.int32)), f"{MOST + 1} instructions"),
         ("program", npy(np.zeros((2, 16), np.int64)), "expected <i4"),
         ("weights", npy(np.zeros(64, np.uint8)), r"weights is \|u1"),
         ("tables", npy(np.zeros((2, 2), np.int32)), "in 1 dimensions"),
@@ -253,6 +258,9 @@ def put(*path_and_value):
         (put("exits", 0, "cycles", -1), r"exits\[0\]"),
         (put("exits", 0, "name", 5), "the name 5"),
         (put("exits", 0, "classifier_cycles", 1), "1 cycles for the classifier"),
+        (put("map_words", -1), "map_words is -1"),
+        (put("map_words", isa.DDR_ADDRESS), f"map_words is {isa.DDR_ADDRESS}"),
+        (put("map_words", 0), "instruction .*MOVE.*map memory"),
         (put("gates", 0, "channels", 0), "0"),
         (put("gates", 0, "stage", 1.5), r"gates\[0\]"),
         (lambda meta: meta["gates"].append(meta["gates"][0]), "gates, the program has"),

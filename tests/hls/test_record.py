@@ -53,6 +53,7 @@ def test_an_unknown_status_is_explained_too():
     [
         *({"gates": -1}, {"gates": 257}, {"classes": 0}, {"classes": 1025}, {"budget_flops": -1}, {"rule": 4}),
         *({"budget_cycles": NO_BUDGET + 1}, {"rule": isa.RULE_CLASS, "target_class": 3}),
+        *({"map_words": -1}, {"map_words": isa.DDR_ADDRESS}),
     ],
 )
 def test_bad_starts_are_named(change):
@@ -62,6 +63,6 @@ def test_bad_starts_are_named(change):
 
 
 def test_a_start_needs_images_and_instructions():
-    for counts in ((0, 1), (4097, 1), (1, 0)):
+    for counts in ((0, 1), (isa.MAX_INSTRUCTIONS + 1, 1), (1, 0)):
         with pytest.raises(ValueError, match="BAD_START"):
             check_start(START, *counts)

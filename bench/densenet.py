@@ -1,0 +1,50 @@
+"""DenseNet-201 at 224 × 224, whose maps do not fit the chip: bits, and cycles of the modelled schedule.
+
+    python -m bench densenet
+
+Rows: densenet201.bit_exact (records in which golden model, engine and the layers' own logits agree, one per shape of
+the engine's main loop), .cycles, .flops, .array_busy (share of the cycles that the multipliers alone would take),
+.traffic_share (share in which maps move between chip and DDR), .instructions, .golden_seconds, .engine_seconds.
+"""
+
+import time
+
+import numpy as np
+
+from export.shapes import densenet201
+from hls import cosim, cost, golden, isa
+from hls.record import Start, decode
+
+MACS_A_CYCLE = isa.OUT_LANES * isa.TILE**2
+
+
+def run(rows, folders, options):
+    """Add the rows of one image through the network."""
+    compiled = densenet201()
+    start = Start(compiled.gates, compiled.classes, map_words=compiled.map_words)
+    arguments = compiled.program, compiled.weights, compiled.tables, compiled.sample.image[None], start
+    began = time.perf_counter()
+    expected = golden.run(*arguments)
+    golden_s, results = time.perf_counter() - began, decode(expected, start)
+    right = np.array_equal(results.logits[0], compiled.sample.logits)
+    exact, engine_s = 0, 0.0
+    for shape in cosim.SHAPES:
+        cosim.run(*arguments[:3], np.zeros_like(arguments[3]), start, shape=shape)  # builds it, and leaves other maps
+        began = time.perf_counter()
+        found = cosim.run(*arguments, forget=0xA5, shape=shape)
+        engine_s = engine_s or time.perf_counter() - began
+        exact += int(right and np.array_equal(found, expected))
+    cycles, flops = int(results.cycles[0]), int(results.flops[0])
+    moved = sum(
+        cost.instruction_cost(words, pc=pc).cycles
+        for pc, words in enumerate(compiled.program)
+        if int(words[0]) == isa.MOVE
+    )
+    rows.add("densenet201.bit_exact", exact, "records", "simulated", len(cosim.SHAPES))
+    rows.add("densenet201.cycles", cycles, "cycles", "modelled", 1)
+    rows.add("densenet201.flops", flops, "FLOPs", "simulated", 1)
+    rows.add("densenet201.array_busy", flops / 2 / MACS_A_CYCLE / cycles, "share", "modelled", 1)
+    rows.add("densenet201.traffic_share", moved / cycles, "share", "modelled", 1)
+    rows.add("densenet201.instructions", len(compiled.program), "instructions", "simulated", 1)
+    rows.add("densenet201.golden_seconds", golden_s, "s", "measured", 1)
+    rows.add("densenet201.engine_seconds", engine_s, "s", "measured", 1)

@@ -1,0 +1,42 @@
+"""Builds of changed or extended copies of the engine, for counting and for fuzzing; the originals stay as they are.
+
+path = build("trips", [cosim.compiler(), "-O2", …], {"trips.cpp": b"…", **engine_sources()}, "trips.cpp")
+"""
+
+import hashlib
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+from hls import cosim
+
+
+def engine_sources():
+    """The files of hls/src: name → bytes."""
+    return {path.name: path.read_bytes() for path in sorted(cosim.SOURCES.glob("*.[ch]pp"))}
+
+
+def build(name, command, sources, main):
+    """Path in build/ of what `command` makes of the file `main` of `sources`, made only if it is not there yet.
+
+    Its name holds a digest of the command, the compiler's version and the sources. CosimError if it does not compile.
+    """
+    version = subprocess.run([command[0], "--version"], capture_output=True, check=False).stdout
+    digest = hashlib.sha256(repr((command, version, sorted(sources.items()), main)).encode()).hexdigest()[:16]
+    target = cosim.BUILD / f"{name}-{digest}"
+    if target.exists():
+        return target
+    cosim.BUILD.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cosim.BUILD) as folder:
+        for each, text in sources.items():
+            (Path(folder) / each).write_bytes(text)
+        partial = Path(folder) / "result"
+        result = subprocess.run(
+            [*command, str(Path(folder) / main), "-o", str(partial)], capture_output=True, text=True, check=False
+        )
+        if result.returncode:
+            first = next((line for line in result.stderr.splitlines() if "error" in line), result.stderr[:200])
+            raise cosim.CosimError(f"{' '.join(command)} failed on {main}: {first}")
+        os.replace(partial, target)  # whole or not at all, also when two processes build at once
+    return target

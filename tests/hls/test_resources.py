@@ -1,0 +1,185 @@
+"""Resources: arrays, operators and ports of small sources worked out by hand, and the engine's own page."""
+
+import pytest
+
+from hls import arrays, cpp, fabric, known, operators, resources, values
+
+SOURCE = """
+#include <cstdint>
+static const int32_t kTable[4] = {{1, 2, 300, 4}};
+struct Memory {{
+  uint8_t wide[2048][4];
+  int32_t cut[3][8];
+  int8_t lane[2][96];
+  int16_t small[32];
+}};
+struct State {{
+  Memory memory;
+  int32_t plain[1024];
+}};
+static State state;
+inline int32_t Helper(int32_t a, int32_t b) {{ return a + b; }}
+extern "C" int32_t ddi_engine(const int32_t* in, int32_t n, int32_t at, int8_t byte, uint8_t other) {{
+  #pragma HLS array_partition variable = state.memory.wide complete dim = 2
+  #pragma HLS bind_storage variable = state.memory.wide type = ram_t2p impl = bram
+  #pragma HLS array_partition variable = state.memory.cut complete dim = 0
+  #pragma HLS array_partition variable = state.memory.lane complete dim = 1
+  #pragma HLS array_reshape variable = state.memory.lane cyclic factor = 8 dim = 2
+  int32_t sum = 0;
+{body}
+  return sum;
+}}
+"""
+
+
+def parsed(folder, body=""):
+    (folder / "engine.cpp").write_text(SOURCE.format(body=body))
+    unit = cpp.parse(folder / "engine.cpp", cpp.SYNTHESIS)
+    assert not list(unit.diagnostics)
+    return unit
+
+
+def used(folder, body):
+    """Resource → amount of the operators alone, less those of an empty body."""
+    counts = []
+    for text in ("", body):
+        unit = parsed(folder, text)
+        walk = operators.Walk(unit, arrays.arrays(unit, folder), folder).run()
+        counts.append(walk)
+    names = {name for walk in counts for _, name in walk.use}
+    return {name: counts[1].use["engine", name] - counts[0].use["engine", name] for name in names}, counts[1]
+
+
+def loop(body, unroll=4):
+    """A pipelined loop around an unrolled one."""
+    return f"""
+Outer:
+  for (int32_t i = 0; i < n; ++i) {{
+    #pragma HLS loop_tripcount max = 100
+    #pragma HLS pipeline II = 1
+  Inner:
+    for (int32_t j = 0; j < {unroll}; ++j) {{
+      #pragma HLS unroll
+      {body}
+    }}
+  }}
+"""
+
+
+def test_arrays_follow_their_pragmas(tmp_path):
+    found = {array.path: array for array in arrays.arrays(parsed(tmp_path), tmp_path)}
+    wide, lane = found["state.memory.wide"], found["state.memory.lane"]
+    assert (wide.memories, wide.depth, wide.width, wide.bram18) == (4, 2048, 8, 4)  # 2K×9 each
+    assert found["state.memory.cut"].ff == 3 * 8 * 32 and found["state.memory.cut"].bram18 == 0
+    assert (lane.memories, lane.depth, lane.width) == (2, 12, 64)
+    assert lane.place == "lutram" and lane.lut == 2 * 2 * 64
+    assert found["state.memory.small"].place == "lutram"
+    assert found["state.plain"].bram18 == 2 and found["state.plain"].unit == "engine"
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "count"), [(8, 8, 1), (25, 18, 1), (18, 25, 1), (32, 16, 2), (32, 32, 4), (33, 17, 2)]
+)
+def test_dsp_counts(a, b, count):
+    assert fabric.dsp(a, b) == count
+
+
+def test_multiplexers_and_dividers():
+    assert [fabric.multiplexer(m, 1) for m in (1, 2, 4, 5, 16)] == [0, 1, 1, 2, 5]
+    assert fabric.divider(32, 6, pipelined=False) == (7, 38)
+    assert fabric.divider(32, 6, pipelined=True) == (32 * 7, 32 * 38)
+
+
+def test_widths_of_values():
+    assert [values.span(*ends).bits for ends in ((0, 255), (-128, 127), (-129, 0), (0, 0), (-128, 255))] == [
+        8,
+        8,
+        9,
+        1,
+        9,
+    ]
+
+
+def test_products_are_counted_for_each_version(tmp_path):
+    use, _ = used(tmp_path, loop("sum += in[j] * at;"))
+    assert use["dsp"] == 4 * 4  # 32 × 32 bits in each of four copies
+    use, _ = used(tmp_path, loop("sum += n * at;"))
+    assert use["dsp"] == 4  # the same product in every copy: made once
+    use, _ = used(tmp_path, loop("sum += in[j >> 1] * at;"))
+    assert use["dsp"] == 2 * 4
+    use, _ = used(tmp_path, loop("sum += byte * other;"))
+    assert use.get("dsp", 0) == 0 and use["lut"] >= 64  # 8 × 8 bits in LUTs
+    use, _ = used(tmp_path, loop("sum += in[j] * 8;"))
+    assert use.get("dsp", 0) == 0
+
+
+def test_functions_are_shared_outside_pipelined_loops_only(tmp_path):
+    once, _ = used(tmp_path, "sum = Helper(n, at); sum = Helper(at, n);")
+    assert once["lut"] == 32
+    copied, _ = used(tmp_path, loop("sum = Helper(in[j], at);"))
+    bare, _ = used(tmp_path, loop("sum = in[j];"))
+    assert copied["lut"] - bare["lut"] == 4 * 32
+
+
+def test_indices_that_change_choose_between_registers(tmp_path):
+    fixed, _ = used(tmp_path, loop("sum = state.memory.cut[1][j];"))
+    moving, _ = used(tmp_path, loop("sum = state.memory.cut[1][(at + j) & 7];"))
+    assert moving["lut"] - fixed["lut"] >= 4 * fabric.multiplexer(8, 32)
+
+
+def test_ports_are_counted_where_addresses_differ(tmp_path):
+    _, walk = used(tmp_path, loop("sum += state.plain[at + j] + state.plain[at];"))
+    assert operators.accesses(walk.ports, "state.plain") == (5, 0)
+    _, walk = used(tmp_path, loop("state.memory.wide[at][j] = other;"))
+    assert operators.accesses(walk.ports, "state.memory.wide") == (0, 1)
+
+
+def test_tables_are_block_ram_for_two_readers(tmp_path):
+    _, walk = used(tmp_path, loop("sum += kTable[(at + j) & 3];"))
+    assert walk.readers["engine", "kTable"] == 4 and walk.tables["kTable"] == 1
+
+
+def test_what_does_not_fit_is_named():
+    limit = resources.limits()
+    fits = {name: limit[name] for name in resources.RESOURCES}
+    assert resources.over(fits, limit) == []
+    assert resources.over(fits | {"dsp": limit["dsp"] + 3}, limit) == [
+        f"dsp {limit['dsp'] + 3} of {limit['dsp']}: 3 too many"
+    ]
+
+
+def test_an_engine_over_a_limit_fails_the_check(tmp_path, monkeypatch, capsys):
+    found = resources.Estimate({"conv": {"dsp": 10**6}}, [], [])
+    monkeypatch.setattr(resources, "estimate", lambda: found)
+    monkeypatch.setattr(resources, "PAGE", tmp_path / "resources.md")
+    resources.PAGE.write_text(resources.page(found, resources.limits()))
+    assert resources.main(["--check"]) == 1
+    assert "does not fit zedboard: dsp 1,000,000" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return resources.estimate()
+
+
+def test_the_page_is_fresh(engine):
+    assert resources.PAGE.read_text() == resources.page(engine, resources.limits())
+
+
+def test_the_engine_is_found_whole(engine):
+    assert engine.use["tile_memory"]["bram18"] == 192  # 384 KB in memories of 6144 bytes
+    assert engine.use["conv_chip"]["dsp"] >= 192
+    assert engine.total["bram18"] == sum(use.get("bram18", 0) for use in engine.use.values())
+
+
+def test_known_ranges_name_fields_and_functions_that_exist():
+    unit = cpp.parse(cpp.SOURCES / "engine.cpp", cpp.SYNTHESIS)
+    fields = {
+        f"{cursor.semantic_parent.spelling}.{cursor.spelling}"
+        for cursor, _ in cpp.walk(unit)
+        if cursor.kind.name == "FIELD_DECL"
+    }
+    functions = {cursor.spelling for cursor, _ in cpp.walk(unit) if cursor.kind.name in cpp.FUNCTIONS}
+    assert set(known.KNOWN) <= fields and set(known.RETURNED) <= functions
+    paths = {array.path for array in arrays.arrays(unit)}
+    assert set(resources.IN_TURN) <= paths
