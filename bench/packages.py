@@ -16,7 +16,7 @@ import torch
 from data.datasets import load
 from hls import cosim
 from hls.package import read
-from hls.record import NO_BUDGET, Start, decode
+from hls.record import NO_BUDGET, decode
 from training.dynamic import IMAGE_SIZE, DynamicResNet, block_flops
 from training.recipe import from_dict
 
@@ -76,7 +76,7 @@ def add_budget(rows, name, sha256, at, results, labels):
 
 def engine(package, images, budget, threads):
     """The decoded records of a run under a FLOP budget."""
-    start = Start(gates=package.gates, classes=package.classes, budget_flops=budget)
+    start = package.start(budget_flops=budget)
     return decode(cosim.run(package.program, package.weights, package.tables, images, start, threads), start)
 
 

@@ -11,7 +11,7 @@ import torch
 from export.integer import IntegerNetwork
 from export.lower import stop_after
 from hls import cosim
-from hls.record import Start, decode
+from hls.record import decode
 from training.evaluate import evaluate
 
 
@@ -50,7 +50,7 @@ def _has_compiler():
 
 def run_engine(package, images, number):
     """Results of the C++ engine on (N, H, W, C) uint8 images, all of which leave at exit `number`."""
-    start = Start(package.gates, package.classes, map_words=package.map_words)
+    start = package.start()
     program = stop_after(package.program, number)
     return decode(cosim.run(program, package.weights, package.tables, images, start), start)
 

@@ -28,7 +28,7 @@ WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-
 # g++ spends more on taking 512-bit vectors apart than it gains by them: 8 against 12 GMAC/s on an EPYC with AVX-512.
 VECTORS = ("-mprefer-vector-width=256",) if platform.machine() in ("x86_64", "AMD64") else ()
 FLAGS = ("-std=c++14", "-O3", "-march=native", *VECTORS, "-fPIC", "-shared", "-pthread", *WARNINGS)
-# CONV's main loop in an order for this machine's caches, or as the chip runs it, cycle by cycle (hls/src/conv_chip.hpp).
+# CONV's main loop in an order for this machine's caches, or cycle by cycle as the chip runs it.
 SHAPES = {"host": FLAGS, "chip": (*FLAGS, "-DDDI_CHIP")}
 
 _POINTERS = [ctypes.c_void_p] * 5
@@ -73,7 +73,8 @@ def run(program, weights, tables, images, start, threads=1, forget=0, shape="hos
     program: (n, INSTRUCTION_WORDS) int32. weights: (bytes,) int8. tables: (words,) int32. images: (N, H, W, C) uint8.
     start: hls.record.Start. threads: images are split over so many engines; the records are the same for any number.
     forget: byte that fills tile and vector memory before each image; results that depend on it come from a program that
-    reads what it did not write. shape: of CONV's main loop, one of SHAPES; the records are the same. CosimError for BAD_START or arrays of another kind.
+    reads what it did not write. shape: of CONV's main loop, one of SHAPES; the records are the same. CosimError for
+    BAD_START or arrays of another kind.
     """
     program = _array("program", program, np.int32, 2)
     weights = _aligned(_array("weights", weights, np.int8, 1))

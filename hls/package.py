@@ -18,6 +18,7 @@ import numpy as np
 from hls import isa
 from hls.meta import MetaError, check_agreement, check_meta
 from hls.program import Limits, ProgramError, check, decode, weight_size
+from hls.record import Start
 
 FORMAT = 1
 MAX_BYTES = 256 << 20  # half of the ZedBoard's memory
@@ -77,6 +78,10 @@ class Package:
     def map_words(self):
         """Words of the DDR's map memory, 64 bytes each, that a start must give the engine."""
         return self.meta["map_words"]
+
+    def start(self, **options):
+        """Start parameters for this package: its own, and `options` of hls.record.Start."""
+        return Start(self.gates, self.classes, map_words=self.map_words, **options)
 
     @property
     def limits(self):

@@ -81,17 +81,17 @@ def rates(board, coefficients=None):
     """(J a FLOP, J a cycle) such that no image takes more than FLOPs × the first + cycles × the second.
 
     Of the record's four counters the engine limits two, and cycles bound the others. As docs/engine.md prices every
-    instruction, it takes ISSUE cycles and beyond them at least one for WEIGHT_BYTES of weights, so that
+    instruction, it takes FETCH cycles and beyond them at least one for each 24 bytes of weights, so that
 
-        ISSUE · instructions + weight_bytes / WEIGHT_BYTES ≤ cycles:
+        FETCH · instructions + weight_bytes / (WEIGHT_PORTS · PORT_BYTES) ≤ cycles:
 
     a cycle either issues or fetches, and the worst of the two is reckoned for each. (tests/host/test_budget.py holds
     the prices of random programs against this.)
     """
     found = coefficients or of(board)
     flop = (found.mac + found.register + found.block_ram * MAC_BLOCK_RAM) / 2
-    fetching = (found.block_ram + found.ddr) * isa.WEIGHT_BYTES
-    issuing = found.ddr * INSTRUCTION_BYTES / isa.ISSUE
+    fetching = (found.block_ram + found.ddr) * isa.WEIGHT_PORTS * isa.PORT_BYTES
+    issuing = found.ddr * INSTRUCTION_BYTES / isa.FETCH
     return flop, max(fetching, issuing) + found.static / board.clock_hz
 
 

@@ -14,7 +14,6 @@ from data.datasets import DATASETS, DataError, load, load_sample
 from hls import isa
 from hls.cost import worst_case
 from hls.package import Package, read
-from hls.record import Start
 from host import boards, budget
 from host.arguments import DEFAULT, InputError
 
@@ -56,7 +55,7 @@ class Job:
         """The engine's start parameters under a Budget."""
         flops, cycles = budget.limits(asked, self.board)
         rule = {"rule": self.rule, "threshold": self.threshold}
-        return Start(self.package.gates, self.package.classes, budget_flops=flops, budget_cycles=cycles, **rule)
+        return self.package.start(budget_flops=flops, budget_cycles=cycles, **rule)
 
 
 def read_job(arguments):

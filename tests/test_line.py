@@ -12,7 +12,7 @@ from bench.rows import latest
 from data.datasets import load_sample
 from hls import cosim, golden
 from hls.package import read
-from hls.record import Start, decode
+from hls.record import decode
 from training import recipe
 from training.checkpoint import read_checkpoint
 
@@ -35,7 +35,7 @@ def package(path):
 
 def start(package, budget=None, **options):
     budgets = {} if budget is None else {"budget_flops": int(budget)}
-    return Start(gates=package.gates, classes=package.classes, **budgets, **options)
+    return package.start(**budgets, **options)
 
 
 def run(engine, package, images, begin, **options):

@@ -3,6 +3,7 @@
 // A batch is cut into one run of images for each thread; each thread has an engine of its own (DDI_STATE). An image's
 // record depends on that image alone, so the records are those of one engine: after the first image that failed, the
 // others of the batch are rewritten as not run, whichever thread had them.
+#include <cstring>
 #include <thread>
 #include <vector>
 

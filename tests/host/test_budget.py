@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hls import golden, isa
 from hls.cost import instruction_cost
 from hls.program import decode as decode_instruction
-from hls.record import NO_BUDGET, Start, decode
+from hls.record import NO_BUDGET, decode
 from host import boards
 from host.budget import (
     ENERGY,
@@ -180,8 +180,8 @@ def test_a_record_within_the_limits_of_an_energy_keeps_it(amount, shares, scale)
     record = SimpleNamespace(
         flops=np.array([int(most_flops * shares[0])]),
         cycles=np.array([cycles]),
-        weight_bytes=np.array([int(isa.WEIGHT_BYTES * cycles * shares[2] * shares[3])]),
-        instructions=np.array([int(cycles / isa.ISSUE * shares[2] * (1 - shares[3]))]),
+        weight_bytes=np.array([int((isa.WEIGHT_PORTS * isa.PORT_BYTES) * cycles * shares[2] * shares[3])]),
+        instructions=np.array([int(cycles / isa.FETCH * shares[2] * (1 - shares[3]))]),
     )
     joule = modelled(record, board).joule[0]
     assert joule <= worst_case(most_flops, most_cycles, board) * (1 + 1e-12)
@@ -207,7 +207,7 @@ def test_every_instruction_is_priced_as_the_bound_of_energy_says(seed):
                 "active_out": int(random.integers(0, fields["out_channels"] + 1)),
             }
         cost = instruction_cost(words, **active)
-        assert isa.ISSUE + cost.weight_bytes / isa.WEIGHT_BYTES <= cost.cycles
+        assert isa.FETCH + cost.weight_bytes / (isa.WEIGHT_PORTS * isa.PORT_BYTES) <= cost.cycles
 
 
 @pytest.mark.parametrize("share", [1.0, 1.3, 3.0])
@@ -217,7 +217,7 @@ def test_the_engine_keeps_an_energy(share):
     budget = Budget("energy", int(least.amount * share))
     check(budget, package.exits, BOARD)
     flops, cycles = limits(budget, BOARD)
-    start = Start(gates=package.gates, classes=package.classes, budget_flops=flops, budget_cycles=cycles)
+    start = package.start(budget_flops=flops, budget_cycles=cycles)
     images = np.random.default_rng(3).integers(0, 256, (20, *package.image_shape), dtype=np.uint8)
     results = decode(golden.run(package.program, package.weights, package.tables, images, start), start)
     assert (results.status == isa.STATUS_OK).all()

@@ -44,6 +44,7 @@ def _conv(height):
         "out_mask": 0,
         "weights": 1536,
         "table": 0,
+        "pool": -1,
     }
     return encode(isa.CONV, **shape, **fields)
 
@@ -73,6 +74,7 @@ def package(seed=1, height=32, classes=10, dataset="fashion-mnist", code=None):
         "classes": [*CLASSES, *map(str, range(100))][:classes],
         "exits": exits,
         "gates": [{"block": 0, "stage": 0, "channels": 4}],
+        "map_words": 0,
         "scales": {},
         "training": {},
         "accuracy": {},
