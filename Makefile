@@ -1,6 +1,7 @@
 # make run    the default package under a budget, on this machine (no torch)
 # make test   the whole test suite, C++ engine included
-# make check  lint, format, types, generated files, import direction
+# make check  lint, format, types, the HLS subset, clang-tidy, resources, generated files, import direction
+# make fuzz   a million mutated instruction words against the engine under the sanitizers
 
 PYTHON ?= python3
 BUDGET ?= 74M
@@ -8,7 +9,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test check format generate clean
+.PHONY: run test check fuzz format generate clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -22,10 +23,18 @@ check: $(VENV)/test.stamp
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/clang-format --dry-run --Werror $(filter-out hls/src/isa.hpp,$(wildcard hls/src/*.?pp))
 	$(BIN)/ty check --quiet --python $(VENV)
+	$(BIN)/python -m hls.rules
+	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14
+	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14 -D__SYNTHESIS__
+	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14 -DDDI_CHIP
+	$(BIN)/python -m hls.resources --check
 	$(BIN)/python -m hls.generate --check
 	$(BIN)/python -m bitstreams.generate --check
 	$(BIN)/python -m bench.documents --check
 	$(BIN)/lint-imports --no-logo
+
+fuzz: $(VENV)/test.stamp
+	$(BIN)/python -m hls.fuzz --words 1000000
 
 format: $(VENV)/test.stamp
 	$(BIN)/ruff check --fix --quiet .
@@ -40,7 +49,8 @@ clean:
 	rm -rf $(VENV) build
 
 # torch comes first and alone: another package's range would bring the CUDA build.
-$(VENV)/test.stamp: $(VENV)/run.stamp requirements/torch.txt requirements/train.txt requirements/test.txt
+$(VENV)/test.stamp: $(VENV)/run.stamp requirements/torch.txt requirements/train.txt requirements/test.txt \
+                    requirements/meter.txt requirements/remote.txt
 	$(PIP) -r requirements/torch.txt
 	$(PIP) -r requirements/test.txt
 	touch $@
