@@ -23,7 +23,7 @@ from host.board_buffers import Buffers, OutOfMemory
 from host.board_checks import check_chip, check_clock, module, told
 from host.board_engine import Engine, Timeout
 from host.board_lock import BoardLock, default_path
-from host.board_ports import BATCHED, CONSTANT, SCRATCH, check_ports, scalars
+from host.board_ports import BATCHED, CONSTANT, MEMORY, SCRATCH, check_ports, room, scalars
 
 BATCH = 64  # images a start: each set of buffers holds so many
 MARGIN = 10  # the engine may take so many times what the schedule models
@@ -179,21 +179,20 @@ class Board(Backend):
             return
         for name in CONSTANT:
             array = np.ascontiguousarray(getattr(package, name))
-            buffer = self._buffers.get(name, max(array.size, 1), array.dtype)
+            buffer = self._buffers.get(name, room(array.size, array.itemsize), array.dtype)
             buffer[: array.size] = array.reshape(-1)
             buffer.flush()
-        for name, size in SCRATCH.items():
-            if name in isa.PORTS:
-                self._buffers.get(name, max(size(package), 1), np.uint8)
         self._package = package
 
     def _make_sets(self, count, image_bytes, start):
-        """Images a batch: both sets hold so many; fewer than BATCH where memory is short."""
+        """Images a batch: both sets hold so many, fewer where memory is short. And the engine's own memory."""
         size, width = min(BATCH, count), words(start.gates, start.classes)
+        for name, scratch in SCRATCH.items():
+            self._buffers.get(name, room(scratch(start)), np.uint8)
         while True:
             try:
                 for index in range(2 if count > size else 1):
-                    self._buffers.get(f"images {index}", (size, image_bytes), np.uint8)
+                    self._buffers.get(f"images {index}", room(size * image_bytes), np.uint8)
                     self._buffers.get(f"results {index}", (size, width), np.int32)
                 return size
             except OutOfMemory:
@@ -205,7 +204,7 @@ class Board(Backend):
     def _put(self, index, images):
         """Images into a set; its records are marked, so that one that is not written is seen."""
         buffer, results = self._set(index)
-        buffer[: len(images)] = images.reshape(len(images), -1)
+        buffer[: images.size] = images.reshape(-1)
         buffer.flush()
         results[:, STATUS] = UNWRITTEN
         results.flush()
@@ -217,7 +216,7 @@ class Board(Backend):
         values = scalars(package, start, count, image_bytes)
         for name, (kind, _) in isa.PORTS.items():
             if kind == "memory":
-                held = f"{name} {index}" if name in BATCHED else name
+                held = f"{MEMORY[name]} {index}" if name in BATCHED else MEMORY[name]
                 values[name] = int(self._buffers.held(held).device_address)
         self._engine.write(values)
         self._engine.start()

@@ -9,20 +9,16 @@ from host.backend import BackendError
 
 CONSTANT = ("program", "weights", "tables")  # a package's arrays, put in place once
 BATCHED = ("images", "results")  # those of a batch, in two sets
-
-
-def _map_bytes(package):
-    return int(getattr(package.limits, "map_bytes", 0))
-
-
-SCRATCH = {"maps": _map_bytes}  # memory for the engine's own use, and its bytes
+SCRATCH = {"maps": lambda start: start.map_words * isa.TILE**2}  # memory for the engine's own use, and its bytes
+MEMORY = {name: name for name in (*CONSTANT, *BATCHED, *SCRATCH)}  # port → what is there
+MEMORY |= {f"weights{bus}": "weights" for bus in range(3)}  # the same bytes, each port on a bus of its own
 SCALARS = {
     "instructions": lambda package, start: len(package.program),
     "weight_bytes": lambda package, start: package.weights.size,
     "table_words": lambda package, start: package.tables.size,
+    "map_words": lambda package, start: start.map_words,
     "images_count": lambda package, start: 0,  # these two are a batch's
     "image_bytes": lambda package, start: 0,
-    "map_bytes": lambda package, start: _map_bytes(package),
     "gates": lambda package, start: start.gates,
     "classes": lambda package, start: start.classes,
     "budget_flops": lambda package, start: start.budget_flops,
@@ -35,7 +31,7 @@ SCALARS = {
 
 def check_ports(ports):
     """BackendError naming a port of the engine that this driver does not serve: the contract has grown."""
-    known = {"memory": {*CONSTANT, *BATCHED, *SCRATCH}, "scalar": set(SCALARS)}
+    known = {"memory": MEMORY, "scalar": SCALARS}
     for name, (kind, _) in ports.items():
         if name not in known.get(kind, ()):
             raise BackendError(
@@ -47,3 +43,9 @@ def scalars(package, start, count, image_bytes):
     """The engine's scalar arguments, those that the contract has, for `count` images."""
     values = {name: value(package, start) for name, value in SCALARS.items() if name in isa.PORTS}
     return values | {"images_count": count, "image_bytes": image_bytes}
+
+
+def room(count, item_bytes=1):
+    """`count` items, or as many more as fill whole words of the widest port: the engine reads words."""
+    word = max(bits // 8 for kind, bits in isa.PORTS.values() if kind == "memory")
+    return -(-max(count, 1) * item_bytes // word) * word // item_bytes

@@ -162,7 +162,7 @@ def check_block(block, ip_dict):
 def match(registers):
     """Register → offset for isa.REGISTERS, from a block's `registers` of the .hwh; BackendError names a difference.
 
-    An argument of 64 bits is two registers, NAME_1 and NAME_2, or one of that size; a name that is a word of an HDL gets
+    An argument of 64 bits is two registers, NAME_1 and NAME_2, or one of that size; a name that is a word of an HDL has
     _r behind it.
     """
     known, offsets = dict(registers), {}

@@ -112,12 +112,15 @@ def run(command, calls):
 def _arguments(program, weights, tables, images, start):
     """The call as the program reads it: each memory with its length, each scalar as 64 bits."""
     results = np.zeros((len(images), words(start.gates, start.classes)), np.int32)
-    memory = {"program": program, "weights": weights, "tables": tables, "images": images, "results": results}
+    maps = np.zeros((start.map_words, isa.TILE**2), np.uint8)
+    memory = {"program": program, "tables": tables, "images": images, "maps": maps, "results": results}
+    memory |= {f"weights{bus}": weights for bus in range(3)}
     sizes = {"instructions": len(program), "weight_bytes": weights.size, "table_words": tables.size,
              "images_count": len(images), "image_bytes": images[0].size}  # fmt: skip
-    for name, (kind, _) in isa.PORTS.items():
+    for name, (kind, bits) in isa.PORTS.items():
         if kind == "memory":
             data = np.ascontiguousarray(memory[name]).tobytes()
+            data += bytes(-len(data) % (bits // 8) if name != "results" else 0)  # the engine reads whole words
             yield struct.pack("<Q", len(data)) + data
         else:
             yield struct.pack("<q", sizes[name] if name in sizes else int(getattr(start, name)))
@@ -143,6 +146,7 @@ def test_a_real_package_gives_the_same_records(machine, path, share):
     if images.shape[1:] != package.image_shape:
         pytest.skip(f"{path.name} takes images of {package.image_shape}")
     budget = int(max(item["flops"] for item in package.exits) * share)
-    call = (package.program, package.weights, package.tables, images, Start(package.gates, package.classes, budget))
+    start = Start(package.gates, package.classes, budget, map_words=package.map_words)
+    call = package.program, package.weights, package.tables, images, start
     (found,) = run(machine, [call])
     assert np.array_equal(found, cosim.run(*call)) and set(found[:, 0]) == {isa.STATUS_OK}

@@ -63,7 +63,8 @@ def test_random_packages_and_start_parameters(bench, seed, monkeypatch):
     worst = max(item["flops"] for item in package.exits)
     target, threshold = int(random.integers(package.classes)), int(random.integers(-9, 90000))
     budget = int(worst * random.uniform(0.1, 1.2))
-    start = Start(package.gates, package.classes, budget, rule=rule, threshold=threshold, target_class=target)
+    limits = {"budget_flops": budget, "map_words": package.map_words}
+    start = Start(package.gates, package.classes, rule=rule, threshold=threshold, target_class=target, **limits)
     with bench.board() as driver:
         assert np.array_equal(driver.run(package, images, start), reference(package, images, start))
     assert bench.machine.leaks() == 0 and not bench.machine.violations
@@ -262,6 +263,37 @@ def test_the_board_in_software_has_a_cache_that_must_be_cared_for(bench, fault):
             assert not np.array_equal(wrong, reference(package, images, START))
 
 
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, standin.BusError])
+def test_nothing_stays_held_whenever_it_ends(bench, monkeypatch, failure):
+    """An end at any access to the bus, from loading to the last record: Ctrl-C, or a bus that fails from then on."""
+    monkeypatch.setattr(board, "BATCH", 2)
+    monkeypatch.setattr(board, "GRACE_S", 0.01)
+    monkeypatch.setattr(board_checks, "RATE_S", 0.001)
+    package, images = tiny.package(), sample(5)
+    expected, device, left = reference(package, images, START), bench.machine._device, [0]
+
+    def ends(address):
+        left[0] -= 1
+        if left[0] == 0 or (left[0] < 0 and failure is not KeyboardInterrupt):
+            raise failure
+        return device(address)
+
+    def run(after):
+        left[0] = after
+        with bench.board() as driver:
+            return driver.run(package, images, START)
+
+    bench.machine._device = ends
+    assert np.array_equal(run(10**9), expected)
+    accesses = 10**9 - left[0]
+    for after in range(1, accesses - 4, 7):  # the last ones stop the timer
+        with pytest.raises((KeyboardInterrupt, BackendError)):
+            run(after)
+        assert bench.machine.leaks() == 0, after
+        BoardLock(bench.lock).close()
+    assert accesses > 100 and np.array_equal(run(10**9), expected) and not bench.machine.violations
+
+
 # -------------------------------------------------------------------------------------------------------- bad arguments
 @pytest.mark.parametrize(
     ("images", "start", "expected"),
@@ -288,19 +320,19 @@ def test_a_port_that_the_driver_does_not_know_is_named():
             board.check_ports({**isa.PORTS, "gain": [kind, 32]})
 
 
-def test_the_engine_gets_memory_of_its_own_where_the_contract_has_a_port_for_it(tmp_path, monkeypatch):
-    end = max(offset + 4 * words for offset, words in isa.REGISTERS.values())
-    for name, kind, bits, offset in (("maps", "memory", 8, end + 4), ("map_bytes", "scalar", 32, end + 16)):
-        if name not in isa.PORTS:
-            monkeypatch.setitem(isa.PORTS, name, [kind, bits])
-            monkeypatch.setitem(isa.REGISTERS, name, (offset, 2 if kind == "memory" else 1))
-    monkeypatch.setitem(board_ports.SCRATCH, "maps", lambda package: 12345)
-    monkeypatch.setitem(board_ports.SCALARS, "map_bytes", lambda package, start: 12345)
+def test_the_engine_gets_memory_of_its_own(bench):
     package, images = tiny.package(), sample(70)
-    with Bench(tmp_path, golden_model=True) as bench, bench.board() as driver:
-        assert np.array_equal(driver.run(package, images, START), reference(package, images, START))
-        assert driver._buffers.held("maps").nbytes == 12345
+    with bench.board() as driver:
+        for map_words in (193, 0, 7):
+            start = Start(1, 10, map_words=map_words)
+            assert np.array_equal(driver.run(package, images, start), reference(package, images, start))
+            assert driver._buffers.held("maps").nbytes == max(map_words * isa.TILE**2, 8)
     assert bench.machine.leaks() == 0 and not bench.machine.violations
+
+
+@pytest.mark.parametrize(("count", "item_bytes", "expected"), [(0, 4, 2), (1, 4, 2), (3, 4, 4), (5, 1, 8), (16, 1, 16)])
+def test_buffers_have_room_for_whole_words(count, item_bytes, expected):
+    assert board_ports.room(count, item_bytes) == expected
 
 
 def test_arguments_are_all_of_the_contracts_and_no_other(bench):

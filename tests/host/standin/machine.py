@@ -269,12 +269,7 @@ class Engine:
         machine = self._machine
         if "status" in machine.faults:
             return machine.faults["status"]
-        sizes = {"program": arguments["instructions"] * isa.INSTRUCTION_WORDS * 4, "weights": arguments["weight_bytes"],
-                 "tables": arguments["table_words"] * 4,
-                 "images": arguments["images_count"] * arguments["image_bytes"]}  # fmt: skip
-        if "maps" in arguments:
-            sizes["maps"] = arguments["map_bytes"]
-        view = {name: machine.device_view(arguments[name], size) for name, size in sizes.items()}
+        view = {name: machine.device_view(arguments[name], size) for name, size in _reads(arguments).items()}
         signed = {name: (value + 2**31) % 2**32 - 2**31 for name, value in arguments.items()}
         wide = {name for name, (_, bits) in isa.PORTS.items() if bits == 64}
         start = Start(**{
@@ -282,12 +277,12 @@ class Engine:
             for item in fields(Start) if item.name in arguments
         })  # fmt: skip
         program = view["program"].view(np.int32).reshape(-1, isa.INSTRUCTION_WORDS)
-        images = view["images"].reshape(arguments["images_count"], -1, 1, 1)
+        weights = view["weights0"][: arguments["weight_bytes"]].view(np.int8)
+        pixels = view["images"][: arguments["images_count"] * arguments["image_bytes"]]
+        images = pixels.reshape(arguments["images_count"], -1, 1, 1)
         began = time.monotonic()
         try:
-            records = machine.run_engine(
-                program, view["weights"].view(np.int8), view["tables"].view(np.int32), images, start
-            )
+            records = machine.run_engine(program, weights, view["tables"].view(np.int32), images, start)
         except (cosim.CosimError, ValueError):
             return isa.STATUS_BAD_START
         self._take_time(records, began)
@@ -310,6 +305,18 @@ class Engine:
         records = records[: faults.get("partial", len(records))]
         view = self._machine.device_view(address, records.size * 4)
         view[:] = np.ascontiguousarray(records).view(np.uint8).reshape(-1)
+
+
+def _reads(arguments):
+    """Memory port → bytes that the engine may touch there, in whole words of the port; results are checked apart."""
+    items = {"program": arguments["instructions"] * isa.INSTRUCTION_WORDS * 4, "tables": arguments["table_words"] * 4,
+             "images": arguments["images_count"] * arguments["image_bytes"],
+             "maps": arguments["map_words"] * isa.TILE**2}  # fmt: skip
+    items |= {f"weights{bus}": arguments["weight_bytes"] for bus in range(3)}
+    assert set(items) | {"results"} == {name for name, (kind, _) in isa.PORTS.items() if kind == "memory"}
+    if len({arguments[f"weights{bus}"] for bus in range(3)}) > 1:
+        raise BusError(5, "the weights' ports are at different addresses")
+    return {name: -(-size // (isa.PORTS[name][1] // 8)) * (isa.PORTS[name][1] // 8) for name, size in items.items()}
 
 
 def _interrupt(_):
