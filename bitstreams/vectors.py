@@ -18,7 +18,7 @@ from data.datasets import DataError, load, load_sample
 from hls import cosim, golden, isa
 from hls.package import PackageError, read
 from hls.record import NO_BUDGET, Start, words
-from host.board_ports import SCRATCH, scalars
+from host.board_ports import scalars
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOW = ROOT / "bitstreams" / "flow"
@@ -36,18 +36,15 @@ class VectorError(ValueError):
 
 def arrays(package, images, start, top):
     """Memory port → the bytes behind it, for the batch. VectorError for a port that nothing is known of."""
-    scratch = {name: size(package) for name, size in SCRATCH.items()}
     known = {"program": package.program, "weights": package.weights, "tables": package.tables, "images": images}
     known["results"] = np.zeros((len(images), words(start.gates, start.classes)), np.int32)
+    known["maps"] = np.zeros((start.map_words, isa.TILE**2), np.uint8)  # the engine's own, in the DDR
     found = {}
     for port in top.memories:
-        name = port.name if port.name in known or port.name in scratch else port.name.rstrip("0123456789")
-        if name in scratch:
-            data = bytes(scratch[name])
-        elif name in known:
-            data = np.ascontiguousarray(known[name]).tobytes()
-        else:
+        name = port.name if port.name in known else port.name.rstrip("0123456789")
+        if name not in known:
             raise VectorError(f"the engine has a memory port {port.name} that no vector is known for: add it here")
+        data = np.ascontiguousarray(known[name]).tobytes()
         found[port.name] = data + bytes(-len(data) % ALIGNMENT or (0 if data else ALIGNMENT))
     return found
 
@@ -65,7 +62,7 @@ def write(folder, package, images, start, top=None):
     for name, data in memories.items():
         (folder / "vectors" / f"{name}.bin").write_bytes(data)
     (folder / "vectors" / "results.expected.bin").write_bytes(np.ascontiguousarray(records, np.int32).tobytes())
-    values = scalars(package, start, len(images), images[:1].size)
+    values = {**vars(start), **scalars(package, start, len(images), images[:1].size)}
     missing = [item.name for item in top.parameters if not item.pointer and item.name not in values]
     if missing:
         raise VectorError(f"no value for the engine's argument {missing[0]}: add it in host/board_ports.py")
@@ -79,12 +76,12 @@ def write(folder, package, images, start, top=None):
     return records
 
 
-def simulate(folder):
+def simulate(folder, flags=()):
     """Build the test bench with g++ and run it on folder/vectors: (passed, output). VectorError, CosimError."""
     folder = Path(folder)
     files = [str(folder / TESTBENCH), str(folder / "src" / sources.MAIN)]
     target = str(folder / "testbench")
-    command = [cosim.compiler(), STANDARD, CHIP, "-O2", *cosim.WARNINGS, f"-I{folder}", *files, "-o", target]
+    command = [cosim.compiler(), STANDARD, CHIP, "-O2", *cosim.WARNINGS, *flags, f"-I{folder}", *files, "-o", target]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     if built.returncode:
         first = next((line for line in built.stderr.splitlines() if "error" in line), built.stderr[:200])
@@ -104,7 +101,8 @@ def batch(name="fashion-mnist", count=IMAGES, budget_flops=NO_BUDGET, data=None)
     else:  # any pixels do: the records are compared, not their accuracy
         random = np.random.default_rng(0)
         images = random.integers(0, 256, (count, *package.image_shape), dtype=np.uint8)
-    return package, images, Start(package.gates, package.classes, budget_flops=budget_flops)
+    start = Start(package.gates, package.classes, budget_flops=budget_flops, map_words=package.map_words)
+    return package, images, start
 
 
 def main(argv=None):

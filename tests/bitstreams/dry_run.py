@@ -1,0 +1,96 @@
+"""What the vendor's tools would be told for a board, by running the scripts against the recorder of their commands.
+
+python -m tests.bitstreams.dry_run      # write tests/bitstreams/golden/BOARD-GENERATION.txt anew, after a change
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from bitstreams import commands, design, synth, vectors
+from bitstreams.tools import CLASSIC, GENERATIONS
+from hls.record import Start
+from tests.host import tiny
+
+FOLDER = Path(__file__).resolve().parent
+RECORDER = FOLDER / "recorder.tcl"
+GOLDEN = FOLDER / "golden"
+JOBS = 4
+
+
+class Refused(Exception):
+    """The recorder stopped at a call that the vendor's tool would not take."""
+
+
+def batch():
+    """(package, images, start) of the tiny package, in place of vectors.batch where the network does not matter."""
+    package = tiny.package()
+    images = np.random.default_rng(3).integers(0, 256, (2, *package.image_shape), np.uint8)
+    return package, images, Start(package.gates, package.classes, map_words=package.map_words)
+
+
+def prepare(board, generation, folder, clock_mhz=None):
+    """The Job of a build in `folder` whose tools are names alone."""
+    original, vectors.batch = vectors.batch, batch
+    try:
+        return synth.prepare(board, clock_mhz, synth.dry_tools(generation), Path(folder).resolve(), JOBS)
+    finally:
+        vectors.batch = original
+
+
+def record(script, folder, **environment):
+    """Lines of what `script`, of the flow or a path, tells its tool in `folder`. Refused: the recorder stopped."""
+    tool = "vivado" if Path(script).name == "implement.tcl" else "hls"
+    log = Path(folder) / "recorded.txt"
+    command = ["tclsh", str(RECORDER), tool, str(log), str(commands.FLOW / script)]
+    variables = {**os.environ, **{f"RECORDER_{name.upper()}": value for name, value in environment.items()}}
+    result = subprocess.run(command, cwd=folder, env=variables, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise Refused(result.stderr.strip())
+    return log.read_text(encoding="utf-8").splitlines()
+
+
+def set_ports(folder, board, ports, widened=()):
+    """Write parameters.tcl in `folder` for other ports than the contract's."""
+    facts = design.facts(board, ports=ports, widened=widened)
+    values = commands.parameters(facts, CLASSIC, folder, ("", ""), JOBS)
+    (Path(folder) / commands.PARAMETERS).write_text(design.tcl(values), encoding="utf-8")
+
+
+def golden(board, generation):
+    """The text of the golden file: command lines, configuration, and what each script says to its tool."""
+    with tempfile.TemporaryDirectory() as folder:
+        job = prepare(board, generation, folder)
+        lines = [f"What {board} is built with, {generation} command lines: made by tests/bitstreams/dry_run.py.", ""]
+        scripts = [f"{stage}.tcl" for stage in commands.STAGES[:-1]] if generation == CLASSIC else []
+        for stage in commands.STAGES:
+            lines += [f"{stage:5} {step.line()}" for step in commands.steps(stage, job.tools, job.folder)]
+        if generation != CLASSIC:
+            text = (job.folder / commands.CONFIGURATION).read_text(encoding="utf-8")
+            lines += ["", f"==== {commands.CONFIGURATION}", *text.splitlines()]
+        for script in [*scripts, "implement.tcl"]:
+            lines += ["", f"==== {script}", *record(script, folder)]
+        text = "\n".join(lines) + "\n"
+        return text.replace(str(job.folder), "BUILD").replace(str(commands.FLOW), "FLOW")
+
+
+def path(board, generation):
+    """Where the golden file of a board and a generation of tools is."""
+    return GOLDEN / f"{board}-{generation}.txt"
+
+
+def main():
+    """Write every golden file."""
+    GOLDEN.mkdir(exist_ok=True)
+    for board in design.board_names():
+        for generation in GENERATIONS:
+            path(board, generation).write_text(golden(board, generation), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
