@@ -1,6 +1,7 @@
 # make run    the default package under a budget, on this machine (no torch)
 # make test   the whole test suite, C++ engine included
 # make check  lint, format, types, the HLS subset, clang-tidy, resources, generated files, import direction
+# make deploy HOST=user@address BOARD=zedboard   copy to a board and test it there
 # make fuzz   a million mutated instruction words against the engine under the sanitizers
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test check fuzz format generate clean
+.PHONY: run test check fuzz deploy format generate clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -32,6 +33,9 @@ check: $(VENV)/test.stamp
 	$(BIN)/python -m bitstreams.generate --check
 	$(BIN)/python -m bench.documents --check
 	$(BIN)/lint-imports --no-logo
+
+deploy: $(VENV)/run.stamp
+	$(BIN)/python host/deploy.py $(HOST) --board $(BOARD)
 
 fuzz: $(VENV)/test.stamp
 	$(BIN)/python -m hls.fuzz --words 1000000
