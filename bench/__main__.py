@@ -3,6 +3,9 @@
     python -m bench packages --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench speed --data cifar10=DIR --json rows.jsonl
     python -m bench main_command
+    python -m bench densenet
+    python -m bench engine
+    python -m bench dse
     python -m bench.documents          # put the newest rows into README.md
 
 Figures of the same run are comparable; those of different machines are not.
@@ -18,7 +21,7 @@ from data.datasets import DATASETS, DataError
 from hls.cosim import CosimError
 from hls.package import PackageError
 
-BENCHMARKS = ("packages", "speed", "main_command", "faults", "power")
+BENCHMARKS = ("packages", "speed", "main_command", "engine", "dse", "densenet", "faults", "power", "fuzz")
 
 
 def main(argv=None):

@@ -26,14 +26,20 @@ class Rows:
         self.benchmark, self.command, self.rows = benchmark, command, []
         self.commit, self.host = commit(), host()
 
-    def add(self, name, value, unit, kind, n, package=None):
-        """Add a row and print it. `n` is the number of images, runs or seeds behind the value."""
+    def add(self, name, value, unit, kind, n, package=None, target=None, note=None):
+        """Add a row and print it. `n` is the number of images, runs or seeds behind the value.
+
+        `target`: what the value was meant to reach. `note`: what the name does not say.
+        """
         if kind not in KINDS:
             raise ValueError(f"kind {kind!r}: expected one of {', '.join(KINDS)}")
         row = {"name": name, "value": value, "unit": unit, "kind": kind, "n": n, "commit": self.commit}
-        self.rows.append(row | {"package": package, "host": self.host, "command": self.command})
+        row |= {"package": package, "host": self.host, "command": self.command}
+        extra = {key: text for key, text in (("target", target), ("note", note)) if text is not None}
+        self.rows.append(row | extra)
         shown = f"{value:.4f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
-        print(f"{name:48} {shown} {unit} ({kind}, n = {n})", flush=True)
+        wanted = "" if target is None else f", target {target}"
+        print(f"{name:48} {shown} {unit} ({kind}, n = {n}{wanted})", flush=True)
 
     def write(self, path=None):
         """Write to `path`, or append to bench/results/BENCHMARK.jsonl; the path."""

@@ -1,0 +1,132 @@
+"""How busy the engine is, how much of the FLOPs saved becomes cycles saved, and how fast its co-simulation is.
+
+    python -m bench engine
+    python -m bench engine --data fashion-mnist=DIR --json rows.jsonl
+
+Cycles are those of the modelled schedule. Networks by shape have random weights (export/shapes.py); the package is
+packages/fashion-mnist.npz on its test images, or on the embedded sample without --data. Masks and skips at random are
+priced, not run (bench/walk.py). Speeds against ONNX Runtime: bench/oracle_speed.py.
+"""
+
+import statistics
+
+import numpy as np
+
+from bench import oracle_speed
+from bench.packages import PACKAGES, PAPER_BUDGET, engine, fingerprint
+from bench.walk import Walker, proportionality, total
+from data.datasets import load, load_sample
+from export.shapes import resnet, resnet8
+from hls import isa
+from hls.package import read
+from hls.record import NO_BUDGET
+
+NAME = "fashion-mnist"
+MULTIPLICATIONS = 64 * isa.OUT_LANES  # a cycle
+CLOCK_HZ = 143_000_000
+BUDGETS = (PAPER_BUDGET, 100_000_000, 150_000_000, 200_000_000, NO_BUDGET)
+DRAWS, SEED = 1000, 0
+KEPT = 0.1, 0.9  # range of the probability that a channel or a layer is kept
+PEERS = (("CGNet", 0.86), ("DPACS_lowest", 0.50), ("DPACS_highest", 1.03))  # published: realised ÷ theoretical saving
+
+
+def run(rows, folders, options):
+    """Add all rows."""
+    package, sha256 = read(PACKAGES / f"{NAME}.npz"), fingerprint(NAME)
+    folder = folders.get(NAME)
+    images, _ = load(NAME, "test", folder) if folder else load_sample()
+    images = images[: options.images or 1000]
+    add_shapes(rows)
+    results = {budget: engine(package, images, budget, options.threads) for budget in BUDGETS}
+    add_package(rows, package, sha256, results)
+    add_random(rows, package, sha256)
+    add_gates(rows, package, sha256)
+    for name, value in PEERS:
+        rows.add(f"proportionality.{name}", value, "ratio", "cited", 1)
+    oracle_speed.add_rows(rows, package, sha256, images)
+
+
+def busy(flops, cycles):
+    """Share of the array's multiplications that are used."""
+    return flops / 2 / (MULTIPLICATIONS * cycles)
+
+
+def add_shapes(rows):
+    """Networks without gates, run in full."""
+    for depth in (74, 20):
+        flops, cycles = total(Walker(resnet(depth).program).steps())
+        rows.add(f"array_busy.resnet{depth}", busy(flops, cycles), "share", "modelled", 1, target=0.85)
+    flops, cycles = total(Walker(resnet8().program).steps())
+    rate = CLOCK_HZ / cycles
+    rows.add("resnet8.images_per_s_143MHz", rate, "images/s", "modelled", 1, target=2431, note="aim 3,800")
+    rows.add("resnet8.mac_per_cycle", flops / 2 / cycles, "MAC/cycle", "modelled", 1)
+
+
+def add_package(rows, package, sha256, results):
+    """The trained network under budgets. results: budget → Results."""
+    paper = results[PAPER_BUDGET]
+    value = busy(int(paper.flops.sum()), int(paper.cycles.sum()))
+    rows.add("array_busy.ddi_74M", value, "share", "modelled", len(paper.flops), sha256, target=0.80)
+    full = total(Walker(package.program).steps())
+    for budget, found in results.items():
+        ratios = image_ratios(found, full)
+        at = "none" if budget == NO_BUDGET else f"{budget / 1e6:.0f}M"
+        note = f"{NAME} at {at}"
+        names = [f"proportionality.{{}}.{at}"] + ["proportionality.{}"] * (budget == PAPER_BUDGET)
+        for name in names:
+            add_spread(rows, name, ratios, sha256, note)
+
+
+def image_ratios(results, full):
+    """Proportionality of each image that saved anything against the (FLOPs, cycles) of a full run."""
+    saved = results.flops < full[0]
+    return proportionality(results.flops[saved], results.cycles[saved], *full)
+
+
+def add_spread(rows, name, ratios, sha256, note):
+    """Mean and 5th percentile; `name` has a place for which of them."""
+    common = {"unit": "ratio", "kind": "modelled", "n": len(ratios), "package": sha256, "note": note}
+    rows.add(name.format("mean"), float(np.mean(ratios)), target=0.95, **common)
+    rows.add(name.format("p5"), float(np.percentile(ratios, 5)), target=0.90, **common)
+
+
+def add_random(rows, package, sha256):
+    """Decisions at random, with a probability of their own for each draw."""
+    walker, rng = Walker(package.program), np.random.default_rng(SEED)
+    full = total(walker.steps())
+    for name, layers, channels in (("masks", False, True), ("layers", True, False), ("both", True, True)):
+        ratios = np.array([random_ratio(walker, rng, full, layers, channels) for _ in range(DRAWS)])
+        note = f"{NAME}, kept with a probability from {KEPT[0]:.0%} to {KEPT[1]:.0%}, seed {SEED}"
+        label = "layers" if name == "layers" else f"random_{name}"
+        add_spread(rows, f"proportionality.{label}.{{}}", ratios, sha256, note)
+        value = float(np.mean(ratios))
+        rows.add(f"proportionality.{label}", value, "ratio", "modelled", DRAWS, sha256, target=0.95, note=note)
+
+
+def random_ratio(walker, rng, full, layers, channels):
+    """Proportionality of one draw of layer skips, channel masks, or both; one that keeps everything is drawn again."""
+    while True:
+        chance = rng.uniform(*KEPT)
+        flops, cycles = total(
+            walker.steps(
+                keep=lambda gate, chance=chance: not layers or rng.random() < chance,
+                active=lambda gate, count, chance=chance: int(rng.binomial(count, chance)) if channels else count,
+            )
+        )
+        if flops < full[0]:
+            return proportionality(flops, cycles, *full)
+
+
+def add_gates(rows, package, sha256):
+    """What deciding costs of a full image: all gates and exits, their convolutions, and one LSTM step."""
+    walker = Walker(package.program)
+    steps, parts = walker.steps(), walker.parts()
+    flops, cycles = total(steps)
+    deciding = [step for step in steps if parts[step.pc] != "network"]
+    convolutions = [step for step in deciding if step.fields["opcode"] == isa.CONV]
+    lstm = [step.cost.cycles for step in steps if step.fields["opcode"] == isa.LSTM]
+    conv_flops, conv_cycles = total(convolutions)
+    share, ratio = total(deciding)[1] / cycles, (conv_cycles / cycles) / (conv_flops / flops)
+    rows.add("gates.share", share, "share", "modelled", 1, sha256, target=0.20)
+    rows.add("gates.conv_ratio", ratio, "ratio", "modelled", len(convolutions), sha256, target=1.25)
+    rows.add("gates.lstm_cycles", statistics.median(lstm), "cycles", "modelled", len(lstm), sha256, target=200)
