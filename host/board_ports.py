@@ -47,5 +47,5 @@ def scalars(package, start, count, image_bytes):
 
 def room(count, item_bytes=1):
     """`count` items, or as many more as fill whole words of the widest port: the engine reads words."""
-    word = max(bits // 8 for kind, bits in isa.PORTS.values() if kind == "memory")
+    word = max(int(bits) // 8 for kind, bits in isa.PORTS.values() if kind == "memory")
     return -(-max(count, 1) * item_bytes // word) * word // item_bytes

@@ -120,7 +120,7 @@ def _arguments(program, weights, tables, images, start):
     for name, (kind, bits) in isa.PORTS.items():
         if kind == "memory":
             data = np.ascontiguousarray(memory[name]).tobytes()
-            data += bytes(-len(data) % (bits // 8) if name != "results" else 0)  # the engine reads whole words
+            data += bytes(-len(data) % (int(bits) // 8) if name != "results" else 0)  # the engine reads whole words
             yield struct.pack("<Q", len(data)) + data
         else:
             yield struct.pack("<q", sizes[name] if name in sizes else int(getattr(start, name)))

@@ -316,7 +316,8 @@ def _reads(arguments):
     assert set(items) | {"results"} == {name for name, (kind, _) in isa.PORTS.items() if kind == "memory"}
     if len({arguments[f"weights{bus}"] for bus in range(3)}) > 1:
         raise BusError(5, "the weights' ports are at different addresses")
-    return {name: -(-size // (isa.PORTS[name][1] // 8)) * (isa.PORTS[name][1] // 8) for name, size in items.items()}
+    word = {name: int(bits) // 8 for name, (_, bits) in isa.PORTS.items()}
+    return {name: -(-size // word[name]) * word[name] for name, size in items.items()}
 
 
 def _interrupt(_):
