@@ -122,8 +122,8 @@ def cpp_header(contract):
     for i, entry in enumerate(contract["record"]):
         lines += [f"constexpr int32_t {constant(entry['name'], 'Record')} = {i};"]
     lines += [""]
-    for loop in contract["loop"]:
-        lines += [f"constexpr int32_t kDepth{loop['name'].split('::')[1]} = {loop['depth']};"]
+    depths = {loop["name"].split("::")[1]: loop["depth"] for loop in contract["loop"]}
+    lines += [f"constexpr int32_t kDepth{name} = {depth};" for name, depth in depths.items()]
     lines += [""]
     for name, numbers in contract["numbers"].items():
         for key in ("entries", "low", "high"):

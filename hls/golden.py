@@ -12,7 +12,7 @@ import numpy as np
 
 from hls import isa, record
 from hls.cost import Cost, instruction_cost
-from hls.golden_maps import clamp8, requantize, sat16, to_pixels, to_words
+from hls.golden_maps import clamp8, requantize, requantize_sums, sat16, to_pixels, to_words
 from hls.program import Limits, decode, validate
 from hls.shapes import conv_row, filter_bytes, halo_rows, output_size, row_bytes, tiles
 
@@ -195,7 +195,7 @@ class Engine:
                 sums += weights[:, :, ky, kx] @ tap.reshape(len(ins), height * width)
         bias, scale = self._table_rows(f, 1 + f["out_channels"])
         sums = sums.astype(np.int64) + bias[1 + outs, None]
-        y = requantize(sums, scale[1 + outs, None]).reshape(len(outs), height, width)
+        y = requantize_sums(sums, scale[1 + outs, None]).reshape(len(outs), height, width)
         if f["flags"] & isa.FLAG_ADD:
             signed = f["flags"] & isa.FLAG_ADD_SIGNED
             y += requantize(self.load(f["identity"], f["out_channels"], height, width, signed)[outs], scale[0])
@@ -216,7 +216,7 @@ class Engine:
         present = y[f["channel_offset"] :][: f["in_channels"]]
         present[:] = x[: len(present)]
         bias, scale = self._table_rows(f, f["out_channels"])[:, :, None, None]
-        self.store(f["output"], clamp8(requantize((y << isa.FRACTION_BITS) + bias, scale), f["flags"]))
+        self.store(f["output"], clamp8(requantize_sums((y << isa.FRACTION_BITS) + bias, scale), f["flags"]))
 
     def _pool(self, f):
         average, pad, (height, width) = f["flags"] & isa.FLAG_AVERAGE, f["padding"], output_size(f)
@@ -224,7 +224,7 @@ class Engine:
         x = np.pad(x, ((0, 0), (pad, pad), (pad, pad)), constant_values=-(2**15))  # less than any pixel
         windows = np.lib.stride_tricks.sliding_window_view(x, (f["kernel"], f["kernel"]), axis=(1, 2))
         windows = windows[:, halo_rows(f) :: f["stride"], :: f["stride"]][:, :height, :width]
-        y = requantize(windows.sum((3, 4)), f["scale"]) if average else windows.max((3, 4))
+        y = requantize_sums(windows.sum((3, 4)), f["scale"]) if average else windows.max((3, 4))
         self.store(f["output"], clamp8(y, f["flags"]))
 
     def _global_pool(self, f):

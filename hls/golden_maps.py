@@ -15,6 +15,12 @@ def requantize(values, scale):
     return (np.asarray(values, np.int64) * multiplier + half) >> shift
 
 
+def requantize_sums(sums, scale):
+    """Requantise sums of maps, saturated to SUM_BITS before: what one DSP multiplies."""
+    most = 2 ** (isa.SUM_BITS - 1)
+    return requantize(np.clip(sums, -most, most - 1), scale)
+
+
 def sat16(values):
     return np.clip(values, -(2**15), 2**15 - 1)
 

@@ -8,10 +8,13 @@ the same in closed form, and a test counts the iterations of the running code.
 
 A convolution computes groups of output channels one after the other, each in steps of one tile:
 outputs   six channels at once, a lane each; a tap of one input channel a cycle
-rows      two channels, or one; each of the three columns takes a third of the kernel's rows
+rows      two channels, or one, of a 3×3 kernel at stride 1; each of the three columns takes a row of the kernel
 pair      one channel of two neighbouring tiles, in the two lanes of a column; rows as above
 Full groups run as outputs; what is left of the channels runs as rows and pair where that is shorter. A map of outputs
-of at most SMALL_MAP × SMALL_MAP pixels fills a quarter of a tile, so that four times as many channels run at once.
+of at most SMALL_MAP × SMALL_MAP pixels fills a quarter of a tile, so that under a 3×3 kernel four times as many channels
+run at once. AFFINE and POOL use the same loop, a channel at a time:
+pass      a pixel of the window goes to the drain
+reduce    a tap of the window a cycle into a sum or a maximum
 """
 
 from functools import lru_cache
@@ -81,9 +84,19 @@ def window_reads(kernel, stride, tiles_across=1):
 def conv_plan(fields, active_in, active_out):
     """The Plan of a CONV with that many active channels, active_out at least 1."""
     height, width = output_size(fields)
-    small = max(height, width) <= isa.SMALL_MAP and isa.FOLD * conv_row(fields) <= isa.LANE_BYTES
+    fits = fields["kernel"] == 3 and isa.FOLD * conv_row(fields) <= isa.LANE_BYTES
+    small = max(height, width) <= isa.SMALL_MAP and fits
     row, fold = fetched_row(fields, active_in), isa.FOLD if small else 1
     return _plan(Shape(height, width, fields["kernel"], fields["stride"], row, fold, active_in), active_out)
+
+
+def map_plan(fields):
+    """The Plan of an AFFINE or a POOL."""
+    height, width = output_size(fields)
+    reduces = fields["opcode"] == isa.POOL
+    kernel, count = (fields["kernel"], fields["channels"]) if reduces else (1, fields["out_channels"])
+    shape = Shape(height, width, kernel, fields["stride"], 0, 1, 1)
+    return _started([_group("reduce" if reduces else "pass", shape, count, 1)], shape)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -94,7 +107,7 @@ def _plan(shape, active_out):
     if not rest:
         return _started(groups, shape)
     whole = _started([*groups, _group("outputs", shape, 1, rest)], shape)
-    if shape.fold > 1:
+    if shape.fold > 1 or shape.kernel != isa.COLUMNS or shape.stride > 1:
         return whole
     return min(whole, _started(groups + _left_over(shape, rest), shape), key=lambda plan: plan.cycles)
 
@@ -103,21 +116,24 @@ def _started(groups, shape):
     """The Plan of these groups: it starts when the first bursts of weights and the first window are there."""
     rows = ceil(groups[0].channels / isa.WEIGHT_PORTS)
     window = ceil(window_reads(shape.kernel, shape.stride, 1 + (groups[0].mode == "pair")) / isa.MAP_READS)
-    return Plan(tuple(groups), max(rows * min(isa.BURST, shape.row) // isa.PORT_BYTES, window), shape.fold)
+    fetch = rows * min(isa.BURST, shape.row) // isa.PORT_BYTES
+    # Folded, the lanes hold a filter of each of their rows before it is used.
+    held = 2 * shape.kernel**2 if shape.fold > 1 else 0
+    return Plan(tuple(groups), max(fetch, window) + held + 1, shape.fold)
 
 
 def _left_over(shape, rest):
     """Fewer channels than lanes: in pairs, and the odd one with two tiles at once where tiles pair up."""
     pairs, odd = divmod(rest, 2)
     across = ceil(shape.width / isa.TILE)
-    single = "pair" if shape.stride == 1 and across % 2 == 0 else "rows"
+    single = "pair" if across % 2 == 0 else "rows"
     groups = [_group("rows", shape, pairs, 2)] if pairs else []
     return groups + ([_group(single, shape, 1, 1)] if odd else [])
 
 
 def _group(mode, shape, count, channels):
     kernel, active_in = shape.kernel, shape.active_in
-    taps = kernel**2 if mode == "outputs" else ceil(kernel / isa.COLUMNS) * kernel
+    taps = kernel if mode in ("rows", "pair") else kernel**2
     across = 2 if mode == "pair" else 1
     reads = window_reads(kernel, shape.stride, across)
     results = channels * across  # channels' tiles that a step finishes
@@ -160,15 +176,10 @@ def _terms(fields, active_in, active_out):
     """What the expressions may name: the instruction's fields, and what follows from them."""
     terms = {"ceil": ceil, "WEIGHT_PORTS": isa.WEIGHT_PORTS, **fields}
     opcode = fields["opcode"]
-    if opcode in (isa.GLOBAL_POOL, isa.POOL, isa.CONV, isa.AFFINE):
+    if opcode == isa.GLOBAL_POOL:
         terms["input_tiles"] = tiles(fields["height"], fields["width"])
-    if opcode in (isa.POOL, isa.CONV, isa.AFFINE):
-        terms["output_tiles"] = tiles(*output_size(fields))
-    if opcode == isa.POOL:
-        kernel = fields["kernel"]
-        side_by_side = kernel == fields["stride"] and isa.TILE % kernel == 0 and fields["padding"] == 0
-        terms["pool_reads"] = ceil(window_reads(kernel, fields["stride"]) / isa.MAP_READS)
-        terms["pool_taps"] = 0 if side_by_side else kernel**2
+    if opcode in (isa.AFFINE, isa.POOL):
+        terms["map_entries"], terms["map_cycles"] = 1, map_plan(fields).cycles
     if opcode == isa.IMAGE:
         terms["image_groups"] = ceil(fields["channels"] / isa.OUT_LANES)
         terms["input_columns"] = ceil(fields["width"] / isa.TILE)
@@ -181,6 +192,6 @@ def _terms(fields, active_in, active_out):
     if opcode == isa.CONV:
         active_in = fields["in_channels"] if active_in is None else active_in
         active_out = fields["out_channels"] if active_out is None else active_out
-        terms["conv_entries"] = int(active_out > 0)
-        terms["conv_cycles"] = conv_plan(fields, active_in, active_out).cycles if active_out else 0
+        terms["map_entries"] = int(active_out > 0)
+        terms["map_cycles"] = conv_plan(fields, active_in, active_out).cycles if active_out else 0
     return terms

@@ -64,9 +64,8 @@ inline bool PoolFieldsAreGood(const int32_t* word) {
   const int32_t padding = word[isa::kPoolPadding];
   const bool banded = (word[isa::kPoolFlags] & kHalos) != 0;
   return IsMap(word[isa::kPoolChannels], word[isa::kPoolHeight], word[isa::kPoolWidth]) &&
-         (word[isa::kPoolFlags] & ~flags) == 0 && Between(kernel, 1, isa::kMaxKernel) && Between(stride, 1, kernel) &&
-         (isa::kTile - 1) * stride + kernel <= isa::kWindow &&
-         Between(padding, 0, (word[isa::kPoolFlags] & isa::kFlagAverage) != 0 ? 0 : kernel / 2) &&
+         (word[isa::kPoolFlags] & ~flags) == 0 && Between(kernel, 1, isa::kMaxKernel) && IsStride(stride) &&
+         stride <= kernel && Between(padding, 0, (word[isa::kPoolFlags] & isa::kFlagAverage) != 0 ? 0 : kernel / 2) &&
          kernel <= word[isa::kPoolHeight] + 2 * padding && kernel <= word[isa::kPoolWidth] + 2 * padding &&
          (!banded || (2 * padding == kernel - 1 && MakeBand(word[isa::kPoolHeight], word[isa::kPoolFlags]).inner >= 1));
 }

@@ -10,7 +10,6 @@
 
 #include "geometry.hpp"
 #include "masks.hpp"
-#include "pool.hpp"
 #include "schedule.hpp"
 
 namespace ddi {
@@ -35,21 +34,18 @@ inline void AddConv(const Instruction& instruction, const Masks& masks, Cost& co
   cost.flops = 2 * uint64_t(height * width) * uint64_t(shape.kernel * shape.kernel) * uint64_t(shape.active_in) *
                uint64_t(shape.active_out);
   cost.weight_bytes = uint64_t(shape.active_out) * uint64_t(shape.row);
-  cost.cycles += Loop(MakeConvPlan(shape).cycles, isa::kDepthConvCycles);
+  cost.cycles += Loop(MakeConvPlan(shape).cycles, isa::kDepthMapCycles);
 }
 
-inline void AddAffine(const int32_t* word, Cost& cost) {
-  const int32_t height = ConvOut(word[isa::kAffineHeight], word[isa::kAffineStride]);
-  const int32_t width = ConvOut(word[isa::kAffineWidth], word[isa::kAffineStride]);
-  const int64_t words = int64_t(word[isa::kAffineOutChannels]) * Tiles(height, width);
-  cost.cycles += Loop(words * (kTilePixels / isa::kDrain), isa::kDepthAffineCycles);
+inline ConvShape MakeAffineShape(const int32_t* word) {
+  const int32_t stride = word[isa::kAffineStride];
+  return MakeMapShape(1, stride, ConvOut(word[isa::kAffineHeight], stride), ConvOut(word[isa::kAffineWidth], stride),
+                      word[isa::kAffineOutChannels]);
 }
 
-inline void AddPool(const int32_t* word, Cost& cost) {
-  const int32_t kernel = word[isa::kPoolKernel];
-  const int32_t reads = CeilDivide(WindowReads(kernel, word[isa::kPoolStride], 1), isa::kMapReads);
-  const int64_t words = int64_t(word[isa::kPoolChannels]) * Tiles(PoolHeight(word), PoolWidth(word));
-  cost.cycles += Loop(words * (reads + (PoolsSideBySide(word) ? 0 : kernel * kernel)), isa::kDepthPoolCycles);
+inline ConvShape MakePoolShape(const int32_t* word) {
+  return MakeMapShape(word[isa::kPoolKernel], word[isa::kPoolStride], PoolHeight(word), PoolWidth(word),
+                      word[isa::kPoolChannels]);
 }
 
 // Rows of weights that three ports fetch, each a row of its own.
@@ -80,10 +76,10 @@ inline Cost Price(const Instruction& instruction, int32_t pc, const Masks& masks
       AddConv(instruction, masks, cost);
       break;
     case isa::kOpAffine:
-      AddAffine(word, cost);
+      cost.cycles += Loop(MakeMapPlan(kPass, MakeAffineShape(word)).cycles, isa::kDepthMapCycles);
       break;
     case isa::kOpPool:
-      AddPool(word, cost);
+      cost.cycles += Loop(MakeMapPlan(kReduce, MakePoolShape(word)).cycles, isa::kDepthMapCycles);
       break;
     case isa::kOpGlobalPool:
       cost.cycles += Loop(

@@ -8,14 +8,13 @@
 // Storage  State below, the maps included
 #include <cstdint>
 
-#include "affine.hpp"
 #include "check.hpp"
 #include "control.hpp"
 #include "shim.hpp"
 #ifdef DDI_CHIP
-#include "conv_chip.hpp"
+#include "layer_chip.hpp"
 #else
-#include "conv_host.hpp"
+#include "layer_host.hpp"
 #endif
 #include "cost.hpp"
 #include "exits.hpp"
@@ -37,9 +36,7 @@ struct State {
   VectorMemory vector;
   Masks masks;
   GateMemory gates;
-  ConvMemory conv;
-  PoolMemory pool;
-  AffineMemory affine;
+  LayerMemory layer;
   ImageMemory image;
   int32_t code[isa::kCodeStore][isa::kInstructionWords];
   int32_t trace[isa::kMaxGates];
@@ -84,13 +81,9 @@ inline void Execute(const Instruction& instruction, const int64_t* weights0, con
       RunImage(instruction, weights0, images, image, state.maps, state.image);
       break;
     case isa::kOpConv:
-      RunConv(instruction, weights0, weights1, weights2, tables, state.masks, state.maps, state.vector, state.conv);
-      break;
     case isa::kOpAffine:
-      RunAffine(instruction, tables, state.maps, state.affine);
-      break;
     case isa::kOpPool:
-      RunPool(instruction, state.maps, state.pool);
+      RunLayer(instruction, weights0, weights1, weights2, tables, state.masks, state.maps, state.vector, state.layer);
       break;
     case isa::kOpGlobalPool:
       RunGlobalPool(instruction, state.maps, state.vector);
@@ -231,13 +224,15 @@ extern "C" uint64_t ddi_engine(const int32_t* program, const int64_t* weights0, 
   using namespace ddi;
   #pragma HLS array_partition variable = state.maps complete dim = 2
   #pragma HLS bind_storage variable = state.maps type = ram_t2p impl = bram
-  #pragma HLS array_partition variable = state.conv.lane complete dim = 1
-  #pragma HLS array_partition variable = state.conv.lane complete dim = 2
-  #pragma HLS array_reshape variable = state.conv.lane cyclic factor = 8 dim = 3
-  #pragma HLS array_partition variable = state.conv.window complete dim = 0
-  #pragma HLS array_partition variable = state.conv.result complete dim = 0
+  #pragma HLS array_partition variable = state.layer.lane complete dim = 1
+  #pragma HLS array_partition variable = state.layer.lane complete dim = 2
+  #pragma HLS array_partition variable = state.layer.held complete dim = 0
+  #pragma HLS array_partition variable = state.layer.held_next complete dim = 0
+  #pragma HLS array_partition variable = state.layer.window_next complete dim = 0
+  #pragma HLS array_partition variable = state.layer.window complete dim = 0
+  #pragma HLS array_partition variable = state.layer.result complete dim = 0
   #pragma HLS array_partition variable = state.vector cyclic factor = 8
-  #pragma HLS array_partition variable = state.conv.accumulator complete dim = 0
+  #pragma HLS array_partition variable = state.layer.accumulator complete dim = 0
   #pragma HLS array_partition variable = state.image.pixel complete dim = 0
   #pragma HLS array_partition variable = state.image.table complete dim = 1
   #pragma HLS array_partition variable = state.gates.hidden complete

@@ -5,8 +5,8 @@
 namespace ddi {
 namespace isa {
 
-static const char kHash[] = "beee0b411498ff30";
-constexpr uint32_t kHashHigh = 0xbeee0b41;
+static const char kHash[] = "a7f0e83d3043db82";
+constexpr uint32_t kHashHigh = 0xa7f0e83d;
 
 constexpr int32_t kInstructionWords = 16;
 constexpr int32_t kTile = 8;
@@ -22,7 +22,7 @@ constexpr int32_t kMasks = 4;
 constexpr int32_t kLaneBytes = 4608;
 constexpr int32_t kMaxMap = 256;
 constexpr int32_t kMaxKernel = 7;
-constexpr int32_t kWindow = 32;
+constexpr int32_t kWindow = 24;
 constexpr int32_t kMaxHidden = 32;
 constexpr int32_t kMaxInstructions = 8192;
 constexpr int32_t kCodeStore = 512;
@@ -32,6 +32,7 @@ constexpr int32_t kRecordHeader = 16;
 constexpr int32_t kWeightAlign = 8;
 constexpr int32_t kTableRow = 2;
 constexpr int32_t kLn2 = 45426;
+constexpr int32_t kSumBits = 25;
 constexpr int32_t kFractionBits = 8;
 
 constexpr int32_t kFetch = 8;
@@ -197,9 +198,7 @@ constexpr int32_t kRecordEntropy = 15;
 
 constexpr int32_t kDepthLoadTables = 28;
 constexpr int32_t kDepthImageBeats = 28;
-constexpr int32_t kDepthConvCycles = 32;
-constexpr int32_t kDepthAffineCycles = 12;
-constexpr int32_t kDepthPoolCycles = 12;
+constexpr int32_t kDepthMapCycles = 32;
 constexpr int32_t kDepthGlobalTiles = 12;
 constexpr int32_t kDepthFcCycles = 36;
 constexpr int32_t kDepthLstmCycles = 36;

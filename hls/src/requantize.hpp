@@ -31,6 +31,18 @@ inline int64_t Requantize(int64_t value, const Scale& scale) {
   return (value * scale.multiplier + scale.rounding) >> scale.shift;
 }
 
+// A sum of CONV, AFFINE or POOL, saturated to what one side of a DSP takes.
+inline int32_t SaturateSum(int64_t value) {
+  constexpr int64_t kMost = int64_t(1) << (isa::kSumBits - 1);
+  const int64_t raised = value < -kMost ? -kMost : value;
+  return int32_t(raised >= kMost ? kMost - 1 : raised);
+}
+
+// Requantise such a sum: 25 bits by 17, one DSP.
+inline int64_t RequantizeSum(int64_t value, const Scale& scale) {
+  return (int64_t(SaturateSum(value)) * scale.multiplier + scale.rounding) >> scale.shift;
+}
+
 // The same for a pixel: |byte · multiplier| < 2^24, so that 32 bits do and a shift beyond 30 gives 0 as one of 30 does.
 inline int32_t RequantizeByte(int32_t byte, const Scale& scale) {
   const int32_t shift = scale.shift < 30 ? scale.shift : 30;

@@ -18,6 +18,8 @@ namespace ddi {
 constexpr int32_t kOutputs = 0;
 constexpr int32_t kRows = 1;
 constexpr int32_t kPair = 2;
+constexpr int32_t kPass = 3;    // AFFINE: a pixel of the window goes to the drain
+constexpr int32_t kReduce = 4;  // POOL: a tap of the window a cycle into a sum or a maximum
 constexpr int32_t kGroupKinds = 3;
 static_assert(isa::kOutLanes == 2 * isa::kColumns, "a column is a pair of lanes");
 static_assert(isa::kSmallMap * isa::kSmallMap * isa::kFold == kTilePixels, "a small map fills a quarter of a tile");
@@ -67,7 +69,21 @@ inline ConvShape MakeConvShape(const Instruction& instruction, const Masks& mask
   const int32_t whole = ConvRow(word[isa::kConvInChannels], shape.kernel, in_mask);
   shape.row = in_mask != 0 ? shape.active_in * shape.filter_bytes : whole;
   const bool small = height <= isa::kSmallMap && width <= isa::kSmallMap;
-  shape.fold = small && isa::kFold * whole <= isa::kLaneBytes ? isa::kFold : 1;
+  const bool fits = shape.kernel == isa::kColumns && isa::kFold * whole <= isa::kLaneBytes;
+  shape.fold = small && fits ? isa::kFold : 1;
+  return shape;
+}
+
+// Of an AFFINE or a POOL: one channel in, one out, for each of `channels`.
+inline ConvShape MakeMapShape(int32_t kernel, int32_t stride, int32_t height, int32_t width, int32_t channels) {
+  ConvShape shape = ConvShape();
+  shape.kernel = kernel;
+  shape.stride = stride;
+  shape.tiles = Tiles(height, width);
+  shape.columns = TileCount(width);
+  shape.active_in = 1;
+  shape.active_out = channels;
+  shape.fold = 1;
   return shape;
 }
 
@@ -84,8 +100,7 @@ inline GroupKind MakeGroupKind(int32_t mode, const ConvShape& shape, int32_t cou
   kind.count = count;
   kind.channels = channels;
   kind.tiles = mode == kPair ? 2 : 1;
-  const int32_t passes = CeilDivide(shape.kernel, isa::kColumns);
-  kind.taps = (mode == kOutputs ? shape.kernel : passes) * shape.kernel;
+  kind.taps = mode == kRows || mode == kPair ? shape.kernel : shape.kernel * shape.kernel;
   const int32_t reads = WindowReads(shape.kernel, shape.stride, kind.tiles);
   const int32_t results = channels * kind.tiles;
   kind.drain = CeilDivide(results * kTilePixels / shape.fold, isa::kDrain);
@@ -121,7 +136,9 @@ PlanKinds:
   const int32_t burst = Smaller(isa::kBurst, shape.row);
   const int32_t start = Larger(CeilDivide(first.channels, isa::kWeightPorts) * burst / isa::kPortBytes,
                                CeilDivide(WindowReads(shape.kernel, shape.stride, first.tiles), isa::kMapReads));
-  return start + busy + wait + plan.kind[plan.kinds - 1].drain;
+  // Folded, the lanes hold a filter of each of their rows before it is used.
+  const int32_t held = shape.fold > 1 ? 2 * shape.kernel * shape.kernel : 0;
+  return start + held + 1 + busy + wait + plan.kind[plan.kinds - 1].drain;
 }
 
 inline void AddKind(int32_t mode, const ConvShape& shape, int32_t count, int32_t channels, ConvPlan& plan) {
@@ -141,13 +158,21 @@ inline ConvPlan MakeConvPlan(const ConvShape& shape) {
   ConvPlan parts = whole;
   AddKind(kOutputs, shape, rest > 0 ? 1 : 0, rest, whole);
   whole.cycles = PlanCycles(whole, shape);
-  if (shape.fold > 1 || rest == 0) return whole;
-  const bool paired = shape.stride == 1 && shape.columns % 2 == 0;
+  if (shape.fold > 1 || rest == 0 || shape.kernel != isa::kColumns || shape.stride > 1) return whole;
+  const bool paired = shape.columns % 2 == 0;
   AddKind(kRows, shape, rest / 2, 2, parts);
   AddKind(paired ? kPair : kRows, shape, rest % 2, 1, parts);
   parts.cycles = PlanCycles(parts, shape);
   if (parts.cycles < whole.cycles) return parts;
   return whole;
+}
+
+// The plan of an AFFINE or a POOL.
+inline ConvPlan MakeMapPlan(int32_t mode, const ConvShape& shape) {
+  ConvPlan plan = ConvPlan();
+  AddKind(mode, shape, shape.active_out, 1, plan);
+  plan.cycles = PlanCycles(plan, shape);
+  return plan;
 }
 
 }  // namespace ddi

@@ -19,8 +19,8 @@ namespace ddi {
 static_assert(isa::kMaxKernel / 2 <= isa::kTile, "padding reaches no further than the next tile");
 
 typedef uint8_t TileMemory[isa::kTileWords][kTilePixels];
-typedef int16_t Block[isa::kTile][isa::kTile];
-typedef int16_t Window[isa::kWindow][isa::kWindow];
+typedef uint8_t Block[isa::kTile][isa::kTile];
+typedef uint8_t Window[isa::kWindow][isa::kWindow];
 
 // A map in tile memory: where it starts and how it is cut into tiles.
 struct Map {
@@ -46,39 +46,60 @@ inline int32_t Inside(int32_t tile, int32_t size) {
   return tile < 0 ? 0 : Clamp(size - tile * isa::kTile, 0, isa::kTile);
 }
 
-// The 8 × 8 pixels of a channel whose first is (row, column), which may lie outside the map.
-inline void ReadBlock(const TileMemory& memory, const Map& map, int32_t channel, int32_t row, int32_t column,
-                      bool is_signed, Block& block) {
+// The four tiles that a block of 8 × 8 pixels can touch: where their words stand, and which of them are in the map.
+struct Corner {
+  int32_t address[2][2];
+};
+
+inline Corner MakeCorner(const Map& map, int32_t channel, int32_t row, int32_t column) {
   #pragma HLS inline
   const int32_t base = map.address + channel * map.tiles;
-  const int32_t sign = is_signed ? 0x80 : 0;
-Banks:
-  for (int32_t bank = 0; bank < kTilePixels; ++bank) {
+  const int32_t tile_row = row >> 3;
+  const int32_t tile_column = column >> 3;
+  const int32_t first = base + tile_row * map.columns + tile_column;
+  const int32_t rows = TileCount(map.height);
+  Corner corner;
+CornerRows:
+  for (int32_t i = 0; i < 2; ++i) {
     #pragma HLS unroll
-    const int32_t i = ((bank >> 3) - row) & 7;  // where the bank's pixel stands in the block
-    const int32_t j = ((bank & 7) - column) & 7;
-    const int32_t y = row + i;
-    const int32_t x = column + j;
-    const bool inside = y >= 0 && y < map.height && x >= 0 && x < map.width;
-    const int32_t byte = memory[inside ? base + (y >> 3) * map.columns + (x >> 3) : base][bank];
-    block[i][j] = int16_t(inside ? byte - ((byte & sign) << 1) : 0);
+  CornerColumns:
+    for (int32_t j = 0; j < 2; ++j) {
+      #pragma HLS unroll
+      const bool there =
+          tile_row + i >= 0 && tile_row + i < rows && tile_column + j >= 0 && tile_column + j < map.columns;
+      corner.address[i][j] = there ? first + (i == 1 ? map.columns : 0) + j : base;
+    }
   }
+  return corner;
 }
 
-// One read of a window: its 8 × 8 pixels at (8 · down, 8 · across).
-inline void ReadWindow(const TileMemory& memory, const Map& map, int32_t channel, int32_t row, int32_t column,
-                       int32_t down, int32_t across, bool is_signed, Window& window) {
+// The 8 × 8 pixels of a channel whose first is (row, column), which may lie outside the map. Every bank is read once,
+// at the address of the tile that its pixel lies in; the pixels are rotated into place, rows first.
+inline void ReadBlock(const TileMemory& memory, const Map& map, int32_t channel, int32_t row, int32_t column,
+                      Block& block) {
   #pragma HLS inline
-  Block block;
-  ReadBlock(memory, map, channel, row + down * isa::kTile, column + across * isa::kTile, is_signed, block);
-PlaceRows:
-  for (int32_t i = 0; i < isa::kTile; ++i) {
+  const Corner corner = MakeCorner(map, channel, row, column);
+  const int32_t down = row & 7;
+  const int32_t across = column & 7;
+  uint8_t bank[kTilePixels];
+  uint8_t turned[isa::kTile][isa::kTile];
+Banks:
+  for (int32_t i = 0; i < kTilePixels; ++i) {
     #pragma HLS unroll
-  PlaceColumns:
-    for (int32_t j = 0; j < isa::kTile; ++j) {
-      #pragma HLS unroll
-      window[down * isa::kTile + i][across * isa::kTile + j] = block[i][j];
-    }
+    bank[i] = memory[corner.address[(i >> 3) < down ? 1 : 0][(i & 7) < across ? 1 : 0]][i];
+  }
+RotateRows:
+  for (int32_t i = 0; i < kTilePixels; ++i) {
+    #pragma HLS unroll
+    turned[i >> 3][i & 7] = bank[((((i >> 3) + down) & 7) << 3) + (i & 7)];
+  }
+RotateColumns:
+  for (int32_t i = 0; i < kTilePixels; ++i) {
+    #pragma HLS unroll
+    const int32_t y = row + (i >> 3);
+    const int32_t x = column + (i & 7);
+    const bool inside = y >= 0 && y < map.height && x >= 0 && x < map.width;
+    block[i >> 3][i & 7] = inside ? turned[i >> 3][((i & 7) + across) & 7] : uint8_t(0);
   }
 }
 

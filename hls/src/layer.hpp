@@ -1,0 +1,166 @@
+// Layer: a CONV, an AFFINE or a POOL decoded, and what becomes of its sums.
+//
+// Role     CONV: kernels 1 … 7, stride 1 and 2, padding kernel / 2, both masks, bands, the identity added, the results'
+//          global pool. AFFINE: a scale and a shift for each channel, `channel_offset` placing the input's channels
+//          among the output's. POOL: windows of 1 … 7 pixels. All three gather windows from maps and drain pixels into
+//          maps (docs/engine.md). Their loop is layer_chip.hpp's, cycle by cycle as schedule.hpp plans it, or, where a
+//          processor of this machine plays the chip, layer_host.hpp's: the same sums in an order that suits its caches.
+//          Both are held to the same results by the same tests.
+// Rate     requantisation: kDrain pixels a cycle, one DSP each; the identity's product is in the fabric
+// Storage  none
+#pragma once
+#include <cstdint>
+
+#include "cost.hpp"
+#include "masks.hpp"
+#include "pool.hpp"
+#include "requantize.hpp"
+#include "schedule.hpp"
+#include "tile_memory.hpp"
+
+namespace ddi {
+
+struct Layer {
+  ConvShape shape;
+  Map input, output, identity;
+  int32_t mode;  // kOutputs for CONV, kPass for AFFINE, kReduce for POOL
+  int32_t top;   // rows of pixels before the band's first
+  int32_t padding;
+  int32_t in_mask, out_mask;
+  int32_t weights, row_pitch;           // bytes: of the first row, and from row to row
+  int32_t table;                        // of the first output channel's bias and scale; POOL has none
+  int32_t pool;                         // vector of the results' global pool, or -1
+  int32_t in_channels, channel_offset;  // of AFFINE
+  Scale identity_scale, pool_scale, scale;
+  bool in_signed, relu, add, add_signed, average;
+};
+
+inline Layer DecodeConv(const Instruction& instruction, const int32_t* tables, const Masks& masks) {
+  const int32_t* word = instruction.word;
+  const int32_t flags = word[isa::kConvFlags];
+  const Band band = MakeBand(word[isa::kConvHeight], flags);
+  Layer layer = Layer();
+  layer.mode = kOutputs;
+  layer.shape = MakeConvShape(instruction, masks);
+  layer.input = MakeMap(word[isa::kConvInput], word[isa::kConvHeight], word[isa::kConvWidth]);
+  const int32_t height = ConvOut(band.inner, layer.shape.stride);
+  const int32_t width = ConvOut(word[isa::kConvWidth], layer.shape.stride);
+  layer.output = MakeMap(word[isa::kConvOutput], height, width);
+  layer.identity = MakeMap(word[isa::kConvIdentity], height, width);
+  layer.top = band.top;
+  layer.padding = layer.shape.kernel / 2;
+  layer.in_mask = word[isa::kConvInMask];
+  layer.out_mask = word[isa::kConvOutMask];
+  layer.weights = word[isa::kConvWeights];
+  layer.row_pitch = ConvRow(word[isa::kConvInChannels], layer.shape.kernel, layer.in_mask);
+  layer.table = word[isa::kConvTable] + isa::kTableRow;
+  layer.pool = word[isa::kConvPool];
+  layer.pool_scale = DecodeScale(tables[word[isa::kConvTable]]);
+  layer.identity_scale = DecodeScale(tables[word[isa::kConvTable] + 1]);
+  layer.in_signed = (flags & isa::kFlagInSigned) != 0;
+  layer.relu = (flags & isa::kFlagRelu) != 0;
+  layer.add = (flags & isa::kFlagAdd) != 0;
+  layer.add_signed = (flags & isa::kFlagAddSigned) != 0;
+  return layer;
+}
+
+inline Layer DecodeAffine(const Instruction& instruction) {
+  const int32_t* word = instruction.word;
+  const int32_t stride = word[isa::kAffineStride];
+  Layer layer = Layer();
+  layer.mode = kPass;
+  layer.shape = MakeAffineShape(word);
+  layer.input = MakeMap(word[isa::kAffineInput], word[isa::kAffineHeight], word[isa::kAffineWidth]);
+  layer.output =
+      MakeMap(word[isa::kAffineOutput], ConvOut(layer.input.height, stride), ConvOut(layer.input.width, stride));
+  layer.table = word[isa::kAffineTable];
+  layer.pool = -1;
+  layer.in_channels = word[isa::kAffineInChannels];
+  layer.channel_offset = word[isa::kAffineChannelOffset];
+  layer.in_signed = (word[isa::kAffineFlags] & isa::kFlagInSigned) != 0;
+  layer.relu = (word[isa::kAffineFlags] & isa::kFlagRelu) != 0;
+  return layer;
+}
+
+inline Layer DecodePool(const Instruction& instruction) {
+  const int32_t* word = instruction.word;
+  const int32_t flags = word[isa::kPoolFlags];
+  Layer layer = Layer();
+  layer.mode = kReduce;
+  layer.shape = MakePoolShape(word);
+  layer.input = MakeMap(word[isa::kPoolInput], word[isa::kPoolHeight], word[isa::kPoolWidth]);
+  layer.output = MakeMap(word[isa::kPoolOutput], PoolHeight(word), PoolWidth(word));
+  layer.top = MakeBand(word[isa::kPoolHeight], flags).top;
+  layer.padding = word[isa::kPoolPadding];
+  layer.pool = -1;
+  layer.average = (flags & isa::kFlagAverage) != 0;
+  layer.scale = DecodeScale(layer.average ? word[isa::kPoolScale] : 1);  // a maximum stays as it is
+  layer.in_signed = (flags & isa::kFlagInSigned) != 0;
+  layer.relu = (flags & isa::kFlagRelu) != 0;
+  return layer;
+}
+
+inline Layer DecodeLayer(const Instruction& instruction, const int32_t* tables, const Masks& masks) {
+  if (instruction.word[0] == isa::kOpConv) return DecodeConv(instruction, tables, masks);
+  if (instruction.word[0] == isa::kOpAffine) return DecodeAffine(instruction);
+  return DecodePool(instruction);
+}
+
+// The input channel behind the index-th of a group's inputs, and whether there is one.
+inline int32_t SourceChannel(const Layer& layer, const Masks& masks, int32_t index, int32_t out_channel) {
+  #pragma HLS inline
+  if (layer.mode == kOutputs) return ActiveChannel(masks, layer.in_mask, index);
+  if (layer.mode == kReduce) return out_channel;
+  const int32_t source = out_channel - layer.channel_offset;
+  return source >= 0 && source < layer.in_channels ? source : 0;
+}
+
+inline bool HasSource(const Layer& layer, int32_t out_channel) {
+  #pragma HLS inline
+  const int32_t source = out_channel - layer.channel_offset;
+  return layer.mode != kPass || (source >= 0 && source < layer.in_channels);
+}
+
+// First row and column of the input that the window of an output tile covers.
+inline int32_t WindowRow(const Layer& layer, int32_t tile) {
+  return tile / layer.output.columns * isa::kTile * layer.shape.stride + layer.top - layer.padding;
+}
+
+inline int32_t WindowColumn(const Layer& layer, int32_t tile) {
+  return tile % layer.output.columns * isa::kTile * layer.shape.stride - layer.padding;
+}
+
+// Bias and scale of one output channel.
+struct Finish {
+  int32_t bias;
+  Scale scale;
+};
+
+inline Finish MakeFinish(const Layer& layer, int32_t bias, int32_t scale) {
+  const Finish finish = {layer.mode == kReduce ? 0 : bias, layer.mode == kReduce ? layer.scale : DecodeScale(scale)};
+  return finish;
+}
+
+// A byte of a map as a number.
+inline int32_t PixelValue(int32_t byte, bool is_signed) { return is_signed ? byte - ((byte & 0x80) << 1) : byte; }
+
+// A sum becomes the byte of a map.
+inline uint8_t FinishPixel(const Layer& layer, const Finish& finish, int32_t sum, int32_t identity) {
+  #pragma HLS inline
+  const int32_t added = layer.add ? RequantizeByte(PixelValue(identity, layer.add_signed), layer.identity_scale) : 0;
+  return uint8_t(Clamp8(RequantizeSum(int64_t(sum) + finish.bias, finish.scale) + added, layer.relu));
+}
+
+// Of POOL: take a pixel into a window's sum or maximum.
+inline int32_t ReducePixel(const Layer& layer, bool first, bool inside, int32_t pixel, int32_t value) {
+  #pragma HLS inline
+  const int32_t before = first ? (layer.average ? 0 : -128) : value;
+  if (!inside) return before;
+  return layer.average ? before + pixel : Larger(before, pixel);
+}
+
+inline void StorePool(const Layer& layer, int32_t channel, int32_t sum, VectorMemory& vector) {
+  if (layer.pool >= 0) vector[layer.pool + channel] = Saturate16(Requantize(sum, layer.pool_scale));
+}
+
+}  // namespace ddi
