@@ -348,7 +348,8 @@ TakePixels:
   }
 }
 
-// Move the window to the next tap: along the row, back and forth, or a row on.
+// Move the window to the next tap: along the row, back and forth, or a row on. Its columns turn in a ring, so that what
+// leaves on one side is there when the next row goes back.
 inline void MoveWindow(bool row_ends, bool backwards, Window& window) {
   #pragma HLS inline
   Window old;
@@ -362,9 +363,9 @@ ShiftWindow:
     #pragma HLS unroll
     const int32_t y = i / isa::kWindow;
     const int32_t x = i % isa::kWindow;
-    const uint8_t below = y + 1 < isa::kWindow ? old[y + 1 < isa::kWindow ? y + 1 : y][x] : uint8_t(0);
-    const uint8_t right = x + 1 < isa::kWindow ? old[y][x + 1 < isa::kWindow ? x + 1 : x] : uint8_t(0);
-    const uint8_t left = x > 0 ? old[y][x > 0 ? x - 1 : x] : uint8_t(0);
+    const uint8_t below = old[(y + 1) % isa::kWindow][x];
+    const uint8_t right = old[y][(x + 1) % isa::kWindow];
+    const uint8_t left = old[y][(x + isa::kWindow - 1) % isa::kWindow];
     window[y][x] = row_ends ? below : backwards ? left : right;
   }
 }

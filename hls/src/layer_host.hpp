@@ -21,6 +21,7 @@ constexpr int32_t kBlock = 4;  // output channels at once: 32 vector registers
 constexpr int32_t kBlock = 2;  // 16
 #endif
 constexpr int32_t kHalfRows = isa::kTile / 2;
+constexpr int32_t kLine = 4 * isa::kTile;  // 21 pixels of a row can touch four tiles
 constexpr int32_t kMaxTaps = isa::kMaxKernel * isa::kMaxKernel;
 // Windows of packs of two: the most are those of a 1 × 1 kernel at stride 2, 15 rows of 16 pixels.
 constexpr int32_t kWindowPacks = (isa::kMaxChannels / 2) * 2 * isa::kTile * 2 * isa::kTile;
@@ -65,15 +66,15 @@ inline uint64_t InsideMask(int32_t tile, const Map& map) {
 
 // Put the even columns of a row before the odd ones.
 inline void SplitColumns(int32_t pitch, uint32_t* row) {
-  uint32_t line[isa::kWindow];
+  uint32_t line[kLine];
 CopyLine:
   for (int32_t x = 0; x < pitch; ++x) {
-    #pragma HLS loop_tripcount max = isa::kWindow
+    #pragma HLS loop_tripcount max = kLine
     line[x] = row[x];
   }
 SplitLine:
   for (int32_t x = 0; x < pitch / 2; ++x) {
-    #pragma HLS loop_tripcount max = isa::kWindow / 2
+    #pragma HLS loop_tripcount max = kLine / 2
     row[x] = line[2 * x];
     row[pitch / 2 + x] = line[2 * x + 1];
   }
@@ -88,12 +89,12 @@ inline void GatherPack(const Layer& layer, const WindowShape& shape, const uint8
   const int32_t first_tile = (left + isa::kTile) / isa::kTile - 1;  // left is at least -TILE
 PackRows:
   for (int32_t y = 0; y < shape.rows; ++y) {
-    #pragma HLS loop_tripcount max = isa::kWindow
+    #pragma HLS loop_tripcount max = kLine
     const int32_t row = top + y;
     const bool inside = row >= 0 && row < layer.input.height;
   PackTiles:
     for (int32_t i = 0; i < shape.tiles; ++i) {
-      #pragma HLS loop_tripcount max = isa::kWindow / isa::kTile
+      #pragma HLS loop_tripcount max = kLine / isa::kTile
       const int32_t column = first_tile + i;
       const uint64_t mask = inside ? InsideMask(column, layer.input) : 0;
       const int32_t at = ((row >> 3) * layer.input.columns + column) * kTilePixels + (row & 7) * isa::kTile;
