@@ -27,6 +27,7 @@ class Array:
     sizes: list
     pieces: list = field(default_factory=list)  # per dimension: memories it is cut into
     grouped: list = field(default_factory=list)  # per dimension: elements that share a word
+    cyclic: set = field(default_factory=set)  # dimensions whose neighbours lie in neighbouring memories
     storage: dict = field(default_factory=dict)  # of bind_storage
 
     @property
@@ -160,3 +161,5 @@ def _apply(array, pragma):
     for index in chosen:
         whole = ceil(array.sizes[index] / array.pieces[index])
         target[index] = whole if kind == "complete" else min(pragma["factor"], whole)
+        if kind == "cyclic":
+            array.cyclic.add(index)

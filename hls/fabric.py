@@ -37,13 +37,13 @@ def divider(width, by, pipelined):
     return stages * (by + 1), stages * (width + by)
 
 
-def price(sign, left, right, result):
+def price(sign, left, right, result, in_fabric=False):
     """(LUTs, DSP48E1) of an operator on Values of which at least one changes; divisors are constants."""
     width = max(left.bits, right.bits)
     if sign in ("+", "-"):
         return min(result.bits, width + 1), 0
     if sign == "*":
-        return _product(left, right, result)
+        return _product(left, right, result, in_fabric)
     if sign in ("/", "%"):
         power = right.low > 0 and right.low & (right.low - 1) == 0
         return (left.bits, 0) if power else (2 * left.bits, dsp(left.bits, left.bits))
@@ -58,10 +58,10 @@ def price(sign, left, right, result):
     return 0, 0
 
 
-def _product(left, right, result):
+def _product(left, right, result, in_fabric):
     if left.static or right.static:  # by shifts and sums
         number = abs(left.low if left.static else right.low)
         return max(0, number.bit_count() - 1) * result.bits, 0
-    if left.bits * right.bits <= LUT_PRODUCT:
+    if in_fabric or left.bits * right.bits <= LUT_PRODUCT:
         return left.bits * right.bits, 0
     return 0, dsp(left.bits, right.bits)

@@ -41,12 +41,25 @@ KNOWN = {
     "Pool.stride": (1, isa.MAX_KERNEL),
     "Pool.reads_across": (1, isa.WINDOW // isa.TILE),
     "Affine.stride": (1, 2),
+    "Rows.sum": (-(2**35), 2**35 - 1),  # VECTOR_WORDS + MAX_HIDDEN products of 8 and 16 bits, and a bias
+    "Rows.rows": (1, isa.VECTOR_WORDS),
+    "Rows.row": (0, isa.VECTOR_WORDS + isa.WEIGHT_PORTS),
+    "Rows.beats": (1, (isa.VECTOR_WORDS + isa.MAX_HIDDEN) // isa.PORT_BYTES),
+    "Rows.beat": (0, (isa.VECTOR_WORDS + isa.MAX_HIDDEN) // isa.PORT_BYTES),
+    "Rows.word": (0, 2**29 - 1),  # of 2^31 bytes, and two rows behind them
+    "Operands.input": (0, isa.VECTOR_WORDS - 1),
+    "Operands.inputs": (1, isa.VECTOR_WORDS),
+    "Operands.hidden": (0, isa.MAX_HIDDEN),
+    "UnitPlace.gate": (0, 4),
+    "UnitPlace.unit": (0, isa.MAX_HIDDEN),
+    "Masks.channel": (0, isa.MAX_CHANNELS - 1),
 }
 
 # What functions return, where it is less than their type.
 RETURNED = {
     "Clamp8": (-128, 255),
     "Saturate16": (-(2**15), 2**15 - 1),
+    "Multiply": (-(2**7) * (2**15 - 1), 2**22),
     "Sigmoid": (0, 2**15 - 1),
     "Tanh": (-(2**15), 2**15 - 1),
     "TileCount": (0, isa.MAX_MAP // isa.TILE),
@@ -54,5 +67,4 @@ RETURNED = {
     "ActiveChannel": (0, isa.MAX_CHANNELS - 1),
     "ConvOut": (1, isa.MAX_MAP),
     "PooledValue": (-128, 255),
-    "ReadOperand": (-(2**15), 2**15 - 1),
 }

@@ -60,6 +60,7 @@ class Scope:
     loop: str = ""  # the pipelined one
     function: str = ""
     quiet: bool = False  # nothing is counted
+    fabric: bool = False  # products are made of LUTs, as a bind_op says
 
     @property
     def copies(self):
@@ -93,9 +94,11 @@ class Walk:
             for each, _ in cpp.walk(self.parsed, self.folder)
             if each.kind.name in cpp.FUNCTIONS and each.is_definition()
         }
-        self.pragmas = {}
+        self.pragmas, self.in_fabric = {}, set()
         for _, pragma, site in placed(self.parsed, self.folder):
             self.pragmas.setdefault(site.owner.hash, {})[pragma.name] = pragma
+            if pragma.name == "bind_op" and _word(pragma, "impl") == "fabric":
+                self.in_fabric.add(site.names[_word(pragma, "variable")].hash)
         self.called = set()
         top = next(each for each in self.functions.values() if each.spelling == TOP)
         self._function(top, Scope({}, {}))
@@ -107,7 +110,13 @@ class Walk:
             if function.get_usr() in self.called:
                 return  # one instance serves every call that waits for the last
             self.called.add(function.get_usr())
-            scope = Scope(scope.names, scope.places, (), False, cpp.path_of(function).stem)
+            apart = (
+                "inline" in self.pragmas.get(function.hash, {}) and "off" in self.pragmas[function.hash]["inline"].words
+            )
+            names = (
+                {each.hash: values.of_type(each.type) for each in function.get_arguments()} if apart else scope.names
+            )
+            scope = Scope(names, scope.places, (), False, cpp.path_of(function).stem)
         scope = replace(scope, function=function.spelling)
         for child in function.get_children():
             if child.kind.name == "COMPOUND_STMT":
@@ -130,7 +139,8 @@ class Walk:
         if first is not None and kind.kind.name == "LVALUEREFERENCE":
             scope.places[cursor.hash] = self._place(first, scope)
             return
-        value = values.of_type(kind) if first is None else self._value(first, scope)
+        inner = replace(scope, fabric=cursor.hash in self.in_fabric)
+        value = values.of_type(kind) if first is None else self._value(first, inner)
         if not kind.is_const_qualified():
             self._add(scope, "ff", values.bits(kind), cursor)
             value = scope.changed(values.of_type(kind))
@@ -199,10 +209,10 @@ class Walk:
             self._statement(part, scope)
         return values.of_type(cursor.type)
 
-    def _known(self, cursor):
+    def _known(self, cursor, kind=None):
         owner = cursor.referenced.semantic_parent.spelling if cursor.referenced else ""
         limits = KNOWN.get(f"{owner}.{cursor.spelling}")
-        return values.span(*limits) if limits else values.of_type(cursor.type)
+        return values.span(*limits) if limits else values.of_type(kind or cursor.type)
 
     def _fit(self, value, kind):
         whole = values.of_type(kind)
@@ -244,7 +254,7 @@ class Walk:
         result = _result(sign, left, right, cursor.type)
         if not (left.static and right.static):
             self._operator(cursor, sign, (left, right, result), scope)
-        return result
+        return result if result.static else values.aligned(sign, left, right, result)
 
     def _operator(self, cursor, sign, operands, scope):
         """Count one operator that is not known when the loops are unrolled."""
@@ -252,7 +262,7 @@ class Walk:
         if sign in ("/", "%") and not right.static:
             self._divider(cursor, (left, right), scope)
             return
-        lut, blocks = fabric.price(sign, left, right, result)
+        lut, blocks = fabric.price(sign, left, right, result, scope.fabric)
         what = f"{left.bits} {sign} {right.bits} bits"
         self._add(scope, "lut", lut, cursor, what, result)
         self._add(scope, "dsp", blocks, cursor, what, result)
@@ -307,14 +317,22 @@ class Walk:
             return self._rom(base, indices[0], scope)
         elif "CONSTANTARRAY" in base.type.get_canonical().kind.name:
             self._local(cursor, base, indices, scope)
-        return values.depending(values.of_type(cursor.type), *indices)
+        return values.depending(self._known(self._member(cursor), cursor.type), *indices)
+
+    def _member(self, cursor):
+        """The field whose element a subscript takes, else the subscript itself."""
+        base = cpp.bare(cursor)
+        while base.kind.name == "ARRAY_SUBSCRIPT_EXPR":
+            base = cpp.bare(self.source.children(base)[0])
+        return base if base.kind.name == "MEMBER_REF_EXPR" else cursor
 
     def _access(self, array, indices, kind, scope):
         """A memory's ports: copies that take other addresses of the same memory need one each."""
         if not scope.pipelined or scope.quiet or array.place == "registers":
             return
         apart, count, pieces = [], 1, [()]
-        for index, cut in zip(indices, array.pieces):
+        banks = _banks(array, indices)
+        for index, cut in zip(banks, array.pieces):
             known = sorted(set(index.each)) if index.each else [index.low]
             pieces = [(*piece, at) for piece in pieces for at in (known if cut > 1 and index.static else ["any"])]
             apart += [index] if cut > 1 and index.static else []
@@ -325,7 +343,7 @@ class Walk:
     def _multiplex(self, cursor, array, indices, scope):
         self._access(array, indices, "read", scope)
         sources = 1
-        for index, pieces in zip(indices, array.pieces):
+        for index, pieces in zip(_banks(array, indices), array.pieces):
             if pieces > 1 and not index.static:
                 sources *= min(pieces, index.count)
         what, on = f"{sources}:1 of {array.path}", values.depending(values.one(0), *indices)
@@ -384,6 +402,19 @@ class Walk:
         self.use[scope.unit, resource] += total
         where = f"{cpp.path_of(cursor).name}, {scope.function}"
         self.largest[scope.unit, resource, where, what] += total
+
+
+def _word(pragma, key):
+    """A pragma's argument as it is written; "" without one."""
+    return "".join(token.spelling for token in pragma.arguments.get(key, ()))
+
+
+def _banks(array, indices):
+    """The indices, as far as they choose between memories that stand side by side."""
+    return [
+        values.bank(index, pieces) if dimension in array.cyclic else index
+        for dimension, (index, pieces) in enumerate(zip(indices, array.pieces))
+    ]
 
 
 def accesses(ports, path):

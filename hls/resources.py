@@ -37,12 +37,14 @@ RULES = (
     "**Ports**: a memory whose copies in one pipelined loop read more than two addresses a cycle is doubled until it "
     "serves them; one that is written at several addresses a cycle becomes registers, since nothing else does it.",
     "**DSP**: a product of two values that change takes ceil((a - 1) / 24) · ceil((b - 1) / 17) of them, a and b being "
-    "the widths of its factors; up to 64 partial products go into LUTs. Division by a constant is a product.",
+    "the widths of its factors; up to 64 partial products go into LUTs, and more where a bind_op says so: a LUT each, "
+    "since a row of LUTs adds two rows of them, and then these sums. Division by a constant is a product.",
     "**LUT**: n for an n-bit sum, n/2 for a comparison or a choice of two, ceil((m - 1) / 3) for a bit chosen from m, "
     "n for every two bits of a shift's distance, n + 1 for a stage of a division by subtraction.",
     "**Flip-flops**: registers, variables, and half of the results of a pipelined loop (two operators in a row).",
     "**Copies**: an unrolled loop repeats what differs in its iterations, once for each different version. Inside a "
-    "pipelined loop every call is a copy; outside, one instance of a function serves all its calls. Nothing is shared "
+    "pipelined loop every call is a copy; outside, one instance of a function serves all its calls, for all that its "
+    "parameters' types hold where it is not inlined. Nothing is shared "
     "between the bodies of different pipelined loops: neither is it by the tool, unless the sources say so.",
 )
 

@@ -24,7 +24,8 @@ class Value(NamedTuple):
     """Integers from low to high; `some` lists them if they are few; static: known once loops are unrolled.
 
     `on` says in which iterations of unrolled loops the value is the same: loop → a label for each iteration. `each` are
-    a static value's numbers in the iterations of the one loop that it depends on.
+    a static value's numbers in the iterations of the one loop that it depends on. The value is a multiple of
+    `multiple`, or that and the static value `rest`.
     """
 
     low: int
@@ -33,6 +34,8 @@ class Value(NamedTuple):
     static: bool = False
     on: tuple = ()
     each: tuple = ()
+    multiple: int = 1
+    rest: tuple = ()
 
     @property
     def bits(self):
@@ -62,7 +65,8 @@ def depending(value, *operands):
     for operand in operands:
         for loop, marks in operand.on:
             labels[loop] = tuple(zip(labels[loop], marks)) if loop in labels else marks
-    return value._replace(on=tuple((loop, _numbered(marks)) for loop, marks in labels.items()), each=())
+    on = tuple((loop, _numbered(marks)) for loop, marks in labels.items())
+    return value._replace(on=on, each=(), multiple=1, rest=())
 
 
 def _numbered(marks):
@@ -130,6 +134,22 @@ def _combine(operate, left, right, kind):
     if whole.low <= min(ends) and max(ends) <= whole.high:
         return Value(min(ends), max(ends), None, static)
     return whole._replace(static=static)
+
+
+def bank(index, memories):
+    """The number of the memory, of so many that take turns, which an index meets; the index where it may be any."""
+    return index.rest[0] if index.rest and index.multiple % memories == 0 else index
+
+
+def aligned(sign, left, right, result):
+    """`result`, noted as a multiple of a constant: of a product, or of its sum with a static value."""
+    if sign == "*" and right.static and right.low > 0:
+        return result._replace(multiple=right.low * left.multiple)
+    if sign == "<<" and right.static:
+        return result._replace(multiple=left.multiple << right.low)
+    if sign == "+" and right.static and not left.static and left.multiple > 1 and not left.rest:
+        return result._replace(multiple=left.multiple, rest=(right,))
+    return result
 
 
 def either(left, right):

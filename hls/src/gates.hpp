@@ -14,17 +14,22 @@
 
 namespace ddi {
 
+constexpr int32_t kBanks = isa::kPortBytes;  // of vector memory and of the hidden state: one for each byte of a beat
+static_assert(kBanks == 8, "banks are numbered by three bits of an address");
+static_assert((isa::kVectorWords & (isa::kVectorWords - 1)) == 0, "addresses wrap around by a mask");
+static_assert(isa::kMaxHidden % kBanks == 0, "the banks of the hidden state are full");
+
 struct GateMemory {
-  int16_t hidden[isa::kMaxHidden];
+  int16_t hidden[kBanks][isa::kMaxHidden / kBanks];  // unit u is in bank u % kBanks
   int16_t cell[isa::kMaxHidden];
   int16_t activation[4][isa::kMaxHidden];  // input, forget and output gate and candidate of an LSTM step
 };
 
 inline void ForgetState(GateMemory& gates) {
 StateUnits:
-  for (int32_t unit = 0; unit < isa::kMaxHidden; ++unit) {
-    #pragma HLS unroll
-    gates.hidden[unit] = 0;
+  for (int16_t unit = 0; unit < isa::kMaxHidden; ++unit) {
+    #pragma HLS pipeline II = 1
+    gates.hidden[unit & 7][unit >> 3] = 0;
     gates.cell[unit] = 0;
   }
 }
@@ -32,59 +37,129 @@ StateUnits:
 // The operands of a matrix: `inputs` from vector memory, then the LSTM's hidden state, then zeros, since the padding of
 // a row of weights may hold anything.
 struct Operands {
-  int32_t input, inputs, hidden;
+  int16_t input, inputs, hidden;
 };
 
-inline int32_t ReadOperand(const Operands& operands, int32_t index, const VectorMemory& vector,
-                           const GateMemory& gates) {
-  #pragma HLS inline
-  if (index < operands.inputs) return Saturate16(vector[operands.input + index]);
-  const int32_t unit = index - operands.inputs;
-  return unit < operands.hidden ? gates.hidden[unit] : 0;
+// To 16 bits: the bits above must all be copies of the sign.
+inline int16_t NarrowOperand(int32_t value) {
+  const int32_t above = value >> 15;
+  if (above == 0 || above == -1) return int16_t(value);
+  return above < 0 ? INT16_MIN : INT16_MAX;
 }
 
-// Three rows of weights at a time, each on a port of its own.
-struct RowsPlace {
-  int32_t row;   // the first of the three
-  int32_t beat;  // of their bytes
+// The operands of one beat. Neighbours in vector memory lie in neighbouring banks, each of which is read once; then
+// they are rotated into place.
+inline void ReadInputs(const Operands& operands, int16_t beat, const VectorMemory& vector, int16_t (&operand)[kBanks]) {
+  #pragma HLS inline
+  constexpr int16_t kRows = isa::kVectorWords / kBanks - 1;
+  const int16_t row = int16_t((operands.input >> 3) + beat);
+  const int16_t first = operands.input & 7;  // bank of the first
+  const int16_t left = int16_t(operands.inputs - beat * kBanks);
+  int16_t bank[kBanks];
+InputBanks:
+  for (int16_t i = 0; i < kBanks; ++i) {
+    #pragma HLS unroll
+    bank[i] = NarrowOperand(vector[((i < first ? row + 1 : row) & kRows) * kBanks + i]);
+  }
+RotateInputs:
+  for (int16_t i = 0; i < kBanks; ++i) {
+    #pragma HLS unroll
+    operand[i] = i < left ? bank[(i + first) & 7] : int16_t(0);
+  }
+}
+
+// The hidden state behind the inputs, where a beat reaches it.
+inline void ReadHidden(const Operands& operands, int16_t beat, const GateMemory& gates, int16_t (&operand)[kBanks]) {
+  #pragma HLS inline
+  const int16_t unit = int16_t(beat * kBanks - operands.inputs);  // of the beat's first byte, negative before them
+  const int16_t row = unit >> 3;
+  const int16_t first = unit & 7;
+  int16_t bank[kBanks];
+HiddenBanks:
+  for (int16_t i = 0; i < kBanks; ++i) {
+    #pragma HLS unroll
+    bank[i] = gates.hidden[i][(i < first ? row + 1 : row) & (isa::kMaxHidden / kBanks - 1)];
+  }
+RotateHidden:
+  for (int16_t i = 0; i < kBanks; ++i) {
+    #pragma HLS unroll
+    if (unit + i >= 0 && unit + i < operands.hidden) operand[i] = bank[(i + first) & 7];
+  }
+}
+
+// A matrix of weights in rows of `beats` words, and where its multiplication stands: three rows at a time, each on a
+// port of its own.
+struct Rows {
+  int32_t word;  // that port 0 reads next
+  int16_t rows, beats;
+  int16_t row;   // the first of the three
+  int16_t beat;  // of their bytes
   int64_t sum[isa::kWeightPorts];
 };
 
-// Multiply one beat of each of the three rows; true with their last one, when the sums are whole.
-inline bool MultiplyRows(const int64_t* weights0, const int64_t* weights1, const int64_t* weights2, int32_t base,
-                         int32_t row_bytes, const Operands& operands, const VectorMemory& vector,
-                         const GateMemory& gates, int32_t rows, RowsPlace& place) {
-  #pragma HLS inline
-RowPorts:
-  for (int32_t port = 0; port < isa::kWeightPorts; ++port) {
-    #pragma HLS unroll
-    if (place.row + port < rows) {
-      const int64_t byte = base + int64_t(place.row + port) * row_bytes + place.beat * isa::kPortBytes;
-      const uint64_t bytes = uint64_t(ReadWeights(port, byte >> 3, weights0, weights1, weights2));
-      int64_t sum = place.beat == 0 ? 0 : place.sum[port];
-    Products:
-      for (int32_t i = 0; i < isa::kPortBytes; ++i) {
-        #pragma HLS unroll
-        const int32_t weight = int8_t(uint8_t(bytes >> (8 * i)));
-        sum += weight * ReadOperand(operands, place.beat * isa::kPortBytes + i, vector, gates);
-      }
-      place.sum[port] = sum;
-    }
-  }
-  if (++place.beat * isa::kPortBytes < row_bytes) return false;
-  place.beat = 0;
-  return true;
+inline Rows MakeRows(int32_t weights, int32_t rows, int32_t row_bytes) {
+  Rows place = Rows();
+  place.word = weights >> 3;
+  place.rows = int16_t(rows);
+  place.beats = int16_t(row_bytes >> 3);
+  return place;
 }
 
-inline void StoreOutputs(const int32_t* word, const int32_t* tables, const RowsPlace& place, VectorMemory& vector) {
+inline int32_t RowCycles(const Rows& place) {
+  return int32_t(Product(DivideBy3(uint16_t(place.rows + isa::kWeightPorts - 1)), uint16_t(place.beats)));
+}
+
+// Byte `i` of a beat times its operand.
+inline int32_t Multiply(uint64_t bytes, int32_t i, const int16_t (&operand)[kBanks]) {
+  #pragma HLS inline
+  const int8_t weight = int8_t(uint8_t(bytes >> (8 * i)));
+  const int32_t product = weight * operand[i];
+  #pragma HLS bind_op variable = product op = mul impl = fabric
+  return product;
+}
+
+inline int32_t MultiplyBeat(uint64_t bytes, const int16_t (&operand)[kBanks]) {
+  #pragma HLS inline
+  return ((Multiply(bytes, 0, operand) + Multiply(bytes, 1, operand)) +
+          (Multiply(bytes, 2, operand) + Multiply(bytes, 3, operand))) +
+         ((Multiply(bytes, 4, operand) + Multiply(bytes, 5, operand)) +
+          (Multiply(bytes, 6, operand) + Multiply(bytes, 7, operand)));
+}
+
+// Multiply one beat of each of the three rows; true with their last one, when the sums are whole.
+inline bool MultiplyRows(const int64_t* weights0, const int64_t* weights1, const int64_t* weights2,
+                         const int16_t (&operand)[kBanks], Rows& place) {
+  #pragma HLS inline
+RowPorts:
+  for (int16_t port = 0; port < isa::kWeightPorts; ++port) {
+    #pragma HLS unroll
+    if (place.row + port < place.rows) {
+      const int32_t word = place.word + (port == 0 ? 0 : port == 1 ? place.beats : 2 * place.beats);
+      const uint64_t bytes = uint64_t(ReadWeights(port, word, weights0, weights1, weights2));
+      place.sum[port] = (place.beat == 0 ? 0 : place.sum[port]) + MultiplyBeat(bytes, operand);
+    }
+  }
+  ++place.word;
+  return ++place.beat == place.beats;
+}
+
+// The next three rows; ports 1 and 2 have read the two behind this one.
+inline void NextRows(Rows& place) {
+  #pragma HLS inline
+  place.beat = 0;
+  place.row = int16_t(place.row + isa::kWeightPorts);
+  place.word += 2 * place.beats;
+}
+
+inline void StoreOutputs(const int32_t* word, const int32_t* tables, const Rows& place, VectorMemory& vector) {
   #pragma HLS inline
   const bool raw = (word[isa::kFcFlags] & isa::kFlagRaw) != 0;
   const bool relu = (word[isa::kFcFlags] & isa::kFlagRelu) != 0;
 StorePorts:
-  for (int32_t port = 0; port < isa::kWeightPorts; ++port) {
+  for (int16_t port = 0; port < isa::kWeightPorts; ++port) {
     #pragma HLS unroll
-    const int32_t output = place.row + port;
-    if (output < word[isa::kFcOutputs]) {
+    const int16_t output = int16_t(place.row + port);
+    if (output < place.rows) {
       const int32_t* row = tables + word[isa::kFcTable] + isa::kTableRow * output;
       const int64_t sum = place.sum[port] + row[0];
       const int32_t narrow = Saturate16(Requantize(sum, DecodeScale(row[1])));
@@ -94,21 +169,20 @@ StorePorts:
 }
 
 inline void RunFc(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
-                  const int64_t* weights2, const int32_t* tables, VectorMemory& vector, const GateMemory& gates) {
+                  const int64_t* weights2, const int32_t* tables, VectorMemory& vector, const GateMemory&) {
   const int32_t* word = instruction.word;
-  const int32_t row_bytes = RowBytes(word[isa::kFcInputs]);
-  const Operands operands = {word[isa::kFcInput], word[isa::kFcInputs], 0};
-  const int32_t outputs = word[isa::kFcOutputs];
-  const int32_t cycles = CeilDivide(outputs, isa::kWeightPorts) * (row_bytes / isa::kPortBytes);
-  RowsPlace place = RowsPlace();
+  const Operands operands = {int16_t(word[isa::kFcInput]), int16_t(word[isa::kFcInputs]), 0};
+  Rows place = MakeRows(word[isa::kFcWeights], word[isa::kFcOutputs], RowBytes(word[isa::kFcInputs]));
+  const int32_t cycles = RowCycles(place);
 FcCycles:
   for (int32_t cycle = 0; cycle < cycles; ++cycle) {
     #pragma HLS loop_tripcount max = isa::kVectorWords * isa::kVectorWords / isa::kPortBytes
     #pragma HLS pipeline II = 1
-    if (MultiplyRows(weights0, weights1, weights2, word[isa::kFcWeights], row_bytes, operands, vector, gates, outputs,
-                     place)) {
+    int16_t operand[kBanks];
+    ReadInputs(operands, place.beat, vector, operand);
+    if (MultiplyRows(weights0, weights1, weights2, operand, place)) {
       StoreOutputs(word, tables, place, vector);
-      place.row += isa::kWeightPorts;
+      NextRows(place);
     }
   }
 }
@@ -137,33 +211,48 @@ inline int32_t Tanh(int32_t value, int32_t bits, int32_t shift) {
 }
 
 // New cell and hidden state of every unit, from the gates' activations; hidden goes to vector memory too.
-inline void UpdateUnit(int32_t unit, int32_t output, VectorMemory& vector, GateMemory& gates) {
+inline void UpdateUnit(int16_t unit, int16_t output, VectorMemory& vector, GateMemory& gates) {
   #pragma HLS inline
-  const int64_t input_gate = gates.activation[0][unit];
-  const int64_t forget_gate = gates.activation[1][unit];
-  const int64_t candidate = gates.activation[2][unit];
-  const int64_t output_gate = gates.activation[3][unit];
-  const int64_t added = (input_gate * candidate) >> (kActivationBits - kCellBits);
-  const int32_t cell = Saturate16((forget_gate * gates.cell[unit] + added + kHalf) >> kActivationBits);
+  const int16_t input_gate = gates.activation[0][unit];
+  const int16_t forget_gate = gates.activation[1][unit];
+  const int16_t candidate = gates.activation[2][unit];
+  const int16_t output_gate = gates.activation[3][unit];
+  const int32_t added = input_gate * candidate;
+  #pragma HLS bind_op variable = added op = mul impl = fabric
+  const int32_t kept = forget_gate * gates.cell[unit];
+  #pragma HLS bind_op variable = kept op = mul impl = fabric
+  const int64_t sum = int64_t(kept) + (added >> (kActivationBits - kCellBits)) + kHalf;
+  const int32_t cell = NarrowOperand(int32_t(sum >> kActivationBits));
   gates.cell[unit] = int16_t(cell);
-  gates.hidden[unit] =
-      int16_t(Saturate16((output_gate * Tanh(cell, kCellBits, kCellShift) + kHalf) >> kActivationBits));
-  vector[output + unit] = gates.hidden[unit];
+  const int32_t shown = output_gate * Tanh(cell, kCellBits, kCellShift);
+  #pragma HLS bind_op variable = shown op = mul impl = fabric
+  const int16_t hidden = int16_t((shown + kHalf) >> kActivationBits);
+  gates.hidden[unit & 7][unit >> 3] = hidden;
+  vector[output + unit] = hidden;
 }
 
-inline void StoreActivations(const int32_t* word, const int32_t* tables, const RowsPlace& place, GateMemory& gates) {
+// The gate and the unit of the next row.
+struct UnitPlace {
+  int8_t gate;
+  int16_t unit;
+};
+
+inline void StoreActivations(const int32_t* word, const int32_t* tables, const Rows& place, int16_t hidden,
+                             UnitPlace& next, GateMemory& gates) {
   #pragma HLS inline
-  const int32_t hidden = word[isa::kLstmHidden];
 StoreGates:
-  for (int32_t port = 0; port < isa::kWeightPorts; ++port) {
+  for (int16_t port = 0; port < isa::kWeightPorts; ++port) {
     #pragma HLS unroll
-    const int32_t index = place.row + port;
-    if (index < 4 * hidden) {
+    const int16_t index = int16_t(place.row + port);
+    if (index < place.rows) {
       const int32_t* row = tables + word[isa::kLstmTable] + isa::kTableRow * index;
       const int32_t value = Saturate16(Requantize(place.sum[port] + row[0], DecodeScale(row[1])));
-      const int32_t gate = index / hidden;
-      gates.activation[gate][index % hidden] =
-          int16_t(gate == 2 ? Tanh(value, kPreactivationBits, kTanhShift) : Sigmoid(value));
+      gates.activation[next.gate][next.unit] =
+          int16_t(next.gate == 2 ? Tanh(value, kPreactivationBits, kTanhShift) : Sigmoid(value));
+      if (++next.unit == hidden) {
+        next.unit = 0;
+        ++next.gate;
+      }
     }
   }
 }
@@ -171,26 +260,28 @@ StoreGates:
 inline void RunLstm(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
                     const int64_t* weights2, const int32_t* tables, VectorMemory& vector, GateMemory& gates) {
   const int32_t* word = instruction.word;
-  const int32_t hidden = word[isa::kLstmHidden];
-  const int32_t row_bytes = RowBytes(word[isa::kLstmInputs] + hidden);
-  const Operands operands = {word[isa::kLstmInput], word[isa::kLstmInputs], hidden};
-  const int32_t cycles = CeilDivide(4 * hidden, isa::kWeightPorts) * (row_bytes / isa::kPortBytes);
-  RowsPlace place = RowsPlace();
+  const int16_t hidden = int16_t(word[isa::kLstmHidden]);
+  const Operands operands = {int16_t(word[isa::kLstmInput]), int16_t(word[isa::kLstmInputs]), hidden};
+  Rows place = MakeRows(word[isa::kLstmWeights], 4 * hidden, RowBytes(word[isa::kLstmInputs] + hidden));
+  UnitPlace next = UnitPlace();
+  const int32_t cycles = RowCycles(place);
 LstmCycles:
   for (int32_t cycle = 0; cycle < cycles; ++cycle) {
     #pragma HLS loop_tripcount max = 4 * isa::kMaxHidden * (isa::kVectorWords + isa::kMaxHidden) / isa::kPortBytes
     #pragma HLS pipeline II = 1
-    if (MultiplyRows(weights0, weights1, weights2, word[isa::kLstmWeights], row_bytes, operands, vector, gates,
-                     4 * hidden, place)) {
-      StoreActivations(word, tables, place, gates);
-      place.row += isa::kWeightPorts;
+    int16_t operand[kBanks];
+    ReadInputs(operands, place.beat, vector, operand);
+    ReadHidden(operands, place.beat, gates, operand);
+    if (MultiplyRows(weights0, weights1, weights2, operand, place)) {
+      StoreActivations(word, tables, place, hidden, next, gates);
+      NextRows(place);
     }
   }
 LstmUnits:
-  for (int32_t unit = 0; unit < hidden; ++unit) {
+  for (int16_t unit = 0; unit < hidden; ++unit) {
     #pragma HLS loop_tripcount max = isa::kMaxHidden
     #pragma HLS pipeline II = 1
-    UpdateUnit(unit, word[isa::kLstmOutput], vector, gates);
+    UpdateUnit(unit, int16_t(word[isa::kLstmOutput]), vector, gates);
   }
 }
 

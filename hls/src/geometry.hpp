@@ -35,6 +35,15 @@ struct Start {
   int32_t target_class;
 };
 
+// The multiplier of everything that happens once an instruction: one, and its calls take turns.
+inline uint64_t Product(uint32_t a, uint16_t b) {
+  #pragma HLS inline off
+  return uint64_t(a) * b;
+}
+
+// value / 3 of any 16 bits: 0xAAAB is 2^17 / 3, rounded up.
+inline uint16_t DivideBy3(uint16_t value) { return uint16_t(Product(value, 0xAAAB) >> 17); }
+
 inline int32_t CeilDivide(int32_t value, int32_t by) { return (value + by - 1) / by; }
 
 inline int32_t Larger(int32_t a, int32_t b) { return a > b ? a : b; }
