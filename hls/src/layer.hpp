@@ -142,12 +142,13 @@ inline Finish MakeFinish(const Layer& layer, int32_t bias, int32_t scale) {
 }
 
 // A byte of a map as a number.
-inline int32_t PixelValue(int32_t byte, bool is_signed) { return is_signed ? byte - ((byte & 0x80) << 1) : byte; }
+inline int16_t PixelValue(uint8_t byte, bool is_signed) { return is_signed ? int16_t(int8_t(byte)) : int16_t(byte); }
 
 // A sum becomes the byte of a map.
 inline uint8_t FinishPixel(const Layer& layer, const Finish& finish, int32_t sum, int32_t identity) {
   #pragma HLS inline
-  const int32_t added = layer.add ? RequantizeByte(PixelValue(identity, layer.add_signed), layer.identity_scale) : 0;
+  const int32_t added =
+      layer.add ? RequantizeByte(PixelValue(uint8_t(identity), layer.add_signed), layer.identity_scale) : 0;
   return uint8_t(Clamp8(RequantizeSum(int64_t(sum) + finish.bias, finish.scale) + added, layer.relu));
 }
 

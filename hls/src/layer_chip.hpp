@@ -58,6 +58,8 @@ struct FetchPlace {
   GroupPlace group;
   int32_t chunk, filter, offset;  // where the chunk starts: in the fetched row, as a filter and a byte of it
   int32_t rows;                   // first of the three rows that are fetched now
+  int32_t turn;                   // which half of the lanes takes them
+  int32_t base;                   // byte of a lane where they start: a row's for each quarter of a folded map
   int32_t beat;
   int32_t now_filter, now_offset;
   int32_t ready;  // bytes of each row of the group that are there
@@ -125,12 +127,13 @@ inline void NextGroup(const ConvPlan& plan, GroupPlace& place) {
   }
 }
 
-// The port whose row belongs to a lane now: 0 … 2, or none. As outputs the lanes take rows in turn, the columns that
-// share a kernel's rows all take the same.
-inline int32_t PortOfLane(int32_t mode, int32_t lane, int32_t rows) {
+// The port whose row belongs to a lane now, or none. As outputs lanes 0-2 and 3-5 take three rows in turn; the columns
+// that share a kernel's rows all take the same.
+inline int32_t PortOfLane(int32_t mode, int32_t lane, int32_t turn) {
   #pragma HLS inline
-  const int32_t turn = (lane - rows + kMaxResults) % isa::kOutLanes;
-  return mode == kOutputs ? turn : mode == kPair ? 0 : (lane & 1);
+  constexpr int32_t kPorts = isa::kWeightPorts;
+  const int32_t mine = lane / kPorts == turn ? lane % kPorts : kPorts;
+  return mode == kOutputs ? mine : mode == kPair ? 0 : (lane & 1);
 }
 
 inline void Fetch(const Layer& layer, const ConvPlan& plan, const Masks& masks, const int64_t* weights0,
@@ -157,12 +160,10 @@ FetchPorts:
 StoreLanes:
   for (int32_t i = 0; i < isa::kOutLanes; ++i) {
     #pragma HLS unroll
-    const int32_t port = PortOfLane(kind.mode, i, place.rows);
-    const int32_t row = place.rows + port;
-    const int32_t base = kind.mode == kOutputs ? row / isa::kOutLanes * layer.shape.row : 0;
-    if (port < isa::kWeightPorts && row < kind.channels) {
-      memory.lane[place.group.sequence & 1][i][(base + at) >> 3] = bytes[port];
-    }
+    const int32_t port = PortOfLane(kind.mode, i, place.turn);
+    const bool there = port < isa::kWeightPorts && place.rows + port < kind.channels;
+    const int64_t mine = port == 0 ? bytes[0] : port == 1 ? bytes[1] : bytes[2];
+    if (there) memory.lane[place.group.sequence & 1][i][(place.base + at) >> 3] = mine;
   }
   place.now_offset += isa::kPortBytes;
   if (place.now_offset == layer.shape.filter_bytes) {
@@ -173,12 +174,14 @@ StoreLanes:
   if (++place.beat * isa::kPortBytes < size) return;
   place.beat = 0;
   place.rows += isa::kWeightPorts;
+  place.turn ^= 1;
+  if (place.turn == 0) place.base += layer.shape.row;
   if (place.rows < kind.channels) {  // the next three rows' bytes of the same chunk
     place.now_filter = place.filter;
     place.now_offset = place.offset;
     return;
   }
-  place.rows = 0;
+  place.rows = place.turn = place.base = 0;
   place.chunk += size;
   place.filter = place.now_filter;
   place.offset = place.now_offset;
@@ -268,12 +271,21 @@ HoldLanes:
   NextGroup(plan, place.group);
 }
 
-// Bytes of a word of weights.
-inline int32_t WeightByte(int64_t word, int32_t byte) { return int8_t(uint8_t(uint64_t(word) >> (8 * byte))); }
+// A byte of a word of weights.
+inline int8_t WeightByte(int64_t word, int32_t at) {
+  #pragma HLS inline
+  int8_t byte[isa::kPortBytes];
+TakeBytes:
+  for (int32_t i = 0; i < isa::kPortBytes; ++i) {
+    #pragma HLS unroll
+    byte[i] = int8_t(uint8_t(uint64_t(word) >> (8 * i)));
+  }
+  return byte[at & (isa::kPortBytes - 1)];
+}
 
 // The weight of a lane at byte `at` of its row; folded, that of the row of a quarter.
-inline int32_t ReadWeight(const LayerMemory& memory, int32_t bank, int32_t lane, bool folded, int32_t part,
-                          int32_t first, int32_t at) {
+inline int8_t ReadWeight(const LayerMemory& memory, int32_t bank, int32_t lane, bool folded, int32_t part,
+                         int32_t first, int32_t at) {
   #pragma HLS inline
   const int32_t within = at - (first & ~(isa::kPortBytes - 1));  // of the words that are held
   const int64_t held = memory.held[lane][part][(within >> 3) & (kHeldWords - 1)];
@@ -281,7 +293,7 @@ inline int32_t ReadWeight(const LayerMemory& memory, int32_t bank, int32_t lane,
 }
 
 // The pixel under a multiplier: by its stride, the row that its column takes, and its place on a folded map.
-inline int32_t WindowPixel(const Layer& layer, const Window& window, int32_t mode, int32_t column, int32_t pixel) {
+inline int16_t WindowPixel(const Layer& layer, const Window& window, int32_t mode, int32_t column, int32_t pixel) {
   #pragma HLS inline
   const int32_t y = pixel >> 3;
   const int32_t x = pixel & 7;
@@ -306,22 +318,23 @@ Columns:
     #pragma HLS unroll
     const int32_t row = mode == kOutputs ? place.row : column;
     const int32_t at = first + row * layer.shape.kernel + place.column;
-    int32_t weight[isa::kFold][2];
+    int16_t weight[isa::kFold][2];
   Weights:
     for (int32_t i = 0; i < 2 * isa::kFold; ++i) {
       #pragma HLS unroll
-      weight[i / 2][i & 1] = ReadWeight(memory, bank, 2 * column + (i & 1), folded, i / 2, first, at);
+      weight[i / 2][i & 1] = int16_t(ReadWeight(memory, bank, 2 * column + (i & 1), folded, i / 2, first, at));
     }
   Pixels:
     for (int32_t pixel = 0; pixel < kTilePixels; ++pixel) {
       #pragma HLS unroll
       const int32_t part = folded ? pixel / kPart : 0;
-      const int32_t near = WindowPixel(layer, memory.window, mode, column, pixel);
-      const int32_t far = PixelValue(memory.window[(pixel >> 3) + column][(pixel & 7) + isa::kTile], layer.in_signed);
+      const int16_t near = WindowPixel(layer, memory.window, mode, column, pixel);
+      const int16_t far = PixelValue(memory.window[(pixel >> 3) + column][(pixel & 7) + isa::kTile], layer.in_signed);
       int32_t high = 0;
       int32_t low = 0;
-      MultiplyPacked(mode == kPair ? far : weight[part][1], mode == kPair ? near : weight[part][0],
-                     mode == kPair ? weight[part][0] : near, high, low);
+      MultiplyPacked(NarrowPixel(mode == kPair ? far : weight[part][1]),
+                     NarrowPixel(mode == kPair ? near : weight[part][0]),
+                     NarrowPixel(mode == kPair ? weight[part][0] : near), high, low);
       memory.accumulator[2 * column][pixel] += low;
       memory.accumulator[2 * column + 1][pixel] += high;
     }

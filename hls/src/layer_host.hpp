@@ -278,7 +278,7 @@ TapPixels:
     const int32_t x = column + (i & 7) * layer.shape.stride;
     inside[i] = y >= 0 && y < layer.input.height && x >= 0 && x < layer.input.width;
     const int32_t tile = (y >> 3) * layer.input.columns + (x >> 3);
-    const int32_t byte = inside[i] ? maps[base + tile][((y & 7) << 3) + (x & 7)] : 0;
+    const uint8_t byte = inside[i] ? maps[base + tile][((y & 7) << 3) + (x & 7)] : uint8_t(0);
     value[i] = PixelValue(byte, layer.in_signed);
   }
 }

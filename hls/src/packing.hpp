@@ -28,10 +28,20 @@ static_assert(kMinPackedPixel * INT8_MIN <= INT16_MAX, "16 bits hold low");
 static_assert(kMinPair * kMaxPackedPixel >= INT32_MIN && kMaxPair * kMaxPackedPixel <= INT32_MAX, "32 bits hold P");
 static_assert(kMinPair * kMinPackedPixel <= INT32_MAX, "32 bits hold P");
 
-// high = high_weight · pixel and low = low_weight · pixel, exactly.
+// The lowest bits of a number with their sign: the same number, where that many hold it.
+inline int32_t Narrow(int32_t value, int32_t bits) {
+  #pragma HLS inline
+  return int32_t(uint32_t(value) << (32 - bits)) >> (32 - bits);
+}
+
+inline int32_t NarrowPixel(int32_t value) { return Narrow(value, 9); }  // [-128, 255]
+inline int32_t NarrowPair(int32_t value) { return Narrow(value, 25); }  // what leaves the pre-adder
+
+// high = high_weight · pixel and low = low_weight · pixel, exactly. Weights and pixel may change places.
 inline void MultiplyPacked(int32_t high_weight, int32_t low_weight, int32_t pixel, int32_t& high, int32_t& low) {
   #pragma HLS inline
-  const int32_t product = (high_weight * (1 << kPackShift) + low_weight) * pixel;
+  const int32_t pair = NarrowPair(high_weight * (1 << kPackShift) + low_weight);
+  const int32_t product = pair * NarrowPixel(pixel);
   #pragma HLS bind_op variable = product op = mul impl = dsp
   low = int16_t(product & 0xFFFF);
   high = (product >> kPackShift) + ((product >> (kPackShift - 1)) & 1);
