@@ -2,7 +2,7 @@
 //
 // Role     docs/engine.md, Checks, in its order; the first that fails gives the status
 // Rate     a few comparisons an instruction, in the ISSUE cycles
-// Storage  none. Sums are 64 bits wide, so that no field can wrap around a comparison.
+// Storage  none. Sums are made of fields that have passed their check, so that none wraps around a comparison.
 #pragma once
 #include <cstdint>
 
@@ -15,7 +15,7 @@ constexpr int32_t kOpcodes = isa::kOpMove + 1;
 static_assert(int64_t(isa::kLaneBytes) * 128 * 255 < INT32_MAX / 4, "a sum of a CONV, and a column's, fit 32 bits");
 constexpr int32_t kMaxExit = 255;
 
-inline bool Between(int64_t value, int64_t low, int64_t high) { return value >= low && value <= high; }
+inline bool Between(int32_t value, int32_t low, int32_t high) { return value >= low && value <= high; }
 
 inline bool IsStride(int32_t stride) { return stride == 1 || stride == 2; }
 
@@ -31,8 +31,8 @@ inline bool IsMask(const Masks& masks, int32_t mask, int32_t channels) {
 inline bool StartIsGood(const Start& start) {
   return Between(start.instructions, 1, isa::kMaxInstructions) && Between(start.map_words, 0, isa::kDdrAddress - 1) &&
          Between(start.gates, 0, isa::kMaxGates) && Between(start.classes, 1, isa::kMaxClasses) && start.images >= 1 &&
-         Between(start.rule, isa::kRuleNone, isa::kRuleClass) && start.budget_flops <= uint64_t(INT64_MAX) &&
-         start.budget_cycles <= uint64_t(INT64_MAX) &&
+         Between(start.rule, isa::kRuleNone, isa::kRuleClass) && (start.budget_flops >> 63) == 0 &&
+         (start.budget_cycles >> 63) == 0 &&
          (start.rule != isa::kRuleClass || Between(start.target_class, 0, start.classes - 1));
 }
 
@@ -78,13 +78,18 @@ inline bool MoveFieldsAreGood(const int32_t* word, const Masks& masks) {
          IsMask(masks, word[isa::kMoveMask], word[isa::kMoveChannels]);
 }
 
+inline int32_t ImageBytes(const int32_t* word) {
+  const uint32_t pixels = uint32_t(Product(uint32_t(word[isa::kImageHeight]), uint16_t(word[isa::kImageWidth])));
+  return int32_t(Product(pixels, uint16_t(word[isa::kImageChannels])));
+}
+
 // BAD_FIELD: counts, sizes, flags and ids.
 inline bool FieldsAreGood(const Instruction& instruction, const Start& start, const Masks& masks) {
   const int32_t* word = instruction.word;
   switch (word[0]) {
     case isa::kOpImage:
       return IsMap(word[isa::kImageChannels], word[isa::kImageHeight], word[isa::kImageWidth]) &&
-             word[isa::kImageChannels] * word[isa::kImageHeight] * word[isa::kImageWidth] == start.image_bytes;
+             ImageBytes(word) == start.image_bytes;
     case isa::kOpConv:
       return ConvFieldsAreGood(word, masks);
     case isa::kOpAffine:
@@ -125,10 +130,10 @@ inline bool FieldsAreGood(const Instruction& instruction, const Start& start, co
 // A range of a memory; size 0 where the instruction has no such range.
 struct Range {
   int32_t base;
-  int64_t size;
+  int32_t size;  // at most 2^30
 };
 
-inline Range MakeRange(int32_t base, int64_t size) {
+inline Range MakeRange(int32_t base, int32_t size) {
   Range range;
   range.base = base;
   range.size = size;
@@ -136,15 +141,19 @@ inline Range MakeRange(int32_t base, int64_t size) {
 }
 
 inline Range MapRange(int32_t base, int32_t channels, int32_t height, int32_t width) {
-  return MakeRange(base, int64_t(channels) * Tiles(height, width));
+  return MakeRange(base, MapWords(channels, height, width));
 }
 
-inline bool Fits(const Range& range, int64_t limit) {
-  return range.size == 0 || (range.base >= 0 && range.base + range.size <= limit);
+// Where a range ends: without a sign, no base that is not negative wraps around.
+inline uint32_t End(const Range& range) { return uint32_t(range.base) + uint32_t(range.size); }
+
+inline bool Fits(const Range& range, int32_t limit) {
+  return range.size == 0 || (range.base >= 0 && limit >= 0 && End(range) <= uint32_t(limit));
 }
 
+// Of two ranges that fit their memories.
 inline bool Disjoint(const Range& a, const Range& b) {
-  return a.size == 0 || b.size == 0 || a.base + a.size <= b.base || b.base + b.size <= a.base;
+  return a.size == 0 || b.size == 0 || End(a) <= uint32_t(b.base) || End(b) <= uint32_t(a.base);
 }
 
 // Everything an instruction reads and writes; its fields have passed their check.
@@ -162,7 +171,7 @@ inline Footprint MapFootprint(const int32_t* word) {
   if (word[0] == isa::kOpImage) {
     use.map_output =
         MapRange(word[isa::kImageOutput], word[isa::kImageChannels], word[isa::kImageHeight], word[isa::kImageWidth]);
-    use.weights = MakeRange(word[isa::kImageWeights], 256 * int64_t(word[isa::kImageChannels]));
+    use.weights = MakeRange(word[isa::kImageWeights], 256 * word[isa::kImageChannels]);
   } else if (word[0] == isa::kOpConv) {
     const int32_t stride = word[isa::kConvStride];
     const int32_t channels = word[isa::kConvOutChannels];
@@ -175,15 +184,15 @@ inline Footprint MapFootprint(const int32_t* word) {
     if ((word[isa::kConvFlags] & isa::kFlagAdd) != 0)
       use.identity = MakeRange(word[isa::kConvIdentity], use.map_output.size);
     if (word[isa::kConvPool] >= 0) use.vector_output = MakeRange(word[isa::kConvPool], channels);
-    use.weights = MakeRange(word[isa::kConvWeights], int64_t(channels) * row);
-    use.table = MakeRange(word[isa::kConvTable], isa::kTableRow * (1 + int64_t(channels)));
+    use.weights = MakeRange(word[isa::kConvWeights], int32_t(Product(uint32_t(row), uint16_t(channels))));
+    use.table = MakeRange(word[isa::kConvTable], isa::kTableRow * (1 + channels));
   } else if (word[0] == isa::kOpAffine) {
     const int32_t stride = word[isa::kAffineStride];
     use.map_input = MapRange(word[isa::kAffineInput], word[isa::kAffineInChannels], word[isa::kAffineHeight],
                              word[isa::kAffineWidth]);
     use.map_output = MapRange(word[isa::kAffineOutput], word[isa::kAffineOutChannels],
                               ConvOut(word[isa::kAffineHeight], stride), ConvOut(word[isa::kAffineWidth], stride));
-    use.table = MakeRange(word[isa::kAffineTable], isa::kTableRow * int64_t(word[isa::kAffineOutChannels]));
+    use.table = MakeRange(word[isa::kAffineTable], isa::kTableRow * word[isa::kAffineOutChannels]);
   } else if (word[0] == isa::kOpPool) {
     use.map_input =
         MapRange(word[isa::kPoolInput], word[isa::kPoolChannels], word[isa::kPoolHeight], word[isa::kPoolWidth]);
@@ -196,19 +205,25 @@ inline Footprint MapFootprint(const int32_t* word) {
   return use;
 }
 
+// Bytes of a matrix of weights.
+inline int32_t MatrixBytes(int32_t rows, int32_t count) {
+  return int32_t(Product(uint32_t(rows), uint16_t(RowBytes(count))));
+}
+
 inline Footprint VectorFootprint(const int32_t* word) {
   Footprint use = Footprint();
   if (word[0] == isa::kOpFc) {
-    const int64_t outputs = word[isa::kFcOutputs];
+    const int32_t outputs = word[isa::kFcOutputs];
     use.vector_input = MakeRange(word[isa::kFcInput], word[isa::kFcInputs]);
     use.vector_output = MakeRange(word[isa::kFcOutput], outputs);
-    use.weights = MakeRange(word[isa::kFcWeights], outputs * RowBytes(word[isa::kFcInputs]));
+    use.weights = MakeRange(word[isa::kFcWeights], MatrixBytes(outputs, word[isa::kFcInputs]));
     use.table = MakeRange(word[isa::kFcTable], isa::kTableRow * outputs);
   } else if (word[0] == isa::kOpLstm) {
-    const int64_t rows = 4 * int64_t(word[isa::kLstmHidden]);
+    const int32_t rows = 4 * word[isa::kLstmHidden];
     use.vector_input = MakeRange(word[isa::kLstmInput], word[isa::kLstmInputs]);
     use.vector_output = MakeRange(word[isa::kLstmOutput], word[isa::kLstmHidden]);
-    use.weights = MakeRange(word[isa::kLstmWeights], rows * RowBytes(word[isa::kLstmInputs] + word[isa::kLstmHidden]));
+    use.weights =
+        MakeRange(word[isa::kLstmWeights], MatrixBytes(rows, word[isa::kLstmInputs] + word[isa::kLstmHidden]));
     use.table = MakeRange(word[isa::kLstmTable], isa::kTableRow * rows);
   } else if (word[0] == isa::kOpGateLayer) {
     use.vector_input = MakeRange(word[isa::kGateLayerInput], 1);
@@ -225,15 +240,20 @@ inline Footprint VectorFootprint(const int32_t* word) {
   return use;
 }
 
+// Words from a MOVE's first to its last, one memory's and more as kDdrAddress.
+inline int32_t MoveSize(const int32_t* word, int32_t pitch) {
+  const uint64_t size =
+      Product(uint32_t(pitch), uint16_t(word[isa::kMoveChannels] - 1)) + uint32_t(word[isa::kMoveWords]);
+  return (size >> 30) != 0 ? isa::kDdrAddress : int32_t(size);
+}
+
 // MOVE's two ranges: each in its own memory, apart where that is the same.
 inline int32_t CheckMove(const int32_t* word, const Start& start) {
   const bool far[2] = {(word[isa::kMoveInput] & isa::kDdrAddress) != 0,
                        (word[isa::kMoveOutput] & isa::kDdrAddress) != 0};
-  const int64_t last = word[isa::kMoveChannels] - 1;
-  const Range input =
-      MakeRange(word[isa::kMoveInput] & ~isa::kDdrAddress, last * word[isa::kMoveInputPitch] + word[isa::kMoveWords]);
+  const Range input = MakeRange(word[isa::kMoveInput] & ~isa::kDdrAddress, MoveSize(word, word[isa::kMoveInputPitch]));
   const Range output =
-      MakeRange(word[isa::kMoveOutput] & ~isa::kDdrAddress, last * word[isa::kMoveOutputPitch] + word[isa::kMoveWords]);
+      MakeRange(word[isa::kMoveOutput] & ~isa::kDdrAddress, MoveSize(word, word[isa::kMoveOutputPitch]));
   if (!Fits(input, far[0] ? start.map_words : isa::kTileWords) ||
       !Fits(output, far[1] ? start.map_words : isa::kTileWords)) {
     return isa::kStatusBadAddress;

@@ -16,14 +16,16 @@ namespace ddi {
 
 struct Cost {
   uint64_t flops;
-  uint64_t cycles;
-  uint64_t weight_bytes;
+  uint32_t cycles;
+  uint32_t weight_bytes;
 };
 
 static_assert(isa::kWeightAlign % isa::kPortBytes == 0, "rows are whole fetches");
 static_assert(256 % isa::kPortBytes == 0, "an image table is whole fetches");
 
-inline uint64_t Loop(int64_t trips, int32_t depth) { return uint64_t(trips + depth); }
+inline uint32_t Loop(uint32_t trips, int32_t depth) { return trips + uint32_t(depth); }
+
+static_assert(int64_t(isa::kMaxMap) * isa::kMaxMap * isa::kLaneBytes <= UINT32_MAX, "32 bits hold a map's products");
 
 inline void AddConv(const Instruction& instruction, const Masks& masks, Cost& cost) {
   const ConvShape shape = MakeConvShape(instruction, masks);
@@ -31,10 +33,12 @@ inline void AddConv(const Instruction& instruction, const Masks& masks, Cost& co
   const int32_t* word = instruction.word;
   const int32_t height = ConvOut(MakeBand(word[isa::kConvHeight], word[isa::kConvFlags]).inner, shape.stride);
   const int32_t width = ConvOut(word[isa::kConvWidth], shape.stride);
-  cost.flops = 2 * uint64_t(height * width) * uint64_t(shape.kernel * shape.kernel) * uint64_t(shape.active_in) *
-               uint64_t(shape.active_out);
-  cost.weight_bytes = uint64_t(shape.active_out) * uint64_t(shape.row);
-  cost.cycles += Loop(MakeConvPlan(shape).cycles, isa::kDepthMapCycles);
+  const int8_t kernel = int8_t(shape.kernel);
+  const uint32_t pixels = uint32_t(Product(uint32_t(height), uint16_t(width)));
+  const uint16_t products = uint16_t(Product(uint32_t(shape.active_in), uint16_t(kernel * kernel)));  // of a pixel
+  cost.flops = 2 * Product(uint32_t(Product(pixels, products)), uint16_t(shape.active_out));
+  cost.weight_bytes = uint32_t(Product(uint32_t(shape.row), uint16_t(shape.active_out)));
+  cost.cycles += Loop(uint32_t(MakeConvPlan(shape).cycles), isa::kDepthMapCycles);
 }
 
 inline ConvShape MakeAffineShape(const int32_t* word) {
@@ -50,24 +54,27 @@ inline ConvShape MakePoolShape(const int32_t* word) {
 
 // Rows of weights that three ports fetch, each a row of its own.
 inline void AddRows(int32_t rows, int32_t count, int32_t depth, Cost& cost) {
-  cost.flops = 2 * uint64_t(rows) * uint64_t(count);
-  cost.weight_bytes = uint64_t(rows) * uint64_t(RowBytes(count));
-  cost.cycles += Loop(int64_t(CeilDivide(rows, isa::kWeightPorts)) * (RowBytes(count) / isa::kPortBytes), depth);
+  const int32_t bytes = RowBytes(count);
+  cost.flops = 2 * Product(uint32_t(rows), uint16_t(count));
+  cost.weight_bytes = uint32_t(Product(uint32_t(rows), uint16_t(bytes)));
+  cost.cycles += Loop(uint32_t(FetchCycles(rows, bytes)), depth);
 }
 
 inline void AddImage(const int32_t* word, Cost& cost) {
   const int32_t channels = word[isa::kImageChannels];
-  const int32_t groups = CeilDivide(channels, isa::kOutLanes);
-  const int64_t beats = int64_t(word[isa::kImageHeight]) * TileCount(word[isa::kImageWidth]) * (channels + 1);
-  cost.weight_bytes = 256 * uint64_t(channels);
-  cost.cycles += uint64_t(256 / isa::kPortBytes * channels) + uint64_t(groups) * isa::kDepthLoadTables;
-  cost.cycles += uint64_t(groups) * Loop(beats, isa::kDepthImageBeats);
+  const uint16_t groups = DivideBy3(uint16_t((channels + isa::kOutLanes - 1) >> 1));
+  const uint32_t rows =
+      uint32_t(Product(uint32_t(word[isa::kImageHeight]), uint16_t(TileCount(word[isa::kImageWidth]))));
+  const uint32_t beats = uint32_t(Product(rows, uint16_t(channels + 1)));
+  cost.weight_bytes = 256 * uint32_t(channels);
+  cost.cycles += 256 / isa::kPortBytes * uint32_t(channels);
+  cost.cycles += uint32_t(Product(Loop(beats, isa::kDepthLoadTables + isa::kDepthImageBeats), groups));
 }
 
 // The cost of an instruction at `pc` that passed its checks.
 inline Cost Price(const Instruction& instruction, int32_t pc, const Masks& masks) {
   const int32_t* word = instruction.word;
-  Cost cost = {0, uint64_t(pc < isa::kCodeStore ? isa::kFetch : isa::kFetchFar), 0};
+  Cost cost = {0, uint32_t(pc < isa::kCodeStore ? isa::kFetch : isa::kFetchFar), 0};
   switch (word[0]) {
     case isa::kOpImage:
       AddImage(word, cost);
@@ -76,14 +83,14 @@ inline Cost Price(const Instruction& instruction, int32_t pc, const Masks& masks
       AddConv(instruction, masks, cost);
       break;
     case isa::kOpAffine:
-      cost.cycles += Loop(MakeMapPlan(kPass, MakeAffineShape(word)).cycles, isa::kDepthMapCycles);
+      cost.cycles += Loop(uint32_t(MakeMapPlan(kPass, MakeAffineShape(word)).cycles), isa::kDepthMapCycles);
       break;
     case isa::kOpPool:
-      cost.cycles += Loop(MakeMapPlan(kReduce, MakePoolShape(word)).cycles, isa::kDepthMapCycles);
+      cost.cycles += Loop(uint32_t(MakeMapPlan(kReduce, MakePoolShape(word)).cycles), isa::kDepthMapCycles);
       break;
     case isa::kOpGlobalPool:
       cost.cycles += Loop(
-          int64_t(word[isa::kGlobalPoolChannels]) * Tiles(word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth]),
+          uint32_t(MapWords(word[isa::kGlobalPoolChannels], word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth])),
           isa::kDepthGlobalTiles);
       break;
     case isa::kOpFc:
@@ -91,18 +98,19 @@ inline Cost Price(const Instruction& instruction, int32_t pc, const Masks& masks
       break;
     case isa::kOpLstm:
       AddRows(4 * word[isa::kLstmHidden], word[isa::kLstmInputs] + word[isa::kLstmHidden], isa::kDepthLstmCycles, cost);
-      cost.cycles += Loop(word[isa::kLstmHidden], isa::kDepthLstmUnits);
+      cost.cycles += Loop(uint32_t(word[isa::kLstmHidden]), isa::kDepthLstmUnits);
       break;
     case isa::kOpGateChannel:
-      cost.cycles += Loop(word[isa::kGateChannelChannels], isa::kDepthGateChannels);
+      cost.cycles += Loop(uint32_t(word[isa::kGateChannelChannels]), isa::kDepthGateChannels);
       break;
     case isa::kOpExit:
-      cost.cycles += Loop(word[isa::kExitClasses], isa::kDepthLargestLogit);
-      cost.cycles += Loop(word[isa::kExitClasses], isa::kDepthExitSums);
+      cost.cycles += Loop(uint32_t(word[isa::kExitClasses]), isa::kDepthLargestLogit);
+      cost.cycles += Loop(uint32_t(word[isa::kExitClasses]), isa::kDepthExitSums);
       break;
     case isa::kOpMove: {
-      const int64_t channels = ActiveCount(masks, word[isa::kMoveMask], word[isa::kMoveChannels]);
-      cost.cycles += Loop(channels * word[isa::kMoveWords] * (kTilePixels / isa::kPortBytes), isa::kDepthMoveBeats);
+      const int32_t channels = ActiveCount(masks, word[isa::kMoveMask], word[isa::kMoveChannels]);
+      const uint32_t words = uint32_t(Product(uint32_t(channels), uint16_t(word[isa::kMoveWords])));
+      cost.cycles += Loop(words * (kTilePixels / isa::kPortBytes), isa::kDepthMoveBeats);
       break;
     }
     default:  // GATE_LAYER, TAP, END

@@ -56,9 +56,10 @@ inline int32_t RecordWords(const Start& start) { return isa::kRecordHeader + sta
 // Height or width of the output of CONV and AFFINE; stride is 1 or 2.
 inline int32_t ConvOut(int32_t size, int32_t stride) { return stride == 2 ? (size + 1) >> 1 : size; }
 
-// Height or width of the output of POOL, at least 1 for fields that passed their check.
+// Height or width of the output of POOL, stride 1 or 2, at least 1 for fields that passed their check.
 inline int32_t PoolOut(int32_t size, int32_t kernel, int32_t stride, int32_t padding) {
-  return (size + 2 * padding - kernel) / stride + 1;
+  const int32_t last = size + 2 * padding - kernel;
+  return (stride == 2 ? last >> 1 : last) + 1;
 }
 
 // Tiles along a side.
@@ -66,6 +67,11 @@ inline int32_t TileCount(int32_t size) { return (size + isa::kTile - 1) >> 3; }
 
 // Words of tile memory of one channel.
 inline int32_t Tiles(int32_t height, int32_t width) { return TileCount(height) * TileCount(width); }
+
+// Words of tile memory of a map of `channels`.
+inline int32_t MapWords(int32_t channels, int32_t height, int32_t width) {
+  return int32_t(Product(uint32_t(channels), uint16_t(Tiles(height, width))));
+}
 
 // Of a band: its own tile rows, without those that belong to the bands above and below (docs/engine.md, CONV).
 struct Band {
@@ -85,7 +91,7 @@ inline Band MakeBand(int32_t height, int32_t flags) {
 inline int32_t PoolHeight(const int32_t* word) {
   const int32_t flags = word[isa::kPoolFlags];
   if ((flags & (isa::kFlagHaloTop | isa::kFlagHaloBottom)) != 0) {
-    return CeilDivide(MakeBand(word[isa::kPoolHeight], flags).inner, word[isa::kPoolStride]);
+    return ConvOut(MakeBand(word[isa::kPoolHeight], flags).inner, word[isa::kPoolStride]);
   }
   return PoolOut(word[isa::kPoolHeight], word[isa::kPoolKernel], word[isa::kPoolStride], word[isa::kPoolPadding]);
 }
@@ -98,12 +104,13 @@ inline int32_t PoolWidth(const int32_t* word) {
 inline int32_t RowBytes(int32_t count) { return (count + isa::kWeightAlign - 1) & ~(isa::kWeightAlign - 1); }
 
 // Bytes of one input channel's weights in a CONV's row, and of the row.
-inline int32_t FilterBytes(int32_t kernel, int32_t in_mask) {
-  return in_mask != 0 ? RowBytes(kernel * kernel) : kernel * kernel;
+inline int32_t FilterBytes(int8_t kernel, int32_t in_mask) {
+  const int32_t taps = kernel * kernel;
+  return in_mask != 0 ? RowBytes(taps) : taps;
 }
 
 inline int32_t ConvRow(int32_t in_channels, int32_t kernel, int32_t in_mask) {
-  return RowBytes(in_channels * FilterBytes(kernel, in_mask));
+  return RowBytes(int32_t(Product(uint32_t(in_channels), uint16_t(FilterBytes(int8_t(kernel), in_mask)))));
 }
 
 inline int32_t Clamp(int32_t value, int32_t low, int32_t high) {

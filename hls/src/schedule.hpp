@@ -26,17 +26,20 @@ static_assert(isa::kSmallMap * isa::kSmallMap * isa::kFold == kTilePixels, "a sm
 
 // `count` groups alike.
 struct GroupKind {
-  int32_t mode;
-  int32_t count;
-  int32_t channels;  // of one group
-  int32_t tiles;     // that a step computes side by side: 2 for a pair, else 1
-  int32_t steps;
-  int32_t step;   // cycles of a step
-  int32_t load;   // cycles in which one group's weights are fetched
-  int32_t drain;  // cycles in which a step's results are requantised
-  int32_t taps;   // cycles in which an input channel is multiplied
-  int32_t beat;   // cycles from one input channel to the next
+  int8_t mode;
+  int8_t channels;  // of one group
+  int8_t tiles;     // that a step computes side by side: 2 for a pair, else 1
+  int8_t drain;     // cycles in which a step's results are requantised
+  int8_t taps;      // cycles in which an input channel is multiplied
+  int8_t beat;      // cycles from one input channel to the next
+  int16_t count;
+  int16_t steps;
+  int16_t step;  // cycles of a step
+  int16_t load;  // cycles in which one group's weights are fetched
 };
+static_assert(isa::kOutLanes * (kTilePixels / isa::kDrain) <= INT8_MAX, "8 bits hold the cycles of a drain");
+static_assert(isa::kOutLanes * isa::kFold <= INT8_MAX, "8 bits hold the channels of a group");
+static_assert(3 * isa::kLaneBytes + isa::kOutLanes * isa::kFold <= INT16_MAX, "16 bits hold the cycles of a step");
 
 struct ConvShape {
   int32_t kernel, stride;
@@ -50,7 +53,7 @@ struct ConvShape {
 struct ConvPlan {
   GroupKind kind[kGroupKinds];
   int32_t kinds;
-  int64_t cycles;  // of the main loop
+  int32_t cycles;  // of the main loop
 };
 
 inline ConvShape MakeConvShape(const Instruction& instruction, const Masks& masks) {
@@ -67,7 +70,7 @@ inline ConvShape MakeConvShape(const Instruction& instruction, const Masks& mask
   shape.active_out = ActiveCount(masks, word[isa::kConvOutMask], word[isa::kConvOutChannels]);
   shape.filter_bytes = FilterBytes(shape.kernel, in_mask);
   const int32_t whole = ConvRow(word[isa::kConvInChannels], shape.kernel, in_mask);
-  shape.row = in_mask != 0 ? shape.active_in * shape.filter_bytes : whole;
+  shape.row = in_mask != 0 ? int32_t(Product(uint32_t(shape.active_in), uint16_t(shape.filter_bytes))) : whole;
   const bool small = height <= isa::kSmallMap && width <= isa::kSmallMap;
   const bool fits = shape.kernel == isa::kColumns && isa::kFold * whole <= isa::kLaneBytes;
   shape.fold = small && fits ? isa::kFold : 1;
@@ -90,54 +93,66 @@ inline ConvShape MakeMapShape(int32_t kernel, int32_t stride, int32_t height, in
 // Reads of 8 × 8 pixels that fill the window of `across` tiles side by side.
 inline int32_t WindowReads(int32_t kernel, int32_t stride, int32_t across) {
   const int32_t high = (isa::kTile - 1) * stride + kernel;
-  const int32_t wide = (across * isa::kTile - 1) * stride + kernel;
+  const int32_t wide = high + (across == 2 ? isa::kTile * stride : 0);
   return TileCount(high) * TileCount(wide);
+}
+
+static_assert(isa::kMapReads == 2, "reads go in pairs");
+
+inline int32_t HalfUp(int32_t value) { return (value + 1) >> 1; }
+
+// Cycles in which `bytes` of each of a group's rows of weights arrive, three rows at once.
+inline int32_t FetchCycles(int32_t channels, int32_t bytes) {
+  return int32_t(Product(uint32_t(bytes), DivideBy3(uint16_t(channels + isa::kWeightPorts - 1))) >> 3);
 }
 
 inline GroupKind MakeGroupKind(int32_t mode, const ConvShape& shape, int32_t count, int32_t channels) {
   GroupKind kind;
-  kind.mode = mode;
-  kind.count = count;
-  kind.channels = channels;
+  kind.mode = int8_t(mode);
+  kind.count = int16_t(count);
+  kind.channels = int8_t(channels);
   kind.tiles = mode == kPair ? 2 : 1;
-  kind.taps = mode == kRows || mode == kPair ? shape.kernel : shape.kernel * shape.kernel;
+  const int8_t kernel = int8_t(shape.kernel);
+  kind.taps = mode == kRows || mode == kPair ? kernel : int8_t(kernel * kernel);
   const int32_t reads = WindowReads(shape.kernel, shape.stride, kind.tiles);
-  const int32_t results = channels * kind.tiles;
-  kind.drain = CeilDivide(results * kTilePixels / shape.fold, isa::kDrain);
-  kind.beat = Larger(kind.taps, CeilDivide(reads, isa::kMapReads));
+  const int16_t results = int16_t(mode == kPair ? 2 * channels : channels);
+  kind.drain = int8_t(shape.fold > 1 ? results : results * (kTilePixels / isa::kDrain));
+  kind.beat = int8_t(Larger(kind.taps, HalfUp(reads)));
   // The drain reads the identity and writes its word through the same ports as the windows.
-  const int32_t ports = CeilDivide(shape.active_in * reads, isa::kMapReads) + results;
-  kind.step = Larger(Larger(shape.active_in * kind.beat, ports), kind.drain);
-  kind.steps = shape.tiles / kind.tiles;
-  kind.load = CeilDivide(channels, isa::kWeightPorts) * shape.row / isa::kPortBytes;
+  const int32_t ports = HalfUp(int32_t(Product(uint32_t(shape.active_in), uint16_t(reads)))) + results;
+  const int32_t multiply = int32_t(Product(uint32_t(shape.active_in), uint16_t(kind.beat)));
+  kind.step = int16_t(Larger(Larger(multiply, ports), kind.drain));
+  kind.steps = int16_t(mode == kPair ? shape.tiles >> 1 : shape.tiles);
+  kind.load = int16_t(FetchCycles(kind.channels, shape.row));
   return kind;
 }
 
 // Cycles of the main loop of a plan whose groups are set.
-inline int64_t PlanCycles(const ConvPlan& plan, const ConvShape& shape) {
-  int64_t compute = 0;
-  int64_t fetch = 0;
-  int64_t longer = 0;
-  int64_t wait = 0;
+inline int32_t PlanCycles(const ConvPlan& plan, const ConvShape& shape) {
+  int32_t compute = 0;
+  int32_t fetch = 0;
+  int32_t longer = 0;
+  int32_t wait = 0;
 PlanKinds:
   for (int32_t i = 0; i < plan.kinds; ++i) {
     #pragma HLS loop_tripcount max = kGroupKinds
     const GroupKind& kind = plan.kind[i];
-    const int64_t computing = int64_t(kind.count) * kind.steps * kind.step;
-    const int64_t fetching = int64_t(kind.count) * kind.load;
+    const uint16_t steps = uint16_t(Product(uint16_t(kind.count), uint16_t(kind.steps)));  // at most kTileWords
+    const int32_t computing = int32_t(Product(uint16_t(kind.step), steps));
+    const int32_t fetching = int32_t(Product(uint16_t(kind.load), uint16_t(kind.count)));
     compute += computing;
     fetch += fetching;
-    longer += computing > fetching ? computing : fetching;
+    longer += Larger(computing, fetching);
     if (i > 0) wait += Larger(0, plan.kind[i - 1].drain - kind.step);
   }
   const GroupKind& first = plan.kind[0];
   compute += Larger(0, first.load - first.step);
-  const int64_t busy = shape.fold > 1 ? longer + shape.fold - 1 : compute > fetch ? compute : fetch;
+  const int32_t busy = shape.fold > 1 ? longer + isa::kFold - 1 : Larger(compute, fetch);
   const int32_t burst = Smaller(isa::kBurst, shape.row);
-  const int32_t start = Larger(CeilDivide(first.channels, isa::kWeightPorts) * burst / isa::kPortBytes,
-                               CeilDivide(WindowReads(shape.kernel, shape.stride, first.tiles), isa::kMapReads));
+  const int32_t start =
+      Larger(FetchCycles(first.channels, burst), HalfUp(WindowReads(shape.kernel, shape.stride, first.tiles)));
   // Folded, the lanes hold a filter of each of their rows before it is used.
-  const int32_t held = shape.fold > 1 ? 2 * shape.kernel * shape.kernel : 0;
+  const int32_t held = shape.fold > 1 ? 2 * isa::kColumns * isa::kColumns : 0;
   return start + held + 1 + busy + wait + plan.kind[plan.kinds - 1].drain;
 }
 
@@ -147,21 +162,24 @@ inline void AddKind(int32_t mode, const ConvShape& shape, int32_t count, int32_t
   ++plan.kinds;
 }
 
+static_assert(isa::kOutLanes == 2 * 3 && isa::kFold == 4, "groups are 2 · 3 or 8 · 3 channels");
+
 // The plan of a convolution with at least one active output channel: full groups, then what is left of the channels as
 // one more of them, or in parts where all takes fewer cycles then.
 inline ConvPlan MakeConvPlan(const ConvShape& shape) {
-  const int32_t lanes = isa::kOutLanes * shape.fold;
-  const int32_t full = shape.active_out / lanes;
-  const int32_t rest = shape.active_out % lanes;
+  const bool folded = shape.fold > 1;
+  const int32_t lanes = folded ? isa::kOutLanes * isa::kFold : isa::kOutLanes;
+  const int16_t full = int16_t(DivideBy3(uint16_t(shape.active_out >> (folded ? 3 : 1))));
+  const int32_t rest = shape.active_out - (folded ? full * (isa::kOutLanes * isa::kFold) : full * isa::kOutLanes);
   ConvPlan whole = ConvPlan();
   AddKind(kOutputs, shape, full, lanes, whole);
   ConvPlan parts = whole;
   AddKind(kOutputs, shape, rest > 0 ? 1 : 0, rest, whole);
   whole.cycles = PlanCycles(whole, shape);
   if (shape.fold > 1 || rest == 0 || shape.kernel != isa::kColumns || shape.stride > 1) return whole;
-  const bool paired = shape.columns % 2 == 0;
-  AddKind(kRows, shape, rest / 2, 2, parts);
-  AddKind(paired ? kPair : kRows, shape, rest % 2, 1, parts);
+  const bool paired = (shape.columns & 1) == 0;
+  AddKind(kRows, shape, rest >> 1, 2, parts);
+  AddKind(paired ? kPair : kRows, shape, rest & 1, 1, parts);
   parts.cycles = PlanCycles(parts, shape);
   if (parts.cycles < whole.cycles) return parts;
   return whole;
