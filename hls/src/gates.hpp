@@ -297,18 +297,18 @@ inline void RunGateChannel(const Instruction& instruction, const VectorMemory& v
                            int32_t (&trace)[isa::kMaxGates]) {
   const int32_t* word = instruction.word;
   const int32_t mask = word[isa::kGateChannelMask];
-  int32_t active = 0;
+  int16_t active = 0;
 GateChannels:
-  for (int32_t channel = 0; channel < word[isa::kGateChannelChannels]; ++channel) {
+  for (int16_t channel = 0; channel < word[isa::kGateChannelChannels]; ++channel) {
     #pragma HLS loop_tripcount max = isa::kMaxChannels
     #pragma HLS pipeline II = 1
     if (vector[word[isa::kGateChannelInput] + channel] > word[isa::kGateChannelThreshold]) {
-      masks.channel[mask][active] = uint16_t(channel);
+      masks.channel[mask - 1][active] = uint16_t(channel);
       ++active;
     }
   }
-  masks.active[mask] = active;
-  masks.built_for[mask] = word[isa::kGateChannelChannels];
+  masks.active[mask] = int16_t(active);
+  masks.built_for[mask] = int16_t(word[isa::kGateChannelChannels]);
   if (word[isa::kGateChannelGate] >= 0) trace[word[isa::kGateChannelGate]] = active;
 }
 

@@ -11,9 +11,9 @@
 namespace ddi {
 
 struct Masks {
-  uint16_t channel[isa::kMasks][isa::kMaxChannels];  // in rising order
-  int32_t active[isa::kMasks];
-  int32_t built_for[isa::kMasks];  // number of channels that the list was built for, 0 if it was not built
+  uint16_t channel[isa::kMasks - 1][isa::kMaxChannels];  // in rising order; mask 0 has no list
+  int16_t active[isa::kMasks];
+  int16_t built_for[isa::kMasks];  // number of channels that the list was built for, 0 if it was not built
 };
 
 inline void ForgetMasks(Masks& masks) {
@@ -32,7 +32,7 @@ inline int32_t ActiveCount(const Masks& masks, int32_t mask, int32_t channels) {
 
 // The index-th active channel.
 inline int32_t ActiveChannel(const Masks& masks, int32_t mask, int32_t index) {
-  return mask == 0 ? index : masks.channel[mask][index];
+  return mask == 0 ? index : masks.channel[mask - 1][index];
 }
 
 }  // namespace ddi
