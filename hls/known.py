@@ -77,6 +77,21 @@ KNOWN = {
     "Operands.hidden": (0, isa.MAX_HIDDEN),
     "UnitPlace.gate": (0, 4),
     "UnitPlace.unit": (0, isa.MAX_HIDDEN),
+    "ImageSource.channels": (1, isa.MAX_CHANNELS),
+    "ImageSource.first": (0, isa.MAX_CHANNELS - 1),
+    "ImageSource.lanes": (1, isa.OUT_LANES),
+    "ImageSource.before": (0, isa.PORT_BYTES - 1),
+    "ImageSource.word": (0, 2**40 - 1),  # of all images of a batch
+    "ImagePlace.row_byte": (0, 2**31 - 1),
+    "ImagePlace.beat": (0, isa.MAX_CHANNELS + 1),
+    "ImagePlace.channel": (0, isa.MAX_CHANNELS),
+    "ImagePlace.pixel": (0, isa.TILE),
+    "ImagePlace.y": (0, isa.TILE),
+    "ReadyRow.lane": (0, isa.OUT_LANES),
+    "ReadyRow.lanes": (0, isa.OUT_LANES),
+    "ReadyRow.y": (0, isa.TILE - 1),
+    "ReadyRow.columns": (0, isa.TILE),
+    "ReadyRow.address": (0, isa.TILE_WORDS - 1),
     "Masks.channel": (0, isa.MAX_CHANNELS - 1),
 }
 

@@ -2,9 +2,10 @@
 //
 // Role     IMAGE (docs/engine.md); normalisation and quantisation of the input are in the table
 // Rate     8 bytes a cycle, a tile's row of pixels after the other: images of more than six channels are read once for
-//          every six
+//          every six. While a row comes in, the one before it is written, a channel a cycle: a row takes a cycle more
+//          than the image has channels. The last row of a group is written behind the loop, in up to six cycles more.
 // Latency  kDepthLoadTables, kDepthImageBeats
-// Storage  six tables of 256 bytes, a word of tile memory for each
+// Storage  six tables of 256 bytes, a copy for each byte of a beat; two rows of eight pixels of each channel
 #pragma once
 #include <cstdint>
 
@@ -12,60 +13,85 @@
 
 namespace ddi {
 
+constexpr int32_t kTableBeats = 256 / isa::kPortBytes;
+static_assert(isa::kPortBytes == isa::kTile, "a word of a table is a word of the port");
+
 struct ImageMemory {
-  uint8_t table[isa::kOutLanes][256];
-  uint8_t pixel[isa::kOutLanes][kTilePixels];
+  uint64_t table[isa::kPortBytes][isa::kOutLanes * kTableBeats];  // eight entries a word
+  uint8_t pixel[2][isa::kOutLanes][isa::kTile];                   // the row that comes in, the row that is written
 };
 
-// An image in memory: where its first byte stands behind the port's first word.
+// An image in memory: where its first byte stands behind the port's first word; a group of its channels.
 struct ImageSource {
-  int64_t start;
-  int32_t channels;
+  int64_t word;
+  int8_t before;  // bytes of that word that are not the image's
+  int16_t channels;
+  int16_t first;       // channel of the group
+  int8_t lanes;        // channels of the group
+  uint32_t pitch;      // bytes of a row of the image
+  int16_t tile_bytes;  // of a tile's row of pixels
+  int16_t last_bytes;  // of those of the last tile of a row of tiles
 };
 
 // Where the loader stands: a tile, a row of it, a beat of that row's bytes.
 struct ImagePlace {
-  int32_t row, column;  // of the tile
-  int32_t y;
-  int32_t beat;
-  int32_t pixel, channel;  // of the next byte
+  int16_t tile, row, column;  // of the tile
+  int8_t y;
+  int16_t beat;
+  uint32_t strip_byte, tile_byte, row_byte;  // the first of the row of tiles, of the tile, of the row of pixels
+  int8_t pixel;                              // of the next byte
+  int16_t channel;
+};
+
+// The row of pixels that is written.
+struct ReadyRow {
+  int8_t lane, lanes;  // the next, and how many there are
+  int8_t y, columns;
+  int16_t address;  // of the next lane's word
 };
 
 inline void LoadImageTables(const Instruction& instruction, const int64_t* weights0, int32_t first, int32_t lanes,
                             ImageMemory& memory) {
-  constexpr int32_t kBeats = 256 / isa::kPortBytes;
-  const int32_t base = (instruction.word[isa::kImageWeights] + 256 * first) / isa::kPortBytes;
+  const int32_t base = (instruction.word[isa::kImageWeights] + 256 * first) >> 3;
 LoadTables:
-  for (int32_t beat = 0; beat < lanes * kBeats; ++beat) {
-    #pragma HLS loop_tripcount max = isa::kOutLanes * kBeats
+  for (int16_t beat = 0; beat < lanes * kTableBeats; ++beat) {
+    #pragma HLS loop_tripcount max = isa::kOutLanes * kTableBeats
     #pragma HLS pipeline II = 1
     const uint64_t bytes = uint64_t(weights0[base + beat]);
-  TableBytes:
-    for (int32_t i = 0; i < isa::kPortBytes; ++i) {
+  TableCopies:
+    for (int8_t i = 0; i < isa::kPortBytes; ++i) {
       #pragma HLS unroll
-      memory.table[beat / kBeats][beat % kBeats * isa::kPortBytes + i] = uint8_t(bytes >> (8 * i));
+      memory.table[i][beat] = bytes;
     }
   }
 }
 
-// Take one beat of a row of pixels apart: those of its bytes that belong to the row, and to channels of this group.
-inline void LoadBeat(const Map& map, const int64_t* images, const ImageSource& source, int32_t first, int32_t lanes,
-                     ImagePlace& place, ImageMemory& memory) {
+// An entry of a lane's table, read from copy `copy`.
+inline uint8_t LookUp(const ImageMemory& memory, int8_t copy, int8_t lane, uint8_t byte) {
   #pragma HLS inline
-  const int32_t pixels = Inside(place.column, map.width);
-  const int64_t row = int64_t(place.row * isa::kTile + place.y) * map.width + place.column * isa::kTile;
-  const int64_t start = source.start + row * source.channels;
-  const int64_t end = start + int64_t(pixels) * source.channels;
-  const int64_t word = (start >> 3) + place.beat;
-  const uint64_t bytes = uint64_t(word * isa::kPortBytes < end ? images[word] : 0);
+  const uint64_t eight = memory.table[copy][lane * kTableBeats + (byte >> 3)];
+  const uint32_t four = (byte & 4) != 0 ? uint32_t(eight >> 32) : uint32_t(eight);
+  const uint16_t two = (byte & 2) != 0 ? uint16_t(four >> 16) : uint16_t(four);
+  return (byte & 1) != 0 ? uint8_t(two >> 8) : uint8_t(two);
+}
+
+// Take one beat of a row of pixels apart: those of its bytes that belong to the row, and to channels of this group.
+inline void LoadBeat(const Map& map, const int64_t* images, const ImageSource& source, ImagePlace& place,
+                     ImageMemory& memory) {
+  #pragma HLS inline
+  const int8_t before = int8_t(place.row_byte & 7);
+  const int16_t row_bytes = place.column + 1 == map.columns ? source.last_bytes : source.tile_bytes;
+  const int16_t left = int16_t(before + row_bytes - place.beat * isa::kPortBytes);
+  const int8_t end = int8_t(left < isa::kPortBytes ? left < 0 ? 0 : left : isa::kPortBytes);
+  const int8_t start = place.beat == 0 ? before : int8_t(0);
+  const uint64_t bytes = uint64_t(end > 0 ? images[source.word + (place.row_byte >> 3) + place.beat] : 0);
 BeatBytes:
-  for (int32_t i = 0; i < isa::kPortBytes; ++i) {
+  for (int8_t i = 0; i < isa::kPortBytes; ++i) {
     #pragma HLS unroll
-    const int64_t at = word * isa::kPortBytes + i;
-    if (at >= start && at < end) {
-      const int32_t lane = place.channel - first;
-      if (lane >= 0 && lane < lanes) {
-        memory.pixel[lane][place.y * isa::kTile + place.pixel] = memory.table[lane][(bytes >> (8 * i)) & 255];
+    if (i >= start && i < end) {
+      const int16_t lane = int16_t(place.channel - source.first);
+      if (lane >= 0 && lane < source.lanes) {
+        memory.pixel[0][lane & 7][place.pixel & 7] = LookUp(memory, i, int8_t(lane & 7), uint8_t(bytes >> (8 * i)));
       }
       if (++place.channel == source.channels) {
         place.channel = 0;
@@ -75,56 +101,114 @@ BeatBytes:
   }
 }
 
-// The beat after `place`; true when it was a tile's last, so that the tile can be written.
-inline bool NextBeat(const Map& map, const ImageSource& source, ImagePlace& place) {
+// Write a row of pixels of one lane. With a word's first row goes zero to the rest of the word, since the map may end
+// within it.
+inline void WriteRow(TileMemory& maps, const Map& map, const ImageMemory& memory, ReadyRow& ready) {
   #pragma HLS inline
-  if (++place.beat <= source.channels) return false;
-  place.beat = place.pixel = place.channel = 0;
-  if (++place.y < Inside(place.row, map.height)) return false;
+WriteImage:
+  for (int8_t i = 0; i < kTilePixels; ++i) {
+    #pragma HLS unroll
+    const bool here = ready.y == (i >> 3);
+    if (here || ready.y == 0) {
+      maps[ready.address][i] = here && (i & 7) < ready.columns ? memory.pixel[1][ready.lane & 7][i & 7] : uint8_t(0);
+    }
+  }
+  ready.address = int16_t(ready.address + map.tiles);
+  ++ready.lane;
+}
+
+// Behind a row's last beat: hand the row over.
+inline void HandRow(const Map& map, const ImageSource& source, int16_t first_word, ImagePlace& place, ReadyRow& ready,
+                    ImageMemory& memory) {
+  #pragma HLS inline
+HandLanes:
+  for (int8_t lane = 0; lane < isa::kOutLanes; ++lane) {
+    #pragma HLS unroll
+  HandPixels:
+    for (int8_t i = 0; i < isa::kTile; ++i) {
+      #pragma HLS unroll
+      memory.pixel[1][lane][i] = memory.pixel[0][lane][i];
+    }
+  }
+  ready.lane = 0;
+  ready.lanes = source.lanes;
+  ready.y = place.y;
+  ready.columns = int8_t(place.column + 1 == map.columns ? ((map.width - 1) & 7) + 1 : isa::kTile);
+  ready.address = int16_t(first_word + place.tile);
+}
+
+// The row behind the one that ended.
+inline void NextRow(const Map& map, const ImageSource& source, ImagePlace& place) {
+  #pragma HLS inline
+  place.beat = 0;
+  place.pixel = 0;
+  place.channel = 0;
+  place.row_byte += source.pitch;
+  ++place.y;
+  if (place.y < isa::kTile && place.row * isa::kTile + place.y < map.height) return;
   place.y = 0;
+  ++place.tile;
+  place.tile_byte += uint32_t(source.tile_bytes);
   if (++place.column == map.columns) {
     place.column = 0;
     ++place.row;
+    place.strip_byte += source.pitch << 3;
+    place.tile_byte = place.strip_byte;
   }
-  return true;
-}
-
-inline void WriteLanes(const Map& map, int32_t first, int32_t lanes, int32_t tile, TileMemory& maps,
-                       const ImageMemory& memory) {
-  #pragma HLS inline
-WriteImage:
-  for (int32_t lane = 0; lane < isa::kOutLanes; ++lane) {
-    #pragma HLS unroll
-    if (lane < lanes) WriteTile(maps, map, first + lane, tile, memory.pixel[lane]);
-  }
+  place.row_byte = place.tile_byte;
 }
 
 // One group of up to six channels.
-inline void LoadPixels(const Map& map, const int64_t* images, const ImageSource& source, int32_t first, int32_t lanes,
-                       TileMemory& maps, ImageMemory& memory) {
-  const int32_t beats = map.height * map.columns * (source.channels + 1);
+inline void LoadPixels(const Map& map, const int64_t* images, const ImageSource& source, TileMemory& maps,
+                       ImageMemory& memory) {
+  const uint32_t rows = uint32_t(Product(uint32_t(map.height), uint16_t(map.columns)));
+  const int32_t beats = int32_t(Product(rows, uint16_t(source.channels + 1)));
+  const int16_t first_word = int16_t(map.address + MapWords(source.first, map.height, map.width));
   ImagePlace place = ImagePlace();
+  place.strip_byte = place.tile_byte = place.row_byte = uint32_t(source.before);
+  ReadyRow ready = ReadyRow();
 ImageBeats:
   for (int32_t beat = 0; beat < beats; ++beat) {
     #pragma HLS loop_tripcount max = isa::kTileWords * isa::kTile * 2
     #pragma HLS pipeline II = 1
-    const int32_t tile = place.row * map.columns + place.column;
-    LoadBeat(map, images, source, first, lanes, place, memory);
-    if (NextBeat(map, source, place)) WriteLanes(map, first, lanes, tile, maps, memory);
+    LoadBeat(map, images, source, place, memory);
+    if (ready.lane < ready.lanes) WriteRow(maps, map, memory, ready);
+    if (place.beat++ == source.channels) {
+      HandRow(map, source, first_word, place, ready, memory);
+      NextRow(map, source, place);
+    }
   }
+LastRow:
+  for (int8_t lane = 0; lane < source.lanes; ++lane) {
+    #pragma HLS loop_tripcount max = isa::kOutLanes
+    WriteRow(maps, map, memory, ready);
+  }
+}
+
+inline ImageSource MakeImageSource(const Map& map, int64_t start, int32_t channels) {
+  ImageSource source = ImageSource();
+  source.word = start >> 3;
+  source.before = int8_t(start & 7);
+  source.channels = int16_t(channels);
+  source.pitch = uint32_t(Product(uint32_t(map.width), uint16_t(channels)));
+  source.tile_bytes = int16_t(channels * isa::kTile);
+  source.last_bytes = int16_t(Product(uint32_t(((map.width - 1) & 7) + 1), uint16_t(channels)));
+  return source;
 }
 
 inline void RunImage(const Instruction& instruction, const int64_t* weights0, const int64_t* images, int64_t start,
                      TileMemory& maps, ImageMemory& memory) {
   const int32_t* word = instruction.word;
-  const ImageSource source = {start, word[isa::kImageChannels]};
+  const int32_t channels = word[isa::kImageChannels];
   const Map map = MakeMap(word[isa::kImageOutput], word[isa::kImageHeight], word[isa::kImageWidth]);
+  ImageSource source = MakeImageSource(map, start, channels);
 ImageGroups:
-  for (int32_t first = 0; first < source.channels; first += isa::kOutLanes) {
+  for (int32_t first = 0; first < channels; first += isa::kOutLanes) {
     #pragma HLS loop_tripcount max = isa::kMaxChannels / isa::kOutLanes + 1
-    const int32_t lanes = Smaller(source.channels - first, isa::kOutLanes);
-    LoadImageTables(instruction, weights0, first, lanes, memory);
-    LoadPixels(map, images, source, first, lanes, maps, memory);
+    source.first = int16_t(first);
+    source.lanes = int8_t(Smaller(channels - first, isa::kOutLanes));
+    LoadImageTables(instruction, weights0, first, source.lanes, memory);
+    LoadPixels(map, images, source, maps, memory);
   }
 }
 
