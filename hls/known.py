@@ -99,6 +99,10 @@ KNOWN = {
 RETURNED = {
     "Clamp8": (-128, 255),
     "Saturate16": (-(2**15), 2**15 - 1),
+    "Distance": (0, 4 * isa.EXP_ENTRIES - 1),
+    "Narrow16": (-(2**15), 2**15 - 1),
+    "ScaleMultiplier": (-0xFFFF, 0xFFFF),
+    "ScaleShift": (0, 63),
     "Multiply": (-(2**7) * (2**15 - 1), 2**22),
     "Sigmoid": (0, 2**15 - 1),
     "Tanh": (-(2**15), 2**15 - 1),

@@ -262,6 +262,8 @@ class Walk:
         if sign in ("/", "%") and not right.static:
             self._divider(cursor, (left, right), scope)
             return
+        if sign == "+" and 0 <= right.low and right.high < left.multiple & -left.multiple:
+            return  # bits side by side
         lut, blocks = fabric.price(sign, left, right, result, scope.fabric)
         what = f"{left.bits} {sign} {right.bits} bits"
         self._add(scope, "lut", lut, cursor, what, result)

@@ -17,8 +17,8 @@ struct Kept {
   bool any;
   bool has_run;
   int32_t target;
-  uint64_t flops;
-  uint64_t cycles;
+  uint32_t flops;
+  uint32_t cycles;
 };
 
 // Counters and control of the image that is running.
@@ -51,8 +51,8 @@ inline bool ExceedsBudget(const Instruction& instruction, const Cost& cost, cons
                           const Progress& progress) {
   const bool is_tap = instruction.word[0] == isa::kOpTap;
   const bool has_reserve = progress.kept.any && !progress.kept.has_run;
-  const uint64_t flops = is_tap ? uint64_t(instruction.word[isa::kTapFlops]) : has_reserve ? progress.kept.flops : 0;
-  const uint64_t cycles = is_tap ? uint64_t(instruction.word[isa::kTapCycles]) : has_reserve ? progress.kept.cycles : 0;
+  const uint32_t flops = is_tap ? uint32_t(instruction.word[isa::kTapFlops]) : has_reserve ? progress.kept.flops : 0;
+  const uint32_t cycles = is_tap ? uint32_t(instruction.word[isa::kTapCycles]) : has_reserve ? progress.kept.cycles : 0;
   return progress.flops + cost.flops + flops > start.budget_flops ||
          progress.cycles + cost.cycles + cycles > start.budget_cycles;
 }
@@ -77,8 +77,8 @@ inline void KeepExit(const Instruction& instruction, const Start& start, Progres
   progress.kept.any = true;
   progress.kept.has_run = false;
   progress.kept.target = instruction.word[isa::kTapTarget];
-  progress.kept.flops = uint64_t(instruction.word[isa::kTapFlops]);
-  progress.kept.cycles = uint64_t(instruction.word[isa::kTapCycles]);
+  progress.kept.flops = uint32_t(instruction.word[isa::kTapFlops]);
+  progress.kept.cycles = uint32_t(instruction.word[isa::kTapCycles]);
   if (start.rule != isa::kRuleNone) {
     progress.resume_pc = progress.pc;
     progress.in_classifier = true;

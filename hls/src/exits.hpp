@@ -3,18 +3,21 @@
 // Role     EXIT, and the decision after a classifier that a TAP ran (docs/engine.md)
 // Rate     2 cycles a class: the largest logit, then the sums of exponentials, two passes over vector memory
 // Latency  kDepthLargestLogit, kDepthExitSums, two divisions included
-// Storage  the logits of the exit taken (4 BRAM18 at 1024 classes); tables of exp and log in LUTs
+// Storage  the logits of the exit taken; tables of exp and log in block RAM
 #pragma once
 #include <cstdint>
 
 #include "pool.hpp"
-#include "requantize.hpp"
+#include "rounding.hpp"
 
 namespace ddi {
 
 constexpr int32_t kMaxDistance = 4 * isa::kExpEntries - 1;  // from the largest logit, nats · 2^8
 static_assert(isa::kExpHigh * 256 == kMaxDistance + 1, "a bin of the exp table is four distances");
 static_assert(isa::kLogEntries == 256, "the log table is indexed by eight bits");
+
+static_assert(int64_t(isa::kMaxClasses) << 16 <= int64_t(1) << 27,
+              "27 bits hold the mass, 32 more than the moment's bins");
 
 // What an exit says about an image.
 struct Prediction {
@@ -30,31 +33,41 @@ inline Prediction NoPrediction() {
   return none;
 }
 
-inline int32_t Distance(int32_t logit, int32_t largest, const Scale& scale) {
-  const int64_t distance = -Requantize(int64_t(logit) - largest, scale);
-  return int32_t(distance < 0 ? 0 : distance > kMaxDistance ? kMaxDistance : distance);
+inline uint16_t Distance(int32_t logit, int32_t largest, int32_t scale) {
+  #pragma HLS inline
+  const int64_t product = (int64_t(logit) - largest) * ScaleMultiplier(scale);
+  #pragma HLS bind_op variable = product op = mul impl = fabric
+  const int64_t distance = -RoundingShift(product, ScaleShift(scale));
+  return uint16_t(distance < 0 ? 0 : distance > kMaxDistance ? kMaxDistance : distance);
+}
+
+// The divider of an EXIT's three quotients, which take turns; b is not 0.
+inline uint32_t Divide(uint64_t a, uint32_t b) {
+  #pragma HLS inline off
+  return uint32_t(a / b);
 }
 
 // Natural logarithm of z / 2^16 · 2^16, for 0 < z < 2^27.
-inline int32_t LogProbabilityMass(int64_t z) {
-  int32_t log2 = 0;
+inline int32_t LogProbabilityMass(uint32_t z) {
+  int8_t log2 = 0;
 Bits:
-  for (int32_t bit = 1; bit < 32; ++bit) {
+  for (int8_t bit = 1; bit < 27; ++bit) {
     #pragma HLS unroll
-    if ((z >> bit) != 0) log2 = bit;
+    if ((z & (1u << bit)) != 0) log2 = bit;
   }
-  return isa::kLogTable[((z << 8) >> log2) & 255] + (log2 - 16) * isa::kLn2;
+  const uint32_t first = z << ((31 - log2) & 31);  // the leading one on top
+  return isa::kLogTable[(first >> 23) & 255] + int32_t(Product(uint32_t(log2), uint16_t(isa::kLn2))) - 16 * isa::kLn2;
 }
 
 inline Prediction RunExit(const Instruction& instruction, const VectorMemory& vector, const Start& start,
                           int32_t (&logits)[isa::kMaxClasses]) {
   const int32_t* word = instruction.word;
   const int32_t input = word[isa::kExitInput];
-  const Scale scale = DecodeScale(word[isa::kExitScale]);
+  const int32_t scale = word[isa::kExitScale];
   Prediction prediction = NoPrediction();
   prediction.exit = word[isa::kExitExit];
   prediction.label = 0;
-  int32_t largest = vector[input];
+  int32_t largest = INT32_MIN;
 LargestLogit:
   for (int32_t i = 0; i < word[isa::kExitClasses]; ++i) {
     #pragma HLS loop_tripcount max = isa::kMaxClasses
@@ -66,25 +79,27 @@ LargestLogit:
       prediction.label = i;
     }
   }
-  int64_t mass = 0;
-  int64_t moment = 0;
-  int64_t top = 0;
-  int64_t target = 0;
+  uint32_t mass = 0;
+  uint64_t moment = 0;
+  uint16_t top = 0;
+  uint16_t target = 0;
 ExitSums:
   for (int32_t i = 0; i < word[isa::kExitClasses]; ++i) {
     #pragma HLS loop_tripcount max = isa::kMaxClasses
     #pragma HLS pipeline II = 1
-    const int32_t distance = Distance(logits[i], largest, scale);
-    const int64_t exponential = isa::kExpTable[distance >> 2];
+    const uint16_t distance = Distance(logits[i], largest, scale);
+    const uint16_t exponential = uint16_t(isa::kExpTable[distance >> 2]);
+    const uint32_t product = uint32_t(exponential) * distance;
+    #pragma HLS bind_op variable = product op = mul impl = fabric
     mass += exponential;
-    moment += exponential * distance;
+    moment += product;
     if (exponential > top) top = exponential;
     if (i == start.target_class) target = exponential;
   }
-  const int64_t entropy = LogProbabilityMass(mass) + (moment << 8) / mass;
-  prediction.confidence = int32_t((top << 16) / mass);
-  prediction.target = int32_t((target << 16) / mass);
-  prediction.entropy = int32_t(entropy < 0 ? 0 : entropy);
+  const int32_t entropy = LogProbabilityMass(mass) + int32_t(Divide(moment << 8, mass));
+  prediction.confidence = int32_t(Divide(uint64_t(top) << 16, mass));
+  prediction.target = int32_t(Divide(uint64_t(target) << 16, mass));
+  prediction.entropy = entropy < 0 ? 0 : entropy;
   return prediction;
 }
 

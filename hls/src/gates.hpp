@@ -3,7 +3,7 @@
 // Role     FC, LSTM, GATE_LAYER, GATE_CHANNEL (docs/engine.md)
 // Rate     8 products of each of three rows a cycle, as fast as weights arrive; then an LSTM unit a cycle
 // Latency  kDepthFcCycles, kDepthLstmCycles, kDepthLstmUnits
-// Storage  the LSTM's state; vector memory is pool.hpp's, in 8 banks; tables of sigmoid and tanh in LUTs
+// Storage  the LSTM's state; vector memory is pool.hpp's, in 8 banks; tables of sigmoid and tanh in block RAM
 #pragma once
 #include <cstdint>
 
@@ -11,6 +11,7 @@
 #include "pool.hpp"
 #include "ports.hpp"
 #include "requantize.hpp"
+#include "rounding.hpp"
 
 namespace ddi {
 
@@ -40,26 +41,19 @@ struct Operands {
   int16_t input, inputs, hidden;
 };
 
-// To 16 bits: the bits above must all be copies of the sign.
-inline int16_t NarrowOperand(int32_t value) {
-  const int32_t above = value >> 15;
-  if (above == 0 || above == -1) return int16_t(value);
-  return above < 0 ? INT16_MIN : INT16_MAX;
-}
-
 // The operands of one beat. Neighbours in vector memory lie in neighbouring banks, each of which is read once; then
 // they are rotated into place.
 inline void ReadInputs(const Operands& operands, int16_t beat, const VectorMemory& vector, int16_t (&operand)[kBanks]) {
   #pragma HLS inline
   constexpr int16_t kRows = isa::kVectorWords / kBanks - 1;
   const int16_t row = int16_t((operands.input >> 3) + beat);
-  const int16_t first = operands.input & 7;  // bank of the first
+  const int16_t first = int16_t(operands.input & 7);  // bank of the first
   const int16_t left = int16_t(operands.inputs - beat * kBanks);
   int16_t bank[kBanks];
 InputBanks:
   for (int16_t i = 0; i < kBanks; ++i) {
     #pragma HLS unroll
-    bank[i] = NarrowOperand(vector[((i < first ? row + 1 : row) & kRows) * kBanks + i]);
+    bank[i] = Narrow16(vector[((i < first ? row + 1 : row) & kRows) * kBanks + i]);
   }
 RotateInputs:
   for (int16_t i = 0; i < kBanks; ++i) {
@@ -72,8 +66,8 @@ RotateInputs:
 inline void ReadHidden(const Operands& operands, int16_t beat, const GateMemory& gates, int16_t (&operand)[kBanks]) {
   #pragma HLS inline
   const int16_t unit = int16_t(beat * kBanks - operands.inputs);  // of the beat's first byte, negative before them
-  const int16_t row = unit >> 3;
-  const int16_t first = unit & 7;
+  const int16_t row = int16_t(unit >> 3);
+  const int16_t first = int16_t(unit & 7);
   int16_t bank[kBanks];
 HiddenBanks:
   for (int16_t i = 0; i < kBanks; ++i) {
@@ -83,7 +77,7 @@ HiddenBanks:
 RotateHidden:
   for (int16_t i = 0; i < kBanks; ++i) {
     #pragma HLS unroll
-    if (unit + i >= 0 && unit + i < operands.hidden) operand[i] = bank[(i + first) & 7];
+    if (unit >= -i && unit < operands.hidden - i) operand[i] = bank[(i + first) & 7];
   }
 }
 
@@ -151,6 +145,12 @@ inline void NextRows(Rows& place) {
   place.word += 2 * place.beats;
 }
 
+// A row's number: requantised, and saturated to 16 bits. |sum| < 2^36.
+inline int16_t Rescale(int64_t sum, int32_t scale) {
+  #pragma HLS inline
+  return Narrow16(RoundingShift(sum * ScaleMultiplier(scale), ScaleShift(scale)));
+}
+
 inline void StoreOutputs(const int32_t* word, const int32_t* tables, const Rows& place, VectorMemory& vector) {
   #pragma HLS inline
   const bool raw = (word[isa::kFcFlags] & isa::kFlagRaw) != 0;
@@ -162,7 +162,7 @@ StorePorts:
     if (output < place.rows) {
       const int32_t* row = tables + word[isa::kFcTable] + isa::kTableRow * output;
       const int64_t sum = place.sum[port] + row[0];
-      const int32_t narrow = Saturate16(Requantize(sum, DecodeScale(row[1])));
+      const int16_t narrow = Rescale(sum, row[1]);
       vector[word[isa::kFcOutput] + output] = raw ? Saturate32(sum) : relu && narrow < 0 ? 0 : narrow;
     }
   }
@@ -222,7 +222,7 @@ inline void UpdateUnit(int16_t unit, int16_t output, VectorMemory& vector, GateM
   const int32_t kept = forget_gate * gates.cell[unit];
   #pragma HLS bind_op variable = kept op = mul impl = fabric
   const int64_t sum = int64_t(kept) + (added >> (kActivationBits - kCellBits)) + kHalf;
-  const int32_t cell = NarrowOperand(int32_t(sum >> kActivationBits));
+  const int32_t cell = Narrow16(sum >> kActivationBits);
   gates.cell[unit] = int16_t(cell);
   const int32_t shown = output_gate * Tanh(cell, kCellBits, kCellShift);
   #pragma HLS bind_op variable = shown op = mul impl = fabric
@@ -246,7 +246,7 @@ StoreGates:
     const int16_t index = int16_t(place.row + port);
     if (index < place.rows) {
       const int32_t* row = tables + word[isa::kLstmTable] + isa::kTableRow * index;
-      const int32_t value = Saturate16(Requantize(place.sum[port] + row[0], DecodeScale(row[1])));
+      const int16_t value = Rescale(place.sum[port] + row[0], row[1]);
       gates.activation[next.gate][next.unit] =
           int16_t(next.gate == 2 ? Tanh(value, kPreactivationBits, kTanhShift) : Sigmoid(value));
       if (++next.unit == hidden) {
@@ -297,9 +297,10 @@ inline void RunGateChannel(const Instruction& instruction, const VectorMemory& v
                            int32_t (&trace)[isa::kMaxGates]) {
   const int32_t* word = instruction.word;
   const int32_t mask = word[isa::kGateChannelMask];
+  const int16_t channels = int16_t(word[isa::kGateChannelChannels]);
   int16_t active = 0;
 GateChannels:
-  for (int16_t channel = 0; channel < word[isa::kGateChannelChannels]; ++channel) {
+  for (int16_t channel = 0; channel < channels; ++channel) {
     #pragma HLS loop_tripcount max = isa::kMaxChannels
     #pragma HLS pipeline II = 1
     if (vector[word[isa::kGateChannelInput] + channel] > word[isa::kGateChannelThreshold]) {
@@ -307,8 +308,8 @@ GateChannels:
       ++active;
     }
   }
-  masks.active[mask] = int16_t(active);
-  masks.built_for[mask] = int16_t(word[isa::kGateChannelChannels]);
+  masks.active[mask] = active;
+  masks.built_for[mask] = channels;
   if (word[isa::kGateChannelGate] >= 0) trace[word[isa::kGateChannelGate]] = active;
 }
 

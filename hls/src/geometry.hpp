@@ -35,10 +35,13 @@ struct Start {
   int32_t target_class;
 };
 
-// The multiplier of everything that happens once an instruction: one, and its calls take turns.
+// The multiplier of everything that happens once an instruction: one, and its calls take turns. The DSPs are the
+// lanes'.
 inline uint64_t Product(uint32_t a, uint16_t b) {
   #pragma HLS inline off
-  return uint64_t(a) * b;
+  const uint64_t product = uint64_t(a) * b;
+  #pragma HLS bind_op variable = product op = mul impl = fabric
+  return product;
 }
 
 // value / 3 of any 16 bits: 0xAAAB is 2^17 / 3, rounded up.

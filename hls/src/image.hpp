@@ -53,8 +53,9 @@ struct ReadyRow {
 inline void LoadImageTables(const Instruction& instruction, const int64_t* weights0, int32_t first, int32_t lanes,
                             ImageMemory& memory) {
   const int32_t base = (instruction.word[isa::kImageWeights] + 256 * first) >> 3;
+  const int16_t beats = int16_t(lanes * kTableBeats);
 LoadTables:
-  for (int16_t beat = 0; beat < lanes * kTableBeats; ++beat) {
+  for (int16_t beat = 0; beat < beats; ++beat) {
     #pragma HLS loop_tripcount max = isa::kOutLanes * kTableBeats
     #pragma HLS pipeline II = 1
     const uint64_t bytes = uint64_t(weights0[base + beat]);

@@ -68,7 +68,7 @@ inline ConvShape MakeConvShape(const Instruction& instruction, const Masks& mask
   shape.columns = TileCount(width);
   shape.active_in = ActiveCount(masks, in_mask, word[isa::kConvInChannels]);
   shape.active_out = ActiveCount(masks, word[isa::kConvOutMask], word[isa::kConvOutChannels]);
-  shape.filter_bytes = FilterBytes(shape.kernel, in_mask);
+  shape.filter_bytes = FilterBytes(int8_t(shape.kernel), in_mask);
   const int32_t whole = ConvRow(word[isa::kConvInChannels], shape.kernel, in_mask);
   shape.row = in_mask != 0 ? int32_t(Product(uint32_t(shape.active_in), uint16_t(shape.filter_bytes))) : whole;
   const bool small = height <= isa::kSmallMap && width <= isa::kSmallMap;

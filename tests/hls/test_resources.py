@@ -19,6 +19,11 @@ struct State {{
 }};
 static State state;
 inline int32_t Helper(int32_t a, int32_t b) {{ return a + b; }}
+inline int32_t Narrow(int32_t a) {{ return a + 1; }}
+inline int32_t Apart(int32_t a) {{
+  #pragma HLS inline off
+  return a + 1;
+}}
 extern "C" int32_t ddi_engine(const int32_t* in, int32_t n, int32_t at, int8_t byte, uint8_t other) {{
   #pragma HLS array_partition variable = state.memory.wide complete dim = 2
   #pragma HLS bind_storage variable = state.memory.wide type = ram_t2p impl = bram
@@ -30,6 +35,8 @@ extern "C" int32_t ddi_engine(const int32_t* in, int32_t n, int32_t at, int8_t b
   return sum;
 }}
 """
+
+CYCLIC = "#pragma HLS array_partition variable = state.plain cyclic factor = 4\n"
 
 
 def parsed(folder, body=""):
@@ -111,6 +118,45 @@ def test_products_are_counted_for_each_version(tmp_path):
     assert use.get("dsp", 0) == 0 and use["lut"] >= 64  # 8 × 8 bits in LUTs
     use, _ = used(tmp_path, loop("sum += in[j] * 8;"))
     assert use.get("dsp", 0) == 0
+
+
+def test_products_may_stay_in_the_fabric(tmp_path):
+    bound = """
+    const int32_t product = byte * at;
+    #pragma HLS bind_op variable = product op = mul impl = fabric
+    sum = product;
+"""
+    use, _ = used(tmp_path, bound)
+    assert use["lut"] == 8 * 32 and use.get("dsp", 0) == 0
+    use, _ = used(tmp_path, bound.replace("fabric", "dsp"))
+    assert use["dsp"] == fabric.dsp(8, 32)
+
+
+def test_a_function_that_is_not_inlined_takes_what_its_types_hold(tmp_path):
+    use, _ = used(tmp_path, "sum = Narrow(byte); sum = Narrow(at);")
+    assert use["lut"] == 9  # the first call's
+    use, _ = used(tmp_path, "sum = Apart(byte); sum = Apart(at);")
+    assert use["lut"] == 32
+
+
+def test_neighbours_in_cyclic_memories_need_no_choice(tmp_path):
+    row = "sum = state.plain[{index}];"
+    turned, walk = used(tmp_path, CYCLIC + loop(row.format(index="at * 4 + j")))
+    plain, _ = used(tmp_path, CYCLIC + loop(row.format(index="at * 6 + j")))
+    assert plain["lut"] - turned.get("lut", 0) >= 4 * fabric.multiplexer(4, 32)
+    assert operators.accesses(walk.ports, "state.plain") == (1, 0)
+
+
+def test_bits_side_by_side_are_no_sum(tmp_path):
+    for index, width in (("n * 8 + (at & 7)", 0), ("n * 8 + (at & 15)", 32)):
+        use, _ = used(tmp_path, f"sum = {index};")
+        assert use.get("lut", 0) == width, index
+
+
+def test_elements_of_fields_have_known_ranges(tmp_path, monkeypatch):
+    monkeypatch.setitem(known.KNOWN, "Memory.small", (0, 7))
+    use, _ = used(tmp_path, loop("sum = state.memory.small[at] * state.memory.small[n];", unroll=1))
+    assert use.get("dsp", 0) == 0  # 3 × 3 bits
 
 
 def test_functions_are_shared_outside_pipelined_loops_only(tmp_path):
