@@ -41,6 +41,28 @@ struct Operands {
   int16_t input, inputs, hidden;
 };
 
+// Bank `first` to place 0, its neighbours behind it: by four, two and one.
+inline void Rotate(const int16_t (&bank)[kBanks], int16_t first, int16_t (&turned)[kBanks]) {
+  #pragma HLS inline
+  int16_t by_four[kBanks];
+  int16_t by_two[kBanks];
+RotateFour:
+  for (int16_t i = 0; i < kBanks; ++i) {
+    #pragma HLS unroll
+    by_four[i] = (first & 4) != 0 ? bank[(i + 4) & 7] : bank[i];
+  }
+RotateTwo:
+  for (int16_t i = 0; i < kBanks; ++i) {
+    #pragma HLS unroll
+    by_two[i] = (first & 2) != 0 ? by_four[(i + 2) & 7] : by_four[i];
+  }
+RotateOne:
+  for (int16_t i = 0; i < kBanks; ++i) {
+    #pragma HLS unroll
+    turned[i] = (first & 1) != 0 ? by_two[(i + 1) & 7] : by_two[i];
+  }
+}
+
 // The operands of one beat. Neighbours in vector memory lie in neighbouring banks, each of which is read once; then
 // they are rotated into place.
 inline void ReadInputs(const Operands& operands, int16_t beat, const VectorMemory& vector, int16_t (&operand)[kBanks]) {
@@ -50,15 +72,17 @@ inline void ReadInputs(const Operands& operands, int16_t beat, const VectorMemor
   const int16_t first = int16_t(operands.input & 7);  // bank of the first
   const int16_t left = int16_t(operands.inputs - beat * kBanks);
   int16_t bank[kBanks];
+  int16_t turned[kBanks];
 InputBanks:
   for (int16_t i = 0; i < kBanks; ++i) {
     #pragma HLS unroll
     bank[i] = Narrow16(vector[((i < first ? row + 1 : row) & kRows) * kBanks + i]);
   }
-RotateInputs:
+  Rotate(bank, first, turned);
+PlaceInputs:
   for (int16_t i = 0; i < kBanks; ++i) {
     #pragma HLS unroll
-    operand[i] = i < left ? bank[(i + first) & 7] : int16_t(0);
+    operand[i] = i < left ? turned[i] : int16_t(0);
   }
 }
 
@@ -69,15 +93,17 @@ inline void ReadHidden(const Operands& operands, int16_t beat, const GateMemory&
   const int16_t row = int16_t(unit >> 3);
   const int16_t first = int16_t(unit & 7);
   int16_t bank[kBanks];
+  int16_t turned[kBanks];
 HiddenBanks:
   for (int16_t i = 0; i < kBanks; ++i) {
     #pragma HLS unroll
     bank[i] = gates.hidden[i][(i < first ? row + 1 : row) & (isa::kMaxHidden / kBanks - 1)];
   }
-RotateHidden:
+  Rotate(bank, first, turned);
+PlaceHidden:
   for (int16_t i = 0; i < kBanks; ++i) {
     #pragma HLS unroll
-    if (unit >= -i && unit < operands.hidden - i) operand[i] = bank[(i + first) & 7];
+    if (unit >= -i && unit < operands.hidden - i) operand[i] = turned[i];
   }
 }
 
