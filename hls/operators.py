@@ -61,6 +61,7 @@ class Scope:
     function: str = ""
     quiet: bool = False  # nothing is counted
     fabric: bool = False  # products are made of LUTs, as a bind_op says
+    pre_added: bool = False  # a sum is made by the pre-adder of the DSP that it goes to, as a bind_op says
 
     @property
     def copies(self):
@@ -94,11 +95,13 @@ class Walk:
             for each, _ in cpp.walk(self.parsed, self.folder)
             if each.kind.name in cpp.FUNCTIONS and each.is_definition()
         }
-        self.pragmas, self.in_fabric = {}, set()
+        self.pragmas, self.in_fabric, self.pre_added = {}, set(), set()
         for _, pragma, site in placed(self.parsed, self.folder):
             self.pragmas.setdefault(site.owner.hash, {})[pragma.name] = pragma
             if pragma.name == "bind_op" and _word(pragma, "impl") == "fabric":
                 self.in_fabric.add(site.names[_word(pragma, "variable")].hash)
+            if pragma.name == "bind_op" and (_word(pragma, "op"), _word(pragma, "impl")) == ("add", "dsp"):
+                self.pre_added.add(site.names[_word(pragma, "variable")].hash)
         self.called = set()
         top = next(each for each in self.functions.values() if each.spelling == TOP)
         self._function(top, Scope({}, {}))
@@ -139,7 +142,7 @@ class Walk:
         if first is not None and kind.kind.name == "LVALUEREFERENCE":
             scope.places[cursor.hash] = self._place(first, scope)
             return
-        inner = replace(scope, fabric=cursor.hash in self.in_fabric)
+        inner = replace(scope, fabric=cursor.hash in self.in_fabric, pre_added=cursor.hash in self.pre_added)
         value = values.of_type(kind) if first is None else self._value(first, inner)
         if not kind.is_const_qualified():
             self._add(scope, "ff", values.bits(kind), cursor)
@@ -264,6 +267,8 @@ class Walk:
             return
         if sign == "+" and 0 <= right.low and right.high < left.multiple & -left.multiple:
             return  # bits side by side
+        if sign == "+" and scope.pre_added and max(left.bits, right.bits) <= fabric.PRE_ADDER:
+            return
         lut, blocks = fabric.price(sign, left, right, result, scope.fabric)
         what = f"{left.bits} {sign} {right.bits} bits"
         self._add(scope, "lut", lut, cursor, what, result)

@@ -5,8 +5,8 @@
 namespace ddi {
 namespace isa {
 
-static const char kHash[] = "a7f0e83d3043db82";
-constexpr uint32_t kHashHigh = 0xa7f0e83d;
+static const char kHash[] = "f0fa877ef9f0c10d";
+constexpr uint32_t kHashHigh = 0xf0fa877e;
 
 constexpr int32_t kInstructionWords = 16;
 constexpr int32_t kTile = 8;
@@ -41,7 +41,7 @@ constexpr int32_t kPortBytes = 8;
 constexpr int32_t kWeightPorts = 3;
 constexpr int32_t kBurst = 64;
 constexpr int32_t kMapReads = 2;
-constexpr int32_t kDrain = 16;
+constexpr int32_t kDrain = 8;
 
 constexpr int32_t kFlagInSigned = 1;
 constexpr int32_t kFlagRelu = 2;

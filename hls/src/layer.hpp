@@ -142,7 +142,10 @@ inline Finish MakeFinish(const Layer& layer, int32_t bias, int32_t scale) {
 }
 
 // A byte of a map as a number.
-inline int16_t PixelValue(uint8_t byte, bool is_signed) { return is_signed ? int16_t(int8_t(byte)) : int16_t(byte); }
+inline int16_t PixelValue(uint8_t byte, bool is_signed) {
+  const int32_t negative = (byte >> 7) & (is_signed ? 1 : 0);
+  return int16_t(negative * -256 + byte);
+}
 
 // A sum becomes the byte of a map.
 inline uint8_t FinishPixel(const Layer& layer, const Finish& finish, int32_t sum, int32_t identity) {
@@ -153,11 +156,12 @@ inline uint8_t FinishPixel(const Layer& layer, const Finish& finish, int32_t sum
 }
 
 // Of POOL: take a pixel into a window's sum or maximum.
-inline int32_t ReducePixel(const Layer& layer, bool first, bool inside, int32_t pixel, int32_t value) {
+inline int16_t ReducePixel(const Layer& layer, bool first, bool inside, int16_t pixel, int16_t value) {
   #pragma HLS inline
-  const int32_t before = first ? (layer.average ? 0 : -128) : value;
-  if (!inside) return before;
-  return layer.average ? before + pixel : Larger(before, pixel);
+  const int16_t before = first ? int16_t(layer.average ? 0 : -128) : value;
+  const int16_t larger = before > pixel ? before : pixel;
+  const int16_t taken = layer.average ? int16_t(before + pixel) : larger;
+  return inside ? taken : before;
 }
 
 inline void StorePool(const Layer& layer, int32_t channel, int32_t sum, VectorMemory& vector) {

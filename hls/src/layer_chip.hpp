@@ -5,7 +5,7 @@
 //          gather    the next input channel's window, two reads of 8 × 8 pixels a cycle
 //          multiply  a tap for each column of lanes: 192 multipliers of two products, 384 multiplications a cycle; for
 //                    AFFINE a pixel passes, for POOL a tap is taken into a sum or a maximum
-//          drain     the last step's sums, 16 pixels a cycle
+//          drain     the last step's sums, 8 pixels a cycle
 // Rate     schedule.hpp plans the cycles; the loop runs exactly so many, and results are whole only if all work is
 //          done by then, which the conformance tests show
 // Latency  kDepthMapCycles
@@ -307,6 +307,14 @@ inline int16_t WindowPixel(const Layer& layer, const Window& window, int32_t mod
   return PixelValue(twice ? window[2 * y][2 * x] : window[y][x], layer.in_signed);
 }
 
+// A sum of at most kLaneBytes products of 16 bits, in the bits that it needs.
+inline int32_t NarrowSum(int32_t value) {
+  #pragma HLS inline
+  return Narrow(value, 29);
+}
+
+static_assert(int64_t(isa::kLaneBytes) * 128 * 255 < (1 << 28), "a sum fits 29 bits");
+
 // One tap of one input channel for every column of lanes. Two weights share a pixel, or two pixels a weight.
 inline void MultiplyTap(const Layer& layer, int32_t mode, const MultiplyPlace& place, LayerMemory& memory) {
   #pragma HLS inline
@@ -335,8 +343,8 @@ Columns:
       MultiplyPacked(NarrowPixel(mode == kPair ? far : weight[part][1]),
                      NarrowPixel(mode == kPair ? near : weight[part][0]),
                      NarrowPixel(mode == kPair ? weight[part][0] : near), high, low);
-      memory.accumulator[2 * column][pixel] += low;
-      memory.accumulator[2 * column + 1][pixel] += high;
+      memory.accumulator[2 * column][pixel] = NarrowSum(memory.accumulator[2 * column][pixel] + low);
+      memory.accumulator[2 * column + 1][pixel] = NarrowSum(memory.accumulator[2 * column + 1][pixel] + high);
     }
   }
 }
@@ -353,11 +361,11 @@ TakePixels:
     const int32_t y = row + (pixel >> 3) * layer.shape.stride;
     const int32_t x = column + (pixel & 7) * layer.shape.stride;
     const bool inside = y >= 0 && y < layer.input.height && x >= 0 && x < layer.input.width;
-    const int32_t value = WindowPixel(layer, memory.window, kOutputs, 0, pixel);
+    const int16_t value = WindowPixel(layer, memory.window, kOutputs, 0, pixel);
     const int32_t passed = has_source ? value * (1 << isa::kFractionBits) : 0;
-    const int32_t before = memory.accumulator[0][pixel];
-    memory.accumulator[0][pixel] =
-        layer.mode == kPass ? passed : ReducePixel(layer, place.beat == 0, inside, value, before);
+    const int16_t before = int16_t(memory.accumulator[0][pixel]);
+    const int32_t reduced = ReducePixel(layer, place.beat == 0, inside, value, before);
+    memory.accumulator[0][pixel] = layer.mode == kPass ? passed : reduced;
   }
 }
 
@@ -470,15 +478,31 @@ inline void Multiply(const Layer& layer, const ConvPlan& plan, const FetchPlace&
   NextGroup(plan, place.group);
 }
 
-// A pixel's sum: of one lane, or of the three columns that shared the kernel's rows.
-inline int32_t StepSum(const Sums& result, int32_t mode, int32_t lane, int32_t pixel) {
+// The sums that the drain takes now: of one lane, or of the three columns that shared the kernel's rows.
+struct DrainSums {
+  int32_t value[isa::kDrain];
+};
+
+inline DrainSums TakeSums(const Sums& result, bool shared, int32_t lane, int32_t block) {
   #pragma HLS inline
-  const int32_t side = lane & 1;
-  const int32_t shared = result[side][pixel] + result[2 + side][pixel] + result[4 + side][pixel];
-  return mode == kRows || mode == kPair ? shared : result[lane][pixel];
+  DrainSums sums;
+TakeSumPixels:
+  for (int32_t i = 0; i < isa::kDrain; ++i) {
+    #pragma HLS unroll
+    int32_t taken[isa::kOutLanes];
+  TakeSumLanes:
+    for (int32_t j = 0; j < isa::kOutLanes; ++j) {
+      #pragma HLS unroll
+      taken[j] = NarrowSum(result[j][block * isa::kDrain + i]);
+    }
+    const int32_t even = NarrowSum(taken[0] + taken[2] + taken[4]);
+    const int32_t odd = NarrowSum(taken[1] + taken[3] + taken[5]);
+    sums.value[i] = shared ? ((lane & 1) != 0 ? odd : even) : taken[lane];
+  }
+  return sums;
 }
 
-// Requantise 16 pixels of the step before; with a tile's last ones, write its word.
+// Requantise some pixels of the step before; with a tile's last ones, write its word.
 inline void Drain(const Layer& layer, const ConvPlan& plan, const Masks& masks, TileMemory& maps, VectorMemory& vector,
                   DrainPlace& place, LayerMemory& memory) {
   #pragma HLS inline
@@ -489,7 +513,8 @@ inline void Drain(const Layer& layer, const ConvPlan& plan, const Masks& masks, 
   const int32_t tile = place.step * kind.tiles + (kind.mode == kPair ? place.result : 0);
   const int32_t channel = ActiveChannel(masks, layer.out_mask, place.group.first_out + index);
   const int32_t lane = place.result % isa::kOutLanes;
-  const int32_t block = folded ? place.result / isa::kOutLanes : place.block;
+  const int32_t quarter = folded ? place.result / isa::kOutLanes : 0;
+  const int32_t block = quarter * (kPart / isa::kDrain) + place.block;
   const int32_t rows = Inside(tile / layer.output.columns, layer.output.height);
   const int32_t columns = Inside(tile % layer.output.columns, layer.output.width);
   const int32_t bank = place.group.sequence & (kRowBanks - 1);
@@ -497,18 +522,19 @@ inline void Drain(const Layer& layer, const ConvPlan& plan, const Masks& masks, 
   // Without ADD the output's own word is read and not used, so that one loop does for both.
   const int32_t identity =
       (layer.add ? layer.identity.address : layer.output.address) + channel * layer.output.tiles + tile;
+  const DrainSums sums = TakeSums(memory.result, kind.mode == kRows || kind.mode == kPair, lane, block);
   int32_t sum = tile == 0 && place.block == 0 ? 0 : memory.pooled[index];
 DrainPixels:
   for (int32_t i = 0; i < isa::kDrain; ++i) {
     #pragma HLS unroll
-    const int32_t to = folded ? i / isa::kSmallMap * isa::kTile + i % isa::kSmallMap : place.block * isa::kDrain + i;
-    const int32_t from = StepSum(memory.result, kind.mode, lane, block * isa::kDrain + i);
-    const uint8_t byte = FinishPixel(layer, finish, from, maps[identity][to]);
+    const int32_t within = place.block * isa::kDrain + i;
+    const int32_t to = folded ? within / isa::kSmallMap * isa::kTile + within % isa::kSmallMap : within;
+    const uint8_t byte = FinishPixel(layer, finish, sums.value[i], maps[identity][to]);
     memory.word[to] = byte;
     sum += (to >> 3) < rows && (to & 7) < columns ? PixelValue(byte, !layer.relu) : 0;
   }
   memory.pooled[index] = sum;
-  if (++place.block < kTilePixels / isa::kDrain && !folded) return;
+  if (++place.block < (folded ? kPart : kTilePixels) / isa::kDrain) return;
   place.block = 0;
   WriteTile(maps, layer.output, channel, tile, memory.word);
   if (tile == layer.output.tiles - 1) StorePool(layer, channel, sum, vector);

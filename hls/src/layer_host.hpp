@@ -301,7 +301,8 @@ MapTiles:
     MapPixels:
       for (int32_t i = 0; i < kTilePixels; ++i) {
         const int32_t passed = has_source ? value[i] * (1 << isa::kFractionBits) : 0;
-        sum[i] = layer.mode == kPass ? passed : ReducePixel(layer, tap == 0, inside[i], value[i], sum[i]);
+        sum[i] =
+            layer.mode == kPass ? passed : ReducePixel(layer, tap == 0, inside[i], int16_t(value[i]), int16_t(sum[i]));
       }
     }
     FinishTile(layer, finish, channel, tile, sum, maps);

@@ -40,7 +40,9 @@ inline int32_t NarrowPair(int32_t value) { return Narrow(value, 25); }  // what 
 // high = high_weight · pixel and low = low_weight · pixel, exactly. Weights and pixel may change places.
 inline void MultiplyPacked(int32_t high_weight, int32_t low_weight, int32_t pixel, int32_t& high, int32_t& low) {
   #pragma HLS inline
-  const int32_t pair = NarrowPair(high_weight * (1 << kPackShift) + low_weight);
+  const int32_t sum = high_weight * (1 << kPackShift) + low_weight;
+  #pragma HLS bind_op variable = sum op = add impl = dsp
+  const int32_t pair = NarrowPair(sum);
   const int32_t product = pair * NarrowPixel(pixel);
   #pragma HLS bind_op variable = product op = mul impl = dsp
   low = int16_t(product & 0xFFFF);

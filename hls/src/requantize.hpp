@@ -38,16 +38,22 @@ inline int32_t SaturateSum(int64_t value) {
   return int32_t(raised >= kMost ? kMost - 1 : raised);
 }
 
-// Requantise such a sum: 25 bits by 17, one DSP.
-inline int64_t RequantizeSum(int64_t value, const Scale& scale) {
-  return (int64_t(SaturateSum(value)) * scale.multiplier + scale.rounding) >> scale.shift;
+// Requantise such a sum: 25 bits by 17, one DSP. What is beyond 2^26 either way stays beyond a byte with any identity
+// added, so that it may be saturated there.
+inline int32_t RequantizeSum(int64_t value, const Scale& scale) {
+  constexpr int64_t kMost = int64_t(1) << 26;
+  const int64_t wide = (int64_t(SaturateSum(value)) * scale.multiplier + scale.rounding) >> scale.shift;
+  const int64_t raised = wide < -kMost ? -kMost : wide;
+  return int32_t(raised > kMost ? kMost : raised);
 }
 
 // The same for a pixel: |byte · multiplier| < 2^24, so that 32 bits do and a shift beyond 30 gives 0 as one of 30 does.
 inline int32_t RequantizeByte(int32_t byte, const Scale& scale) {
+  #pragma HLS inline
   const int32_t shift = scale.shift < 30 ? scale.shift : 30;
   const int32_t rounding = shift > 0 ? 1 << (shift - 1) : 0;
-  return (byte * scale.multiplier + rounding) >> shift;
+  const int32_t product = byte * scale.multiplier;
+  return (product + rounding) >> shift;
 }
 
 // To [0, 255] after a ReLU, else to [-128, 127]; the low byte of the result is what a map stores.

@@ -116,7 +116,7 @@ inline GroupKind MakeGroupKind(int32_t mode, const ConvShape& shape, int32_t cou
   kind.taps = mode == kRows || mode == kPair ? kernel : int8_t(kernel * kernel);
   const int32_t reads = WindowReads(shape.kernel, shape.stride, kind.tiles);
   const int16_t results = int16_t(mode == kPair ? 2 * channels : channels);
-  kind.drain = int8_t(shape.fold > 1 ? results : results * (kTilePixels / isa::kDrain));
+  kind.drain = int8_t(results * (kTilePixels / (shape.fold > 1 ? isa::kFold : 1) / isa::kDrain));
   kind.beat = int8_t(Larger(kind.taps, HalfUp(reads)));
   // The drain reads the identity and writes its word through the same ports as the windows.
   const int32_t ports = HalfUp(int32_t(Product(uint32_t(shape.active_in), uint16_t(reads)))) + results;
