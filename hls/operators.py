@@ -265,7 +265,7 @@ class Walk:
         if sign in ("/", "%") and not right.static:
             self._divider(cursor, (left, right), scope)
             return
-        if sign == "+" and 0 <= right.low and right.high < left.multiple & -left.multiple:
+        if sign == "+" and right.low >= 0 and right.high < left.multiple & -left.multiple:
             return  # bits side by side
         if sign == "+" and scope.pre_added and max(left.bits, right.bits) <= fabric.PRE_ADDER:
             return
@@ -435,7 +435,8 @@ def accesses(ports, path):
             each for (place, other), each in found.items() if place == loop and other != piece and _meet(piece, other)
         ]
         counts.update(*others[:1])
-    most = max(found.values(), key=lambda counts: counts.total(), default=Counter())
+    # several writes cost more than any reads
+    most = max(found.values(), key=lambda counts: (counts["write"] > 1, counts.total()), default=Counter())
     return most["read"], most["write"]
 
 

@@ -20,10 +20,12 @@ static_assert(kBanks == 8, "banks are numbered by three bits of an address");
 static_assert((isa::kVectorWords & (isa::kVectorWords - 1)) == 0, "addresses wrap around by a mask");
 static_assert(isa::kMaxHidden % kBanks == 0, "the banks of the hidden state are full");
 
+constexpr int32_t kTriples = (4 * isa::kMaxHidden + isa::kWeightPorts - 1) / isa::kWeightPorts;  // rows of an LSTM
+
 struct GateMemory {
   int16_t hidden[kBanks][isa::kMaxHidden / kBanks];  // unit u is in bank u % kBanks
   int16_t cell[isa::kMaxHidden];
-  int16_t activation[4][isa::kMaxHidden];  // input, forget and output gate and candidate of an LSTM step
+  int16_t activation[isa::kWeightPorts][kTriples];  // of an LSTM step: row r is in bank r % 3, at r / 3
 };
 
 inline void ForgetState(GateMemory& gates) {
@@ -236,13 +238,38 @@ inline int32_t Tanh(int32_t value, int32_t bits, int32_t shift) {
   return isa::kTanhTable[Clamp(bin, 0, isa::kTanhEntries - 1)];
 }
 
-// New cell and hidden state of every unit, from the gates' activations; hidden goes to vector memory too.
-inline void UpdateUnit(int16_t unit, int16_t output, VectorMemory& vector, GateMemory& gates) {
+// Where a row's activation is.
+struct ActivationPlace {
+  int8_t bank, at;
+};
+
+inline ActivationPlace MakeActivationPlace(int16_t row) {
+  ActivationPlace place;
+  place.at = int8_t(DivideBy3(uint16_t(row)));
+  place.bank = int8_t(row - isa::kWeightPorts * place.at);
+  return place;
+}
+
+// The activation there; then the next row's place.
+inline int16_t NextActivation(const GateMemory& gates, ActivationPlace& place) {
   #pragma HLS inline
-  const int16_t input_gate = gates.activation[0][unit];
-  const int16_t forget_gate = gates.activation[1][unit];
-  const int16_t candidate = gates.activation[2][unit];
-  const int16_t output_gate = gates.activation[3][unit];
+  const int16_t activation = gates.activation[place.bank][place.at];
+  if (++place.bank == isa::kWeightPorts) {
+    place.bank = 0;
+    ++place.at;
+  }
+  return activation;
+}
+
+// New cell and hidden state of a unit, from its gates' activations; hidden goes to vector memory too.
+inline void UpdateUnit(int16_t unit, int16_t output, ActivationPlace& input_place, ActivationPlace& forget_place,
+                       ActivationPlace& candidate_place, ActivationPlace& output_place, VectorMemory& vector,
+                       GateMemory& gates) {
+  #pragma HLS inline
+  const int16_t input_gate = NextActivation(gates, input_place);
+  const int16_t forget_gate = NextActivation(gates, forget_place);
+  const int16_t candidate = NextActivation(gates, candidate_place);
+  const int16_t output_gate = NextActivation(gates, output_place);
   const int32_t added = input_gate * candidate;
   #pragma HLS bind_op variable = added op = mul impl = fabric
   const int32_t kept = forget_gate * gates.cell[unit];
@@ -257,14 +284,8 @@ inline void UpdateUnit(int16_t unit, int16_t output, VectorMemory& vector, GateM
   vector[output + unit] = hidden;
 }
 
-// The gate and the unit of the next row.
-struct UnitPlace {
-  int8_t gate;
-  int16_t unit;
-};
-
 inline void StoreActivations(const int32_t* word, const int32_t* tables, const Rows& place, int16_t hidden,
-                             UnitPlace& next, GateMemory& gates) {
+                             int16_t triple, GateMemory& gates) {
   #pragma HLS inline
 StoreGates:
   for (int16_t port = 0; port < isa::kWeightPorts; ++port) {
@@ -273,12 +294,9 @@ StoreGates:
     if (index < place.rows) {
       const int32_t* row = tables + word[isa::kLstmTable] + isa::kTableRow * index;
       const int16_t value = Rescale(place.sum[port] + row[0], row[1]);
-      gates.activation[next.gate][next.unit] =
-          int16_t(next.gate == 2 ? Tanh(value, kPreactivationBits, kTanhShift) : Sigmoid(value));
-      if (++next.unit == hidden) {
-        next.unit = 0;
-        ++next.gate;
-      }
+      const bool is_candidate = index >= 2 * hidden && index < 3 * hidden;
+      gates.activation[port][triple] =
+          int16_t(is_candidate ? Tanh(value, kPreactivationBits, kTanhShift) : Sigmoid(value));
     }
   }
 }
@@ -289,7 +307,7 @@ inline void RunLstm(const Instruction& instruction, const int64_t* weights0, con
   const int16_t hidden = int16_t(word[isa::kLstmHidden]);
   const Operands operands = {int16_t(word[isa::kLstmInput]), int16_t(word[isa::kLstmInputs]), hidden};
   Rows place = MakeRows(word[isa::kLstmWeights], 4 * hidden, RowBytes(word[isa::kLstmInputs] + hidden));
-  UnitPlace next = UnitPlace();
+  int16_t triple = 0;
   const int32_t cycles = RowCycles(place);
 LstmCycles:
   for (int32_t cycle = 0; cycle < cycles; ++cycle) {
@@ -299,15 +317,21 @@ LstmCycles:
     ReadInputs(operands, place.beat, vector, operand);
     ReadHidden(operands, place.beat, gates, operand);
     if (MultiplyRows(weights0, weights1, weights2, operand, place)) {
-      StoreActivations(word, tables, place, hidden, next, gates);
+      StoreActivations(word, tables, place, hidden, triple, gates);
+      ++triple;
       NextRows(place);
     }
   }
+  ActivationPlace input_place = MakeActivationPlace(0);
+  ActivationPlace forget_place = MakeActivationPlace(hidden);
+  ActivationPlace candidate_place = MakeActivationPlace(int16_t(2 * hidden));
+  ActivationPlace output_place = MakeActivationPlace(int16_t(3 * hidden));
 LstmUnits:
   for (int16_t unit = 0; unit < hidden; ++unit) {
     #pragma HLS loop_tripcount max = isa::kMaxHidden
     #pragma HLS pipeline II = 1
-    UpdateUnit(unit, int16_t(word[isa::kLstmOutput]), vector, gates);
+    UpdateUnit(unit, int16_t(word[isa::kLstmOutput]), input_place, forget_place, candidate_place, output_place, vector,
+               gates);
   }
 }
 

@@ -178,6 +178,9 @@ def test_ports_are_counted_where_addresses_differ(tmp_path):
     assert operators.accesses(walk.ports, "state.plain") == (5, 0)
     _, walk = used(tmp_path, loop("state.memory.wide[at][j] = other;"))
     assert operators.accesses(walk.ports, "state.memory.wide") == (0, 1)
+    both = loop("sum += state.plain[at + j];") + loop("state.plain[at + j] = n;", unroll=3).replace("er:", "er2:")
+    _, walk = used(tmp_path, both)
+    assert operators.accesses(walk.ports, "state.plain") == (0, 3)  # dearer than four reads
 
 
 def test_tables_are_block_ram_for_two_readers(tmp_path):
@@ -214,7 +217,7 @@ def test_the_page_is_fresh(engine):
 
 def test_the_engine_is_found_whole(engine):
     assert engine.use["tile_memory"]["bram18"] == 192  # 384 KB in memories of 6144 bytes
-    assert engine.use["conv_chip"]["dsp"] >= 192
+    assert engine.use["layer_chip"]["dsp"] >= 192
     assert engine.total["bram18"] == sum(use.get("bram18", 0) for use in engine.use.values())
 
 
