@@ -439,6 +439,7 @@ inline void Multiply(const Layer& layer, const ConvPlan& plan, const FetchPlace&
   if (place.group.kind == plan.kinds) return;
   const GroupKind& kind = plan.kind[place.group.kind];
   const bool folded = layer.shape.fold > 1;
+  if (place.cycle < kind.step) ++place.cycle;
   if (place.channel < layer.shape.active_in) {
     if (!place.loaded) {
       if (gather.sequence <= place.sequence || (folded && hold.sequence <= place.sequence)) return;
@@ -466,7 +467,7 @@ inline void Multiply(const Layer& layer, const ConvPlan& plan, const FetchPlace&
       if (place.loaded) LoadWindow(memory);
     }
   }
-  if (++place.cycle < kind.step || drain.busy) return;
+  if (place.channel < layer.shape.active_in || place.cycle < kind.step || drain.busy) return;
   HandOver(memory);
   drain.busy = true;
   drain.group = place.group;
