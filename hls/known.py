@@ -66,7 +66,7 @@ KNOWN = {
     "Layer.padding": (0, isa.MAX_KERNEL // 2),
     "Layer.in_channels": (0, isa.MAX_CHANNELS),
     "Layer.channel_offset": (0, isa.MAX_CHANNELS),
-    "Rows.sum": (-(2**35), 2**35 - 1),  # VECTOR_WORDS + MAX_HIDDEN products of 8 and 16 bits, and a bias
+    "Rows.sum": (-(2**35), 2**35 - 1),  # VECTOR_WORDS + MAX_HIDDEN products of 8 and 16 bits
     "Rows.rows": (1, isa.VECTOR_WORDS),
     "Rows.row": (0, isa.VECTOR_WORDS + isa.WEIGHT_PORTS),
     "Rows.beats": (1, (isa.VECTOR_WORDS + isa.MAX_HIDDEN) // isa.PORT_BYTES),
