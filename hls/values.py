@@ -143,8 +143,8 @@ def bank(index, memories):
 
 def aligned(sign, left, right, result):
     """`result`, noted as a multiple of a constant: of a product, or of its sum with a static value."""
-    if sign == "*" and right.static and right.low > 0:
-        return result._replace(multiple=right.low * left.multiple)
+    if sign == "*" and right.static and right.low != 0:
+        return result._replace(multiple=abs(right.low) * left.multiple)
     if sign == "<<" and right.static:
         return result._replace(multiple=left.multiple << right.low)
     if sign == "+" and right.static and not left.static and left.multiple > 1 and not left.rest:

@@ -515,7 +515,7 @@ inline void Drain(const Layer& layer, const ConvPlan& plan, const Masks& masks, 
   const int32_t channel = ActiveChannel(masks, layer.out_mask, place.group.first_out + index);
   const int32_t lane = place.result % isa::kOutLanes;
   const int32_t quarter = folded ? place.result / isa::kOutLanes : 0;
-  const int32_t block = quarter * (kPart / isa::kDrain) + place.block;
+  const int32_t block = (quarter * (kPart / isa::kDrain) + place.block) & (kTilePixels / isa::kDrain - 1);
   const int32_t rows = Inside(tile / layer.output.columns, layer.output.height);
   const int32_t columns = Inside(tile % layer.output.columns, layer.output.width);
   const int32_t bank = place.group.sequence & (kRowBanks - 1);
