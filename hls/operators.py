@@ -267,6 +267,8 @@ class Walk:
             return
         if sign == "+" and right.low >= 0 and right.high < left.multiple & -left.multiple:
             return  # bits side by side
+        if sign == "+" and (right.low, right.high) == (0, 1) and self._is_sum(cursor):
+            return  # the carry into the sum on its left
         if sign == "+" and scope.pre_added and max(left.bits, right.bits) <= fabric.PRE_ADDER:
             return
         lut, blocks = fabric.price(sign, left, right, result, scope.fabric)
@@ -275,6 +277,13 @@ class Walk:
         self._add(scope, "dsp", blocks, cursor, what, result)
         if scope.pipelined and (lut or blocks):
             self._add(scope, "ff", ceil(result.bits / fabric.CHAINED), cursor, what, result)
+
+    def _is_sum(self, cursor):
+        """Whether the left operand is a sum itself."""
+        left = self.source.children(cursor)[0]
+        while left.kind.name in _TRANSPARENT:
+            left = self.source.children(left)[0]
+        return left.kind.name == "BINARY_OPERATOR" and self.source.operator(left) == "+"
 
     def _divider(self, cursor, operands, scope):
         """By subtraction: a bit a cycle in one stage, or, pipelined, a stage for every bit."""

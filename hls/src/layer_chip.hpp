@@ -338,13 +338,12 @@ Columns:
       const int32_t part = folded ? pixel / kPart : 0;
       const int16_t near = WindowPixel(layer, memory.window, mode, column, pixel);
       const int16_t far = PixelValue(memory.window[(pixel >> 3) + column][(pixel & 7) + isa::kTile], layer.in_signed);
-      int32_t high = 0;
-      int32_t low = 0;
-      MultiplyPacked(NarrowPixel(mode == kPair ? far : weight[part][1]),
-                     NarrowPixel(mode == kPair ? near : weight[part][0]),
-                     NarrowPixel(mode == kPair ? weight[part][0] : near), high, low);
-      memory.accumulator[2 * column][pixel] = NarrowSum(memory.accumulator[2 * column][pixel] + low);
-      memory.accumulator[2 * column + 1][pixel] = NarrowSum(memory.accumulator[2 * column + 1][pixel] + high);
+      const PackedProduct product = MultiplyPacked(NarrowPixel(mode == kPair ? far : weight[part][1]),
+                                                   NarrowPixel(mode == kPair ? near : weight[part][0]),
+                                                   NarrowPixel(mode == kPair ? weight[part][0] : near));
+      memory.accumulator[2 * column][pixel] = NarrowSum(memory.accumulator[2 * column][pixel] + product.low);
+      memory.accumulator[2 * column + 1][pixel] =
+          NarrowSum(memory.accumulator[2 * column + 1][pixel] + product.high + product.carry);
     }
   }
 }

@@ -37,16 +37,26 @@ inline int32_t Narrow(int32_t value, int32_t bits) {
 inline int32_t NarrowPixel(int32_t value) { return Narrow(value, 9); }  // [-128, 255]
 inline int32_t NarrowPair(int32_t value) { return Narrow(value, 25); }  // what leaves the pre-adder
 
-// high = high_weight · pixel and low = low_weight · pixel, exactly. Weights and pixel may change places.
-inline void MultiplyPacked(int32_t high_weight, int32_t low_weight, int32_t pixel, int32_t& high, int32_t& low) {
+// What a packed multiplication gives: low = low_weight · pixel, and high_weight · pixel = high + carry, exactly.
+struct PackedProduct {
+  int32_t high;
+  int32_t low;
+  int32_t carry;  // 0 or 1, for the adder behind
+};
+
+// Weights and pixel may change places.
+inline PackedProduct MultiplyPacked(int32_t high_weight, int32_t low_weight, int32_t pixel) {
   #pragma HLS inline
   const int32_t sum = high_weight * (1 << kPackShift) + low_weight;
   #pragma HLS bind_op variable = sum op = add impl = dsp
   const int32_t pair = NarrowPair(sum);
   const int32_t product = pair * NarrowPixel(pixel);
   #pragma HLS bind_op variable = product op = mul impl = dsp
-  low = int16_t(product & 0xFFFF);
-  high = (product >> kPackShift) + ((product >> (kPackShift - 1)) & 1);
+  PackedProduct packed;
+  packed.low = int16_t(product & 0xFFFF);
+  packed.high = product >> kPackShift;
+  packed.carry = (product >> (kPackShift - 1)) & 1;
+  return packed;
 }
 
 }  // namespace ddi
