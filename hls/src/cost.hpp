@@ -94,10 +94,10 @@ inline Cost Price(const Instruction& instruction, int32_t pc, const Masks& masks
           isa::kDepthGlobalTiles);
       break;
     case isa::kOpFc:
-      AddRows(word[isa::kFcOutputs], word[isa::kFcInputs], isa::kDepthFcCycles, cost);
+      AddRows(word[isa::kFcOutputs], word[isa::kFcInputs], isa::kDepthRowCycles, cost);
       break;
     case isa::kOpLstm:
-      AddRows(4 * word[isa::kLstmHidden], word[isa::kLstmInputs] + word[isa::kLstmHidden], isa::kDepthLstmCycles, cost);
+      AddRows(4 * word[isa::kLstmHidden], word[isa::kLstmInputs] + word[isa::kLstmHidden], isa::kDepthRowCycles, cost);
       cost.cycles += Loop(uint32_t(word[isa::kLstmHidden]), isa::kDepthLstmUnits);
       break;
     case isa::kOpGateChannel:

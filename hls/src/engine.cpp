@@ -232,6 +232,8 @@ extern "C" uint64_t ddi_engine(const int32_t* program, const int64_t* weights0, 
   #pragma HLS array_partition variable = state.layer.window complete dim = 0
   #pragma HLS array_partition variable = state.layer.result complete dim = 0
   #pragma HLS array_partition variable = state.vector cyclic factor = 8
+  #pragma HLS bind_storage variable = state.image.table type = ram_s2p impl = lutram
+  #pragma HLS array_partition variable = state.gates.activation complete dim = 1
   #pragma HLS array_partition variable = state.layer.accumulator complete dim = 0
   #pragma HLS array_partition variable = state.image.pixel complete dim = 0
   #pragma HLS array_partition variable = state.image.table complete dim = 1

@@ -127,7 +127,7 @@ inline Rows MakeRows(int32_t weights, int32_t rows, int32_t row_bytes) {
   return place;
 }
 
-inline int32_t RowCycles(const Rows& place) {
+inline int32_t CountCycles(const Rows& place) {
   return int32_t(Product(DivideBy3(uint16_t(place.rows + isa::kWeightPorts - 1)), uint16_t(place.beats)));
 }
 
@@ -177,42 +177,6 @@ inline void NextRows(Rows& place) {
 inline int16_t Rescale(int64_t sum, int32_t scale) {
   #pragma HLS inline
   return Narrow16(RoundingShift(sum * ScaleMultiplier(scale), ScaleShift(scale)));
-}
-
-inline void StoreOutputs(const int32_t* word, const int32_t* tables, const Rows& place, VectorMemory& vector) {
-  #pragma HLS inline
-  const bool raw = (word[isa::kFcFlags] & isa::kFlagRaw) != 0;
-  const bool relu = (word[isa::kFcFlags] & isa::kFlagRelu) != 0;
-StorePorts:
-  for (int16_t port = 0; port < isa::kWeightPorts; ++port) {
-    #pragma HLS unroll
-    const int16_t output = int16_t(place.row + port);
-    if (output < place.rows) {
-      const int32_t* row = tables + word[isa::kFcTable] + isa::kTableRow * output;
-      const int64_t sum = place.sum[port] + row[0];
-      const int16_t narrow = Rescale(sum, row[1]);
-      vector[word[isa::kFcOutput] + output] = raw ? Saturate32(sum) : relu && narrow < 0 ? 0 : narrow;
-    }
-  }
-}
-
-inline void RunFc(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
-                  const int64_t* weights2, const int32_t* tables, VectorMemory& vector, const GateMemory&) {
-  const int32_t* word = instruction.word;
-  const Operands operands = {int16_t(word[isa::kFcInput]), int16_t(word[isa::kFcInputs]), 0};
-  Rows place = MakeRows(word[isa::kFcWeights], word[isa::kFcOutputs], RowBytes(word[isa::kFcInputs]));
-  const int32_t cycles = RowCycles(place);
-FcCycles:
-  for (int32_t cycle = 0; cycle < cycles; ++cycle) {
-    #pragma HLS loop_tripcount max = isa::kVectorWords * isa::kVectorWords / isa::kPortBytes
-    #pragma HLS pipeline II = 1
-    int16_t operand[kBanks];
-    ReadInputs(operands, place.beat, vector, operand);
-    if (MultiplyRows(weights0, weights1, weights2, operand, place)) {
-      StoreOutputs(word, tables, place, vector);
-      NextRows(place);
-    }
-  }
 }
 
 // Fractions of the LSTM's numbers, and the shift from a number to the bin of its table.
@@ -284,44 +248,62 @@ inline void UpdateUnit(int16_t unit, int16_t output, ActivationPlace& input_plac
   vector[output + unit] = hidden;
 }
 
-inline void StoreActivations(const int32_t* word, const int32_t* tables, const Rows& place, int16_t hidden,
-                             int16_t triple, GateMemory& gates) {
-  #pragma HLS inline
-StoreGates:
-  for (int16_t port = 0; port < isa::kWeightPorts; ++port) {
-    #pragma HLS unroll
-    const int16_t index = int16_t(place.row + port);
-    if (index < place.rows) {
-      const int32_t* row = tables + word[isa::kLstmTable] + isa::kTableRow * index;
-      const int16_t value = Rescale(place.sum[port] + row[0], row[1]);
-      const bool is_candidate = index >= 2 * hidden && index < 3 * hidden;
-      gates.activation[port][triple] =
-          int16_t(is_candidate ? Tanh(value, kPreactivationBits, kTanhShift) : Sigmoid(value));
+// FC and LSTM share one loop, and with it its multipliers and requantisers.
+inline void RunRows(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
+                    const int64_t* weights2, const int32_t* tables, VectorMemory& vector, GateMemory& gates) {
+  const int32_t* word = instruction.word;
+  const bool is_fc = word[0] == isa::kOpFc;
+  const int16_t hidden = is_fc ? int16_t(0) : int16_t(word[isa::kLstmHidden]);
+  const Operands operands = {int16_t(word[is_fc ? isa::kFcInput : isa::kLstmInput]),
+                             int16_t(word[is_fc ? isa::kFcInputs : isa::kLstmInputs]), hidden};
+  const int32_t table = word[is_fc ? isa::kFcTable : isa::kLstmTable];
+  const bool raw = is_fc && (word[isa::kFcFlags] & isa::kFlagRaw) != 0;
+  const bool relu = is_fc && (word[isa::kFcFlags] & isa::kFlagRelu) != 0;
+  Rows place = MakeRows(word[is_fc ? isa::kFcWeights : isa::kLstmWeights], is_fc ? word[isa::kFcOutputs] : 4 * hidden,
+                        RowBytes(operands.inputs + hidden));
+  int16_t triple = 0;
+  const int32_t cycles = CountCycles(place);
+RowCycles:
+  for (int32_t cycle = 0; cycle < cycles; ++cycle) {
+    #pragma HLS loop_tripcount max = isa::kVectorWords * isa::kVectorWords / isa::kPortBytes
+    #pragma HLS pipeline II = 1
+    int16_t operand[kBanks];
+    ReadInputs(operands, place.beat, vector, operand);
+    ReadHidden(operands, place.beat, gates, operand);
+    if (MultiplyRows(weights0, weights1, weights2, operand, place)) {
+    StorePorts:
+      for (int16_t port = 0; port < isa::kWeightPorts; ++port) {
+        #pragma HLS unroll
+        const int16_t output = int16_t(place.row + port);
+        if (output < place.rows) {
+          const int32_t* row = tables + table + isa::kTableRow * output;
+          const int64_t sum = place.sum[port] + row[0];
+          const int16_t narrow = Rescale(sum, row[1]);
+          if (is_fc) {
+            vector[word[isa::kFcOutput] + output] = raw ? Saturate32(sum) : relu && narrow < 0 ? 0 : narrow;
+          } else {
+            const bool is_candidate = output >= 2 * hidden && output < 3 * hidden;
+            gates.activation[port][triple] =
+                int16_t(is_candidate ? Tanh(narrow, kPreactivationBits, kTanhShift) : Sigmoid(narrow));
+          }
+        }
+      }
+      NextRows(place);
+      ++triple;
     }
   }
+}
+
+inline void RunFc(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
+                  const int64_t* weights2, const int32_t* tables, VectorMemory& vector, GateMemory& gates) {
+  RunRows(instruction, weights0, weights1, weights2, tables, vector, gates);
 }
 
 inline void RunLstm(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
                     const int64_t* weights2, const int32_t* tables, VectorMemory& vector, GateMemory& gates) {
   const int32_t* word = instruction.word;
   const int16_t hidden = int16_t(word[isa::kLstmHidden]);
-  const Operands operands = {int16_t(word[isa::kLstmInput]), int16_t(word[isa::kLstmInputs]), hidden};
-  Rows place = MakeRows(word[isa::kLstmWeights], 4 * hidden, RowBytes(word[isa::kLstmInputs] + hidden));
-  int16_t triple = 0;
-  const int32_t cycles = RowCycles(place);
-LstmCycles:
-  for (int32_t cycle = 0; cycle < cycles; ++cycle) {
-    #pragma HLS loop_tripcount max = 4 * isa::kMaxHidden * (isa::kVectorWords + isa::kMaxHidden) / isa::kPortBytes
-    #pragma HLS pipeline II = 1
-    int16_t operand[kBanks];
-    ReadInputs(operands, place.beat, vector, operand);
-    ReadHidden(operands, place.beat, gates, operand);
-    if (MultiplyRows(weights0, weights1, weights2, operand, place)) {
-      StoreActivations(word, tables, place, hidden, triple, gates);
-      ++triple;
-      NextRows(place);
-    }
-  }
+  RunRows(instruction, weights0, weights1, weights2, tables, vector, gates);
   ActivationPlace input_place = MakeActivationPlace(0);
   ActivationPlace forget_place = MakeActivationPlace(hidden);
   ActivationPlace candidate_place = MakeActivationPlace(int16_t(2 * hidden));

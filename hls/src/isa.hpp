@@ -5,8 +5,8 @@
 namespace ddi {
 namespace isa {
 
-static const char kHash[] = "f0fa877ef9f0c10d";
-constexpr uint32_t kHashHigh = 0xf0fa877e;
+static const char kHash[] = "2d1873b797573ec6";
+constexpr uint32_t kHashHigh = 0x2d1873b7;
 
 constexpr int32_t kInstructionWords = 16;
 constexpr int32_t kTile = 8;
@@ -200,8 +200,7 @@ constexpr int32_t kDepthLoadTables = 28;
 constexpr int32_t kDepthImageBeats = 28;
 constexpr int32_t kDepthMapCycles = 32;
 constexpr int32_t kDepthGlobalTiles = 12;
-constexpr int32_t kDepthFcCycles = 36;
-constexpr int32_t kDepthLstmCycles = 36;
+constexpr int32_t kDepthRowCycles = 36;
 constexpr int32_t kDepthLstmUnits = 16;
 constexpr int32_t kDepthGateChannels = 4;
 constexpr int32_t kDepthLargestLogit = 4;
