@@ -63,6 +63,8 @@ KNOWN = {
     "PackedProduct.high": (-(2**15), 2**15 - 1),
     "PackedProduct.low": (-(2**15), 2**15 - 1),
     "PackedProduct.carry": (0, 1),
+    "LayerMemory.accumulator": (-(2**28), 2**28 - 1),
+    "LayerMemory.result": (-(2**28), 2**28 - 1),
     "Layer.mode": (0, 4),
     "Layer.row_pitch": (0, isa.LANE_BYTES),
     "Layer.top": (0, isa.TILE),

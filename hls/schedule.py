@@ -91,11 +91,11 @@ def conv_plan(fields, active_in, active_out):
 
 
 def map_plan(fields):
-    """The Plan of an AFFINE or a POOL."""
-    height, width = output_size(fields)
+    """The Plan of an AFFINE, a POOL or a GLOBAL_POOL."""
     reduces = fields["opcode"] == isa.POOL
-    kernel, count = (fields["kernel"], fields["channels"]) if reduces else (1, fields["out_channels"])
-    shape = Shape(height, width, kernel, fields["stride"], 0, 1, 1)
+    size = (fields["height"], fields["width"]) if fields["opcode"] == isa.GLOBAL_POOL else output_size(fields)
+    count = fields["out_channels"] if fields["opcode"] == isa.AFFINE else fields["channels"]
+    shape = Shape(*size, fields["kernel"] if reduces else 1, fields.get("stride", 1), 0, 1, 1)
     return _started([_group("reduce" if reduces else "pass", shape, count, 1)], shape)
 
 
@@ -176,9 +176,7 @@ def _terms(fields, active_in, active_out):
     """What the expressions may name: the instruction's fields, and what follows from them."""
     terms = {"ceil": ceil, "WEIGHT_PORTS": isa.WEIGHT_PORTS, **fields}
     opcode = fields["opcode"]
-    if opcode == isa.GLOBAL_POOL:
-        terms["input_tiles"] = tiles(fields["height"], fields["width"])
-    if opcode in (isa.AFFINE, isa.POOL):
+    if opcode in (isa.AFFINE, isa.POOL, isa.GLOBAL_POOL):
         terms["map_entries"], terms["map_cycles"] = 1, map_plan(fields).cycles
     if opcode == isa.IMAGE:
         terms["image_groups"] = ceil(fields["channels"] / isa.OUT_LANES)

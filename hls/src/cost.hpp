@@ -47,6 +47,10 @@ inline ConvShape MakeAffineShape(const int32_t* word) {
                       word[isa::kAffineOutChannels]);
 }
 
+inline ConvShape MakeGlobalPoolShape(const int32_t* word) {
+  return MakeMapShape(1, 1, word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth], word[isa::kGlobalPoolChannels]);
+}
+
 inline ConvShape MakePoolShape(const int32_t* word) {
   return MakeMapShape(word[isa::kPoolKernel], word[isa::kPoolStride], PoolHeight(word), PoolWidth(word),
                       word[isa::kPoolChannels]);
@@ -89,9 +93,7 @@ inline Cost Price(const Instruction& instruction, int32_t pc, const Masks& masks
       cost.cycles += Loop(uint32_t(MakeMapPlan(kReduce, MakePoolShape(word)).cycles), isa::kDepthMapCycles);
       break;
     case isa::kOpGlobalPool:
-      cost.cycles += Loop(
-          uint32_t(MapWords(word[isa::kGlobalPoolChannels], word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth])),
-          isa::kDepthGlobalTiles);
+      cost.cycles += Loop(MakeMapPlan(kPass, MakeGlobalPoolShape(word)).cycles, isa::kDepthMapCycles);
       break;
     case isa::kOpFc:
       AddRows(word[isa::kFcOutputs], word[isa::kFcInputs], isa::kDepthRowCycles, cost);

@@ -24,7 +24,6 @@
 #include "isa.hpp"
 #include "masks.hpp"
 #include "move.hpp"
-#include "pool.hpp"
 #include "ports.hpp"
 #include "tile_memory.hpp"
 
@@ -83,10 +82,8 @@ inline void Execute(const Instruction& instruction, const int64_t* weights0, con
     case isa::kOpConv:
     case isa::kOpAffine:
     case isa::kOpPool:
-      RunLayer(instruction, weights0, weights1, weights2, tables, state.masks, state.maps, state.vector, state.layer);
-      break;
     case isa::kOpGlobalPool:
-      RunGlobalPool(instruction, state.maps, state.vector);
+      RunLayer(instruction, weights0, weights1, weights2, tables, state.masks, state.maps, state.vector, state.layer);
       break;
     case isa::kOpFc:
       RunFc(instruction, weights0, weights1, weights2, tables, state.vector, state.gates);

@@ -7,8 +7,8 @@
 #pragma once
 #include <cstdint>
 
-#include "pool.hpp"
 #include "rounding.hpp"
+#include "vector_memory.hpp"
 
 namespace ddi {
 

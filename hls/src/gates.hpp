@@ -8,10 +8,10 @@
 #include <cstdint>
 
 #include "masks.hpp"
-#include "pool.hpp"
 #include "ports.hpp"
 #include "requantize.hpp"
 #include "rounding.hpp"
+#include "vector_memory.hpp"
 
 namespace ddi {
 

@@ -5,8 +5,8 @@
 namespace ddi {
 namespace isa {
 
-static const char kHash[] = "2d1873b797573ec6";
-constexpr uint32_t kHashHigh = 0x2d1873b7;
+static const char kHash[] = "d2aa153e890359ab";
+constexpr uint32_t kHashHigh = 0xd2aa153e;
 
 constexpr int32_t kInstructionWords = 16;
 constexpr int32_t kTile = 8;
@@ -199,7 +199,6 @@ constexpr int32_t kRecordEntropy = 15;
 constexpr int32_t kDepthLoadTables = 28;
 constexpr int32_t kDepthImageBeats = 28;
 constexpr int32_t kDepthMapCycles = 32;
-constexpr int32_t kDepthGlobalTiles = 12;
 constexpr int32_t kDepthRowCycles = 36;
 constexpr int32_t kDepthLstmUnits = 16;
 constexpr int32_t kDepthGateChannels = 4;

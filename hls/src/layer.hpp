@@ -1,4 +1,4 @@
-// Layer: a CONV, an AFFINE or a POOL decoded, and what becomes of its sums.
+// Layer: a CONV, an AFFINE, a POOL or a GLOBAL_POOL decoded, and what becomes of its sums.
 //
 // Role     CONV: kernels 1 … 7, stride 1 and 2, padding kernel / 2, both masks, bands, the identity added, the results'
 //          global pool. AFFINE: a scale and a shift for each channel, `channel_offset` placing the input's channels
@@ -13,17 +13,17 @@
 
 #include "cost.hpp"
 #include "masks.hpp"
-#include "pool.hpp"
 #include "requantize.hpp"
 #include "schedule.hpp"
 #include "tile_memory.hpp"
+#include "vector_memory.hpp"
 
 namespace ddi {
 
 struct Layer {
   ConvShape shape;
   Map input, output, identity;
-  int32_t mode;  // kOutputs for CONV, kPass for AFFINE, kReduce for POOL
+  int32_t mode;  // kOutputs for CONV, kPass for AFFINE and GLOBAL_POOL, kReduce for POOL
   int32_t top;   // rows of pixels before the band's first
   int32_t padding;
   int32_t in_mask, out_mask;
@@ -33,6 +33,8 @@ struct Layer {
   int32_t in_channels, channel_offset;  // of AFFINE
   Scale identity_scale, pool_scale, scale;
   bool in_signed, relu, add, add_signed, average;
+  bool has_table;  // of a bias and a scale for each channel
+  bool writes;     // a map
 };
 
 inline Layer DecodeConv(const Instruction& instruction, const int32_t* tables, const Masks& masks) {
@@ -53,6 +55,7 @@ inline Layer DecodeConv(const Instruction& instruction, const int32_t* tables, c
   layer.out_mask = word[isa::kConvOutMask];
   layer.weights = word[isa::kConvWeights];
   layer.row_pitch = ConvRow(word[isa::kConvInChannels], layer.shape.kernel, layer.in_mask);
+  layer.has_table = layer.writes = true;
   layer.table = word[isa::kConvTable] + isa::kTableRow;
   layer.pool = word[isa::kConvPool];
   layer.pool_scale = DecodeScale(tables[word[isa::kConvTable]]);
@@ -73,6 +76,7 @@ inline Layer DecodeAffine(const Instruction& instruction) {
   layer.input = MakeMap(word[isa::kAffineInput], word[isa::kAffineHeight], word[isa::kAffineWidth]);
   layer.output =
       MakeMap(word[isa::kAffineOutput], ConvOut(layer.input.height, stride), ConvOut(layer.input.width, stride));
+  layer.has_table = layer.writes = true;
   layer.table = word[isa::kAffineTable];
   layer.pool = -1;
   layer.in_channels = word[isa::kAffineInChannels];
@@ -93,6 +97,7 @@ inline Layer DecodePool(const Instruction& instruction) {
   layer.top = MakeBand(word[isa::kPoolHeight], flags).top;
   layer.padding = word[isa::kPoolPadding];
   layer.pool = -1;
+  layer.writes = true;
   layer.average = (flags & isa::kFlagAverage) != 0;
   layer.scale = DecodeScale(layer.average ? word[isa::kPoolScale] : 1);  // a maximum stays as it is
   layer.in_signed = (flags & isa::kFlagInSigned) != 0;
@@ -100,10 +105,27 @@ inline Layer DecodePool(const Instruction& instruction) {
   return layer;
 }
 
+inline Layer DecodeGlobalPool(const Instruction& instruction) {
+  const int32_t* word = instruction.word;
+  Layer layer = Layer();
+  layer.mode = kPass;
+  layer.shape = MakeGlobalPoolShape(word);
+  layer.input = MakeMap(word[isa::kGlobalPoolInput], word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth]);
+  layer.output = layer.input;
+  layer.pool = word[isa::kGlobalPoolOutput];
+  layer.pool_scale = DecodeScale(word[isa::kGlobalPoolScale]);
+  layer.in_channels = word[isa::kGlobalPoolChannels];
+  layer.scale = DecodeScale((isa::kFractionBits << 16) | 1);  // takes the fraction away again
+  layer.in_signed = (word[isa::kGlobalPoolFlags] & isa::kFlagInSigned) != 0;
+  layer.relu = !layer.in_signed;
+  return layer;
+}
+
 inline Layer DecodeLayer(const Instruction& instruction, const int32_t* tables, const Masks& masks) {
   if (instruction.word[0] == isa::kOpConv) return DecodeConv(instruction, tables, masks);
   if (instruction.word[0] == isa::kOpAffine) return DecodeAffine(instruction);
-  return DecodePool(instruction);
+  if (instruction.word[0] == isa::kOpPool) return DecodePool(instruction);
+  return DecodeGlobalPool(instruction);
 }
 
 // The input channel behind the index-th of a group's inputs, and whether there is one.
@@ -137,7 +159,7 @@ struct Finish {
 };
 
 inline Finish MakeFinish(const Layer& layer, int32_t bias, int32_t scale) {
-  const Finish finish = {layer.mode == kReduce ? 0 : bias, layer.mode == kReduce ? layer.scale : DecodeScale(scale)};
+  const Finish finish = {layer.has_table ? bias : 0, layer.has_table ? DecodeScale(scale) : layer.scale};
   return finish;
 }
 

@@ -1,4 +1,5 @@
-// The loop of CONV, AFFINE and POOL as the chip runs it: one iteration a cycle, five processes side by side.
+// The loop of CONV, AFFINE, POOL and GLOBAL_POOL as the chip runs it: one iteration a cycle, five processes side by
+// side.
 //
 // Role     fetch     weights of the next group into the idle half of the lanes' memory, 3 × 8 bytes a cycle
 //          rows      biases and scales of the next group, a word a cycle
@@ -196,7 +197,7 @@ StoreLanes:
 inline void FetchRows(const Layer& layer, const ConvPlan& plan, const Masks& masks, const int32_t* tables,
                       int32_t computing, TablePlace& place, LayerMemory& memory) {
   #pragma HLS inline
-  if (place.group.kind == plan.kinds || place.group.sequence > computing + 1 || layer.mode == kReduce) return;
+  if (place.group.kind == plan.kinds || place.group.sequence > computing + 1 || !layer.has_table) return;
   const int32_t channel = ActiveChannel(masks, layer.out_mask, place.group.first_out + place.channel);
   memory.rows[place.group.sequence & (kRowBanks - 1)][place.channel][place.word] =
       tables[layer.table + isa::kTableRow * channel + place.word];
@@ -536,7 +537,7 @@ DrainPixels:
   memory.pooled[index] = sum;
   if (++place.block < (folded ? kPart : kTilePixels) / isa::kDrain) return;
   place.block = 0;
-  WriteTile(maps, layer.output, channel, tile, memory.word);
+  if (layer.writes) WriteTile(maps, layer.output, channel, tile, memory.word);
   if (tile == layer.output.tiles - 1) StorePool(layer, channel, sum, vector);
   place.busy = ++place.result < kind.channels * kind.tiles;
 }
@@ -564,7 +565,7 @@ MapCycles:
   }
 }
 
-// A CONV, an AFFINE or a POOL: one datapath for all three.
+// A CONV, an AFFINE, a POOL or a GLOBAL_POOL: one datapath for all.
 inline void RunLayer(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
                      const int64_t* weights2, const int32_t* tables, const Masks& masks, TileMemory& maps,
                      VectorMemory& vector, LayerMemory& memory) {

@@ -1,4 +1,5 @@
-// CONV, AFFINE and POOL as a processor of the co-simulation runs them: the chip's sums in an order that suits caches.
+// CONV, AFFINE, POOL and GLOBAL_POOL as a processor of the co-simulation runs them: the chip's sums in an order that
+// suits caches.
 //
 // Role     CONV tile by tile: the windows of all active input channels once, then every active output channel from
 // them.
@@ -227,7 +228,7 @@ HostPool:
 
 inline Finish TableFinish(const Layer& layer, const int32_t* tables, int32_t channel) {
   const int32_t* row = tables + layer.table + isa::kTableRow * channel;
-  return layer.mode == kReduce ? MakeFinish(layer, 0, 0) : MakeFinish(layer, row[0], row[1]);
+  return layer.has_table ? MakeFinish(layer, row[0], row[1]) : MakeFinish(layer, 0, 0);
 }
 
 template <int32_t kPacked>
@@ -283,6 +284,23 @@ TapPixels:
   }
 }
 
+// GLOBAL_POOL's sum of one channel.
+inline void PoolChannel(const Layer& layer, int32_t channel, const TileMemory& maps, VectorMemory& vector) {
+  int32_t sum = 0;
+PoolTiles:
+  for (int32_t tile = 0; tile < layer.input.tiles; ++tile) {
+    #pragma HLS loop_tripcount max = isa::kTileWords
+    const int32_t rows = Inside(tile / layer.input.columns, layer.input.height);
+    const int32_t columns = Inside(tile % layer.input.columns, layer.input.width);
+    const uint8_t* word = maps[layer.input.address + channel * layer.input.tiles + tile];
+  PoolPixels:
+    for (int32_t i = 0; i < kTilePixels; ++i) {
+      sum += (i >> 3) < rows && (i & 7) < columns ? PixelValue(word[i], layer.in_signed) : 0;
+    }
+  }
+  StorePool(layer, channel, sum, vector);
+}
+
 inline void RunOneMap(const Layer& layer, const int32_t* tables, int32_t channel, TileMemory& maps) {
   const bool has_source = HasSource(layer, channel);
   const int32_t source = layer.mode == kReduce ? channel : has_source ? channel - layer.channel_offset : 0;
@@ -318,7 +336,11 @@ inline void RunLayer(const Instruction& instruction, const int64_t* weights0, co
   HostMaps:
     for (int32_t channel = 0; channel < layer.shape.active_out; ++channel) {
       #pragma HLS loop_tripcount max = isa::kMaxChannels
-      RunOneMap(layer, tables, channel, maps);
+      if (layer.writes) {
+        RunOneMap(layer, tables, channel, maps);
+      } else {
+        PoolChannel(layer, channel, maps, vector);
+      }
     }
   } else if (layer.shape.active_out > 0 && layer.in_signed) {
     RunPacked<2>(layer, bytes, tables, masks, maps, vector, memory);
