@@ -5,8 +5,8 @@
 namespace ddi {
 namespace isa {
 
-static const char kHash[] = "d2aa153e890359ab";
-constexpr uint32_t kHashHigh = 0xd2aa153e;
+static const char kHash[] = "fa689d4b57057a3e";
+constexpr uint32_t kHashHigh = 0xfa689d4b;
 
 constexpr int32_t kInstructionWords = 16;
 constexpr int32_t kTile = 8;
@@ -19,7 +19,7 @@ constexpr int32_t kSmallMap = 4;
 constexpr int32_t kFold = 4;
 constexpr int32_t kMaxChannels = 2048;
 constexpr int32_t kMasks = 4;
-constexpr int32_t kLaneBytes = 4608;
+constexpr int32_t kLaneBytes = 2304;
 constexpr int32_t kMaxMap = 256;
 constexpr int32_t kMaxKernel = 7;
 constexpr int32_t kWindow = 24;

@@ -155,7 +155,9 @@ FetchPorts:
     const int32_t row = place.rows + port;
     const int32_t channel =
         ActiveChannel(masks, layer.out_mask, place.group.first_out + (row < kind.channels ? row : 0));
-    const int64_t byte = layer.weights + int64_t(channel) * layer.row_pitch + source;
+    const int32_t offset = channel * layer.row_pitch;
+    #pragma HLS bind_op variable = offset op = mul impl = fabric
+    const int64_t byte = int64_t(layer.weights) + offset + source;
     bytes[port] = row < kind.channels ? ReadWeights(port, byte >> 3, weights0, weights1, weights2) : 0;
   }
 StoreLanes:
@@ -311,10 +313,10 @@ inline int16_t WindowPixel(const Layer& layer, const Window& window, int32_t mod
 // A sum of at most kLaneBytes products of 16 bits, in the bits that it needs.
 inline int32_t NarrowSum(int32_t value) {
   #pragma HLS inline
-  return Narrow(value, 29);
+  return Narrow(value, 28);
 }
 
-static_assert(int64_t(isa::kLaneBytes) * 128 * 255 < (1 << 28), "a sum fits 29 bits");
+static_assert(int64_t(isa::kLaneBytes) * 128 * 255 < (1 << 27), "a sum fits 28 bits");
 
 // One tap of one input channel for every column of lanes. Two weights share a pixel, or two pixels a weight.
 inline void MultiplyTap(const Layer& layer, int32_t mode, const MultiplyPlace& place, LayerMemory& memory) {

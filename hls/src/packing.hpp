@@ -52,10 +52,7 @@ inline PackedProduct MultiplyPacked(int32_t high_weight, int32_t low_weight, int
   const int32_t pair = NarrowPair(sum);
   const int32_t product = pair * NarrowPixel(pixel);
   #pragma HLS bind_op variable = product op = mul impl = dsp
-  PackedProduct packed;
-  packed.low = int16_t(product & 0xFFFF);
-  packed.high = product >> kPackShift;
-  packed.carry = (product >> (kPackShift - 1)) & 1;
+  const PackedProduct packed = {product >> kPackShift, int16_t(product & 0xFFFF), (product >> (kPackShift - 1)) & 1};
   return packed;
 }
 

@@ -53,6 +53,7 @@ inline int32_t RequantizeByte(int32_t byte, const Scale& scale) {
   const int32_t shift = scale.shift < 30 ? scale.shift : 30;
   const int32_t rounding = shift > 0 ? 1 << (shift - 1) : 0;
   const int32_t product = byte * scale.multiplier;
+  #pragma HLS bind_op variable = product op = mul impl = fabric
   return (product + rounding) >> shift;
 }
 
