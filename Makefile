@@ -1,6 +1,6 @@
 # make run    the default package under a budget, on this machine (no torch)
 # make test   the whole test suite, C++ engine included
-# make check  lint, format, types, the HLS subset, clang-tidy, resources, generated files, import direction
+# make check  lint, format, types, the HLS subset, clang-tidy, generated files, import direction
 # make deploy HOST=user@address BOARD=zedboard   copy to a board and test it there
 # make fuzz   a million mutated instruction words against the engine under the sanitizers
 
@@ -28,7 +28,6 @@ check: $(VENV)/test.stamp
 	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14
 	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14 -D__SYNTHESIS__
 	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14 -DDDI_CHIP
-	$(BIN)/python -m hls.resources --check
 	$(BIN)/python -m hls.generate --check
 	$(BIN)/python -m bitstreams.generate --check
 	$(BIN)/python -m bench.documents --check
