@@ -1,4 +1,4 @@
-"""Put the newest result rows into README.md: no figure there is typed by hand.
+"""Put the newest result rows into the documents: no figure there is typed by hand.
 
     python -m bench.documents            # rewrite the blocks between <!-- rows:NAME --> and <!-- end -->
     python -m bench.documents --check    # exit code 1 if a block differs from the rows
@@ -10,9 +10,11 @@ import argparse
 import re
 import sys
 
+from bench.dse_page import figure, front_table, reason_text
 from bench.rows import ROOT, latest
 
-DOCUMENTS = ("README.md",)
+DOCUMENTS = ("README.md", "docs/dse.md")
+FIGURES = {"docs/dse.svg": figure}  # file → what draws it from the rows
 PRINTED = ROOT / "docs" / "run.txt"  # written by `python -m bench main_command`
 BLOCK = re.compile(r"(<!-- rows:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -71,7 +73,13 @@ def speed_table(rows):
     return lines
 
 
-TABLES = {"packages": packages_table, "promises": promises_table, "speed": speed_table}
+TABLES = {
+    "packages": packages_table,
+    "promises": promises_table,
+    "speed": speed_table,
+    "dse_front": front_table,
+    "dse_reason": reason_text,
+}
 
 
 def rewritten(text, rows, printed=""):
@@ -92,16 +100,17 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m bench.documents", description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a document is stale")
     arguments = parser.parse_args(argv)
-    stale = 0
-    for name in DOCUMENTS:
-        text = (ROOT / name).read_text()
-        new = rewritten(text, latest(), PRINTED.read_text() if PRINTED.exists() else "")
-        if new != text:
+    rows, printed, stale = latest(), PRINTED.read_text() if PRINTED.exists() else "", 0
+    made = {name: rewritten((ROOT / name).read_text(), rows, printed) for name in DOCUMENTS}
+    made |= {name: draw(rows) for name, draw in FIGURES.items()}
+    for name, new in made.items():
+        path = ROOT / name
+        if not path.exists() or path.read_text() != new:
             stale += 1
             if arguments.check:
                 print(f"error: {name} differs from bench/results/: run python -m bench.documents", file=sys.stderr)
             else:
-                (ROOT / name).write_text(new)
+                path.write_text(new)
                 print(f"wrote {name}")
     return 1 if arguments.check and stale else 0
 
