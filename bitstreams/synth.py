@@ -245,6 +245,9 @@ def _build(job, stages, target):
     except (StageError, checks.CheckError, ReportError, OSError) as error:
         print(f"bitstreams.synth: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("bitstreams.synth: interrupted; stages that were done before need not run again", file=sys.stderr)
+        return 130
     if "impl" in stages:
         print(f"built {target}: {job.facts['design']}.bit at {results(job)['impl']['clock_mhz']:g} MHz")
     return 0

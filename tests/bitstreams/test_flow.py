@@ -90,7 +90,7 @@ def test_weights_have_ports_of_the_processor_of_their_own():
         ("implement.tcl", "launch_runs impl_1 -to_step", "launch_runs impl_1 -to_stage", "no argument -to_stage"),
         ("implement.tcl", "write_bitstream", "write_bitstreams", "expected one of opt_design"),
         ("implement.tcl", "-jobs $jobs", "-jobs", "-jobs has no value"),
-        ("implement.tcl", "wait_on_run impl_1", "wait_for_run impl_1", "no command 'wait_for_run'"),
+        ("implement.tcl", "wait_on_runs impl_1", "wait_for_runs impl_1", "no command 'wait_for_runs'"),
         ("implement.tcl", "open_run impl_1", "open_run", "0 words"),
         ("implement.tcl", "-delay_type min_max", "-delay_type both", "expected one of min"),
         ("design.tcl", "/slowest_sync_clk", "/slowest_clk", "has no slowest_clk"),
