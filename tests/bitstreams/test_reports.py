@@ -146,7 +146,7 @@ def test_the_contracts_registers_lie_as_hls_lays_them_out():
     """From 0x10 on, in the order of the arguments: a word for each 32 bits (pointers have 64), and one that is kept."""
     expected, offset = {"return": (0x10, isa.REGISTERS["return"][1])}, 0x10 + 4 * isa.REGISTERS["return"][1] + 4
     for name, (kind, bits) in isa.PORTS.items():
-        count = 2 if kind == "memory" else bits // 32
+        count = 2 if kind == "memory" else int(bits) // 32
         expected[name] = (offset, count)
         offset += 4 * count + 4
     assert {name: place for name, place in isa.REGISTERS.items() if name in expected} == expected
