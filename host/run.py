@@ -130,8 +130,11 @@ def open_backend(arguments, tell):
         from host.remote import Remote
 
         return Remote(arguments.backend.removeprefix("remote:"), arguments.key, tell)
-    if arguments.board != boards.DEFAULT and arguments.backend in ("auto", "pynq") and board_checks.present():
-        return Board(board=arguments.board)
+    chosen = arguments.interrupt or arguments.board != boards.DEFAULT
+    if chosen and arguments.backend in ("auto", "pynq") and board_checks.present():
+        return Board(board=arguments.board, interrupt=arguments.interrupt)
+    if arguments.interrupt:
+        tell("this machine is no board: --interrupt changes nothing")
     return choose(arguments.backend, arguments.threads, tell)
 
 

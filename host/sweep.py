@@ -14,6 +14,7 @@ import shlex
 import signal
 import sys
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -108,6 +109,7 @@ class _Results:
             "backend": arguments.backend,
             "board": arguments.board,
             "meter": arguments.meter,
+            "energy": asdict(job.board.energy) if arguments.energy else None,
         }
 
     def get(self, one):
@@ -179,11 +181,12 @@ def _kind(points, name):
 
 
 def _energy(energy):
-    """Mean energy of an image; measured with half of its 95 % interval."""
+    """Mean energy of an image; measured with half of its 95 % interval, and what the model says of it."""
     if "interval95_mj" not in energy:
         return f"{energy['mean_mj']:.3g} mJ"
     low, high = energy["interval95_mj"]
-    return f"{energy['mean_mj']:.3g} ± {(high - low) / 2:.2g} mJ"
+    beside = f" (modelled {energy['modelled']['mean_mj']:.3g} mJ)" if energy.get("modelled") else ""
+    return f"{energy['mean_mj']:.3g} ± {(high - low) / 2:.2g} mJ{beside}"
 
 
 def _say(message):

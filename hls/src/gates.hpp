@@ -55,20 +55,25 @@ inline bool MultiplyRows(const int64_t* weights0, const int64_t* weights1, const
                          int32_t row_bytes, const Operands& operands, const VectorMemory& vector,
                          const GateMemory& gates, int32_t rows, RowsPlace& place) {
   #pragma HLS inline
+  int16_t operand[isa::kPortBytes];  // the same for the three rows
+BeatOperands:
+  for (int32_t i = 0; i < isa::kPortBytes; ++i) {
+    #pragma HLS unroll
+    operand[i] = int16_t(ReadOperand(operands, place.beat * isa::kPortBytes + i, vector, gates));
+  }
 RowPorts:
   for (int32_t port = 0; port < isa::kWeightPorts; ++port) {
     #pragma HLS unroll
     if (place.row + port < rows) {
       const int64_t byte = base + int64_t(place.row + port) * row_bytes + place.beat * isa::kPortBytes;
       const uint64_t bytes = uint64_t(ReadWeights(port, byte >> 3, weights0, weights1, weights2));
-      int64_t sum = place.beat == 0 ? 0 : place.sum[port];
+      int32_t partial = 0;  // eight products of 23 bits
     Products:
       for (int32_t i = 0; i < isa::kPortBytes; ++i) {
         #pragma HLS unroll
-        const int32_t weight = int8_t(uint8_t(bytes >> (8 * i)));
-        sum += weight * ReadOperand(operands, place.beat * isa::kPortBytes + i, vector, gates);
+        partial += int8_t(uint8_t(bytes >> (8 * i))) * operand[i];
       }
-      place.sum[port] = sum;
+      place.sum[port] = (place.beat == 0 ? 0 : place.sum[port]) + partial;
     }
   }
   if (++place.beat * isa::kPortBytes < row_bytes) return false;

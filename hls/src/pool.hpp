@@ -28,6 +28,7 @@ struct Pool {
   int32_t kernel, stride, padding, top;
   int32_t reads, reads_across;  // of a window
   bool side_by_side;            // windows of 1, 2 or 4 pixels that neither overlap nor straddle reads
+  int32_t shift;                // binary logarithm of these
   bool average, in_signed, relu;
   Scale scale;
 };
@@ -48,6 +49,7 @@ inline Pool DecodePool(const Instruction& instruction) {
   pool.reads_across = TileCount((isa::kTile - 1) * pool.stride + pool.kernel);
   pool.reads = pool.reads_across * pool.reads_across;
   pool.side_by_side = PoolsSideBySide(word);
+  pool.shift = pool.kernel >> 1;  // of 1, 2 and 4
   pool.average = (flags & isa::kFlagAverage) != 0;
   pool.in_signed = (flags & isa::kFlagInSigned) != 0;
   pool.relu = (flags & isa::kFlagRelu) != 0;
@@ -73,9 +75,9 @@ ReadPixels:
     #pragma HLS unroll
     const int32_t y = down * isa::kTile + (i >> 3);
     const int32_t x = across * isa::kTile + (i & 7);
-    const bool first = y % pool.kernel == 0 && x % pool.kernel == 0;
+    const bool first = ((y | x) & (pool.kernel - 1)) == 0;
     const bool inside = row + y < pool.input.height && column + x < pool.input.width;
-    Reduce(pool, first, inside, window[y][x], value[y / pool.kernel * isa::kTile + x / pool.kernel]);
+    Reduce(pool, first, inside, window[y][x], value[(y >> pool.shift) * isa::kTile + (x >> pool.shift)]);
   }
 }
 
