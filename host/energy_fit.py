@@ -86,6 +86,7 @@ def read_coefficients(path):
 
 # -------------------------------------------------------------------------------------------------------------- command
 
+
 def main(argv=None):
     """Exit code 0, or 2 with one line on standard error."""
     parser = argparse.ArgumentParser(
