@@ -83,7 +83,8 @@ def _panel(canvas, box, points, across, title, unit, value, percent=False, besid
     low, high = 0.0, max(max(*(mean + half for mean, half in values), *(y for _, y in beside), 1e-12) * 1.08, 1e-12)
     if percent:  # the tenths around the values: a share's differences are what is looked for
         low = max(math.floor(min(mean - half for mean, half in values) * 10) / 10, 0)
-        high = min(math.ceil(max(mean + half for mean, half in values) * 10) / 10, 1)
+        low = min(low, 0.9)
+        high = max(min(math.ceil(max(mean + half for mean, half in values) * 10) / 10, 1), low + 0.1)
     plot = Plot(canvas, box, (0, across), (low, high))
     bars = "; bars: 95% interval" if any(half for _, half in values) else ""
     _heading(canvas, box, title, f"over the FLOPs spent{bars}{'; grey: modelled' if beside else ''}")
