@@ -6,6 +6,7 @@
 What can go wrong is in test_board_faults.py.
 """
 
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -247,6 +248,17 @@ def test_interrupts_are_asked_for_and_used(bench):
                 driver.run(tiny.package(), sample(5), START)
             assert isinstance(driver._engine._waiting, Interrupt) == interrupt
     assert bench.machine.interrupts == 3
+
+
+def test_a_user_reaches_the_interrupt(bench):
+    """By host/run.py; where it is not to be had the report says that the engine was polled; a simulation has none."""
+    summary = json.loads(bench.command("--interrupt", "--images", 5, "--json", "-")[1])
+    assert summary["engine"]["title"].endswith(", by interrupt)") and bench.machine.interrupts == 1
+    bench.machine.faults["no_uio"] = True
+    summary = json.loads(bench.command("--interrupt", "--images", 5, "--json", "-", backend="auto")[1])
+    assert "polled: its interrupt is not to be had" in summary["engine"]["title"] and bench.machine.interrupts == 1
+    code, _, line = bench.command("--interrupt", backend="golden")
+    assert code == 2 and line.startswith("--interrupt is for a board") and "\n" not in line
 
 
 @pytest.mark.parametrize("fault", ["flush", "invalidate"])
