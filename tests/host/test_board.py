@@ -15,11 +15,12 @@ import pytest
 from data import datasets
 from hls import golden, isa
 from hls.record import Start
-from host import backends, board, board_checks, board_ports, overlay
+from host import backends, board, board_checks, board_ports, overlay, server
 from host.backend import BackendError, BackendMissing
 from host.board_buffers import Buffers
 from host.board_engine import Interrupt, Timer
 from host.board_lock import BoardLock
+from host.run import open_backend
 from tests.hls.packages import random_package
 from tests.host import tiny
 from tests.host.standin import machine as standin
@@ -259,6 +260,9 @@ def test_a_user_reaches_the_interrupt(bench):
     assert "polled: its interrupt is not to be had" in summary["engine"]["title"] and bench.machine.interrupts == 1
     code, _, line = bench.command("--interrupt", backend="golden")
     assert code == 2 and line.startswith("--interrupt is for a board") and "\n" not in line
+    with open_backend(server._parser().parse_args(["--interrupt"]), print) as driver:  # and for boards elsewhere
+        bench.machine.faults.clear()
+        assert driver.name == "pynq" and "interrupt" in driver.title
 
 
 @pytest.mark.parametrize("fault", ["flush", "invalidate"])

@@ -12,7 +12,6 @@ from data import datasets
 from hls import isa
 from hls.record import decode
 from host import boards, budget, energy, energy_fit, gauge, sweep
-from host import run as command
 from host.energy_model import modelled
 from host.simulation import Golden
 from tests.host import tiny
