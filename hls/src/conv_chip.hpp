@@ -34,6 +34,9 @@ struct ConvMemory {
   int32_t pooled[kMaxResults];
 };
 
+// Nothing in the lanes is used from one convolution to the next.
+inline void ForgetWeights() {}
+
 // Where a process stands among the groups.
 struct GroupPlace {
   int32_t kind;

@@ -237,8 +237,8 @@ struct PackedRows {
 
 DDI_STATE std::unordered_map<uint64_t, PackedRows> packed_rows;
 
-// To be called when weights may have changed.
-inline void ForgetPackedRows() { packed_rows.clear(); }
+// At each start, for the weights may be others.
+inline void ForgetWeights() { packed_rows.clear(); }
 
 // Rows are the same for the same place, number of input channels, kernel and packing.
 inline PackedRows& KeptRows(const Conv& conv, int32_t packed) {

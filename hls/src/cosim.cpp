@@ -28,9 +28,6 @@ int32_t ddi_cosim(const int32_t* program, const int64_t* weights, const int32_t*
   const int64_t stride = RecordWords(start);
   auto run = [&](int32_t first, int32_t count) {
     SetForgetByte(forget);
-#ifndef DDI_CHIP
-    ForgetPackedRows();
-#endif
     std::vector<int64_t> maps(size_t(map_words) * kTilePixels / sizeof(int64_t) + 1);
     int32_t* records = results + first * stride;
     // Image by image where there is map memory, so that each starts with what `forget` says.
