@@ -59,18 +59,6 @@ inline Pool DecodePool(const Instruction& instruction) {
   return pool;
 }
 
-inline void FinishPool(const Pool& pool, PoolMemory& memory) {
-  #pragma HLS inline
-FinishPixels:
-  for (int32_t i = 0; i < kTilePixels; ++i) {
-    #pragma HLS unroll
-    const int64_t value = pool.average ? Requantize(memory.value[i], pool.scale) : memory.value[i];
-    memory.word[i] = uint8_t(Clamp8(value, pool.relu));
-  }
-}
-
-#ifdef DDI_CHIP
-
 // Take a pixel into a window's value.
 inline void Reduce(const Pool& pool, bool first, bool inside, int32_t pixel, int32_t& value) {
   #pragma HLS inline
@@ -124,6 +112,16 @@ PoolPixels:
   }
 }
 
+inline void FinishPool(const Pool& pool, PoolMemory& memory) {
+  #pragma HLS inline
+FinishPixels:
+  for (int32_t i = 0; i < kTilePixels; ++i) {
+    #pragma HLS unroll
+    const int64_t value = pool.average ? Requantize(memory.value[i], pool.scale) : memory.value[i];
+    memory.word[i] = uint8_t(Clamp8(value, pool.relu));
+  }
+}
+
 inline void RunPool(const Instruction& instruction, TileMemory& maps, PoolMemory& memory) {
   const Pool pool = DecodePool(instruction);
   const int32_t read_cycles = CeilDivide(pool.reads, isa::kMapReads);
@@ -160,12 +158,6 @@ PoolCycles:
     }
   }
 }
-
-#else
-}  // namespace ddi
-#include "pool_host.hpp"
-namespace ddi {
-#endif
 
 inline void RunGlobalPool(const Instruction& instruction, const TileMemory& maps, VectorMemory& vector) {
   const int32_t* word = instruction.word;
