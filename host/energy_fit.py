@@ -24,8 +24,8 @@ import numpy as np
 from host.boards import DEFAULT, BoardError, Coefficients
 from host.boards import read as read_board
 from host.energy_model import modelled, of
+from host.files import write_whole
 from host.gauge import COUNTERS
-from host.meters.trace import write_whole
 
 PARTS = {"compute": ("mac", "register"), "memory": ("block_ram", "ddr"), "static": ("static",)}
 

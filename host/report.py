@@ -5,9 +5,7 @@ schedule, and times are these cycles at the board's clock (kind: modelled).
 """
 
 import json
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -202,14 +200,3 @@ def _gates(package, trace):
 def json_text(summary):
     """The summary as JSON, with a newline at its end."""
     return json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def write_text(path, text):
-    """Write a file whole or not at all. OSError when that fails."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -28,6 +28,7 @@ from host.backend import BackendError
 from host.backends import choose
 from host.batches import EngineError, OverBudget, run_batches
 from host.board import Board
+from host.files import write_whole
 from host.job import read_job
 from host.limit import Controller, LimitError, parse_limit
 from host.live import Progress, Watch
@@ -166,7 +167,7 @@ def _write(arguments, run, images, trace):
     if arguments.json and arguments.json != "-":
         files[arguments.json] = report.json_text(summary)
     for path, text in files.items():
-        report.write_text(path, text)
+        write_whole(path, text)
     if arguments.trace and trace is not None:
         trace.write_csv(arguments.trace)
     text = report.json_text(summary) if arguments.json == "-" else table(summary) + "\n"

@@ -23,6 +23,7 @@ if __package__ in (None, ""):
 from host import budget, gauge, report, sweep_picture
 from host.arguments import InputError, add_common, check_common, new_parser
 from host.batches import run_batches
+from host.files import write_whole
 from host.job import read_job
 from host.live import Progress
 from host.run import finished, guarded, open_backend
@@ -75,8 +76,8 @@ def _sweep(arguments, command):
             results.read(one)
         points = [results.get(one) for one in budgets]
     text = table(points)
-    report.write_text(folder / "sweep.txt", text + "\n")
-    report.write_text(folder / "sweep.svg", sweep_picture.draw(points))
+    write_whole(folder / "sweep.txt", text + "\n")
+    write_whole(folder / "sweep.svg", sweep_picture.draw(points))
     print(text, flush=True)
     return 0
 
@@ -117,7 +118,7 @@ class _Results:
         found = self.read(one)
         if found is None:
             found = self._run(one)
-            report.write_text(self._file(one), report.json_text({"sweep": self._key, **found}))
+            write_whole(self._file(one), report.json_text({"sweep": self._key, **found}))
             _say(f"{one}: accuracy {found['accuracy']:.2%}, mean {budget.show(found['flops']['mean'], 'flops')} FLOPs")
         return found
 
