@@ -160,9 +160,9 @@ def _terms(fields, active_in, active_out):
     """What the expressions may name: the instruction's fields, and what follows from them."""
     terms = {"ceil": ceil, "WEIGHT_PORTS": isa.WEIGHT_PORTS, **fields}
     opcode = fields["opcode"]
-    if opcode in (isa.GLOBAL_POOL, isa.POOL, isa.CONV, isa.AFFINE):
+    if opcode == isa.GLOBAL_POOL:
         terms["input_tiles"] = tiles(fields["height"], fields["width"])
-    if opcode in (isa.POOL, isa.CONV, isa.AFFINE):
+    if opcode in (isa.POOL, isa.AFFINE):
         terms["output_tiles"] = tiles(*output_size(fields))
     if opcode == isa.POOL:
         kernel = fields["kernel"]
