@@ -1,16 +1,19 @@
 # make run    the default package under a budget, on this machine (no torch)
 # make test   the whole test suite, C++ engine included
-# make check  lint, format, types, the HLS subset, clang-tidy, resources, generated files, import direction
+# make check  lint, format, types, the HLS subset, clang-tidy, generated files, import direction
 # make deploy HOST=user@address BOARD=zedboard   copy to a board and test it there
+# make boards | synth BOARD=zedboard [STAGE=csim|hls|cosim|impl|all] [CLOCK_MHZ=143] [DRY_RUN=1] | synth-report | rtl
 # make fuzz   a million mutated instruction words against the engine under the sanitizers
 
 PYTHON ?= python3
 BUDGET ?= 74M
+BOARD  ?= zedboard
+STAGE  ?= all
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test check fuzz deploy format generate clean
+.PHONY: run test check fuzz deploy boards synth synth-report rtl format generate clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -28,7 +31,6 @@ check: $(VENV)/test.stamp
 	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14
 	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14 -D__SYNTHESIS__
 	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14 -DDDI_CHIP
-	$(BIN)/python -m hls.resources --check
 	$(BIN)/python -m hls.generate --check
 	$(BIN)/python -m bitstreams.generate --check
 	$(BIN)/python -m bench.documents --check
@@ -36,6 +38,18 @@ check: $(VENV)/test.stamp
 
 deploy: $(VENV)/run.stamp
 	$(BIN)/python host/deploy.py $(HOST) --board $(BOARD)
+
+boards: $(VENV)/run.stamp
+	$(BIN)/python -m bitstreams.design
+
+synth: $(VENV)/run.stamp
+	$(BIN)/python -m bitstreams.synth $(BOARD) --stage $(STAGE) $(if $(CLOCK_MHZ),--clock-mhz $(CLOCK_MHZ)) $(if $(DRY_RUN),--dry-run)
+
+synth-report: $(VENV)/run.stamp
+	$(BIN)/python -m bitstreams.report $(BOARD)
+
+rtl: $(VENV)/run.stamp
+	$(BIN)/python -m bitstreams.rtl
 
 fuzz: $(VENV)/test.stamp
 	$(BIN)/python -m hls.fuzz --words 1000000

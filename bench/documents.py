@@ -1,4 +1,4 @@
-"""Put the newest result rows into README.md: no figure there is typed by hand.
+"""Put the newest result rows into the documents: no figure there is typed by hand.
 
     python -m bench.documents            # rewrite the blocks between <!-- rows:NAME --> and <!-- end -->
     python -m bench.documents --check    # exit code 1 if a block differs from the rows
@@ -10,9 +10,11 @@ import argparse
 import re
 import sys
 
+from bench.dse_page import figure, front_table, reason_text
 from bench.rows import ROOT, latest
 
-DOCUMENTS = ("README.md",)
+DOCUMENTS = ("README.md", "docs/dse.md")
+FIGURES = {"docs/dse.svg": figure}  # file → what draws it from the rows
 PRINTED = ROOT / "docs" / "run.txt"  # written by `python -m bench main_command`
 BLOCK = re.compile(r"(<!-- rows:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -71,7 +73,62 @@ def speed_table(rows):
     return lines
 
 
-TABLES = {"packages": packages_table, "promises": promises_table, "speed": speed_table}
+ENGINE = {
+    "array_busy.resnet74": "MAC array busy, ResNet-74",
+    "array_busy.resnet20": "MAC array busy, ResNet-20",
+    "array_busy.ddi_74M": "MAC array busy, ResNet-74-DDI at 74M FLOPs",
+    "proportionality.mean": "cycles saved ÷ FLOPs saved at 74M, mean over images",
+    "proportionality.p5": "the same, 5th percentile",
+    "proportionality.mean.none": "the same without a budget, mean",
+    "proportionality.layers": "random layer skips",
+    "proportionality.random_both": "random layer and channel skips",
+    "proportionality.random_masks": "random channel masks alone",
+    "gates.share": "gates and exits, share of a full image's cycles",
+    "gates.conv_ratio": "channel gates' convolutions: cycles ÷ their share of the FLOPs",
+    "gates.lstm_cycles": "cycles of an LSTM step",
+    "resnet8.images_per_s_143MHz": "MLPerf Tiny's ResNet-8 at 143 MHz, images/s",
+    "densenet201.array_busy": "MAC array busy, DenseNet-201 at 224×224, maps through the DDR",
+    "cosim_over_ort_int8.resnet20.t1": "co-simulation ÷ ONNX Runtime int8, ResNet-20, one thread",
+    "cosim_over_ort_int8.resnet74.t1": "co-simulation ÷ ONNX Runtime int8, ResNet-74, one thread",
+    "cosim_over_ort_float.resnet74.t1": "co-simulation ÷ ONNX Runtime float, ResNet-74, one thread",
+    "cosim_ddi_74M_over_ort_int8_full": "ResNet-74-DDI at 74M in co-simulation ÷ ONNX Runtime int8 on the full network",
+}
+SURVIVED = {
+    "faults.board": "faults of the board that end in a sentence, nothing leaked, the next run fine",
+    "faults.meter": "the same of the power meter",
+}
+
+
+def engine_table(rows):
+    """The engine's figures beside what they were meant to reach."""
+    lines = ["| what | value | target | kind |", "|---|---|---|---|"]
+    for name, text in ENGINE.items():
+        if name in rows:
+            row = rows[name]
+            value = f"{row['value']:,.0f}" if row["value"] >= 100 else f"{row['value']:.3g}"
+            lines.append(f"| {text} | {value} | {row.get('target', '')} | {row['kind']} |")
+    return lines
+
+
+def host_table(rows):
+    """What the board's side survives, and how often the power meter's interval holds the truth."""
+    lines = ["| what | value | of |", "|---|---|---|"]
+    for name, text in SURVIVED.items():
+        lines.append(f"| {text} | {rows[f'{name}.survived']['value']} | {rows[f'{name}.total']['value']} |")
+    coverage = rows["power.coverage"]
+    text = "energy's 95 % interval holds the truth, synthetic traces"
+    return [*lines, f"| {text} | {coverage['value']:.1%} | {coverage['n']:,} draws |"]
+
+
+TABLES = {
+    "engine": engine_table,
+    "host": host_table,
+    "packages": packages_table,
+    "promises": promises_table,
+    "speed": speed_table,
+    "dse_front": front_table,
+    "dse_reason": reason_text,
+}
 
 
 def rewritten(text, rows, printed=""):
@@ -92,16 +149,17 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m bench.documents", description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a document is stale")
     arguments = parser.parse_args(argv)
-    stale = 0
-    for name in DOCUMENTS:
-        text = (ROOT / name).read_text()
-        new = rewritten(text, latest(), PRINTED.read_text() if PRINTED.exists() else "")
-        if new != text:
+    rows, printed, stale = latest(), PRINTED.read_text() if PRINTED.exists() else "", 0
+    made = {name: rewritten((ROOT / name).read_text(), rows, printed) for name in DOCUMENTS}
+    made |= {name: draw(rows) for name, draw in FIGURES.items()}
+    for name, new in made.items():
+        path = ROOT / name
+        if not path.exists() or path.read_text() != new:
             stale += 1
             if arguments.check:
                 print(f"error: {name} differs from bench/results/: run python -m bench.documents", file=sys.stderr)
             else:
-                (ROOT / name).write_text(new)
+                path.write_text(new)
                 print(f"wrote {name}")
     return 1 if arguments.check and stale else 0
 

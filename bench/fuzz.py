@@ -1,6 +1,6 @@
 """A million mutated instruction words against the engine under the sanitizers, each status compared with the checks'.
 
-    python -m bench fuzz
+python -m bench fuzz
 """
 
 from hls import fuzz

@@ -26,16 +26,19 @@ class Rows:
         self.benchmark, self.command, self.rows = benchmark, command, []
         self.commit, self.host = commit(), host()
 
-    def add(self, name, value, unit, kind, n, package=None, target=None, note=None):
+    def add(self, name, value, unit, kind, n, package=None, target=None, note=None, detail=None):
         """Add a row and print it. `n` is the number of images, runs or seeds behind the value.
 
-        `target`: what the value was meant to reach. `note`: what the name does not say.
+        `target`: what the value was meant to reach. `note`: what the name does not say. `detail`: name → figure of the
+        same point.
         """
         if kind not in KINDS:
             raise ValueError(f"kind {kind!r}: expected one of {', '.join(KINDS)}")
         row = {"name": name, "value": value, "unit": unit, "kind": kind, "n": n, "commit": self.commit}
         row |= {"package": package, "host": self.host, "command": self.command}
-        extra = {key: text for key, text in (("target", target), ("note", note)) if text is not None}
+        extra = {
+            key: text for key, text in (("target", target), ("note", note), ("detail", detail)) if text is not None
+        }
         self.rows.append(row | extra)
         shown = f"{value:.4f}".rstrip("0").rstrip(".") if isinstance(value, float) else value
         wanted = "" if target is None else f", target {target}"

@@ -1,5 +1,6 @@
 """The facts of one board's design, from its data file, overlay.json and the contract; flow/*.tcl gets them as one file.
 
+    make boards                                # or python -m bitstreams.design: the boards that have a file
     facts = design.facts("zedboard", clock_mhz=143)
     Path("parameters.tcl").write_text(design.tcl(facts))
 
@@ -7,6 +8,7 @@ Nothing of these facts stands in the TCL: addresses, ports and clocks are data.
 """
 
 import json
+import sys
 from dataclasses import dataclass
 
 from bitstreams.generate import BOARDS, FOLDER, BoardError, read_board
@@ -148,3 +150,26 @@ def word(value):
     if any(letter in text for letter in '{}\\"$[];\n'):
         raise DesignError(f"{text!r} has a letter that TCL reads as its own: give another name or folder")
     return f"{{{text}}}" if not text or any(letter.isspace() for letter in text) else text
+
+
+def table(boards):
+    """The boards as lines of text: name → data."""
+    lines = [f"{'board':12} {'part':16} {'clock':>8} {'DDR':>8}  power is measured with"]
+    for name, board in boards.items():
+        clock, memory = f"{board['clock_mhz']:g} MHz", f"{board['memory']['ddr_mb']} MB"
+        lines.append(f"{name:12} {board['part']:16} {clock:>8} {memory:>8}  {board['power']['measure']}")
+    return "\n".join(lines)
+
+
+def main():
+    """List the boards; 0, or 2 when a board's file is wrong."""
+    try:
+        print(table({name: read(name) for name in board_names()}))
+    except BoardError as error:
+        print(f"bitstreams.design: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

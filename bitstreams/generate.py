@@ -73,12 +73,15 @@ def read_board(path):
 
 def chip(part):
     """The chip of a part, without package and speed: xc7z020 of xc7z020clg484-1."""
-    return re.split(r"(?<=\d)[a-z]", part, maxsplit=1)[0]
+    found = re.match(r"[a-z]+\d[a-z]\d+s?", part)
+    return found[0] if found else part
 
 
 def _load(path):
-    import tomllib  # Python 3.11; this module's table is not needed on a board
-
+    try:
+        import tomllib  # nothing on a board needs it
+    except ModuleNotFoundError:
+        raise BoardError(f"{path}: boards' files are read with Python 3.11 or newer: use one") from None
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
@@ -96,7 +99,7 @@ def _with_chip(path, board, name):
         raise BoardError(f"{path}: chip_as names {name}, but {problem}: expected {', '.join(CHIP)} in one place")
     found, expected = (chip(str(each.get("part"))) for each in (board, other))
     if found != expected:
-        raise BoardError(f"{path}: chip_as names {name}, which has an {expected}; this board has an {found}")
+        raise BoardError(f"{path}: chip_as names {name}, which has {expected}; this board has {found}")
     return {**board, **{key: other[key] for key in CHIP if key in other}}
 
 

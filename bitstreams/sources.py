@@ -8,6 +8,7 @@ INTERFACE for the same port may be an error or ignored (UG1399, Adding Pragmas a
 gets it; nothing else of the source changes, and depth changes nothing of the RTL.
 """
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,6 +93,14 @@ def _check(top, pragmas, ports):
         )
     if TYPE_BITS.get(top.returns) not in (32, 64):
         raise SourceError(f"{MAIN}: {TOP} returns {top.returns}, expected the status in 32 or 64 bits")
+
+
+def digest(folder=SOURCES):
+    """Hexadecimal digest of the engine's sources and contract: results of other ones are another engine's."""
+    found = hashlib.sha256(isa.HASH.encode())
+    for path in (*sorted(Path(folder).glob("*.hpp")), Path(folder) / MAIN):
+        found.update(path.name.encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()
 
 
 def write(folder, top, depths, sources=SOURCES):

@@ -99,7 +99,8 @@ def run_stage(stage, job):
         print(f"{stage:5} note: {remark}")
     later = commands.STAGES[commands.STAGES.index(stage) :] if stage == "hls" else (stage,)
     stages = {name: value for name, value in done.items() if name not in later} | {stage: facts}
-    kept = {"board": job.board, "digest": job.digest, "version": job.tools.version, "stages": stages}
+    kept = {"board": job.board, "digest": job.digest, "sources": sources.digest(), "version": job.tools.version}
+    kept["stages"] = stages
     _replace(job.folder / RESULTS, json.dumps(kept, indent=2) + "\n")
 
 
@@ -244,6 +245,9 @@ def _build(job, stages, target):
     except (StageError, checks.CheckError, ReportError, OSError) as error:
         print(f"bitstreams.synth: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("bitstreams.synth: interrupted; stages that were done before need not run again", file=sys.stderr)
+        return 130
     if "impl" in stages:
         print(f"built {target}: {job.facts['design']}.bit at {results(job)['impl']['clock_mhz']:g} MHz")
     return 0

@@ -180,8 +180,6 @@ def _pair_buffers(source, target, height, free):
         return None
     middle, work = placed
     end = next((start + words for start, words in free if start <= work < start + words), 0)
-    if work < middle < end:
-        end = middle
     return middle, work, 0 if direct else min(source.channels, (end - work) // channel)
 
 

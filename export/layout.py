@@ -106,7 +106,7 @@ def _attempt(steps, maps, pairs, tile_words):
         if not far and number not in chained:
             code.append((opcode, plain(fields)))
             continue
-        alive = [item for item in near if item.lives(number) or (number in chained and item.lives(number + 1))]
+        alive = [item for item in near if item.lives(number)]
         free = gaps(alive, tile_words)
         try:
             code += (

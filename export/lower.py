@@ -19,7 +19,8 @@ from hls import isa
 from hls.program import decode, encode
 
 CHANNEL_MASK = 1
-POOLED, PRODUCT, HIDDEN, DECISION, STREAM = range(5)  # vectors; STREAM: the residual stream's global average
+# Vectors. STREAM is the residual stream's global average, which no gate or classifier on the way may overwrite.
+POOLED, PRODUCT, STREAM, HIDDEN, DECISION = range(5)
 
 
 def lower(network, tile_words=isa.TILE_WORDS, fuse=True):
@@ -29,7 +30,7 @@ def lower(network, tile_words=isa.TILE_WORDS, fuse=True):
     """
     shape, classes = network.shape, len(network.head.bias)
     widths = [len(conv.bias) for block in network.blocks for conv in _convolutions(block)]
-    widest, vectors = max(*widths, classes, isa.MAX_HIDDEN), STREAM + 1 if network.lstm else PRODUCT + 1
+    widest, vectors = max(*widths, classes, isa.MAX_HIDDEN), (DECISION if network.lstm else STREAM) + 1
     if vectors * widest > isa.VECTOR_WORDS or classes > isa.MAX_CLASSES or len(shape.gates) > isa.MAX_GATES:
         found = f"{widest} channels, {classes} classes or {len(shape.gates)} gates"
         raise LowerError(f"{found} are more than the engine holds")
@@ -38,15 +39,15 @@ def lower(network, tile_words=isa.TILE_WORDS, fuse=True):
     stream = builder.convolve(network.stem, image, pool=STREAM if network.lstm else None)
     taps, gate = [], 0
     for block in network.blocks:
-        fused = block is network.blocks[-1] and not block.shape.gated
-        pool = STREAM if network.lstm else POOLED if fused else None
+        fused = network.lstm or (block is network.blocks[-1] and not block.shape.gated)
+        pool = STREAM if fused else None
         stream = _lower_block(builder, network, block, stream, gate, pool)
         gate += block.shape.gated
         if block.exit:
             taps.append(_lower_tap(builder, block.exit, stream, taps))
     if pool is None:  # inactive channels are not written, so not pooled either
-        builder.global_pool(stream, POOLED)
-    builder.multiply(network.head, STREAM if network.lstm else POOLED, PRODUCT)
+        builder.global_pool(stream, STREAM)
+    builder.multiply(network.head, STREAM, PRODUCT)
     _end_of_life(builder, taps)
     _lower_exit(builder, classes, len(taps), network.exit_scale)
     for number, tap in enumerate(taps):

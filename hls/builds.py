@@ -4,7 +4,6 @@ path = build("trips", [cosim.compiler(), "-O2", …], {"trips.cpp": b"…", **en
 """
 
 import hashlib
-import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -31,12 +30,5 @@ def build(name, command, sources, main):
     with tempfile.TemporaryDirectory(dir=cosim.BUILD) as folder:
         for each, text in sources.items():
             (Path(folder) / each).write_bytes(text)
-        partial = Path(folder) / "result"
-        result = subprocess.run(
-            [*command, str(Path(folder) / main), "-o", str(partial)], capture_output=True, text=True, check=False
-        )
-        if result.returncode:
-            first = next((line for line in result.stderr.splitlines() if "error" in line), result.stderr[:200])
-            raise cosim.CosimError(f"{' '.join(command)} failed on {main}: {first}")
-        os.replace(partial, target)  # whole or not at all, also when two processes build at once
+        cosim.compile_whole(command, Path(folder) / main, main, target)
     return target

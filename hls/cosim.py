@@ -55,16 +55,21 @@ def build(flags=FLAGS):
     if target.exists():
         return target
     BUILD.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+    compile_whole(command, SOURCES / "cosim.cpp", "hls/src/cosim.cpp", target)
+    return target
+
+
+def compile_whole(command, source, name, target):
+    """Make `target` of `source` by `command`, whole or not at all. CosimError, by `name`, if it does not compile."""
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         partial = Path(folder) / target.name
         result = subprocess.run(
-            [*command, str(SOURCES / "cosim.cpp"), "-o", str(partial)], capture_output=True, text=True, check=False
+            [*command, str(source), "-o", str(partial)], capture_output=True, text=True, check=False
         )
         if result.returncode:
             first = next((line for line in result.stderr.splitlines() if "error" in line), result.stderr[:200])
-            raise CosimError(f"{' '.join(command)} failed on hls/src/cosim.cpp: {first}")
-        os.replace(partial, target)  # whole or not at all, also when two processes build at once
-    return target
+            raise CosimError(f"{' '.join(command)} failed on {name}: {first}")
+        os.replace(partial, target)  # also when two processes build at once
 
 
 def run(program, weights, tables, images, start, threads=1, forget=0, shape="host"):

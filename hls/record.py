@@ -125,3 +125,8 @@ def explain(status, pc, image):
         return f"image {image}: fine"
     where = "" if status in (isa.STATUS_NOT_RUN, isa.STATUS_BAD_START) else f" at instruction {pc}"
     return f"image {image}: {name}{where}: {STATUS_TEXT[status]}; {_REMEDY.get(status, _NEW_EXPORT)}"
+
+
+def top(logits, k):
+    """The k classes with the largest logits, largest first, the first of equals: (N, classes) → (N, k)."""
+    return np.argsort(-np.asarray(logits, np.int64), axis=1, kind="stable")[:, :k]

@@ -59,6 +59,8 @@ def add_common(parser):
     add(
         "--key", default=str(link.key_path()), metavar="FILE", help="shared key of remote boards (default: %(default)s)"
     )
+    add("--interrupt", action="store_true", help="on a board: wait for the engine by its interrupt, not by polling")
+    add("--energy", metavar="FILE", help="coefficients of modelled energy, as host.energy_fit writes them")
     add("--meter", metavar="M", help="measure energy: serial:/dev/ttyUSB0, visa:ADDRESS or replay:FILE")
     add(
         "--entropy",
@@ -86,6 +88,11 @@ def check_common(arguments):
         value = getattr(arguments, option)
         if value is not None and value < least:
             raise InputError(f"--{option} {value} is too few: give {least} or more")
+    if arguments.interrupt and arguments.backend not in ("auto", "pynq"):
+        raise InputError(
+            f"--interrupt is for a board, not for --backend {arguments.backend}: leave it away, or give it to the "
+            "board's host/server.py"
+        )
     entropy = arguments.entropy
     if entropy is not None and not 0 < entropy <= 100:
         raise InputError(f"--entropy {entropy} is no threshold: give nats above 0 (ten classes have at most 2.3)")

@@ -53,7 +53,7 @@ def run_batches(backend, job, plan, watch=None, rate=None):
         before = time.perf_counter()
         batch = backend.run(job.package, images, start)
         spent = time.perf_counter() - before
-        _check_status(batch, at)
+        check_status(batch, at)
         batch[:, isa.RECORD.index("image")] += at
         results = decode(batch, start)
         check_spent(results, start.budget_flops, start.budget_cycles, at)
@@ -79,7 +79,8 @@ def run_batches(backend, job, plan, watch=None, rate=None):
     )
 
 
-def _check_status(batch, at):
+def check_status(batch, at=0):
+    """Raise EngineError naming the first image (numbered from `at`) that failed, of a batch's records."""
     failed = np.flatnonzero(batch[:, isa.RECORD.index("status")] != isa.STATUS_OK)
     if len(failed):
         status, _, pc = (int(word) for word in batch[failed[0], :3])

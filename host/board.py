@@ -60,7 +60,7 @@ class Board(Backend):
         except BaseException as error:
             self._close(error)
             raise
-        self.title = f"{title} (engine at {self.clock_hz / 1e6:.4g} MHz)"
+        self.title = f"{title} (engine at {self.clock_hz / 1e6:.4g} MHz{self._waits()})"
         self.version = f"contract {isa.HASH}, bitstream {self._build.bit.name} of commit {self._build.commit}"
 
     def run(self, package, images, start):
@@ -110,6 +110,12 @@ class Board(Backend):
             with suppress(ValueError, RuntimeError):  # then by polling
                 engine.use_interrupt(self._pynq, self._design.interrupt)
         self._engine = engine
+
+    def _waits(self):
+        """What a report says of an interrupt that was asked for."""
+        if not self._interrupt:
+            return ""
+        return ", by interrupt" if self._engine.by_interrupt else ", polled: its interrupt is not to be had"
 
     def _handshake(self, engine):
         """A start with no image asks for the contract's hash."""

@@ -112,6 +112,11 @@ class Engine:
         self._write("interrupt_enable", 1)
         self._write("interrupt_global", 1)
 
+    @property
+    def by_interrupt(self):
+        """Whether it waits by interrupt."""
+        return isinstance(self._waiting, Interrupt)
+
     def write(self, values):
         """Write the arguments, all of them by name; those that are as before are not written again."""
         if set(values) != set(isa.PORTS):
@@ -146,7 +151,7 @@ class Engine:
                 raise Timeout(f"the engine was not done after {deadline_s:.1f} s")
             left = asleep - now
             pause = left if left > 0 else PAUSE_S
-            if isinstance(self._waiting, Interrupt):
+            if self.by_interrupt:
                 pause = SLICE_S
             self._waiting.pause(min(pause, end - now))
         return self.timer.read() - self._began

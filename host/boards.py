@@ -30,6 +30,7 @@ class Coefficients:
     static: float
     kind: str  # where they come from, in a few words
     source: str  # and in full
+    fitted: bool = False  # to measured energy, from which idle was subtracted: so is it from `static`
 
     @classmethod
     def checked(cls, found):
@@ -40,7 +41,7 @@ class Coefficients:
                 raise ValueError(f"energy of {name} is {value}, expected a number from 0 on")
         if not any(numbers.values()):
             raise ValueError("every energy is 0, expected some above")
-        return cls(**numbers, kind=str(found["kind"]), source=str(found["source"]))
+        return cls(**numbers, kind=str(found["kind"]), source=str(found["source"]), fitted=found.get("fitted") is True)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
     python host/run.py --budget 34M --meter … --json a.json         # several budgets, several packages
     python -m host.energy_fit a.json b.json c.json d.json -o energy.json
 
+    python host/run.py --energy energy.json --budget 0.8mJ          # modelled energy and budgets by these
+
     coefficients = read_coefficients("energy.json")                 # for host.energy_model.modelled
 
 Exit codes: 0 done; 2 bad input, with one line and no file written.
@@ -22,7 +24,8 @@ import numpy as np
 from host.boards import DEFAULT, BoardError, Coefficients
 from host.boards import read as read_board
 from host.energy_model import modelled, of
-from host.meters.trace import write_whole
+from host.files import write_whole
+from host.gauge import COUNTERS
 
 PARTS = {"compute": ("mac", "register"), "memory": ("block_ram", "ddr"), "static": ("static",)}
 
@@ -51,7 +54,7 @@ def fit(runs, board, source="fitted to measured runs"):
     factors = _not_negative(matrix / scale, np.array(joules) * weights) / scale
     new = {name: getattr(start, name) * factor for names, factor in zip(PARTS.values(), factors) for name in names}
     kind = f"modelled, coefficients fitted to {len(runs)} measured runs"
-    return Coefficients(**new, kind=kind, source=f"{kind}: {source}")
+    return Coefficients(**new, kind=kind, source=f"{kind}: {source}", fitted=True)
 
 
 def _not_negative(matrix, values):
@@ -82,7 +85,6 @@ def read_coefficients(path):
 
 
 # -------------------------------------------------------------------------------------------------------------- command
-COUNTERS = ("flops", "cycles", "weight_bytes", "instructions")
 
 
 def main(argv=None):
@@ -111,14 +113,17 @@ def main(argv=None):
 
 
 def read_run(path):
-    """(counters, J an image, its standard error) of a measured run's JSON; means do, since the model is linear."""
+    """(counters, J an image, its standard error) of a measured run's JSON; means do, since the model is linear.
+
+    The counters are those of the images that were measured, which need not be all of the run.
+    """
     again = "run host/run.py with --meter and --json again"
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
         energy = found["energy"] or {}
         kind = energy.get("kind", "none")
-        counters = {name: np.array([float(found[name]["mean"])]) for name in COUNTERS}
         if kind == "measured":
+            counters = {name: np.array([float(energy["counters"][name])]) for name in COUNTERS}
             return SimpleNamespace(**counters), 1e-3 * energy["mean_mj"], 1e-3 * energy["standard_error_mj"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         found = " ".join(f"{type(error).__name__} {error}".split())

@@ -37,6 +37,7 @@ class ModelledEnergy:
     levels: dict  # name → (N,) float64
     kind: str
     source: str
+    fitted: bool = False  # to measured energy above idle
 
     @property
     def joule_per_image(self):
@@ -45,8 +46,16 @@ class ModelledEnergy:
 
     @property
     def above_static(self):
-        """Joules of each image without the static part: what to compare with a measurement that has idle subtracted."""
+        """Joules of each image without the static part."""
         return self.joule - self.levels["static"]
+
+    @property
+    def above_idle(self):
+        """Joules of each image to compare with a measurement that has idle subtracted.
+
+        The static part is there in idle too, unless it was fitted to such measurements.
+        """
+        return self.joule if self.fitted else self.above_static
 
 
 def modelled(results, board, coefficients=None):
@@ -54,7 +63,7 @@ def modelled(results, board, coefficients=None):
     coefficients = coefficients or of(board)
     counts = _counts(results, board)
     levels = {name: getattr(coefficients, name) * counts[name] for name in LEVELS}
-    return ModelledEnergy(sum(levels.values()), levels, "modelled", coefficients.source)
+    return ModelledEnergy(sum(levels.values()), levels, "modelled", coefficients.source, coefficients.fitted)
 
 
 def of(board):

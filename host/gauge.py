@@ -1,4 +1,4 @@
-"""What a run took in energy: measured by a meter where there is one, modelled otherwise; each figure says which.
+"""What a run took in energy: measured by a meter where there is one, and modelled; each figure says which.
 
 with open_meter("serial:/dev/ttyUSB0") as meter: ...        # GaugeError, also where the meter's library is missing
 summary, trace = energy(meter, backend, job, plan, batches) # of a finished run
@@ -6,6 +6,14 @@ gauge = batch_gauge(meter, board, rate)                     # joules of one batc
 """
 
 from contextlib import contextmanager
+
+import numpy as np
+
+from hls.record import decode
+from host.batches import check_spent, check_status
+
+COUNTERS = ("flops", "cycles", "weight_bytes", "instructions")  # that modelled energy is reckoned from
+MEASURED = 256  # images of the batch that is measured, at most
 
 
 class GaugeError(Exception):
@@ -46,15 +54,24 @@ def sampling(meter):
 def energy(meter, backend, job, plan, batches):
     """(what a report says of energy, or None without meter and model; the meter's trace or None).
 
-    With a meter the images are run again, as often as the uncertainty asks for, under the last budget of the plan.
+    With a meter the images are run again, as often as the uncertainty asks for, under the last budget of the plan. Of
+    the same images the modelled energy above idle stands beside the measured one, with the counters it comes from.
     """
     if meter is None:
         return modelled(batches.results, job.board), None
     from host import energy as energies
 
     start = job.start(batches.steps[-1][0])
-    count = min(len(job.images), 256)
-    found = _spoken(energies.measure, meter, lambda: backend.run(job.package, job.images[:count], start), count)
+    count, last = min(len(job.images), MEASURED), []
+
+    def run_batch():
+        last[:] = [backend.run(job.package, job.images[:count], start)]
+        return last[0]
+
+    found = _spoken(energies.measure, meter, run_batch, count)
+    check_status(last[0])
+    results = decode(last[0], start)
+    check_spent(results, start.budget_flops, start.budget_cycles)
     low, high = found.interval95
     text = f"{found.meter}, {found.repetitions} repetitions, {found.batches} batches of {count} images, above idle"
     summary = {
@@ -69,18 +86,20 @@ def energy(meter, backend, job, plan, batches):
         "budget": str(batches.steps[-1][0]),
         "warnings": list(found.warnings),
         "source": text,
+        "modelled": modelled(results, job.board, above_idle=True),
+        "counters": {name: float(np.mean(getattr(results, name))) for name in COUNTERS},
     }
     return summary, found.trace
 
 
-def modelled(results, board):
+def modelled(results, board, above_idle=False):
     """What a report says of modelled energy; None for a board whose energy is not modelled."""
     if board.energy is None:
         return None
     from host.energy_model import modelled as model
 
     found = model(results, board)
-    millijoule = found.joule * 1e3
+    millijoule = 1e3 * (found.above_idle if above_idle else found.joule)
     spread = {"mean_mj": millijoule.mean(), "min_mj": millijoule.min(), "max_mj": millijoule.max()}
     return {"kind": found.kind, **{name: float(value) for name, value in spread.items()}, "source": found.source}
 

@@ -60,7 +60,7 @@ class Job:
 
 def read_job(arguments):
     """The Job that the arguments ask for. InputError, PackageError, DataError, BoardError."""
-    board = boards.read(arguments.board)
+    board = _board(arguments)
     path = package_path(arguments.package)
     package = read(path)
     images, labels, source = _images(package, arguments)
@@ -79,6 +79,16 @@ def read_job(arguments):
         rule=rule,
         threshold=threshold,
     )
+
+
+def _board(arguments):
+    """The board, with the energy coefficients of --energy where they are given. BoardError."""
+    board = boards.read(arguments.board)
+    if not arguments.energy:
+        return board
+    from host.energy_fit import read_coefficients
+
+    return replace(board, energy=read_coefficients(arguments.energy))
 
 
 def exits_under(package, rule):

@@ -9,123 +9,14 @@
 docs/power.md says how to wire one. What a meter needs beyond numpy (pyserial, pyvisa) is imported when it is opened.
 """
 
-import threading
-import time
 from urllib.parse import parse_qsl
 
-from host.meters.trace import Collector, MeterError, Trace
+from host.meters.base import Meter
+from host.meters.trace import MeterError, Trace
 
 __all__ = ["FORMS", "Meter", "MeterError", "Trace", "open_meter"]
 
 FORMS = "serial:/dev/ttyUSB0[?baud=115200], visa:ASRL/dev/ttyUSB1::INSTR or replay:FILE"
-JOIN_S = 5.0  # the longest that a thread may take to end; each of its waits is far shorter
-
-
-class Meter:
-    """Samples power in a thread of its own, from start() to stop(); a context manager that gives back what it holds.
-
-    A subclass sets `name`, `wait_s` (the longest it may be silent), and implements `_sample` and `close`. Whatever goes
-    wrong in the thread is kept and raised, as MeterError, by the next start, check, so_far or stop.
-    """
-
-    name = ""
-    kind = "measured"  # "replayed" where the samples come from a file
-    wait_s = 5.0
-    calibration = None
-
-    def __init__(self):
-        self._collector, self._thread, self._error = Collector(), None, None
-        self._stopping = threading.Event()
-
-    def start(self):
-        """Begin sampling; returns when the first sample is there. MeterError when none comes within `wait_s`."""
-        self.stop_thread()
-        self._collector, self._error = self._new_collector(), None
-        self._stopping.clear()
-        self._thread = threading.Thread(target=self._run, name=f"meter {self.name}", daemon=True)
-        self._thread.start()
-        deadline = time.monotonic() + self.wait_s + 1
-        while not len(self._collector) and time.monotonic() < deadline:
-            self.check()
-            time.sleep(0.002)
-        self.check()
-        if not len(self._collector):
-            raise MeterError(f"{self.name}: {self._collector.silence(self.wait_s)}")
-
-    def check(self):
-        """Raise the MeterError that ended sampling, if one did."""
-        if self._error is not None:
-            self.stop_thread()
-            raise MeterError(self._error)
-
-    def so_far(self):
-        """The Trace since start(), while sampling goes on. MeterError when sampling failed or the trace is unusable."""
-        self.check()
-        return self._collector.trace(self.name, self.calibration)
-
-    def stop(self):
-        """End sampling: the Trace since start(). MeterError when sampling failed or the trace is unusable."""
-        if self._thread is None and self._error is None:
-            raise MeterError(f"{self.name}: stopped before it was started: call start() first")
-        self.stop_thread()
-        return self.so_far()
-
-    def latest(self):
-        """(host time in s, power in W) of the newest sample, or None before the first."""
-        found = self._collector.latest()
-        if found is None:
-            return None
-        time_s, volt, ampere = found
-        if self.calibration is not None:
-            volt, ampere = self.calibration.volt(volt), self.calibration.ampere(ampere)
-        return time_s, volt * ampere
-
-    def stop_thread(self):
-        """End the thread, whatever its state; safe to call twice."""
-        self._stopping.set()
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.join(JOIN_S)
-            if thread.is_alive():
-                raise MeterError(f"{self.name}: its port does not answer and cannot be given back: unplug the meter")
-
-    def close(self):
-        """Give back the port or file."""
-        self.stop_thread()
-
-    def _new_collector(self):
-        return Collector()
-
-    def _sample(self, collector, deadline):
-        """Add the samples that arrive, for at most a tenth of a second. MeterError when the meter fails.
-
-        `deadline` is the host time by which a sample must have come.
-        """
-        raise NotImplementedError
-
-    def _run(self):
-        """The thread: sample until told to stop, or until something fails."""
-        collector = self._collector
-        last = time.monotonic()
-        try:
-            while not self._stopping.is_set():
-                count = len(collector)
-                self._sample(collector, last + self.wait_s)
-                now = time.monotonic()
-                if len(collector) > count:
-                    last = now
-                elif now > last + self.wait_s:
-                    raise MeterError(f"{self.name}: {collector.silence(self.wait_s)}")
-        except MeterError as error:
-            self._error = str(error)
-        except Exception as error:  # a driver may raise anything; the thread must not die unheard
-            self._error = f"{self.name}: {type(error).__name__} {' '.join(str(error).split())}: plug the meter in anew"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
 
 
 def open_meter(text):

@@ -90,11 +90,9 @@ def _energy(energy):
     if energy["kind"].startswith("modelled"):
         return "Energy, mean (modelled)", f"{energy['mean_mj']:.3g} mJ", f"at most {energy['max_mj']:.3g} mJ an image"
     low, high = energy["interval95_mj"]
-    return (
-        f"Energy, mean ({energy['kind']})",
-        f"{energy['mean_mj']:.3g} mJ",
-        f"± {(high - low) / 2:.2g} mJ (95%), above idle",
-    )
+    beside = f"; modelled: {energy['modelled']['mean_mj']:.3g} mJ" if energy["modelled"] else ""
+    note = f"± {(high - low) / 2:.2g} (95%){beside}"
+    return f"Energy above idle ({energy['kind']})", f"{energy['mean_mj']:.3g} mJ", note
 
 
 def _kept(run, summary):

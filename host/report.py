@@ -5,20 +5,20 @@ schedule, and times are these cycles at the board's clock (kind: modelled).
 """
 
 import json
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from hls import isa
 from hls.package import Package
-from hls.record import NO_BUDGET, Results, Start
+from hls.record import NO_BUDGET, Results, Start, top
 from host.batches import Batches
 from host.boards import Board
 from host.budget import Budget
 from host.limit import Controller
 from host.schedule import Fixed
+
+FEW_CLASSES = 20  # up to here the five best of them say little
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ def summarize(run):
     return {
         "images": len(correct),
         "accuracy": float(correct.mean()),
+        "top5_accuracy": _top5(run),
         "budget": _budget(run),
         "rule": _rule(run.start),
         "flops": {**_spread(results.flops), "full": last["flops"], "kind": _counted(run)},
@@ -76,6 +77,7 @@ def summarize(run):
         "layers_run": {**_spread(results.layers_run), "total": _layers(package)},
         "channels_run": {**_spread(results.channels_run), "total": _channels(package)},
         "weight_bytes": _spread(results.weight_bytes),
+        "instructions": _spread(results.instructions),
         "reasons": {name: int((results.reason == value).sum()) for name, value in isa.REASONS.items()},
         "gates": _gates(package, results.trace),
         "data": {"name": package.dataset, "source": run.data},
@@ -87,6 +89,13 @@ def summarize(run):
         "engine": {"isa": isa.HASH, "version": run.engine, "title": run.backend_title},
         "command": run.command,
     }
+
+
+def _top5(run):
+    """The share of images whose label is among the five largest logits; None where classes are too few to ask."""
+    if run.package.classes <= FEW_CLASSES:
+        return None
+    return float((top(run.results.logits, 5) == run.labels[:, None]).any(axis=1).mean())
 
 
 def _package(run):
@@ -191,14 +200,3 @@ def _gates(package, trace):
 def json_text(summary):
     """The summary as JSON, with a newline at its end."""
     return json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def write_text(path, text):
-    """Write a file whole or not at all. OSError when that fails."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -28,6 +28,7 @@ from host.backend import BackendError
 from host.backends import choose
 from host.batches import EngineError, OverBudget, run_batches
 from host.board import Board
+from host.files import write_whole
 from host.job import read_job
 from host.limit import Controller, LimitError, parse_limit
 from host.live import Progress, Watch
@@ -130,8 +131,11 @@ def open_backend(arguments, tell):
         from host.remote import Remote
 
         return Remote(arguments.backend.removeprefix("remote:"), arguments.key, tell)
-    if arguments.board != boards.DEFAULT and arguments.backend in ("auto", "pynq") and board_checks.present():
-        return Board(board=arguments.board)
+    chosen = arguments.interrupt or arguments.board != boards.DEFAULT
+    if chosen and arguments.backend in ("auto", "pynq") and board_checks.present():
+        return Board(board=arguments.board, interrupt=arguments.interrupt)
+    if arguments.interrupt:
+        tell("this machine is no board: --interrupt changes nothing")
     return choose(arguments.backend, arguments.threads, tell)
 
 
@@ -163,7 +167,7 @@ def _write(arguments, run, images, trace):
     if arguments.json and arguments.json != "-":
         files[arguments.json] = report.json_text(summary)
     for path, text in files.items():
-        report.write_text(path, text)
+        write_whole(path, text)
     if arguments.trace and trace is not None:
         trace.write_csv(arguments.trace)
     text = report.json_text(summary) if arguments.json == "-" else table(summary) + "\n"

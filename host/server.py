@@ -70,6 +70,7 @@ def _parser():
     add("--listen", default=f"127.0.0.1:{link.PORT}", metavar="A", help="address and port (default: %(default)s)")
     add("--backend", choices=NAMES, default="auto", help="auto: the best that this machine has (default: %(default)s)")
     add("--board", default=boards.DEFAULT, metavar="NAME", help="whose bitstream (default: %(default)s)")
+    add("--interrupt", action="store_true", help="wait for the board's engine by its interrupt, not by polling")
     add("--threads", type=int, default=1, metavar="N", help="threads of the co-simulation (default: %(default)s)")
     add("--key", default=str(link.key_path()), metavar="FILE", help="the shared key (default: %(default)s)")
     add("--new-key", action="store_true", help="make a key file and end")

@@ -14,6 +14,7 @@ import shlex
 import signal
 import sys
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -22,6 +23,7 @@ if __package__ in (None, ""):
 from host import budget, gauge, report, sweep_picture
 from host.arguments import InputError, add_common, check_common, new_parser
 from host.batches import run_batches
+from host.files import write_whole
 from host.job import read_job
 from host.live import Progress
 from host.run import finished, guarded, open_backend
@@ -74,8 +76,8 @@ def _sweep(arguments, command):
             results.read(one)
         points = [results.get(one) for one in budgets]
     text = table(points)
-    report.write_text(folder / "sweep.txt", text + "\n")
-    report.write_text(folder / "sweep.svg", sweep_picture.draw(points))
+    write_whole(folder / "sweep.txt", text + "\n")
+    write_whole(folder / "sweep.svg", sweep_picture.draw(points))
     print(text, flush=True)
     return 0
 
@@ -108,6 +110,7 @@ class _Results:
             "backend": arguments.backend,
             "board": arguments.board,
             "meter": arguments.meter,
+            "energy": asdict(job.board.energy) if arguments.energy else None,
         }
 
     def get(self, one):
@@ -115,7 +118,7 @@ class _Results:
         found = self.read(one)
         if found is None:
             found = self._run(one)
-            report.write_text(self._file(one), report.json_text({"sweep": self._key, **found}))
+            write_whole(self._file(one), report.json_text({"sweep": self._key, **found}))
             _say(f"{one}: accuracy {found['accuracy']:.2%}, mean {budget.show(found['flops']['mean'], 'flops')} FLOPs")
         return found
 
@@ -179,11 +182,12 @@ def _kind(points, name):
 
 
 def _energy(energy):
-    """Mean energy of an image; measured with half of its 95 % interval."""
+    """Mean energy of an image; measured with half of its 95 % interval, and what the model says of it."""
     if "interval95_mj" not in energy:
         return f"{energy['mean_mj']:.3g} mJ"
     low, high = energy["interval95_mj"]
-    return f"{energy['mean_mj']:.3g} ± {(high - low) / 2:.2g} mJ"
+    beside = f" (modelled {energy['modelled']['mean_mj']:.3g} mJ)" if energy.get("modelled") else ""
+    return f"{energy['mean_mj']:.3g} ± {(high - low) / 2:.2g} mJ{beside}"
 
 
 def _say(message):

@@ -57,9 +57,15 @@ def _energies(canvas, points, across):
         _heading(canvas, box, "Energy of an image", "neither measured nor modelled for this board")
         return
     kind = " and ".join(sorted({point["energy"]["kind"].split(",")[0] for point in points}))
-    _panel(
-        canvas, box, points, across, f"Energy of an image ({kind})", "mJ, mean", lambda point: _energy(point["energy"])
-    )
+    beside = [(point["flops"]["mean"] / 1e6, _modelled(point["energy"])) for point in points]
+    beside = [(x, y) for x, y in beside if y is not None]
+    title = f"Energy of an image ({kind})"
+    _panel(canvas, box, points, across, title, "mJ, mean", lambda point: _energy(point["energy"]), beside=beside)
+
+
+def _modelled(energy):
+    """Modelled mJ beside measured ones; None where there are none."""
+    return energy["modelled"]["mean_mj"] if energy.get("modelled") else None
 
 
 def _heading(canvas, box, title, note):
@@ -67,27 +73,29 @@ def _heading(canvas, box, title, note):
     canvas.label(box[0] - 52, box[1] - 20, note, 12)
 
 
-def _panel(canvas, box, points, across, title, unit, value, percent=False):
-    """One figure over the mean FLOPs of an image; bars are 95 % intervals where there are some."""
+def _panel(canvas, box, points, across, title, unit, value, percent=False, beside=()):
+    """One figure over the mean FLOPs of an image; bars are 95 % intervals where there are some.
+
+    `beside`: (MFLOPs, modelled value) pairs, drawn as small grey dots.
+    """
     order = sorted(points, key=lambda point: point["flops"]["mean"])
     values = [value(point) for point in order]
-    low, high = 0.0, max(max(mean + half for mean, half in values) * 1.08, 1e-12)
+    low, high = 0.0, max(max(*(mean + half for mean, half in values), *(y for _, y in beside), 1e-12) * 1.08, 1e-12)
     if percent:  # the tenths around the values: a share's differences are what is looked for
         low = max(math.floor(min(mean - half for mean, half in values) * 10) / 10, 0)
-        high = min(math.ceil(max(mean + half for mean, half in values) * 10) / 10, 1)
+        low = min(low, 0.9)
+        high = max(min(math.ceil(max(mean + half for mean, half in values) * 10) / 10, 1), low + 0.1)
     plot = Plot(canvas, box, (0, across), (low, high))
-    _heading(
-        canvas,
-        box,
-        title,
-        "over the FLOPs spent; bars: 95% interval" if any(half for _, half in values) else "over the FLOPs spent",
-    )
+    bars = "; bars: 95% interval" if any(half for _, half in values) else ""
+    _heading(canvas, box, title, f"over the FLOPs spent{bars}{'; grey: modelled' if beside else ''}")
     marks = [low + mark for mark in ticks(high - low, 5)]
     plot.y_axis(marks, lambda y: f"{y:.0%}" if percent else f"{y:g}", unit)
     plot.x_axis(ticks(across), lambda x: f"{x:g}", "MFLOPs of an image, mean")
     at = [(plot.x(point["flops"]["mean"] / 1e6), plot.y(mean)) for point, (mean, _) in zip(order, values)]
     for one, other in pairwise(at):
         canvas.line(*one, *other, LINE, 2)
+    for x, y in beside:
+        canvas.dot(plot.x(x), plot.y(y), 3, SOFT, f"modelled: {y:.3g}")
     for point, (x, y), (mean, half) in zip(order, at, values):
         if half:
             canvas.line(x, plot.y(mean - half), x, plot.y(mean + half), SOFT, 1.5)

@@ -20,6 +20,7 @@ def table(summary):
         ("engine", f"{summary['engine']['title']}, {summary['engine']['version']}"),
         *_budget_rows(summary),
         ("accuracy", f"{summary['accuracy']:.2%}"),
+        *([("top-5 accuracy", f"{summary['top5_accuracy']:.2%}")] if summary["top5_accuracy"] is not None else []),
         ("FLOPs", f"{_pair(flops, 'flops')}  ({flops['mean'] / flops['full']:.0%} of the full network's)"),
         ("cycles (modelled)", f"mean {cycles['mean']:,.0f}  max {cycles['max']:,} an image"),
         (
@@ -104,9 +105,7 @@ def _energy_rows(energy):
     if energy is None:
         return
     if energy["kind"].startswith("modelled"):
-        source = energy["source"].split(";")[0].removeprefix("modelled, ")  # --json has all of it
-        yield "energy (modelled)", f"mean {energy['mean_mj']:.3g} mJ  max {energy['max_mj']:.3g} mJ an image"
-        yield "", source
+        yield from _modelled_rows(energy)
         return
     low, high = energy["interval95_mj"]
     yield (
@@ -116,6 +115,14 @@ def _energy_rows(energy):
     yield "", energy["source"]
     for warning in energy["warnings"]:
         yield "", warning
+    if energy["modelled"]:
+        yield from _modelled_rows(energy["modelled"], ", above idle")
+
+
+def _modelled_rows(energy, note=""):
+    """Modelled energy, and the first words of where its coefficients are from; --json has all of it."""
+    yield "energy (modelled)", f"mean {energy['mean_mj']:.3g} mJ  max {energy['max_mj']:.3g} mJ an image{note}"
+    yield "", energy["source"].split(";")[0].removeprefix("modelled, ")
 
 
 def _of_total(spread, what):

@@ -21,7 +21,7 @@ set_property top ${design}_wrapper [get_filesets sources_1]
 update_compile_order -fileset sources_1
 set_property strategy $strategy [get_runs impl_1]
 launch_runs impl_1 -to_step write_bitstream -jobs $jobs
-wait_on_run impl_1
+wait_on_runs impl_1
 if {[get_property PROGRESS [get_runs impl_1]] ne "100%"} {
   error "implementation stopped: [get_property STATUS [get_runs impl_1]]"
 }

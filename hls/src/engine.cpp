@@ -240,6 +240,7 @@ extern "C" uint64_t ddi_engine(const int32_t* program, const int64_t* weights0, 
                        classes,      budget_flops, budget_cycles, rule,      threshold,    target_class};
   if (!StartIsGood(start)) return hash | uint64_t(isa::kStatusBadStart);
   LoadCode(program, instructions);
+  ForgetWeights();
   bool failed = false;
 Images:
   for (int32_t image = 0; image < images_count; ++image) {

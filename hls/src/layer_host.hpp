@@ -10,6 +10,8 @@
 // The chip's loop (layer_chip.hpp) gives the same results: tests/hls holds both against the golden model.
 #pragma once
 #include <cstdint>
+#include <unordered_map>
+#include <vector>
 
 #include "layer.hpp"
 #include "ports.hpp"
@@ -31,6 +33,8 @@ constexpr int32_t kWeightPacks = (isa::kMaxChannels + kBlock) * (isa::kLaneBytes
 struct LayerMemory {
   uint32_t window[kWindowPacks];  // pack of channels → row → column
   uint32_t weight[kWeightPacks];  // output channel → pack → tap
+  const uint32_t* row[isa::kMaxChannels];
+  int32_t pooled[isa::kMaxChannels];
 };
 
 // How windows lie in memory: rows that are used, columns in whole tiles; at stride 2 the even columns come first.
@@ -163,11 +167,12 @@ WeightPacks:
 
 // Half a tile of a block of output channels from all packs of input channels.
 template <int32_t kPacked>
-inline void MultiplyBlock(const Layer& layer, const WindowShape& shape, int32_t half, const uint32_t* weight,
-                          const uint32_t* window, int32_t (&sum)[kBlock][kTilePixels]) {
+inline void MultiplyBlock(const Layer& layer, const WindowShape& shape, int32_t half,
+                          const uint32_t* const (&row)[kBlock], const uint32_t* window,
+                          int32_t (&sum)[kBlock][kTilePixels]) {
   const int32_t taps = layer.shape.kernel * layer.shape.kernel;
   const int32_t down = layer.shape.stride * shape.pitch;
-  const int32_t channel_packs = shape.packs * taps;
+  int32_t weight = 0;
   Sums8 total[kBlock][kHalfRows];
 ZeroBlock:
   for (int32_t i = 0; i < kBlock * kHalfRows; ++i) total[i / kHalfRows][i % kHalfRows] = ZeroSums();
@@ -183,7 +188,7 @@ BlockPacks:
         const Pixels8 pixels = LoadPixels8(from + y * down);
       BlockLanes:
         for (int32_t lane = 0; lane < kBlock; ++lane) {
-          MultiplyPacked8<kPacked>(total[lane][y], pixels, weight[lane * channel_packs]);
+          MultiplyPacked8<kPacked>(total[lane][y], pixels, row[lane][weight]);
         }
       }
       ++weight;
@@ -231,41 +236,91 @@ inline Finish TableFinish(const Layer& layer, const int32_t* tables, int32_t cha
   return layer.has_table ? MakeFinish(layer, row[0], row[1]) : MakeFinish(layer, 0, 0);
 }
 
+// A convolution's packed rows, and which of them are there; kept from image to image where no input mask changes them.
+struct PackedRows {
+  std::vector<uint32_t> weight;
+  std::vector<uint8_t> there;
+};
+
+DDI_STATE std::unordered_map<uint64_t, PackedRows> packed_rows;
+
+// At each start, for the weights may be others.
+inline void ForgetWeights() { packed_rows.clear(); }
+
+// Rows are the same for the same place, number of input channels, kernel and packing.
+inline PackedRows& KeptRows(const Layer& layer, int32_t packed) {
+  const uint64_t key = uint64_t(uint32_t(layer.weights)) | uint64_t(layer.shape.active_in) << 32 |
+                       uint64_t(layer.shape.kernel) << 48 | uint64_t(packed) << 56;
+  return packed_rows[key];
+}
+
+// Where the packed weights of every active output channel stand; what is not there yet is packed.
+template <int32_t kPacked>
+inline void TakeRows(const Layer& layer, const WindowShape& shape, const int8_t* weights, const Masks& masks,
+                     LayerMemory& memory) {
+  const int32_t packs = shape.packs * layer.shape.kernel * layer.shape.kernel;
+  const bool keep = layer.in_mask == 0;
+  PackedRows* kept = keep ? &KeptRows(layer, kPacked) : nullptr;
+TakeChannels:
+  for (int32_t index = 0; index < layer.shape.active_out; ++index) {
+    #pragma HLS loop_tripcount max = isa::kMaxChannels
+    const int32_t channel = ActiveChannel(masks, layer.out_mask, index);
+    const int8_t* row = weights + layer.weights + int64_t(channel) * layer.row_pitch;
+    if (!keep) {
+      PackWeights<kPacked>(layer, masks, row, memory.weight + index * packs);
+    } else if (size_t(channel) >= kept->there.size() || kept->there[channel] == 0) {
+      if (size_t(channel) >= kept->there.size()) {
+        kept->there.resize(channel + 1, 0);
+        kept->weight.resize(size_t(channel + 1) * packs);
+      }
+      PackWeights<kPacked>(layer, masks, row, kept->weight.data() + size_t(channel) * packs);
+      kept->there[channel] = 1;
+    }
+  }
+TakePlaces:
+  for (int32_t index = 0; index < layer.shape.active_out; ++index) {
+    #pragma HLS loop_tripcount max = isa::kMaxChannels
+    const int32_t channel = ActiveChannel(masks, layer.out_mask, index);
+    memory.row[index] = keep ? kept->weight.data() + size_t(channel) * packs : memory.weight + index * packs;
+  }
+}
+
 template <int32_t kPacked>
 inline void RunPacked(const Layer& layer, const int8_t* weights, const int32_t* tables, const Masks& masks,
                       TileMemory& maps, VectorMemory& vector, LayerMemory& memory) {
   const WindowShape shape = MakeWindowShape(layer, kPacked);
-  const int32_t channel_packs = shape.packs * layer.shape.kernel * layer.shape.kernel;
-  DDI_STATE int32_t pooled[isa::kMaxChannels];
-LoadBlocks:
-  for (int32_t index = 0; index < layer.shape.active_out; ++index) {
+  const int32_t count = layer.shape.active_out;
+  TakeRows<kPacked>(layer, shape, weights, masks, memory);
+ClearPools:
+  for (int32_t index = 0; index < count; ++index) {
     #pragma HLS loop_tripcount max = isa::kMaxChannels
-    const int32_t channel = ActiveChannel(masks, layer.out_mask, index);
-    pooled[index] = 0;
-    PackWeights<kPacked>(layer, masks, weights + layer.weights + int64_t(channel) * layer.row_pitch,
-                         memory.weight + index * channel_packs);
+    memory.pooled[index] = 0;
   }
 HostTiles:
   for (int32_t tile = 0; tile < layer.output.tiles; ++tile) {
     #pragma HLS loop_tripcount max = isa::kTileWords
     GatherPacks<kPacked>(layer, shape, masks, maps, tile, memory);
   HostBlocks:
-    for (int32_t first = 0; first < layer.shape.active_out; first += kBlock) {
+    for (int32_t first = 0; first < count; first += kBlock) {
       #pragma HLS loop_tripcount max = isa::kMaxChannels / kBlock
+      const uint32_t* row[kBlock];  // lanes without a channel repeat the last
+    BlockPlaces:
+      for (int32_t lane = 0; lane < kBlock; ++lane) row[lane] = memory.row[Smaller(first + lane, count - 1)];
       int32_t sum[kBlock][kTilePixels];
-      MultiplyBlock<kPacked>(layer, shape, 0, memory.weight + first * channel_packs, memory.window, sum);
-      MultiplyBlock<kPacked>(layer, shape, 1, memory.weight + first * channel_packs, memory.window, sum);
+      MultiplyBlock<kPacked>(layer, shape, 0, row, memory.window, sum);
+      MultiplyBlock<kPacked>(layer, shape, 1, row, memory.window, sum);
     HostLanes:
-      for (int32_t lane = 0; lane < kBlock && first + lane < layer.shape.active_out; ++lane) {
+      for (int32_t lane = 0; lane < kBlock && first + lane < count; ++lane) {
         const int32_t channel = ActiveChannel(masks, layer.out_mask, first + lane);
-        pooled[first + lane] += FinishTile(layer, TableFinish(layer, tables, channel), channel, tile, sum[lane], maps);
+        const Finish finish = TableFinish(layer, tables, channel);
+        memory.pooled[first + lane] += FinishTile(layer, finish, channel, tile, sum[lane], maps);
       }
     }
   }
 StorePools:
   for (int32_t index = 0; index < layer.shape.active_out; ++index) {
     #pragma HLS loop_tripcount max = isa::kMaxChannels
-    StorePool(layer, ActiveChannel(masks, layer.out_mask, index), pooled[index], vector);
+    StorePool(layer, ActiveChannel(masks, layer.out_mask, index), memory.pooled[index], vector);
   }
 }
 

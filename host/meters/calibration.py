@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from host.meters.trace import MeterError, write_whole
+from host.files import write_whole
+from host.meters.trace import MeterError
 
 UNCALIBRATED = 0.02  # relative standard uncertainty without a calibration: shunt, solder and sensor (docs/power.md)
 

@@ -6,10 +6,10 @@ so that its figures carry the kind "replayed". The end of the file is an error w
 
 import time
 
-from host.meter import Meter, MeterError
+from host.meters.base import Meter
 from host.meters.calibration import read_calibration
 from host.meters.serial_line import positive, read_options
-from host.meters.trace import read_csv
+from host.meters.trace import MeterError, read_csv
 
 SLICE_S = 0.005
 OPTIONS = ("speed", "calibration")

@@ -5,10 +5,10 @@ It speaks the lines of host/meters/protocol.py; docs/power.md has wiring and fir
 
 import time
 
-from host.meter import Meter, MeterError
+from host.meters.base import Meter
 from host.meters.calibration import read_calibration
 from host.meters.protocol import Lines
-from host.meters.trace import Collector
+from host.meters.trace import Collector, MeterError
 
 BAUD = 115200
 INSTALL = "pyserial is not installed: pip install pyserial==3.5"

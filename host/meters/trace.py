@@ -7,13 +7,14 @@ A meter with a clock of its own stamps samples when they are taken; the host see
 but is never negative. The meter's clock is therefore laid on the host's by a line through the least delayed samples.
 """
 
-import os
 import threading
 from array import array
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+
+from host.files import write_whole
 
 COLUMNS = ("time_s", "voltage_V", "current_A", "power_W", "device_time_s")
 MAX_SAMPLES = 4_000_000  # of a trace: more than an hour at 1 kHz
@@ -69,17 +70,6 @@ class Trace:
         for values in zip(self.time_s, self.volt, self.ampere, self.watt, device):
             rows.append(_row(values))
         write_whole(path, "\n".join(rows) + "\n")
-
-
-def write_whole(path, text):
-    """Write a file whole or not at all. OSError when that fails."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _row(values):

@@ -9,9 +9,10 @@ import math
 import time
 from typing import Any
 
-from host.meter import Meter, MeterError
+from host.meters.base import Meter
 from host.meters.calibration import read_calibration
 from host.meters.serial_line import positive, read_options
+from host.meters.trace import MeterError
 
 INSTALL = "pyvisa and pyvisa-py are not installed: pip install pyvisa==1.16.0 pyvisa-py==0.8.1 pyserial==3.5"
 OPTIONS = ("volt", "current", "wait", "baud", "library", "end", "calibration")

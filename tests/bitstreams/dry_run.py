@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -35,11 +36,8 @@ def batch():
 
 def prepare(board, generation, folder, clock_mhz=None):
     """The Job of a build in `folder` whose tools are names alone."""
-    original, vectors.batch = vectors.batch, batch
-    try:
+    with mock.patch.object(vectors, "batch", batch):
         return synth.prepare(board, clock_mhz, synth.dry_tools(generation), Path(folder).resolve(), JOBS)
-    finally:
-        vectors.batch = original
 
 
 def record(script, folder, **environment):

@@ -99,7 +99,7 @@ if {$tool eq "vivado"} {
   known update_compile_order [list -force_gui {*}$quiet] {-fileset} 0 0
   known launch_runs [list -scripts_only -next_step -force {*}$quiet] \
     {-jobs -dir -to_step -pre_launch_script -post_launch_script -custom_script -host} 1 9
-  known wait_on_run $quiet {-timeout} 0 1
+  known wait_on_runs $quiet {-timeout -exit_condition} 1 9
   known open_run $quiet {-name -pr_config} 1 1
   known report_timing_summary [list -check_timing_verbose -no_detailed_paths -no_header -report_unconstrained -setup -hold \
     -append -return_string -warn_on_violation -datasheet -unique_pins {*}$quiet] \

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from bitstreams.generate import FOLDER, OUTPUT, BoardError, generate, main, read_board
+from bitstreams import design
+from bitstreams.generate import BOARDS, CHIP, FOLDER, OUTPUT, BoardError, chip, generate, main, read_board
+from host import boards as host_boards
 
 pytest.importorskip("tomllib", reason="boards' files are read with Python 3.11 or newer")
 TEXT = (FOLDER / "boards" / "zedboard.toml").read_text()
@@ -38,6 +40,16 @@ def test_a_stale_file_is_found(tmp_path, monkeypatch, capsys):
         ("[limits]", "limits = 3\n[other]", "unknown key other"),
         ("[limits]", "[[limits]]", "limits is .*expected a table"),
         ("dsp = 220", "dsp = ", "expected a TOML file"),
+        ("board_parts = [", "board_parts = [3, ", "board_parts is .*expected a list of texts"),
+        ('preset = "ZedBoard"', "", "neither preset nor properties"),
+        (
+            'preset = "ZedBoard"',
+            "properties = { PCW_UART1_PERIPHERAL_ENABLE = 1 }",
+            "PCW_UART1_.* is 1, expected a text",
+        ),
+        ('connector = "J21"', "", "one of shunt_ohm and connector"),
+        ('title = "', 'chip_as = "zedboard"\ntitle = "', "limits is there as well"),
+        ('title = "', 'chip_as = "../zedboard"\ntitle = "', "expected the name of a board's file"),
     ],
 )
 def test_wrong_files(tmp_path, old, new, expected):
@@ -55,3 +67,42 @@ def test_no_board(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("bitstreams.generate.generate", lambda: generate(tmp_path))
     assert main([]) == 2
     assert "expected one per board" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (TEXT.replace("xc7z020clg484-1", "xc7z010clg400-1"), "which has xc7z010; this board has xc7z020"),
+        ('chip_as = "zedboard"\n' + TEXT, "zedboard itself has chip_as"),
+        (TEXT.replace("[limits]", "[limit]"), "no key limits"),
+        (None, "expected a TOML file"),
+    ],
+)
+def test_tables_of_the_chip_come_from_a_board_that_has_it(tmp_path, text, expected):
+    path = tmp_path / "pynq-z2.toml"
+    path.write_text((BOARDS / "pynq-z2.toml").read_text())
+    if text is not None:
+        (tmp_path / "zedboard.toml").write_text(text)
+    with pytest.raises(BoardError, match=expected):
+        read_board(path)
+
+
+def test_a_board_with_the_chip_of_another_has_its_limits_and_energies():
+    boards = json.loads(OUTPUT.read_text())
+    assert sorted(boards) == ["pynq-z1", "pynq-z2", "zedboard", "zybo-z7-20"]
+    for name, board in boards.items():
+        assert chip(board["part"]) == "xc7z020" and board["memory"]["axi_hp_ports"] == 4
+        assert all(board[key] == boards["zedboard"][key] for key in CHIP)
+        assert host_boards.read(name).shunt_ohm == (0.01 if name == "zedboard" else None)
+        assert "J21" in board["power"]["measure"] or "no point to measure at" in board["power"]["measure"]
+        crystal = board["processing_system"].get("properties", {}).get("PCW_CRYSTAL_PERIPHERAL_FREQMHZ")
+        assert crystal is None or float(crystal) == board["processing_system"]["crystal_mhz"]
+
+
+def test_the_list_of_boards(capsys, monkeypatch):
+    assert design.main() == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["board", *design.board_names()]
+    monkeypatch.setattr(design, "read", lambda name: read_board(FOLDER / "nothing.toml"))
+    assert design.main() == 2
+    assert "cannot" in (error := capsys.readouterr().err) or "No such file" in error

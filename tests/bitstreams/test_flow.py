@@ -46,7 +46,7 @@ def test_there_is_a_golden_file_for_each_board_and_no_other():
 @pytest.mark.parametrize("ports", [dict(isa.PORTS), PORTS], ids=["contract", "several ports"])
 def test_addresses_ports_and_widths_are_those_of_overlay_and_contract(tmp_path, ports):
     plan = json.loads(design.OVERLAY.read_text())
-    dry_run.set_ports(tmp_path, "zedboard", ports, widened={"weights": 128})
+    dry_run.set_ports(tmp_path, "zedboard", ports)
     lines = dry_run.record("implement.tcl", tmp_path)
     joined = {tuple(line.split()[1:]) for line in lines if line.startswith("connect_bd_intf_net")}
     memories = [name for name, (kind, _) in ports.items() if kind == "memory"]
@@ -77,6 +77,11 @@ def test_addresses_ports_and_widths_are_those_of_overlay_and_contract(tmp_path, 
     }
 
 
+def test_overlay_has_a_place_for_each_memory_port_of_the_contract_and_no_other():
+    memories = [name for name, (kind, _) in isa.PORTS.items() if kind == "memory"]
+    assert sorted(design.overlay()["memory_ports"]) == sorted(memories)
+
+
 def test_weights_have_ports_of_the_processor_of_their_own():
     found = design.memory_ports(PORTS, design.overlay()["memory_ports"])
     places = {port.name: port.to for port in found}
@@ -90,7 +95,7 @@ def test_weights_have_ports_of_the_processor_of_their_own():
         ("implement.tcl", "launch_runs impl_1 -to_step", "launch_runs impl_1 -to_stage", "no argument -to_stage"),
         ("implement.tcl", "write_bitstream", "write_bitstreams", "expected one of opt_design"),
         ("implement.tcl", "-jobs $jobs", "-jobs", "-jobs has no value"),
-        ("implement.tcl", "wait_on_run impl_1", "wait_for_run impl_1", "no command 'wait_for_run'"),
+        ("implement.tcl", "wait_on_runs impl_1", "wait_for_runs impl_1", "no command 'wait_for_runs'"),
         ("implement.tcl", "open_run impl_1", "open_run", "0 words"),
         ("implement.tcl", "-delay_type min_max", "-delay_type both", "expected one of min"),
         ("design.tcl", "/slowest_sync_clk", "/slowest_clk", "has no slowest_clk"),
@@ -122,6 +127,13 @@ def test_the_recorder_finds_a_wrong_call(tmp_path, script, old, new, expected):
     start = {"design.tcl": "implement.tcl", "project.tcl": "hls.tcl"}.get(script, script)
     with pytest.raises(dry_run.Refused, match=expected):
         dry_run.record(flow / start, tmp_path)
+
+
+def test_a_bus_may_be_as_wide_as_its_pragma_lets_hls_make_it(tmp_path):
+    dry_run.set_ports(tmp_path, "zedboard", PORTS, widened={"maps": 128})
+    assert dry_run.record("implement.tcl", tmp_path, bits="maps 128")
+    with pytest.raises(dry_run.Refused, match="m_axi_maps is 256 bits wide, expected 64 to 128"):
+        dry_run.record("implement.tcl", tmp_path, bits="maps 256")
 
 
 def test_a_bus_of_another_width_stops_the_design(tmp_path):

@@ -4,9 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bitstreams import checks, reports
+pytest.importorskip("tomllib", reason="boards' files are read with Python 3.11 or newer")
+
+from bitstreams import checks, design, reports
 from hls import isa
+from host import overlay
 from tests.bitstreams import samples
+from tests.host.standin import hwh
 
 
 def write(folder, name, text):
@@ -136,3 +140,24 @@ def test_the_contracts_registers_are_recognised(tmp_path):
 def test_other_registers_are_refused(tmp_path, text, expected):
     with pytest.raises(checks.CheckError, match=expected):
         checks.check_registers(reports.registers(write(tmp_path, "x_hw.h", text)))
+
+
+def test_the_contracts_registers_lie_as_hls_lays_them_out():
+    """From 0x10 on, in the order of the arguments: a word for each 32 bits (pointers have 64), and one that is kept."""
+    expected, offset = {"return": (0x10, isa.REGISTERS["return"][1])}, 0x10 + 4 * isa.REGISTERS["return"][1] + 4
+    for name, (kind, bits) in isa.PORTS.items():
+        count = 2 if kind == "memory" else int(bits) // 32
+        expected[name] = (offset, count)
+        offset += 4 * count + 4
+    assert {name: place for name, place in isa.REGISTERS.items() if name in expected} == expected
+
+
+def test_a_hwh_that_the_host_takes_has_the_addresses_that_are_checked():
+    slaves = design.facts("zedboard")["slaves"]
+    checks.check_addresses(hwh.write(overlay.read()), slaves)
+    with pytest.raises(checks.CheckError, match="axi_timer_0 is at nowhere"):
+        checks.check_addresses(hwh.write(overlay.read(), leave_out=("axi_timer_0",)), slaves)
+    with pytest.raises(checks.CheckError, match="ddi_engine_0 is at 0x40000000"):
+        checks.check_addresses(hwh.write(overlay.read(), base=0x40000000), slaves)
+    with pytest.raises(checks.CheckError, match="is no XML"):
+        checks.check_addresses("<EDKSYSTEM>", slaves)

@@ -1,6 +1,7 @@
 """The whole flow with stand-ins of the vendor's tools: what is built, what fails a build, what is said without them."""
 
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -14,6 +15,7 @@ from host import overlay
 from tests.bitstreams import dry_run, samples
 from tests.bitstreams.standin_tools import REGISTERS, Outputs, install, save
 
+pytestmark = pytest.mark.skipif(shutil.which("tclsh") is None, reason="needs tclsh: apt-get install tcl")
 VERSION = {CLASSIC: "2022.2", UNIFIED: "2025.1"}
 
 
@@ -140,6 +142,19 @@ def test_a_tool_that_stops_is_told_with_its_own_error(bench, monkeypatch):
     assert bench.run() == 1
     assert "impl failed (vivado, exit code 1): ERROR: [vivado 1-1] ERROR: implementation stopped" in bench.err
     assert "vivado.log" not in bench.err and "impl.log)" in bench.err
+
+
+def test_an_interrupted_build_keeps_the_stages_that_were_done(bench, monkeypatch):
+    original = synth.run_stage
+
+    def until_cosim(stage, job):
+        if stage == "cosim":
+            raise KeyboardInterrupt
+        original(stage, job)
+
+    monkeypatch.setattr(synth, "run_stage", until_cosim)
+    assert bench.run() == 130
+    assert "interrupted" in bench.err and list(bench.results()) == ["csim", "hls"]
 
 
 def test_estimates_of_hls_are_told_and_not_judged(bench):

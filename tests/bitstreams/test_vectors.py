@@ -71,6 +71,24 @@ def test_a_wrong_status_is_found(bench, name, expected):
 
 
 @pytest.mark.cosim
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("++progress.instructions;", "progress.instructions += 2;", "of its record"),
+        ("if (!StartIsGood(start)) return", "if (!StartIsGood(start)) return results[0] = 7,", "engine wrote results"),
+    ],
+)
+def test_a_wrong_engine_is_found(tmp_path, old, new, expected):
+    vectors.write(tmp_path, *dry_run.batch())
+    source = tmp_path / "src" / sources.MAIN
+    text = source.read_text()
+    assert old in text
+    source.write_text(text.replace(old, new))
+    passed, said = vectors.simulate(tmp_path, ("-O0",))
+    assert not passed and expected in said
+
+
+@pytest.mark.cosim
 def test_vectors_that_are_not_there_are_named(bench):
     folder, _ = bench
     hidden = folder / "vectors" / "program.bin"

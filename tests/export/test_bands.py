@@ -112,6 +112,46 @@ def test_engine_has_the_same_logits(seed):
     check_random_network(partial(cosim.run, forget=0x5A, shape="chip"), seed)
 
 
+# ---------------------------------------------------------------------------------------------------- all memory sizes
+def pooled_network(relu, tile_words=isa.TILE_WORDS):
+    """A convolution that pools its output, unsigned or signed, whose channels fit only a few at a time."""
+    draft = Draft(1, 63, 5, tile_words)
+    x = draft.convolve(draft.input, 9, 3, 2)
+    return draft.finish(draft.convolve(x, 23, 3, relu=relu, pool=True), pooled=True)
+
+
+def normalised_network(before, after, tile_words=isa.TILE_WORDS):
+    """AFFINE and a 1×1 convolution between maps that live no longer than they must."""
+    draft = Draft(2, 39, 5, tile_words)
+    x = draft.convolve(draft.input, before, 3)
+    x = draft.convolve(draft.normalise(x), after, 1, relu=False)
+    return draft.finish(draft.convolve(draft.normalise(x), before, 1), pooled=False)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        partial(pooled_network, True),
+        partial(pooled_network, False),
+        partial(normalised_network, 13, 13),
+        partial(normalised_network, 5, 29),
+        partial(normalised_network, 29, 5),
+    ],
+    ids=["pooled", "pooled, signed", "normalised", "normalised, wider", "normalised, narrower"],
+)
+def test_every_memory_size_gives_the_same_logits(build):
+    whole = build()
+    pieces = 0
+    for tile_words in range(whole.tile_words, 0, -13):
+        try:
+            compiled = build(tile_words=tile_words)
+        except LowerError:
+            break
+        np.testing.assert_array_equal(logits_of(golden.run, compiled), whole.sample.logits)
+        pieces = max(pieces, int((compiled.program[:, 0] != isa.MOVE).sum()))
+    assert tile_words < whole.tile_words // 2 and pieces >= len(whole.program) + 4
+
+
 # ------------------------------------------------------------------------------------------------- gates, masks, exits
 def check_gated_network(engine, variant, tile_words, **options):
     """Compile in so little memory; every exit's logits and all decisions are the integer network's."""
@@ -133,8 +173,21 @@ def check_gated_network(engine, variant, tile_words, **options):
 def test_gated_networks_in_little_memory_decide_the_same(variant, tile_words):
     compiled = check_gated_network(golden.run, variant, tile_words)
     assert compiled.map_words and compiled.tile_words <= tile_words
-    moves = [fields_of(words) for words in compiled.program if int(words[0]) == isa.MOVE]
-    assert any(move["mask"] for move in moves) == variant[2]  # inactive channels stay where they are
+    masks = [masks_around(compiled.program, pc) for pc in np.flatnonzero(compiled.program[:, 0] == isa.CONV)]
+    assert all(moved <= used for moved, used in masks)  # inactive channels stay where they are
+    assert any(max(moved, default=0) for moved, _ in masks) == variant[2]
+
+
+def masks_around(program, pc):
+    """Masks of the MOVE before the CONV at pc, and behind it: (those of the MOVEs, those of the CONV)."""
+    conv, moved, used = fields_of(program[pc]), set(), set()
+    for at, role in ((pc - 1, "in_mask"), (pc + 1, "out_mask")):
+        if int(program[at][0]) == isa.MOVE:
+            moved.add(fields_of(program[at])["mask"])
+            used.add(conv[role])
+            if at < pc and conv["flags"] & isa.FLAG_ADD:
+                used.add(conv["out_mask"])  # the identity came last
+    return moved, used
 
 
 @pytest.mark.cosim

@@ -64,9 +64,10 @@ def test_under_any_budget_the_exit_taken_gives_its_own_logits():
     assert len(taken) >= len(expected.logits) - 1  # what every exit kept has survived until its classifier ran
 
 
-def test_a_stopping_rule_runs_classifiers_on_the_way_and_disturbs_nothing():
+@pytest.mark.parametrize("variant", [variant for variant in VARIANTS if variant[3]], ids=str)
+def test_a_stopping_rule_runs_classifiers_on_the_way_and_disturbs_nothing(variant):
     images = random_images(2, 4)
-    network = quantised(random_model(network_of(VARIANTS[1]), 4), images)
+    network = quantised(random_model(network_of(variant), 4), images)
     expected, compiled = IntegerNetwork(network)(images), lower(network)
     start = Start(compiled.gates, compiled.classes, rule=isa.RULE_CONFIDENCE, threshold=65536 * 2)
     results = decode(golden.run(compiled.program, compiled.weights, compiled.tables, images, start), start)

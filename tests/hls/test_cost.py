@@ -25,7 +25,7 @@ MOVE = encode(isa.MOVE, input=0, output=99, channels=3, words=5, input_pitch=5, 
 @pytest.mark.parametrize(
     ("words", "active", "expected"),
     [
-        # the plans are worked by hand in test_schedule.py; FETCH is 8, the loop's depth 32
+        # the plans are worked by hand in test_plans.py; FETCH is 8, the loop's depth 32
         (conv(16, 16, 32), (), Cost(2 * 1024 * 9 * 256, 40 + 6168, 16 * 144)),
         # 9 of 16 into 5 of 16: of a row, the filters of 9 channels, 16 bytes each
         (conv(16, 16, 32, in_mask=1), (9, 5), Cost(2 * 1024 * 9 * 45, 40 + 1112, 5 * 9 * 16)),

@@ -1,6 +1,6 @@
 """Two weights share one DSP: packed and plain arithmetic agree in every case, and every port is wide enough.
 
-    pytest --cosim tests/hls/test_packing.py
+pytest --cosim tests/hls/test_packing.py
 """
 
 import subprocess

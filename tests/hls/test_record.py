@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hls import isa
-from hls.record import NO_BUDGET, Start, check_start, decode, explain, not_run, words
+from hls.record import NO_BUDGET, Start, check_start, decode, explain, not_run, top, words
 
 START = Start(gates=2, classes=3)
 
@@ -66,3 +66,7 @@ def test_a_start_needs_images_and_instructions():
     for counts in ((0, 1), (isa.MAX_INSTRUCTIONS + 1, 1), (1, 0)):
         with pytest.raises(ValueError, match="BAD_START"):
             check_start(START, *counts)
+
+
+def test_top_classes_are_the_largest_logits_the_first_of_equals():
+    assert top(np.array([[3, 9, 9, -5]], np.int32), 3).tolist() == [[1, 2, 0]]

@@ -17,8 +17,9 @@ from hls import golden, isa
 from hls.record import decode
 from host import boards
 from host.energy import FIRST, Repetition, _mean, estimate, integral, measure, student_t
-from host.energy_fit import COUNTERS, fit, main, read_coefficients, write_coefficients
+from host.energy_fit import fit, main, read_coefficients, write_coefficients
 from host.energy_model import INSTRUCTION_BYTES, MAC_BLOCK_RAM, modelled, worst_case
+from host.gauge import COUNTERS
 from host.meter import MeterError, Trace, open_meter
 from host.meters.calibration import UNCALIBRATED, Calibration
 from tests.host import tiny
@@ -274,7 +275,11 @@ def test_coefficients_are_fitted_to_measurements(tmp_path):
     write_coefficients(tmp_path / "e.json", found)
     assert read_coefficients(tmp_path / "e.json") == found
     record = next(runs(true, [9]))[0]
-    assert modelled(record, BOARD, found).joule == pytest.approx(modelled(record, true).joule)
+    again = modelled(record, BOARD, found)
+    assert again.joule == pytest.approx(modelled(record, true).joule)
+    assert (again.above_idle == again.joule).all()  # of figures above idle it was made
+    plain = modelled(record, BOARD)
+    assert (plain.above_idle == plain.above_static).all()
 
 
 def test_a_fit_of_noisy_runs_has_no_energy_below_zero():
@@ -306,10 +311,10 @@ def test_damaged_coefficients(tmp_path, text):
 def written(folder, board, seeds, **change):
     """Files as host/run.py writes them of measured runs; `change` replaces keys of their energy."""
     for seed, (record, joule, error) in zip(seeds, runs(board, seeds)):
-        energy = {"kind": "measured", "mean_mj": 1e3 * joule, "standard_error_mj": 1e3 * error, **change}
-        means = {name: {"mean": float(np.mean(getattr(record, name)))} for name in COUNTERS}
+        energy = {"kind": "measured", "mean_mj": 1e3 * joule, "standard_error_mj": 1e3 * error}
+        energy["counters"] = {name: float(np.mean(getattr(record, name))) for name in COUNTERS}
         path = folder / f"{seed}.json"
-        path.write_text(json.dumps({**means, "energy": energy}))
+        path.write_text(json.dumps({"energy": energy | change}))
         yield str(path)
 
 
@@ -326,6 +331,7 @@ def test_the_command_fits_files_of_runs(tmp_path, capsys):
     [
         ({"kind": "modelled"}, "has an energy of the kind modelled, expected measured"),
         ({"mean_mj": "x"}, "is no result of a measured run"),
+        ({"counters": {}}, "is no result of a measured run (KeyError 'flops')"),
     ],
 )
 def test_the_command_refuses_other_files(tmp_path, capsys, change, expected):

@@ -108,6 +108,25 @@ def test_table_and_files(capsys, path, tmp_path):
     assert sorted(item.name for item in tmp_path.iterdir()) == ["a.json", "a.svg", "tiny.npz"]
 
 
+def test_with_many_classes_the_five_best_count_too(capsys, tmp_path):
+    """Top-1 and top-5 by hand; with ten classes nobody asks."""
+    path = tiny.save(tmp_path / "many.npz", classes=30)
+    found = results(capsys, path)
+    images, labels = (array[:40] for array in datasets.load_sample())
+    package = read(path)
+    start = package.start()
+    logits = decode(golden.run(package.program, package.weights, package.tables, images, start), start).logits
+    better = [sum(row > row[label]) + sum(row[:label] == row[label]) for row, label in zip(logits, labels)]
+    assert found["top5_accuracy"] == np.mean(np.array(better) < 5) >= found["accuracy"]
+    assert (
+        f"top-5 accuracy     {found['top5_accuracy']:.2%}"
+        in run(capsys, "--package", path, "--backend", "golden", "--images", 40)[1]
+    )
+    few = tiny.save(tmp_path / "few.npz")
+    assert results(capsys, few)["top5_accuracy"] is None
+    assert "top-5" not in run(capsys, "--package", few, "--backend", "golden", "--images", 40)[1]
+
+
 def test_a_package_by_name(capsys, path, tmp_path, monkeypatch):
     monkeypatch.setattr(job, "PACKAGES", tmp_path)
     assert results(capsys, "tiny")["package"]["file"] == "tiny.npz"

@@ -170,10 +170,12 @@ def test_a_meter_measures_and_says_how_sure_it_is(capsys, path, meter, measured,
         [0.78, 0.82]
     )
     assert measured["images"] == 20 and len(measured["records"]) == 20 and meter.closed == 1
-    assert (tmp_path / "a.csv").exists() and "Energy, mean (measured)" in (tmp_path / "a.svg").read_text()
+    svg = (tmp_path / "a.svg").read_text()
+    assert (tmp_path / "a.csv").exists() and "Energy above idle (measured)" in svg and "; modelled: " in svg
     command.main(["--package", path, "--backend", "golden", "--images", "20", "--meter", "serial:x"])
     out = capsys.readouterr().out
     assert "energy (measured)" in out and "95% within 0.78 … 0.82 mJ" in out and "warm up" in out
+    assert "energy (modelled)" in out and "mJ an image, above idle" in out
 
 
 def test_a_limit_follows_the_meter(capsys, path, meter, measured):

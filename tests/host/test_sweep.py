@@ -138,6 +138,13 @@ def test_the_picture_has_a_point_for_every_budget(capsys, path):
         )
 
 
+@pytest.mark.parametrize("accuracy", [0.0, 0.05, 0.5, 1.0])
+def test_any_accuracy_can_be_drawn(capsys, path, accuracy):
+    found = points(capsys, path, "none")
+    found[0]["accuracy"] = accuracy
+    assert "Accuracy" in texts(sweep_picture.draw(found))
+
+
 def test_measured_figures_are_named_and_have_bars(capsys, path):
     found = points(capsys, path)
     for point in found:
