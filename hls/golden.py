@@ -205,10 +205,10 @@ class Engine:
             self.vector[f["pool"] + outs] = sat16(requantize(y.sum((1, 2)), bias[0]))
 
     def _filters(self, f):
-        """(out_channels, in_channels, k, k) weights of a CONV."""
+        """(out_channels, in_channels, k, k) weights of a CONV; -128 counts as -127."""
         outs, ins, k, size = f["out_channels"], f["in_channels"], f["kernel"], filter_bytes(f)
         rows = self._weight_rows(f, outs, conv_row(f))[:, : ins * size]
-        return rows.reshape(outs, ins, size)[:, :, : k * k].reshape(outs, ins, k, k)
+        return np.maximum(rows.reshape(outs, ins, size)[:, :, : k * k].reshape(outs, ins, k, k), -127)
 
     def _affine(self, f):
         x = self._input(f, f["in_channels"])[:, :: f["stride"], :: f["stride"]]

@@ -6,26 +6,22 @@
 hls/isa.toml lists the loops with their trips as expressions; here are the terms of these. hls/src/schedule.hpp says
 the same in closed form, and a test counts the iterations of the running code.
 
-A convolution computes groups of output channels one after the other, each in steps of one tile:
-outputs   six channels at once, a lane each; a tap of one input channel a cycle
-rows      two channels, or one, of a 3×3 kernel at stride 1; each of the three columns takes a row of the kernel
-pair      one channel of two neighbouring tiles, in the two lanes of a column; rows as above
-Full groups run as outputs; what is left of the channels runs as rows and pair where that is shorter. A map of outputs
-of at most SMALL_MAP × SMALL_MAP pixels fills a quarter of a tile, so that under a 3×3 kernel four times as many channels
-run at once. AFFINE and POOL use the same loop, a channel at a time:
-pass      a pixel of the window goes to the drain
-reduce    a tap of the window a cycle into a sum or a maximum
+A convolution computes groups of output channels one after the other, each in steps over the output map; a step takes
+ROW_TAPS taps of one input channel a cycle. It covers
+a tile  for OUT_LANES channels: stride 1
+a part  of a tile, for FOLD times as many channels: stride 2, whose windows of a tile would not be read in time, and
+        maps of at most PART × PART pixels, which fill no more of a tile
+AFFINE, POOL and GLOBAL_POOL use the same loop, a channel at a time: POOL by parts, the others as a convolution.
 """
 
 from functools import lru_cache
-from itertools import pairwise
 from math import ceil
 from typing import NamedTuple
 
 from hls import isa
-from hls.shapes import conv_row, fetched_row, output_size, row_bytes, tiles
+from hls.shapes import conv_out, fetched_row, output_size, row_bytes, tiles
 
-TILE_PIXELS = isa.TILE**2
+MULTIPLICATIONS = isa.TILE**2 * isa.OUT_LANES * isa.ROW_TAPS  # products of a cycle
 
 
 class Shape(NamedTuple):
@@ -35,114 +31,99 @@ class Shape(NamedTuple):
     width: int
     kernel: int
     stride: int
+    side: int  # of what a step covers: TILE or PART
+    lanes: int  # output channels at once
     row: int  # bytes of weights fetched for one output channel
-    fold: int  # how many times OUT_LANES channels are computed at once
     active_in: int
+    reads_identity: bool
 
 
 class Group(NamedTuple):
     """Channels that run together: `count` groups alike, of `channels` each, take `steps` steps of `step` cycles."""
 
-    mode: str
     count: int
     channels: int
     steps: int
     step: int
+    multiply: int  # of a step's cycles, those of its multiplications
     load: int  # cycles in which the weights of one group are fetched
     drain: int  # cycles in which a step's results are requantised
 
 
 class Plan(NamedTuple):
-    """A convolution's groups, and the cycles until it may start: its first bursts of weights, its first window."""
+    """A convolution's groups, and the cycles until it may start: its first weights, its first window."""
 
     groups: tuple
     start: int
-    fold: int
 
     @property
     def cycles(self):
         """Iterations of the main loop: computing and fetching overlap, each group's weights ahead of it."""
-        groups = self.groups
-        compute = [group.count * group.steps * group.step for group in groups]
-        fetch = [group.count * group.load for group in groups]
-        if self.fold == 1:
-            busy = max(sum(compute) + max(0, groups[0].load - groups[0].step), sum(fetch))
-        else:  # weights come no faster than they are used: a group takes the longer of the two, to a burst's rounding
-            busy = sum(map(max, compute, fetch)) + self.fold - 1
+        first, last = self.groups[0], self.groups[-1]
+        before = sum(group.count for group in self.groups) - 1
+        # The first step waits for its weights, but not for a drain.
+        compute = before * first.steps * first.step + last.steps * last.step
+        compute += max(first.load, first.multiply, 1) - first.step
+        fetch = before * first.load + max(last.steps * last.step, last.load) if before else 0
         # A group's first results wait until those of the group before are requantised.
-        wait = sum(max(0, before.drain - after.step) for before, after in pairwise(groups))
-        return self.start + busy + wait + groups[-1].drain
+        wait = max(0, first.drain - last.step) if before else 0
+        return self.start + max(compute, fetch) + wait + last.drain
 
 
-def window_reads(kernel, stride, tiles_across=1):
-    """Reads of 8 × 8 pixels, at any position, that fill the window of one output tile, or of two side by side."""
-    high = (isa.TILE - 1) * stride + kernel
-    wide = (tiles_across * isa.TILE - 1) * stride + kernel
-    return ceil(high / isa.TILE) * ceil(wide / isa.TILE)
+def window_reads(kernel, stride, side):
+    """Reads of 8 × 8 pixels, at any position, that fill the window of side × side outputs."""
+    return ceil(((side - 1) * stride + kernel) / isa.TILE) ** 2
 
 
 def conv_plan(fields, active_in, active_out):
     """The Plan of a CONV with that many active channels, active_out at least 1."""
     height, width = output_size(fields)
-    fits = fields["kernel"] == 3 and isa.FOLD * conv_row(fields) <= isa.LANE_BYTES
-    small = max(height, width) <= isa.SMALL_MAP and fits
-    row, fold = fetched_row(fields, active_in), isa.FOLD if small else 1
-    return _plan(Shape(height, width, fields["kernel"], fields["stride"], row, fold, active_in), active_out)
+    by_parts = fields["stride"] > 1 or max(height, width) <= isa.PART
+    side, lanes = (isa.PART, isa.OUT_LANES * isa.FOLD) if by_parts else (isa.TILE, isa.OUT_LANES)
+    row, adds = fetched_row(fields, active_in), bool(fields["flags"] & isa.FLAG_ADD)
+    return _plan(
+        Shape(height, width, fields["kernel"], fields["stride"], side, lanes, row, active_in, adds), active_out
+    )
 
 
 def map_plan(fields):
     """The Plan of an AFFINE, a POOL or a GLOBAL_POOL."""
-    reduces = fields["opcode"] == isa.POOL
-    size = (fields["height"], fields["width"]) if fields["opcode"] == isa.GLOBAL_POOL else output_size(fields)
+    pools = fields["opcode"] == isa.POOL
+    height, width = (
+        (fields["height"], fields["width"]) if fields["opcode"] == isa.GLOBAL_POOL else output_size(fields)
+    )
     count = fields["out_channels"] if fields["opcode"] == isa.AFFINE else fields["channels"]
-    shape = Shape(*size, fields["kernel"] if reduces else 1, fields.get("stride", 1), 0, 1, 1)
-    return _started([_group("reduce" if reduces else "pass", shape, count, 1)], shape)
+    kernel, stride = fields["kernel"] if pools else 1, fields.get("stride", 1)
+    side = isa.PART if pools or stride > 1 else isa.TILE
+    return _plan(Shape(height, width, kernel, stride, side, 1, 0, 1, False), count)
 
 
 @lru_cache(maxsize=1 << 16)
 def _plan(shape, active_out):
-    lanes = isa.OUT_LANES * shape.fold
-    full, rest = divmod(active_out, lanes)
-    groups = [_group("outputs", shape, full, lanes)] if full else []
-    if not rest:
-        return _started(groups, shape)
-    whole = _started([*groups, _group("outputs", shape, 1, rest)], shape)
-    if shape.fold > 1 or shape.kernel != isa.COLUMNS or shape.stride > 1:
-        return whole
-    return min(whole, _started(groups + _left_over(shape, rest), shape), key=lambda plan: plan.cycles)
+    full, rest = divmod(active_out, shape.lanes)
+    groups = [_group(shape, full, shape.lanes)] if full else []
+    groups += [_group(shape, 1, rest)] if rest else []
+    # All rows of the first burst but the last three, whose bytes are used as they come.
+    turns = ceil(groups[0].channels / isa.WEIGHT_PORTS) - 1
+    weights = turns * min(isa.BURST, shape.row) // isa.PORT_BYTES + min(shape.row, 1)
+    window = ceil(window_reads(shape.kernel, shape.stride, shape.side) / isa.MAP_READS)
+    return Plan(tuple(groups), max(weights, window) + 1)
 
 
-def _started(groups, shape):
-    """The Plan of these groups: it starts when the first bursts of weights and the first window are there."""
-    rows = ceil(groups[0].channels / isa.WEIGHT_PORTS)
-    window = ceil(window_reads(shape.kernel, shape.stride, 1 + (groups[0].mode == "pair")) / isa.MAP_READS)
-    fetch = rows * min(isa.BURST, shape.row) // isa.PORT_BYTES
-    # Folded, the lanes hold a filter of each of their rows before it is used.
-    held = 2 * shape.kernel**2 if shape.fold > 1 else 0
-    return Plan(tuple(groups), max(fetch, window) + held + 1, shape.fold)
-
-
-def _left_over(shape, rest):
-    """Fewer channels than lanes: in pairs, and the odd one with two tiles at once where tiles pair up."""
-    pairs, odd = divmod(rest, 2)
-    across = ceil(shape.width / isa.TILE)
-    single = "pair" if across % 2 == 0 else "rows"
-    groups = [_group("rows", shape, pairs, 2)] if pairs else []
-    return groups + ([_group(single, shape, 1, 1)] if odd else [])
-
-
-def _group(mode, shape, count, channels):
+def _group(shape, count, channels):
     kernel, active_in = shape.kernel, shape.active_in
-    taps = kernel if mode in ("rows", "pair") else kernel**2
-    across = 2 if mode == "pair" else 1
-    reads = window_reads(kernel, shape.stride, across)
-    results = channels * across  # channels' tiles that a step finishes
-    drain = ceil(results * TILE_PIXELS / shape.fold / isa.DRAIN)
-    beat = max(taps, ceil(reads / isa.MAP_READS))
-    # The drain reads the identity and writes its word through the same ports.
-    step = max(active_in * beat, ceil(active_in * reads / isa.MAP_READS) + results, drain)
+    reads = window_reads(kernel, shape.stride, shape.side)
+    drain = ceil(channels * shape.side**2 / isa.DRAIN)
+    beat = max(kernel * ceil(kernel / isa.ROW_TAPS), ceil(reads / isa.MAP_READS))
+    # The drain reads the identity and writes its word through the same ports as the windows: what the windows lack
+    # then, and over the whole step.
+    uses = channels * (1 + shape.reads_identity)
+    late = max(0, ceil((reads * drain - beat * (isa.MAP_READS * drain - uses)) / reads))
+    multiply = active_in * beat
+    step = max(multiply + late, ceil((active_in * reads + uses) / isa.MAP_READS), drain)
     load = ceil(channels / isa.WEIGHT_PORTS) * shape.row // isa.PORT_BYTES
-    return Group(mode, count, channels, tiles(shape.height, shape.width) // across, step, load, drain)
+    steps = ceil(shape.height / shape.side) * ceil(shape.width / shape.side)
+    return Group(count, channels, steps, step, multiply, load, drain)
 
 
 def loops(fields, active_in=None, active_out=None):
@@ -179,7 +160,7 @@ def _terms(fields, active_in, active_out):
     if opcode in (isa.AFFINE, isa.POOL, isa.GLOBAL_POOL):
         terms["map_entries"], terms["map_cycles"] = 1, map_plan(fields).cycles
     if opcode == isa.IMAGE:
-        terms["image_groups"] = ceil(fields["channels"] / isa.OUT_LANES)
+        terms["image_groups"] = ceil(fields["channels"] / isa.IMAGE_LANES)
         terms["input_columns"] = ceil(fields["width"] / isa.TILE)
     if opcode == isa.FC:
         terms["row_words"] = row_bytes(fields["inputs"]) // isa.PORT_BYTES

@@ -38,21 +38,21 @@ inline void AddConv(const Instruction& instruction, const Masks& masks, Cost& co
   const uint16_t products = uint16_t(Product(uint32_t(shape.active_in), uint16_t(kernel * kernel)));  // of a pixel
   cost.flops = 2 * Product(uint32_t(Product(pixels, products)), uint16_t(shape.active_out));
   cost.weight_bytes = uint32_t(Product(uint32_t(shape.row), uint16_t(shape.active_out)));
-  cost.cycles += Loop(uint32_t(MakeConvPlan(shape).cycles), isa::kDepthMapCycles);
+  cost.cycles += Loop(uint32_t(MakePlan(shape).cycles), isa::kDepthMapCycles);
 }
 
 inline ConvShape MakeAffineShape(const int32_t* word) {
   const int32_t stride = word[isa::kAffineStride];
-  return MakeMapShape(1, stride, ConvOut(word[isa::kAffineHeight], stride), ConvOut(word[isa::kAffineWidth], stride),
+  return MakeMapShape(1, stride, stride == 2, ConvOut(word[isa::kAffineHeight], stride), ConvOut(word[isa::kAffineWidth], stride),
                       word[isa::kAffineOutChannels]);
 }
 
 inline ConvShape MakeGlobalPoolShape(const int32_t* word) {
-  return MakeMapShape(1, 1, word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth], word[isa::kGlobalPoolChannels]);
+  return MakeMapShape(1, 1, false, word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth], word[isa::kGlobalPoolChannels]);
 }
 
 inline ConvShape MakePoolShape(const int32_t* word) {
-  return MakeMapShape(word[isa::kPoolKernel], word[isa::kPoolStride], PoolHeight(word), PoolWidth(word),
+  return MakeMapShape(word[isa::kPoolKernel], word[isa::kPoolStride], true, PoolHeight(word), PoolWidth(word),
                       word[isa::kPoolChannels]);
 }
 
@@ -66,7 +66,7 @@ inline void AddRows(int32_t rows, int32_t count, int32_t depth, Cost& cost) {
 
 inline void AddImage(const int32_t* word, Cost& cost) {
   const int32_t channels = word[isa::kImageChannels];
-  const uint16_t groups = DivideBy3(uint16_t((channels + isa::kOutLanes - 1) >> 1));
+  const uint16_t groups = DivideBy3(uint16_t(channels + isa::kImageLanes - 1));
   const uint32_t rows =
       uint32_t(Product(uint32_t(word[isa::kImageHeight]), uint16_t(TileCount(word[isa::kImageWidth]))));
   const uint32_t beats = uint32_t(Product(rows, uint16_t(channels + 1)));
@@ -87,13 +87,13 @@ inline Cost Price(const Instruction& instruction, int32_t pc, const Masks& masks
       AddConv(instruction, masks, cost);
       break;
     case isa::kOpAffine:
-      cost.cycles += Loop(uint32_t(MakeMapPlan(kPass, MakeAffineShape(word)).cycles), isa::kDepthMapCycles);
+      cost.cycles += Loop(uint32_t(MakePlan(MakeAffineShape(word)).cycles), isa::kDepthMapCycles);
       break;
     case isa::kOpPool:
-      cost.cycles += Loop(uint32_t(MakeMapPlan(kReduce, MakePoolShape(word)).cycles), isa::kDepthMapCycles);
+      cost.cycles += Loop(uint32_t(MakePlan(MakePoolShape(word)).cycles), isa::kDepthMapCycles);
       break;
     case isa::kOpGlobalPool:
-      cost.cycles += Loop(MakeMapPlan(kPass, MakeGlobalPoolShape(word)).cycles, isa::kDepthMapCycles);
+      cost.cycles += Loop(MakePlan(MakeGlobalPoolShape(word)).cycles, isa::kDepthMapCycles);
       break;
     case isa::kOpFc:
       AddRows(word[isa::kFcOutputs], word[isa::kFcInputs], isa::kDepthRowCycles, cost);

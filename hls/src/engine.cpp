@@ -221,17 +221,19 @@ extern "C" uint64_t ddi_engine(const int32_t* program, const int64_t* weights0, 
   using namespace ddi;
   #pragma HLS array_partition variable = state.maps complete dim = 2
   #pragma HLS bind_storage variable = state.maps type = ram_t2p impl = bram
-  #pragma HLS array_partition variable = state.layer.lane complete dim = 1
-  #pragma HLS array_partition variable = state.layer.lane complete dim = 2
-  #pragma HLS array_partition variable = state.layer.held complete dim = 0
-  #pragma HLS array_partition variable = state.layer.held_next complete dim = 0
-  #pragma HLS array_partition variable = state.layer.window_next complete dim = 0
-  #pragma HLS array_partition variable = state.layer.window complete dim = 0
-  #pragma HLS array_partition variable = state.layer.result complete dim = 0
+  #pragma HLS array_partition variable = state.layer.lanes.even complete dim = 1
+  #pragma HLS array_partition variable = state.layer.lanes.even complete dim = 2
+  #pragma HLS array_partition variable = state.layer.lanes.odd complete dim = 1
+  #pragma HLS array_partition variable = state.layer.lanes.odd complete dim = 2
+  #pragma HLS array_partition variable = state.layer.window.now complete dim = 0
+  #pragma HLS array_partition variable = state.layer.window.next complete dim = 0
+  #pragma HLS array_partition variable = state.layer.array.sum complete dim = 0
+  #pragma HLS array_partition variable = state.layer.array.result complete dim = 0
+  #pragma HLS array_partition variable = state.layer.drain.word complete dim = 0
+  #pragma HLS array_partition variable = state.layer.drain.identity complete dim = 0
   #pragma HLS array_partition variable = state.vector cyclic factor = 8
   #pragma HLS bind_storage variable = state.image.table type = ram_s2p impl = lutram
   #pragma HLS array_partition variable = state.gates.activation complete dim = 1
-  #pragma HLS array_partition variable = state.layer.accumulator complete dim = 0
   #pragma HLS array_partition variable = state.image.pixel complete dim = 0
   #pragma HLS array_partition variable = state.image.table complete dim = 1
   #pragma HLS array_partition variable = state.gates.hidden complete

@@ -1,11 +1,11 @@
 // Image loader: bytes of the image become signed activations through one table a channel.
 //
 // Role     IMAGE (docs/engine.md); normalisation and quantisation of the input are in the table
-// Rate     8 bytes a cycle, a tile's row of pixels after the other: images of more than six channels are read once for
-//          every six. While a row comes in, the one before it is written, a channel a cycle: a row takes a cycle more
-//          than the image has channels. The last row of a group is written behind the loop, in up to six cycles more.
+// Rate     8 bytes a cycle, a tile's row of pixels after the other: images of more than three channels are read once
+//          for every three. While a row comes in, the one before it is written, a channel a cycle: a row takes a cycle more
+//          than the image has channels. The last row of a group is written behind the loop, in up to three cycles more.
 // Latency  kDepthLoadTables, kDepthImageBeats
-// Storage  six tables of 256 bytes, a copy for each byte of a beat; two rows of eight pixels of each channel
+// Storage  three tables of 256 bytes, a copy for each byte of a beat; two rows of eight pixels of each channel
 #pragma once
 #include <cstdint>
 
@@ -17,8 +17,8 @@ constexpr int32_t kTableBeats = 256 / isa::kPortBytes;
 static_assert(isa::kPortBytes == isa::kTile, "a word of a table is a word of the port");
 
 struct ImageMemory {
-  uint64_t table[isa::kPortBytes][isa::kOutLanes * kTableBeats];  // eight entries a word
-  uint8_t pixel[2][isa::kOutLanes][isa::kTile];                   // the row that comes in, the row that is written
+  uint64_t table[isa::kPortBytes][isa::kImageLanes * kTableBeats];  // eight entries a word
+  uint8_t pixel[2][isa::kImageLanes][isa::kTile];                   // the row that comes in, the row that is written
 };
 
 // An image in memory: where its first byte stands behind the port's first word; a group of its channels.
@@ -56,7 +56,7 @@ inline void LoadImageTables(const Instruction& instruction, const int64_t* weigh
   const int16_t beats = int16_t(lanes * kTableBeats);
 LoadTables:
   for (int16_t beat = 0; beat < beats; ++beat) {
-    #pragma HLS loop_tripcount max = isa::kOutLanes * kTableBeats
+    #pragma HLS loop_tripcount max = isa::kImageLanes * kTableBeats
     #pragma HLS pipeline II = 1
     const uint64_t bytes = uint64_t(weights0[base + beat]);
   TableCopies:
@@ -92,7 +92,7 @@ BeatBytes:
     if (i >= start && i < end) {
       const int16_t lane = int16_t(place.channel - source.first);
       if (lane >= 0 && lane < source.lanes) {
-        memory.pixel[0][lane & 7][place.pixel & 7] = LookUp(memory, i, int8_t(lane & 7), uint8_t(bytes >> (8 * i)));
+        memory.pixel[0][lane & 3][place.pixel & 7] = LookUp(memory, i, int8_t(lane & 3), uint8_t(bytes >> (8 * i)));
       }
       if (++place.channel == source.channels) {
         place.channel = 0;
@@ -111,7 +111,7 @@ WriteImage:
     #pragma HLS unroll
     const bool here = ready.y == (i >> 3);
     if (here || ready.y == 0) {
-      maps[ready.address][i] = here && (i & 7) < ready.columns ? memory.pixel[1][ready.lane & 7][i & 7] : uint8_t(0);
+      maps[ready.address][i] = here && (i & 7) < ready.columns ? memory.pixel[1][ready.lane & 3][i & 7] : uint8_t(0);
     }
   }
   ready.address = int16_t(ready.address + map.tiles);
@@ -123,7 +123,7 @@ inline void HandRow(const Map& map, const ImageSource& source, int16_t first_wor
                     ImageMemory& memory) {
   #pragma HLS inline
 HandLanes:
-  for (int8_t lane = 0; lane < isa::kOutLanes; ++lane) {
+  for (int8_t lane = 0; lane < isa::kImageLanes; ++lane) {
     #pragma HLS unroll
   HandPixels:
     for (int8_t i = 0; i < isa::kTile; ++i) {
@@ -159,7 +159,7 @@ inline void NextRow(const Map& map, const ImageSource& source, ImagePlace& place
   place.row_byte = place.tile_byte;
 }
 
-// One group of up to six channels.
+// One group of up to three channels.
 inline void LoadPixels(const Map& map, const int64_t* images, const ImageSource& source, TileMemory& maps,
                        ImageMemory& memory) {
   const uint32_t rows = uint32_t(Product(uint32_t(map.height), uint16_t(map.columns)));
@@ -181,7 +181,7 @@ ImageBeats:
   }
 LastRow:
   for (int8_t lane = 0; lane < source.lanes; ++lane) {
-    #pragma HLS loop_tripcount max = isa::kOutLanes
+    #pragma HLS loop_tripcount max = isa::kImageLanes
     WriteRow(maps, map, memory, ready);
   }
 }
@@ -204,10 +204,10 @@ inline void RunImage(const Instruction& instruction, const int64_t* weights0, co
   const Map map = MakeMap(word[isa::kImageOutput], word[isa::kImageHeight], word[isa::kImageWidth]);
   ImageSource source = MakeImageSource(map, start, channels);
 ImageGroups:
-  for (int32_t first = 0; first < channels; first += isa::kOutLanes) {
-    #pragma HLS loop_tripcount max = isa::kMaxChannels / isa::kOutLanes + 1
+  for (int32_t first = 0; first < channels; first += isa::kImageLanes) {
+    #pragma HLS loop_tripcount max = isa::kMaxChannels / isa::kImageLanes + 1
     source.first = int16_t(first);
-    source.lanes = int8_t(Smaller(channels - first, isa::kOutLanes));
+    source.lanes = int8_t(Smaller(channels - first, isa::kImageLanes));
     LoadImageTables(instruction, weights0, first, source.lanes, memory);
     LoadPixels(map, images, source, maps, memory);
   }

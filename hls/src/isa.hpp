@@ -5,30 +5,31 @@
 namespace ddi {
 namespace isa {
 
-static const char kHash[] = "fa689d4b57057a3e";
-constexpr uint32_t kHashHigh = 0xfa689d4b;
+static const char kHash[] = "e5bf7697f67d536f";
+constexpr uint32_t kHashHigh = 0xe5bf7697;
 
 constexpr int32_t kInstructionWords = 16;
 constexpr int32_t kTile = 8;
 constexpr int32_t kTileWords = 6144;
 constexpr int32_t kDdrAddress = 1073741824;
 constexpr int32_t kVectorWords = 4096;
-constexpr int32_t kOutLanes = 6;
-constexpr int32_t kColumns = 3;
-constexpr int32_t kSmallMap = 4;
+constexpr int32_t kOutLanes = 2;
+constexpr int32_t kRowTaps = 3;
+constexpr int32_t kPart = 4;
 constexpr int32_t kFold = 4;
 constexpr int32_t kMaxChannels = 2048;
 constexpr int32_t kMasks = 4;
-constexpr int32_t kLaneBytes = 2304;
+constexpr int32_t kLaneBytes = 4096;
 constexpr int32_t kMaxMap = 256;
 constexpr int32_t kMaxKernel = 7;
-constexpr int32_t kWindow = 24;
+constexpr int32_t kWindow = 14;
 constexpr int32_t kMaxHidden = 32;
 constexpr int32_t kMaxInstructions = 8192;
 constexpr int32_t kCodeStore = 512;
 constexpr int32_t kMaxGates = 256;
 constexpr int32_t kMaxClasses = 1024;
 constexpr int32_t kRecordHeader = 16;
+constexpr int32_t kImageLanes = 3;
 constexpr int32_t kWeightAlign = 8;
 constexpr int32_t kTableRow = 2;
 constexpr int32_t kLn2 = 45426;

@@ -20,6 +20,10 @@
 
 namespace ddi {
 
+constexpr int32_t kOutputs = 0;  // CONV
+constexpr int32_t kPass = 1;     // AFFINE and GLOBAL_POOL: a pixel is a sum
+constexpr int32_t kReduce = 2;   // POOL: a window's sum or its largest pixel
+
 struct Layer {
   ConvShape shape;
   Map input, output, identity;
@@ -33,6 +37,8 @@ struct Layer {
   int32_t in_channels, channel_offset;  // of AFFINE
   Scale identity_scale, pool_scale, scale;
   bool in_signed, relu, add, add_signed, average;
+  bool takes_largest;  // pixel of a window
+  bool has_fraction;   // AFFINE and GLOBAL_POOL give their sums one
   bool has_table;  // of a bias and a scale for each channel
   bool writes;     // a map
 };
@@ -72,6 +78,7 @@ inline Layer DecodeAffine(const Instruction& instruction) {
   const int32_t stride = word[isa::kAffineStride];
   Layer layer = Layer();
   layer.mode = kPass;
+  layer.has_fraction = true;
   layer.shape = MakeAffineShape(word);
   layer.input = MakeMap(word[isa::kAffineInput], word[isa::kAffineHeight], word[isa::kAffineWidth]);
   layer.output =
@@ -99,6 +106,7 @@ inline Layer DecodePool(const Instruction& instruction) {
   layer.pool = -1;
   layer.writes = true;
   layer.average = (flags & isa::kFlagAverage) != 0;
+  layer.takes_largest = !layer.average;
   layer.scale = DecodeScale(layer.average ? word[isa::kPoolScale] : 1);  // a maximum stays as it is
   layer.in_signed = (flags & isa::kFlagInSigned) != 0;
   layer.relu = (flags & isa::kFlagRelu) != 0;
@@ -109,6 +117,7 @@ inline Layer DecodeGlobalPool(const Instruction& instruction) {
   const int32_t* word = instruction.word;
   Layer layer = Layer();
   layer.mode = kPass;
+  layer.has_fraction = true;
   layer.shape = MakeGlobalPoolShape(word);
   layer.input = MakeMap(word[isa::kGlobalPoolInput], word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth]);
   layer.output = layer.input;
@@ -143,13 +152,13 @@ inline bool HasSource(const Layer& layer, int32_t out_channel) {
   return layer.mode != kPass || (source >= 0 && source < layer.in_channels);
 }
 
-// First row and column of the input that the window of an output tile covers.
-inline int32_t WindowRow(const Layer& layer, int32_t tile) {
-  return tile / layer.output.columns * isa::kTile * layer.shape.stride + layer.top - layer.padding;
+// First row and column of the input that the window of the output pixel (row, column) covers.
+inline int32_t StepRow(const Layer& layer, int32_t row) {
+  return (layer.shape.stride == 2 ? 2 * row : row) + layer.top - layer.padding;
 }
 
-inline int32_t WindowColumn(const Layer& layer, int32_t tile) {
-  return tile % layer.output.columns * isa::kTile * layer.shape.stride - layer.padding;
+inline int32_t StepColumn(const Layer& layer, int32_t column) {
+  return (layer.shape.stride == 2 ? 2 * column : column) - layer.padding;
 }
 
 // Bias and scale of one output channel.

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "layer.hpp"
+#include "packing.hpp"
 #include "ports.hpp"
 
 namespace ddi {
@@ -36,6 +37,15 @@ struct LayerMemory {
   const uint32_t* row[isa::kMaxChannels];
   int32_t pooled[isa::kMaxChannels];
 };
+
+// First row and column of the input that the window of an output tile covers.
+inline int32_t WindowRow(const Layer& layer, int32_t tile) {
+  return StepRow(layer, tile / layer.output.columns * isa::kTile);
+}
+
+inline int32_t WindowColumn(const Layer& layer, int32_t tile) {
+  return StepColumn(layer, tile % layer.output.columns * isa::kTile);
+}
 
 // How windows lie in memory: rows that are used, columns in whole tiles; at stride 2 the even columns come first.
 struct WindowShape {
@@ -133,17 +143,21 @@ GatherChannels:
 // The weights of one output channel as packs, eight taps at a time.
 template <int32_t kPacked>
 inline void PackWeights(const Layer& layer, const Masks& masks, const int8_t* row, uint32_t* to) {
-  static const uint8_t kZeros[kMaxTaps] = {0};
+  uint8_t readable[kPacked][kMaxTaps + isa::kTile] = {};
   const int32_t taps = layer.shape.kernel * layer.shape.kernel;
 WeightPacks:
   for (int32_t i = 0; i < layer.shape.active_in; i += kPacked) {
     #pragma HLS loop_tripcount max = isa::kMaxChannels / 2
-    const uint8_t* filter[kPacked];
   PackFilters:
     for (int32_t c = 0; c < kPacked; ++c) {
       const bool there = i + c < layer.shape.active_in;
       const int32_t channel = ActiveChannel(masks, layer.in_mask, there ? i + c : i);
-      filter[c] = there ? reinterpret_cast<const uint8_t*>(row) + channel * layer.shape.filter_bytes : kZeros;
+      const int8_t* filter = row + channel * layer.shape.filter_bytes;
+    FilterTaps:
+      for (int32_t tap = 0; tap < taps; ++tap) {
+        #pragma HLS loop_tripcount max = kMaxTaps
+        readable[c][tap] = there ? uint8_t(ReadableWeight(filter[tap])) : uint8_t(0);
+      }
     }
     int32_t tap = 0;
   WeightOctets:
@@ -151,7 +165,7 @@ WeightPacks:
       #pragma HLS loop_tripcount max = kMaxTaps / 8
       const uint8_t* octet[kPacked];
     OctetChannels:
-      for (int32_t c = 0; c < kPacked; ++c) octet[c] = filter[c] + tap;
+      for (int32_t c = 0; c < kPacked; ++c) octet[c] = readable[c] + tap;
       Interleave<kPacked>(octet, ~uint64_t(0), true, to + tap);
     }
   WeightTaps:
@@ -159,7 +173,7 @@ WeightPacks:
       #pragma HLS loop_tripcount max = 7
       to[tap] = 0;
     TapChannels:
-      for (int32_t c = 0; c < kPacked; ++c) to[tap] |= Pack<kPacked>(int8_t(filter[c][tap]), c);
+      for (int32_t c = 0; c < kPacked; ++c) to[tap] |= Pack<kPacked>(int8_t(readable[c][tap]), c);
     }
     to += taps;
   }

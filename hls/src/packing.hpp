@@ -1,32 +1,33 @@
-// Packed multiplication: two weights share one DSP48E1, because both meet the same pixel.
+// Packed multiplication: two weights share one DSP48E1, because both meet the same pixel, and three DSPs add up.
 //
-// Role     high · pixel and low · pixel from one multiplication, for any two weights and any pixel
-// Rate     one pair a cycle; the sum is the DSP's pre-adder, so any two active channels can share one
-// Latency  that of the DSP, and one addition of 17 bits in the fabric
+// Role     Σ high · pixel and Σ low · pixel over three taps from three multiplications, for any weights and pixels
+// Rate     three pairs a cycle; the pair is the DSP's pre-adder's and the sum its post-adder's, along a column of DSPs
+// Latency  that of three DSPs, and a carry into the sums behind
 // Storage  none
 //
-// P = (high · 2^16 + low) · pixel = high · pixel · 2^16 + low · pixel. A weight is an int8 and a pixel lies in
-// [-128, 255], so low · pixel lies in int16: the lowest 16 bits of P, taken with their sign, are low · pixel. Above
-// them stands high · pixel, less one where low · pixel is negative and has borrowed; bit 15 of P says so and is added
-// back. Ports: the pre-adder gives 25 bits, the pixel takes 10 of 18, and P 32 of 48, so that a native int32_t holds
-// it. tests/hls/test_packing.py tries every case.
+// P = Σ (high · 2^17 + low) · pixel = H · 2^17 + L with H = Σ high · pixel and L = Σ low · pixel. A weight lies in
+// [-127, 127] and a pixel in [-128, 255], so |L| < 2^17: the lowest 17 bits of P are L, or L + 2^17 where L is below
+// zero, and then the bits above are H - 1. Which of the two it is tells the parity of H: that of the number of taps
+// whose weight and pixel are both odd, one LUT of six inputs. Ports: the pre-adder gives 25 bits, the pixel takes 9 of
+// 18, and P 35 of 48. tests/hls/test_packing.py tries every case.
 #pragma once
 #include <cstdint>
 
+#include "isa.hpp"
+
 namespace ddi {
 
-constexpr int32_t kPackShift = 16;
+constexpr int32_t kPackShift = 17;
+constexpr int32_t kMaxWeight = 127;
 constexpr int32_t kMinPackedPixel = -128;
 constexpr int32_t kMaxPackedPixel = 255;
+static_assert(isa::kRowTaps == 3, "three products are added up");
 
-constexpr int64_t kMinPair = int64_t(INT8_MIN) * (1 << kPackShift) + INT8_MIN;  // what leaves the pre-adder
-constexpr int64_t kMaxPair = int64_t(INT8_MAX) * (1 << kPackShift) + INT8_MAX;
-static_assert(kMinPair >= -(1 << 24) && kMaxPair < (1 << 24), "25 bits hold a pair of weights");
+constexpr int64_t kMaxPair = int64_t(kMaxWeight) * (1 << kPackShift) + kMaxWeight;  // what leaves the pre-adder
+static_assert(kMaxPair < (1 << 24), "25 bits hold a pair of weights");
 static_assert(kMinPackedPixel >= -(1 << 17) && kMaxPackedPixel < (1 << 17), "18 bits hold a pixel");
-static_assert(kMaxPackedPixel * INT8_MIN >= INT16_MIN && kMaxPackedPixel * INT8_MAX <= INT16_MAX, "16 bits hold low");
-static_assert(kMinPackedPixel * INT8_MIN <= INT16_MAX, "16 bits hold low");
-static_assert(kMinPair * kMaxPackedPixel >= INT32_MIN && kMaxPair * kMaxPackedPixel <= INT32_MAX, "32 bits hold P");
-static_assert(kMinPair * kMinPackedPixel <= INT32_MAX, "32 bits hold P");
+static_assert(isa::kRowTaps * kMaxWeight * kMaxPackedPixel < (1 << kPackShift), "L stays below 2^17");
+static_assert(isa::kRowTaps * kMaxPair * kMaxPackedPixel < (int64_t(1) << 47), "48 bits hold P");
 
 // The lowest bits of a number with their sign: the same number, where that many hold it.
 inline int32_t Narrow(int32_t value, int32_t bits) {
@@ -37,23 +38,49 @@ inline int32_t Narrow(int32_t value, int32_t bits) {
 inline int32_t NarrowPixel(int32_t value) { return Narrow(value, 9); }  // [-128, 255]
 inline int32_t NarrowPair(int32_t value) { return Narrow(value, 25); }  // what leaves the pre-adder
 
-// What a packed multiplication gives: low = low_weight · pixel, and high_weight · pixel = high + carry, exactly.
-struct PackedProduct {
+// A byte of weights as the engine reads it: -128 counts as -127.
+inline int8_t ReadableWeight(int8_t byte) {
+  #pragma HLS inline
+  return int8_t(byte == -128 ? -127 : byte);
+}
+
+// What three packed multiplications give: Σ low · pixel = low, Σ high · pixel = high + carry, exactly.
+struct PackedSum {
   int32_t high;
   int32_t low;
   int32_t carry;  // 0 or 1, for the adder behind
 };
 
-// Weights and pixel may change places.
-inline PackedProduct MultiplyPacked(int32_t high_weight, int32_t low_weight, int32_t pixel) {
+// high · 2^17 + low times a pixel.
+inline int64_t MultiplyPacked(int32_t high, int32_t low, int32_t pixel) {
   #pragma HLS inline
-  const int32_t sum = high_weight * (1 << kPackShift) + low_weight;
+  const int32_t sum = high * (1 << kPackShift) + low;
   #pragma HLS bind_op variable = sum op = add impl = dsp
-  const int32_t pair = NarrowPair(sum);
-  const int32_t product = pair * NarrowPixel(pixel);
+  const int64_t product = int64_t(NarrowPair(sum)) * NarrowPixel(pixel);
   #pragma HLS bind_op variable = product op = mul impl = dsp
-  const PackedProduct packed = {product >> kPackShift, int16_t(product & 0xFFFF), (product >> (kPackShift - 1)) & 1};
+  return product;
+}
+
+inline PackedSum UnpackSum(int64_t sum, int32_t odd) {
+  #pragma HLS inline
+  const int32_t high = int32_t(sum >> kPackShift);
+  const int32_t carry = (high ^ odd) & 1;
+  const int32_t rest = int32_t(sum & ((1 << kPackShift) - 1));
+  const PackedSum packed = {high, carry * -(1 << kPackShift) + rest, carry};
   return packed;
+}
+
+// Three pairs of weights, each with a pixel of its own.
+inline PackedSum MultiplyTaps(const int8_t (&high)[isa::kRowTaps], const int8_t (&low)[isa::kRowTaps],
+                              const int16_t (&pixel)[isa::kRowTaps]) {
+  #pragma HLS inline
+  const int64_t first = MultiplyPacked(high[0], low[0], pixel[0]);
+  const int64_t two = first + MultiplyPacked(high[1], low[1], pixel[1]);
+  #pragma HLS bind_op variable = two op = add impl = dsp
+  const int64_t sum = two + MultiplyPacked(high[2], low[2], pixel[2]);
+  #pragma HLS bind_op variable = sum op = add impl = dsp
+  const int32_t odd = ((high[0] & pixel[0]) ^ (high[1] & pixel[1]) ^ (high[2] & pixel[2])) & 1;
+  return UnpackSum(sum, odd);
 }
 
 }  // namespace ddi

@@ -1,7 +1,7 @@
 // Tile memory: the maps of the network, 8 × 8 pixels of one channel a word, one bank a pixel.
 //
 // Role     word `address + channel · tiles + tile`, byte `(y % 8) · 8 + x % 8` (docs/engine.md, State)
-// Rate     two reads of 8 × 8 pixels at any position a cycle, or one and a write (both ports of every bank)
+// Rate     two accesses to each bank a cycle: reads of 8 × 8 pixels at any position, and of whole words, and writes
 // Latency  2 cycles
 // Storage  kTileWords × 64 bytes: 384 KB in 192 BRAM18
 //
@@ -46,19 +46,23 @@ inline int32_t Inside(int32_t tile, int32_t size) {
   return tile < 0 ? 0 : Clamp(size - tile * isa::kTile, 0, isa::kTile);
 }
 
-// The four tiles that a block of 8 × 8 pixels can touch: where their words stand, and which of them are in the map.
+// Where a port reads each bank: of the four tiles that 8 × 8 pixels from (row, column) on can touch, the one that the
+// bank's pixel lies in.
 struct Corner {
   int32_t address[2][2];
+  int32_t row, column;  // of the first pixel
 };
 
-inline Corner MakeCorner(const Map& map, int32_t channel, int32_t row, int32_t column) {
+// `base` is the channel's first word; pixels may lie outside the map.
+inline Corner MakeCorner(const Map& map, int32_t base, int32_t row, int32_t column) {
   #pragma HLS inline
-  const int32_t base = map.address + channel * map.tiles;
   const int32_t tile_row = row >> 3;
   const int32_t tile_column = column >> 3;
   const int32_t first = base + tile_row * map.columns + tile_column;
   const int32_t rows = TileCount(map.height);
   Corner corner;
+  corner.row = row;
+  corner.column = column;
 CornerRows:
   for (int32_t i = 0; i < 2; ++i) {
     #pragma HLS unroll
@@ -73,21 +77,25 @@ CornerRows:
   return corner;
 }
 
-// The 8 × 8 pixels of a channel whose first is (row, column), which may lie outside the map. Every bank is read once,
-// at the address of the tile that its pixel lies in; the pixels are rotated into place, rows first.
-inline void ReadBlock(const TileMemory& memory, const Map& map, int32_t channel, int32_t row, int32_t column,
+// One whole word.
+inline Corner MakeWordCorner(int32_t address) {
+  #pragma HLS inline
+  const Corner corner = {{{address, address}, {address, address}}, 0, 0};
+  return corner;
+}
+
+inline int32_t BankAddress(const Corner& corner, int32_t bank) {
+  #pragma HLS inline
+  return corner.address[(bank >> 3) < (corner.row & 7) ? 1 : 0][(bank & 7) < (corner.column & 7) ? 1 : 0];
+}
+
+// The 8 × 8 pixels that a port has read from their banks, in their places, rows first; `outside` the map.
+inline void TurnBlock(const Map& map, const Corner& corner, uint8_t outside, const uint8_t (&bank)[kTilePixels],
                       Block& block) {
   #pragma HLS inline
-  const Corner corner = MakeCorner(map, channel, row, column);
-  const int32_t down = row & 7;
-  const int32_t across = column & 7;
-  uint8_t bank[kTilePixels];
+  const int32_t down = corner.row & 7;
+  const int32_t across = corner.column & 7;
   uint8_t turned[isa::kTile][isa::kTile];
-Banks:
-  for (int32_t i = 0; i < kTilePixels; ++i) {
-    #pragma HLS unroll
-    bank[i] = memory[corner.address[(i >> 3) < down ? 1 : 0][(i & 7) < across ? 1 : 0]][i];
-  }
 RotateRows:
   for (int32_t i = 0; i < kTilePixels; ++i) {
     #pragma HLS unroll
@@ -96,23 +104,21 @@ RotateRows:
 RotateColumns:
   for (int32_t i = 0; i < kTilePixels; ++i) {
     #pragma HLS unroll
-    const int32_t y = row + (i >> 3);
-    const int32_t x = column + (i & 7);
+    const int32_t y = corner.row + (i >> 3);
+    const int32_t x = corner.column + (i & 7);
     const bool inside = y >= 0 && y < map.height && x >= 0 && x < map.width;
-    block[i >> 3][i & 7] = inside ? turned[i >> 3][((i & 7) + across) & 7] : uint8_t(0);
+    block[i >> 3][i & 7] = inside ? turned[i >> 3][((i & 7) + across) & 7] : outside;
   }
 }
 
 // Write a whole word of a map; bytes outside the map become 0.
 inline void WriteTile(TileMemory& memory, const Map& map, int32_t channel, int32_t tile,
                       const uint8_t (&pixel)[kTilePixels]) {
-  #pragma HLS inline
   const int32_t address = map.address + channel * map.tiles + tile;
   const int32_t rows = Inside(tile / map.columns, map.height);
   const int32_t columns = Inside(tile % map.columns, map.width);
 WritePixels:
   for (int32_t i = 0; i < kTilePixels; ++i) {
-    #pragma HLS unroll
     memory[address][i] = (i >> 3) < rows && (i & 7) < columns ? pixel[i] : uint8_t(0);
   }
 }

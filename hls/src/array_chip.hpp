@@ -1,0 +1,182 @@
+// Array: 192 multipliers of two products each, under a window that moves.
+//
+// Role     kRowTaps taps of one input channel a cycle: for every pixel of a tile and two output channels, or for every
+//          pixel of a part of a tile and eight. AFFINE, GLOBAL_POOL and average POOL multiply by one; a largest POOL
+//          compares the pixels of a part
+// Rate     384 multiplications a cycle
+// Storage  2 × 64 sums: registers
+#pragma once
+#include <cstdint>
+
+#include "window_chip.hpp"
+
+namespace ddi {
+
+typedef int32_t Sums[isa::kOutLanes][kTilePixels];
+
+struct ArrayMemory {
+  Sums sum;
+  Sums result;  // of the step that is drained
+};
+
+struct MultiplyPlace {
+  StepPlace step;
+  int32_t channel;      // index in the list of active input channels
+  int32_t filter;       // byte of a row of weights where the channel's start
+  int32_t beat;         // of the channel
+  int32_t row, column;  // of the first of the taps
+  int32_t sequence;     // windows before this one
+  bool loaded;          // this channel's window stands under the multipliers
+};
+
+// A sum of at most kLaneBytes products of 16 bits, in the bits that it needs.
+inline int32_t NarrowSum(int32_t value) {
+  #pragma HLS inline
+  return Narrow(value, 28);
+}
+
+static_assert(int64_t(isa::kLaneBytes) * kMaxWeight * kMaxPackedPixel < (1 << 27), "a sum fits 28 bits");
+
+// The pixel under a multiplier's tap: by the stride, and its place in a part.
+inline int16_t WindowPixel(const Layer& layer, const Window& window, int32_t pixel, int32_t tap) {
+  #pragma HLS inline
+  const int32_t y = pixel % kPartPixels / isa::kPart;
+  const int32_t x = pixel % isa::kPart;
+  const uint8_t near = window[y][x + tap];
+  const uint8_t part = layer.shape.stride == 2 ? window[2 * y][2 * x + tap] : near;
+  const uint8_t whole = window[pixel >> 3][(pixel & 7) + tap];
+  return PixelValue(layer.shape.by_parts ? part : whole, layer.in_signed);
+}
+
+// The weights of a row of output channels for the taps at `place`, or ones for the first row and else zeros.
+inline RowWeights TapWeights(const Layer& layer, const MultiplyPlace& place, bool has_source, int32_t lane,
+                             const LaneMemory& lanes) {
+  #pragma HLS inline
+  const int32_t valid = layer.shape.kernel - place.column;
+  const int32_t at = place.filter + place.row * layer.shape.kernel + place.column;
+  RowWeights weights = ReadWeightsOf(lanes, place.step.group & 1, lane, at, valid);
+OnesTaps:
+  for (int32_t tap = 0; tap < isa::kRowTaps; ++tap) {
+    #pragma HLS unroll
+    const int8_t one = lane == 0 && tap < valid && has_source ? 1 : 0;
+    weights.tap[tap] = layer.mode == kOutputs ? weights.tap[tap] : one;
+  }
+  return weights;
+}
+
+// The taps of one cycle into every sum.
+inline void TakeTaps(const Layer& layer, const MultiplyPlace& place, bool has_source, const LaneMemory& lanes,
+                     const Window& window, ArrayMemory& memory) {
+  #pragma HLS inline
+  RowWeights weights[kMaxResults];
+LaneWeights:
+  for (int32_t lane = 0; lane < kMaxResults; ++lane) {
+    #pragma HLS unroll
+    weights[lane] = TapWeights(layer, place, has_source, lane, lanes);
+  }
+  RowWeights part_weights[isa::kFold][isa::kOutLanes];
+PartWeights:
+  for (int32_t i = 0; i < kMaxResults; ++i) {
+    #pragma HLS unroll
+    part_weights[i >> 1][i & 1] = layer.shape.by_parts ? weights[i] : weights[i & 1];
+  }
+TakePixels:
+  for (int32_t pixel = 0; pixel < kTilePixels; ++pixel) {
+    #pragma HLS unroll
+    int16_t value[isa::kRowTaps];
+  TakeWindow:
+    for (int32_t tap = 0; tap < isa::kRowTaps; ++tap) {
+      #pragma HLS unroll
+      value[tap] = WindowPixel(layer, window, pixel, tap);
+    }
+    const PackedSum sum = MultiplyTaps(part_weights[pixel / kPartPixels][1].tap,
+                                       part_weights[pixel / kPartPixels][0].tap, value);
+    memory.sum[0][pixel] = NarrowSum(memory.sum[0][pixel] + sum.low);
+    memory.sum[1][pixel] = NarrowSum(memory.sum[1][pixel] + sum.high + sum.carry);
+  }
+}
+
+// The largest pixel of the taps of one cycle, and of those before, for each pixel of a part.
+inline void TakeLargest(const Layer& layer, const MultiplyPlace& place, const Window& window, ArrayMemory& memory) {
+  #pragma HLS inline
+LargestPixels:
+  for (int32_t pixel = 0; pixel < kPartPixels; ++pixel) {
+    #pragma HLS unroll
+    int16_t largest = place.beat == 0 ? int16_t(-128) : int16_t(Narrow(memory.sum[0][pixel], 9));
+  LargestTaps:
+    for (int32_t tap = 0; tap < isa::kRowTaps; ++tap) {
+      #pragma HLS unroll
+      const int16_t value = WindowPixel(layer, window, pixel, tap);
+      if (place.column + tap < layer.shape.kernel && value > largest) largest = value;
+    }
+    memory.sum[0][pixel] = largest;
+  }
+}
+
+// Hand a finished step's sums to the drain, and clear the sums.
+inline void HandOver(ArrayMemory& memory) {
+  #pragma HLS inline
+HandOverSums:
+  for (int32_t i = 0; i < isa::kOutLanes * kTilePixels; ++i) {
+    #pragma HLS unroll
+    memory.result[i / kTilePixels][i % kTilePixels] = memory.sum[i / kTilePixels][i % kTilePixels];
+    memory.sum[i / kTilePixels][i % kTilePixels] = 0;
+  }
+}
+
+// On to the next taps; true behind a channel's last ones.
+inline bool NextTaps(const Layer& layer, const ConvPlan& plan, MultiplyPlace& place, Window& window) {
+  #pragma HLS inline
+  const bool backwards = (place.row & 1) != 0;
+  const bool row_ends = backwards ? place.column == 0 : place.column + isa::kRowTaps >= layer.shape.kernel;
+  MoveWindow(row_ends, backwards, window);
+  if (row_ends) {
+    ++place.row;
+  } else {
+    place.column += backwards ? -isa::kRowTaps : isa::kRowTaps;
+  }
+  return ++place.beat == plan.beat;
+}
+
+// Are the weights there that the taps at `place` take?
+inline bool HasWeights(const Layer& layer, const FetchPlace& fetch, const MultiplyPlace& place) {
+  const int32_t row_end = place.filter + (place.row + 1) * layer.shape.kernel;
+  return layer.mode != kOutputs || fetch.step.group > place.step.group ||
+         (fetch.step.group == place.step.group && fetch.ready >= row_end);
+}
+
+// One cycle of the multipliers; true when a step's sums are whole and the drain is `free` for them.
+inline bool Multiply(const Layer& layer, const ConvPlan& plan, const FetchPlace& fetch, int32_t gathered,
+                     bool free, const LaneMemory& lanes, MultiplyPlace& place,
+                     WindowMemory& window, ArrayMemory& memory) {
+  #pragma HLS inline
+  if (place.step.group == plan.groups) return false;
+  if (place.channel < layer.shape.active_in) {
+    if (!place.loaded) {
+      if (gathered <= place.sequence) return false;
+      LoadWindow(window);
+      place.loaded = true;
+      return false;
+    }
+    const bool taken = place.beat >= layer.shape.kernel * plan.across;
+    if (!taken && !HasWeights(layer, fetch, place)) return false;
+    const bool has_source = HasSource(layer, place.step.first_out);
+    if (!taken && layer.takes_largest) TakeLargest(layer, place, window.now, memory);
+    if (!taken && !layer.takes_largest) TakeTaps(layer, place, has_source, lanes, window.now, memory);
+    if (NextTaps(layer, plan, place, window.now)) {
+      place.beat = place.row = place.column = 0;
+      place.filter += layer.shape.filter_bytes;
+      ++place.channel;
+      ++place.sequence;
+      // The next window, if it is there, stands ready with the next cycle.
+      place.loaded = gathered > place.sequence;
+      if (place.loaded) LoadWindow(window);
+    }
+  }
+  if (place.channel < layer.shape.active_in || !free) return false;
+  HandOver(memory);
+  place.channel = place.filter = 0;
+  return true;
+}
+
+}  // namespace ddi

@@ -1,0 +1,110 @@
+// Windows: the pixels of one input channel under the multipliers, and those of the next, as they come.
+//
+// Role     8 × 8 pixels a read, as soon as the window before has been taken; the window moves under the multipliers, by
+//          three columns or a row, back and forth, so that each multiplier reads from fixed places
+// Rate     two reads a cycle, less those that the drain takes
+// Storage  two windows of kWindow × kWindow bytes: registers
+#pragma once
+#include <cstdint>
+
+#include "lanes_chip.hpp"
+
+namespace ddi {
+
+struct WindowMemory {
+  Window now, next;
+};
+
+struct GatherPlace {
+  StepPlace step;
+  int32_t channel;  // index in the list of active input channels
+  int32_t down, across;
+  int32_t sequence;  // windows before it
+};
+
+// What a port reads for the next window.
+struct BlockRead {
+  bool wanted;
+  int32_t down, across;  // where it goes in the window
+  Corner corner;
+};
+
+// Pixels outside the map are zero; for the largest of signed pixels the smallest there is.
+inline uint8_t OutsidePixel(const Layer& layer) { return layer.takes_largest && layer.in_signed ? 0x80 : 0; }
+
+// The next read, if the port is free and a window is wanted; and on to the one behind it.
+inline BlockRead NextRead(const Layer& layer, const ConvPlan& plan, const Masks& masks, bool free, int32_t taken,
+                          GatherPlace& place) {
+  #pragma HLS inline
+  const int32_t channel = SourceChannel(layer, masks, place.channel, place.step.first_out);
+  const int32_t offset = channel * layer.input.tiles;
+  #pragma HLS bind_op variable = offset op = mul impl = fabric
+  const int32_t row = StepRow(layer, place.step.row) + place.down * isa::kTile;
+  const int32_t column = StepColumn(layer, place.step.column) + place.across * isa::kTile;
+  BlockRead read;
+  read.down = place.down;
+  read.across = place.across;
+  read.corner = MakeCorner(layer.input, layer.input.address + offset, row, column);
+  read.wanted = free && place.step.group < plan.groups && place.sequence <= taken && layer.shape.active_in > 0;
+  if (!read.wanted) return read;
+  const int32_t blocks = WindowBlocks(layer.shape.kernel, layer.shape.stride, layer.shape.by_parts);
+  if (++place.across < blocks) return read;
+  place.across = 0;
+  if (++place.down < blocks) return read;
+  place.down = 0;
+  ++place.sequence;
+  if (++place.channel < layer.shape.active_in) return read;
+  place.channel = 0;
+  NextStep(layer, plan, place.step);
+  return read;
+}
+
+inline void PlaceBlock(const Layer& layer, const BlockRead& read, const uint8_t (&bank)[kTilePixels],
+                       WindowMemory& memory) {
+  #pragma HLS inline
+  Block block;
+  TurnBlock(layer.input, read.corner, OutsidePixel(layer), bank, block);
+PlacePixels:
+  for (int32_t i = 0; i < isa::kWindow * isa::kWindow; ++i) {
+    #pragma HLS unroll
+    const int32_t y = i / isa::kWindow;
+    const int32_t x = i % isa::kWindow;
+    if (read.wanted && y / isa::kTile == read.down && x / isa::kTile == read.across) {
+      memory.next[y][x] = block[y % isa::kTile][x % isa::kTile];
+    }
+  }
+}
+
+// Put the next channel's window under the multipliers.
+inline void LoadWindow(WindowMemory& memory) {
+  #pragma HLS inline
+CopyWindow:
+  for (int32_t i = 0; i < isa::kWindow * isa::kWindow; ++i) {
+    #pragma HLS unroll
+    memory.now[i / isa::kWindow][i % isa::kWindow] = memory.next[i / isa::kWindow][i % isa::kWindow];
+  }
+}
+
+// Move the window on: along the row, back and forth, or a row down. Its columns turn in a ring, so that what leaves on
+// one side is there when the next row goes back.
+inline void MoveWindow(bool row_ends, bool backwards, Window& window) {
+  #pragma HLS inline
+  Window old;
+KeepWindow:
+  for (int32_t i = 0; i < isa::kWindow * isa::kWindow; ++i) {
+    #pragma HLS unroll
+    old[i / isa::kWindow][i % isa::kWindow] = window[i / isa::kWindow][i % isa::kWindow];
+  }
+ShiftWindow:
+  for (int32_t i = 0; i < isa::kWindow * isa::kWindow; ++i) {
+    #pragma HLS unroll
+    const int32_t y = i / isa::kWindow;
+    const int32_t x = i % isa::kWindow;
+    const uint8_t below = old[(y + 1) % isa::kWindow][x];
+    const uint8_t right = old[y][(x + isa::kRowTaps) % isa::kWindow];
+    const uint8_t left = old[y][(x + isa::kWindow - isa::kRowTaps) % isa::kWindow];
+    window[y][x] = row_ends ? below : backwards ? left : right;
+  }
+}
+
+}  // namespace ddi
