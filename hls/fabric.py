@@ -6,7 +6,7 @@ price("+", left, right, result)     # (LUTs, DSP48E1) for operands and result as
 from math import ceil
 
 DSP_PORTS = 24, 17  # bits of a DSP48E1's two factors besides their signs
-PRE_ADDER = 25  # bits of the sum that a DSP48E1 makes before it multiplies
+POST_ADDER = 48  # bits of the sum that a DSP48E1 makes behind its product; before it, of 25
 LUT_PRODUCT = 64  # up to so many partial products a multiplication is made of LUTs
 CHAINED = 2  # operators between two registers of a pipeline
 BRAM18 = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))  # words × bits of a block RAM

@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from math import ceil, prod
 from pathlib import Path
+from typing import NamedTuple
 
 from hls import cpp, fabric, values
 from hls.known import KNOWN, RETURNED
@@ -48,6 +49,14 @@ class Source:
         return self._keep("initializer", cursor, cpp.initializer)
 
 
+class Place(NamedTuple):
+    """What a name stands for: the path of an array of the State, or a declaration; the indices so far."""
+
+    base: object
+    indices: tuple = ()
+    around: tuple = ()  # Values that tell apart its versions: unrolled loops around its declaration, outer indices
+
+
 @dataclass(frozen=True)
 class Scope:
     """Where the walk stands: names → values and places, the unrolled loops around it, the unit that it belongs to."""
@@ -61,7 +70,7 @@ class Scope:
     function: str = ""
     quiet: bool = False  # nothing is counted
     fabric: bool = False  # products are made of LUTs, as a bind_op says
-    pre_added: bool = False  # a sum is made by the pre-adder of the DSP that it goes to, as a bind_op says
+    pre_added: bool = False  # a sum is made by an adder of a DSP, as a bind_op says
 
     @property
     def copies(self):
@@ -143,6 +152,7 @@ class Walk:
             scope.places[cursor.hash] = self._place(first, scope)
             return
         inner = replace(scope, fabric=cursor.hash in self.in_fabric, pre_added=cursor.hash in self.pre_added)
+        scope.places[cursor.hash] = Place(cursor, (), scope.loops)
         value = values.of_type(kind) if first is None else self._value(first, inner)
         if not kind.is_const_qualified():
             self._add(scope, "ff", values.bits(kind), cursor)
@@ -269,7 +279,7 @@ class Walk:
             return  # bits side by side
         if sign == "+" and (right.low, right.high) == (0, 1) and self._is_sum(cursor):
             return  # the carry into the sum on its left
-        if sign == "+" and scope.pre_added and max(left.bits, right.bits) <= fabric.PRE_ADDER:
+        if sign == "+" and scope.pre_added and max(left.bits, right.bits) <= fabric.POST_ADDER:
             return
         lut, blocks = fabric.price(sign, left, right, result, scope.fabric)
         what = f"{left.bits} {sign} {right.bits} bits"
@@ -308,23 +318,25 @@ class Walk:
 
     # ----------------------------------------------------------------------------------------------- arrays
     def _place(self, cursor, scope):
-        """(path of the State's array or the declaration, indices so far) that an expression names."""
+        """The Place that an expression names."""
         cursor = cpp.bare(cursor)
         kind, parts = cursor.kind.name, self.source.children(cursor)
         if kind == "DECL_REF_EXPR":
             known = scope.places.get(cursor.referenced.hash)
-            return known or ("state" if cursor.spelling == "state" else cursor.referenced, ())
+            return known or Place("state" if cursor.spelling == "state" else cursor.referenced)
         if kind == "MEMBER_REF_EXPR" and parts:
-            base, indices = self._place(parts[0], scope)
-            return (f"{base}.{cursor.spelling}", indices) if isinstance(base, str) else (cursor.referenced, ())
+            base, indices, around = self._place(parts[0], scope)
+            if isinstance(base, str):
+                return Place(f"{base}.{cursor.spelling}", indices, around)
+            return Place(cursor.referenced, (), (*around, *indices))
         if kind == "ARRAY_SUBSCRIPT_EXPR":
-            base, indices = self._place(parts[0], scope)
-            return base, (*indices, self._value(parts[1], scope))
-        return cursor.referenced or cursor, ()
+            base, indices, around = self._place(parts[0], scope)
+            return Place(base, (*indices, self._value(parts[1], scope)), around)
+        return Place(cursor.referenced or cursor)
 
     def _element(self, cursor, scope):
         """A read: constants are ROMs, registers are multiplexed, memories have ports."""
-        base, indices = self._place(cursor, scope)
+        base, indices, around = self._place(cursor, scope)
         if isinstance(base, str):
             array = self.state.get(base)
             if array and len(indices) == len(array.sizes):
@@ -332,8 +344,8 @@ class Walk:
         elif _is_table(base):
             return self._rom(base, indices[0], scope)
         elif "CONSTANTARRAY" in base.type.get_canonical().kind.name:
-            self._local(cursor, base, indices, scope)
-        return values.depending(self._known(self._member(cursor), cursor.type), *indices)
+            self._local(cursor, base, (indices, around), scope)
+        return values.depending(self._known(self._member(cursor), cursor.type), *indices, *around)
 
     def _member(self, cursor):
         """The field whose element a subscript takes, else the subscript itself."""
@@ -365,8 +377,9 @@ class Walk:
         what, on = f"{sources}:1 of {array.path}", values.depending(values.one(0), *indices)
         self._add(scope, "lut", fabric.multiplexer(sources, array.width), cursor, what, on)
 
-    def _local(self, cursor, base, indices, scope):
+    def _local(self, cursor, base, where, scope):
         """A local array is wires or registers."""
+        indices, around = where
         kind, sources = base.type.get_canonical(), 1
         for index in indices:
             if kind.kind.name != "CONSTANTARRAY":
@@ -374,7 +387,7 @@ class Walk:
             if not index.static:
                 sources *= min(kind.element_count, index.count)
             kind = kind.element_type.get_canonical()
-        what, on = f"{sources}:1 of {base.spelling}", values.depending(values.one(0), *indices)
+        what, on = f"{sources}:1 of {base.spelling}", values.depending(values.one(0), *indices, *around)
         self._add(scope, "lut", fabric.multiplexer(sources, values.bits(cursor.type)), cursor, what, on)
 
     def _rom(self, base, index, scope):
@@ -391,7 +404,7 @@ class Walk:
         if cursor.kind.name != "ARRAY_SUBSCRIPT_EXPR" and not named:
             self._value(cursor, scope)
             return
-        base, indices = self._place(cursor, scope)
+        base, indices, _ = self._place(cursor, scope)
         array = self.state.get(base) if isinstance(base, str) else None
         if isinstance(base, str) and array is None:
             return  # a structure's number

@@ -70,9 +70,9 @@ class Plan(NamedTuple):
         return self.start + max(compute, fetch) + wait + last.drain
 
 
-def window_reads(kernel, stride, side):
-    """Reads of 8 × 8 pixels, at any position, that fill the window of side × side outputs."""
-    return ceil(((side - 1) * stride + kernel) / isa.TILE) ** 2
+def window_reads(kernel, stride):
+    """Reads of 8 × 8 pixels that fill a step's window: of a tile at stride 1, of a part at stride 2."""
+    return ceil(((isa.TILE if stride == 1 else isa.PART) * stride - stride + kernel) / isa.TILE) ** 2
 
 
 def conv_plan(fields, active_in, active_out):
@@ -103,16 +103,18 @@ def _plan(shape, active_out):
     full, rest = divmod(active_out, shape.lanes)
     groups = [_group(shape, full, shape.lanes)] if full else []
     groups += [_group(shape, 1, rest)] if rest else []
-    # All rows of the first burst but the last three, whose bytes are used as they come.
-    turns = ceil(groups[0].channels / isa.WEIGHT_PORTS) - 1
-    weights = turns * min(isa.BURST, shape.row) // isa.PORT_BYTES + min(shape.row, 1)
-    window = ceil(window_reads(shape.kernel, shape.stride, shape.side) / isa.MAP_READS)
+    # Channels are listed, a cycle each, and the ports start with the first; all rows of the first burst come but the
+    # last three, whose bytes are used as they come.
+    channels = groups[0].channels
+    bursts = (ceil(channels / isa.WEIGHT_PORTS) - 1) * min(isa.BURST, shape.row) // isa.PORT_BYTES
+    weights = max(channels, min(channels, isa.WEIGHT_PORTS) + bursts) if shape.row else 0
+    window = ceil(window_reads(shape.kernel, shape.stride) / isa.MAP_READS)
     return Plan(tuple(groups), max(weights, window) + 1)
 
 
 def _group(shape, count, channels):
     kernel, active_in = shape.kernel, shape.active_in
-    reads = window_reads(kernel, shape.stride, shape.side)
+    reads = window_reads(kernel, shape.stride)
     drain = ceil(channels * shape.side**2 / isa.DRAIN)
     beat = max(kernel * ceil(kernel / isa.ROW_TAPS), ceil(reads / isa.MAP_READS))
     # The drain reads the identity and writes its word through the same ports as the windows: what the windows lack

@@ -37,15 +37,21 @@ inline int32_t NarrowSum(int32_t value) {
 
 static_assert(int64_t(isa::kLaneBytes) * kMaxWeight * kMaxPackedPixel < (1 << 27), "a sum fits 28 bits");
 
-// The pixel under a multiplier's tap: by the stride, and its place in a part.
-inline int16_t WindowPixel(const Layer& layer, const Window& window, int32_t pixel, int32_t tap) {
+// Of a part's pixels, that under a tap: at stride 1 the window is a tile's, of which `step` says the part.
+inline int16_t PartPixel(const Layer& layer, const StepPlace& step, const Window& window, int32_t pixel, int32_t tap) {
   #pragma HLS inline
   const int32_t y = pixel % kPartPixels / isa::kPart;
   const int32_t x = pixel % isa::kPart;
-  const uint8_t near = window[y][x + tap];
-  const uint8_t part = layer.shape.stride == 2 ? window[2 * y][2 * x + tap] : near;
-  const uint8_t whole = window[pixel >> 3][(pixel & 7) + tap];
-  return PixelValue(layer.shape.by_parts ? part : whole, layer.in_signed);
+  const uint8_t near = window[(step.row & 4) + y][(step.column & 4) + x + tap];
+  return PixelValue(layer.shape.stride == 2 ? window[2 * y][2 * x + tap] : near, layer.in_signed);
+}
+
+// The pixel under a multiplier's tap.
+inline int16_t WindowPixel(const Layer& layer, const StepPlace& step, const Window& window, int32_t pixel,
+                           int32_t tap) {
+  #pragma HLS inline
+  const int16_t whole = PixelValue(window[pixel >> 3][(pixel & 7) + tap], layer.in_signed);
+  return layer.shape.by_parts ? PartPixel(layer, step, window, pixel, tap) : whole;
 }
 
 // The weights of a row of output channels for the taps at `place`, or ones for the first row and else zeros.
@@ -87,7 +93,7 @@ TakePixels:
   TakeWindow:
     for (int32_t tap = 0; tap < isa::kRowTaps; ++tap) {
       #pragma HLS unroll
-      value[tap] = WindowPixel(layer, window, pixel, tap);
+      value[tap] = WindowPixel(layer, place.step, window, pixel, tap);
     }
     const PackedSum sum = MultiplyTaps(part_weights[pixel / kPartPixels][1].tap,
                                        part_weights[pixel / kPartPixels][0].tap, value);
@@ -106,7 +112,7 @@ LargestPixels:
   LargestTaps:
     for (int32_t tap = 0; tap < isa::kRowTaps; ++tap) {
       #pragma HLS unroll
-      const int16_t value = WindowPixel(layer, window, pixel, tap);
+      const int16_t value = PartPixel(layer, place.step, window, pixel, tap);
       if (place.column + tap < layer.shape.kernel && value > largest) largest = value;
     }
     memory.sum[0][pixel] = largest;

@@ -30,10 +30,14 @@ inline int32_t DrainBlocks(const Layer& layer) {
   return (layer.shape.by_parts ? kPartPixels : kTilePixels) / isa::kDrain;
 }
 
-// The word of the output that the drained pixels belong to, counted from the map's first.
-inline int32_t DrainWord(const Layer& layer, const Masks& masks, const DrainPlace& place) {
+inline int32_t DrainChannel(const LaneMemory& lanes, const DrainPlace& place) {
   #pragma HLS inline
-  const int32_t channel = ActiveChannel(masks, layer.out_mask, place.step.first_out + place.result);
+  return lanes.channel[place.step.group & (kRowBanks - 1)][place.result];
+}
+
+// The word of the output that the drained pixels belong to, counted from the map's first.
+inline int32_t DrainWord(const Layer& layer, int32_t channel, const DrainPlace& place) {
+  #pragma HLS inline
   const int32_t offset = channel * layer.output.tiles;
   #pragma HLS bind_op variable = offset op = mul impl = fabric
   return offset + (place.step.row >> 3) * layer.output.columns + (place.step.column >> 3);
@@ -53,7 +57,7 @@ CopyIdentity:
 }
 
 // Requantise some pixels of the step before; true with a word's last ones, when it is to be written.
-inline bool Drain(const Layer& layer, const Masks& masks, const LaneMemory& lanes, const ArrayMemory& array,
+inline bool Drain(const Layer& layer, int32_t channel, const LaneMemory& lanes, const ArrayMemory& array,
                   const DrainPlace& place, VectorMemory& vector, DrainMemory& memory) {
   #pragma HLS inline
   if (!place.busy) return false;
@@ -83,7 +87,7 @@ DrainPixels:
   if (place.block + 1 < DrainBlocks(layer)) return false;
   const int32_t side = by_parts ? isa::kPart : isa::kTile;
   const bool last = place.step.row + side >= layer.output.height && place.step.column + side >= layer.output.width;
-  if (last) StorePool(layer, ActiveChannel(masks, layer.out_mask, place.step.first_out + place.result), pooled, vector);
+  if (last) StorePool(layer, channel, pooled, vector);
   return layer.writes;
 }
 

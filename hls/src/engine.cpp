@@ -225,6 +225,7 @@ extern "C" uint64_t ddi_engine(const int32_t* program, const int64_t* weights0, 
   #pragma HLS array_partition variable = state.layer.lanes.even complete dim = 2
   #pragma HLS array_partition variable = state.layer.lanes.odd complete dim = 1
   #pragma HLS array_partition variable = state.layer.lanes.odd complete dim = 2
+  #pragma HLS array_partition variable = state.layer.lanes.channel complete dim = 0
   #pragma HLS array_partition variable = state.layer.window.now complete dim = 0
   #pragma HLS array_partition variable = state.layer.window.next complete dim = 0
   #pragma HLS array_partition variable = state.layer.array.sum complete dim = 0

@@ -23,6 +23,7 @@ static_assert(isa::kRowTaps <= kLaneWord + 1, "three weights lie in two words");
 static_assert((kLaneDepth & (kLaneDepth - 1)) == 0, "addresses wrap around by a mask");
 
 struct LaneMemory {
+  int16_t channel[kRowBanks][kMaxResults];    // the group's output channels
   uint32_t even[2][kMaxResults][kLaneDepth];  // words 0, 2, 4 … of each bank and lane
   uint32_t odd[2][kMaxResults][kLaneDepth];
   int32_t rows[kRowBanks][kMaxResults][isa::kTableRow];
@@ -66,18 +67,41 @@ struct FetchPlace {
   int32_t ready;  // bytes of each row of the group that are there
 };
 
+struct ListPlace {
+  StepPlace step;
+  int32_t channel;
+};
+
 struct TablePlace {
   StepPlace step;
   int32_t channel;
   int32_t word;
 };
 
+// One output channel of the next group into its list.
+inline void ListChannels(const Layer& layer, const ConvPlan& plan, const Masks& masks, int32_t computing,
+                         ListPlace& place, LaneMemory& memory) {
+  #pragma HLS inline
+  if (place.step.group == plan.groups || place.step.group > computing + 1) return;
+  memory.channel[place.step.group & (kRowBanks - 1)][place.channel] =
+      int16_t(ActiveChannel(masks, layer.out_mask, place.step.first_out + place.channel));
+  if (++place.channel < GroupChannels(plan, place.step)) return;
+  place.channel = 0;
+  NextGroup(plan, place.step);
+}
+
+// Are a group's first `channels` output channels in their list?
+inline bool IsListed(const ListPlace& place, int32_t group, int32_t channels) {
+  return place.step.group > group || (place.step.group == group && place.channel >= channels);
+}
+
 inline void Fetch(const Layer& layer, const ConvPlan& plan, const Masks& masks, const int64_t* weights0,
-                  const int64_t* weights1, const int64_t* weights2, int32_t computing, FetchPlace& place,
+                  const int64_t* weights1, const int64_t* weights2, const ListPlace& list, FetchPlace& place,
                   LaneMemory& memory) {
   #pragma HLS inline
-  if (place.step.group == plan.groups || place.step.group > computing + 1 || layer.shape.row == 0) return;
+  if (place.step.group == plan.groups || layer.shape.row == 0) return;
   const int32_t channels = GroupChannels(plan, place.step);
+  if (!IsListed(list, place.step.group, Smaller(place.rows + isa::kWeightPorts, channels))) return;
   const int32_t at = place.chunk + place.beat * isa::kPortBytes;
   const int32_t source =
       layer.in_mask == 0
@@ -88,7 +112,7 @@ FetchPorts:
   for (int32_t port = 0; port < isa::kWeightPorts; ++port) {
     #pragma HLS unroll
     const int32_t row = place.rows + port;
-    const int32_t channel = ActiveChannel(masks, layer.out_mask, place.step.first_out + (row < channels ? row : 0));
+    const int32_t channel = memory.channel[place.step.group & (kRowBanks - 1)][row & (kMaxResults - 1)];
     const int32_t offset = channel * layer.row_pitch;
     #pragma HLS bind_op variable = offset op = mul impl = fabric
     const int64_t byte = int64_t(layer.weights) + offset + source;
@@ -130,12 +154,13 @@ StoreLanes:
 }
 
 // A word of a bias or a scale.
-inline void FetchRows(const Layer& layer, const ConvPlan& plan, const Masks& masks, const int32_t* tables,
-                      int32_t computing, TablePlace& place, LaneMemory& memory) {
+inline void FetchRows(const Layer& layer, const ConvPlan& plan, const int32_t* tables, const ListPlace& list,
+                      TablePlace& place, LaneMemory& memory) {
   #pragma HLS inline
-  if (place.step.group == plan.groups || place.step.group > computing + 1 || !layer.has_table) return;
-  const int32_t channel = ActiveChannel(masks, layer.out_mask, place.step.first_out + place.channel);
-  memory.rows[place.step.group & (kRowBanks - 1)][place.channel][place.word] =
+  if (!layer.has_table || !IsListed(list, place.step.group, place.channel + 1)) return;
+  const int32_t bank = place.step.group & (kRowBanks - 1);
+  const int32_t channel = memory.channel[bank][place.channel];
+  memory.rows[bank][place.channel][place.word] =
       tables[layer.table + isa::kTableRow * channel + place.word];
   if (++place.word < isa::kTableRow) return;
   place.word = 0;
@@ -146,7 +171,7 @@ inline void FetchRows(const Layer& layer, const ConvPlan& plan, const Masks& mas
 
 // Is there a bias and a scale to drain a group's first results with? The others come no slower than they are used.
 inline bool HasTable(const Layer& layer, const TablePlace& place, int32_t group) {
-  return !layer.has_table || place.step.group > group || (place.step.group == group && place.channel > 0);
+  return place.step.group > group || (place.step.group == group && place.channel > 0) || !layer.has_table;
 }
 
 // Three neighbouring weights of a lane.

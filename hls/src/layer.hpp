@@ -152,13 +152,14 @@ inline bool HasSource(const Layer& layer, int32_t out_channel) {
   return layer.mode != kPass || (source >= 0 && source < layer.in_channels);
 }
 
-// First row and column of the input that the window of the output pixel (row, column) covers.
+// First row and column of the input that the window of a step at output pixel (row, column) covers: at stride 1 that of
+// the whole tile. Either is `padding` less than a multiple of eight.
 inline int32_t StepRow(const Layer& layer, int32_t row) {
-  return (layer.shape.stride == 2 ? 2 * row : row) + layer.top - layer.padding;
+  return (layer.shape.stride == 2 ? 2 * row : row & ~7) + layer.top - layer.padding;
 }
 
 inline int32_t StepColumn(const Layer& layer, int32_t column) {
-  return (layer.shape.stride == 2 ? 2 * column : column) - layer.padding;
+  return (layer.shape.stride == 2 ? 2 * column : column & ~7) - layer.padding;
 }
 
 // Bias and scale of one output channel.

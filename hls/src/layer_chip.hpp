@@ -34,6 +34,7 @@ inline void ForgetWeights() {}
 
 struct LayerPlaces {
   FetchPlace fetch;
+  ListPlace list;
   TablePlace rows;
   GatherPlace gather;
   MultiplyPlace multiply;
@@ -92,12 +93,15 @@ MapCycles:
     #pragma HLS loop_tripcount max = kMaxMapCycles
     #pragma HLS pipeline II = 1
     const int32_t taken = places.multiply.sequence + (places.multiply.loaded ? 1 : 0);  // windows
-    const int32_t word = DrainWord(layer, masks, places.drain);
+    const int32_t channel = DrainChannel(memory.lanes, places.drain);
+    const int32_t word = DrainWord(layer, channel, places.drain);
     UseReadPort(layer, plan, masks, maps, taken, word, places, memory);
-    const bool writes = Drain(layer, masks, memory.lanes, memory.array, places.drain, vector, memory.drain);
+    const bool writes = Drain(layer, channel, memory.lanes, memory.array, places.drain, vector, memory.drain);
     UseWritePort(layer, plan, masks, writes, taken, word, maps, places, memory);
     NextBlock(layer, plan, places.drain);
-    const bool free = !places.drain.busy && HasTable(layer, places.rows, places.multiply.step.group);
+    const bool listed = HasTable(layer, places.rows, places.multiply.step.group) &&
+                        IsListed(places.list, places.multiply.step.group, 1);
+    const bool free = !places.drain.busy && listed;
     const bool whole = Multiply(layer, plan, places.fetch, places.gather.sequence, free, memory.lanes,
                                 places.multiply, memory.window, memory.array);
     if (whole) {
@@ -106,8 +110,9 @@ MapCycles:
       places.drain.result = 0;
       NextStep(layer, plan, places.multiply.step);
     }
-    FetchRows(layer, plan, masks, tables, places.multiply.step.group, places.rows, memory.lanes);
-    Fetch(layer, plan, masks, weights0, weights1, weights2, places.multiply.step.group, places.fetch, memory.lanes);
+    ListChannels(layer, plan, masks, places.multiply.step.group, places.list, memory.lanes);
+    FetchRows(layer, plan, tables, places.list, places.rows, memory.lanes);
+    Fetch(layer, plan, masks, weights0, weights1, weights2, places.list, places.fetch, memory.lanes);
   }
 }
 

@@ -83,10 +83,10 @@ inline ConvShape MakeMapShape(int32_t kernel, int32_t stride, bool by_parts, int
   return shape;
 }
 
-// Height and width of the window of a step, in blocks of 8 × 8 pixels.
-inline int32_t WindowBlocks(int32_t kernel, int32_t stride, bool by_parts) {
-  const int32_t last = by_parts ? isa::kPart - 1 : isa::kTile - 1;
-  return (stride == 2 ? 2 * last : last) + kernel > isa::kTile ? 2 : 1;
+// Height and width of the window of a step, in blocks of 8 × 8 pixels: of a tile at stride 1, of a part at stride 2.
+inline int32_t WindowBlocks(int32_t kernel, int32_t stride) {
+  const int32_t last = stride == 2 ? 2 * (isa::kPart - 1) : isa::kTile - 1;
+  return last + kernel > isa::kTile ? 2 : 1;
 }
 
 static_assert(isa::kMapReads == 2 && isa::kWindow <= 2 * isa::kTile, "a window is read in a cycle or two");
@@ -109,7 +109,7 @@ inline int32_t DrainCycles(const ConvShape& shape, int32_t channels) {
 // Cycles of a step of that many channels: the multiplications, and what the windows lack while the drain uses their
 // ports; the ports over the whole step; or the drain.
 inline int32_t StepCycles(const ConvShape& shape, int32_t beat, int32_t channels) {
-  const int32_t blocks = WindowBlocks(shape.kernel, shape.stride, shape.by_parts);
+  const int32_t blocks = WindowBlocks(shape.kernel, shape.stride);
   const int32_t uses = shape.reads_identity ? 2 * channels : channels;
   const int32_t drain = DrainCycles(shape, channels);
   const int32_t free = int32_t(Product(uint32_t(beat), uint16_t(2 * drain - uses)));
@@ -125,7 +125,7 @@ inline ConvPlan MakePlan(const ConvShape& shape) {
   const int32_t all = shape.active_out;
   const int32_t full = shape.lanes == kMaxResults ? all >> 3 : shape.lanes == isa::kOutLanes ? all >> 1 : all;
   const int32_t rest = all & (shape.lanes - 1);
-  const int32_t blocks = WindowBlocks(shape.kernel, shape.stride, shape.by_parts);
+  const int32_t blocks = WindowBlocks(shape.kernel, shape.stride);
   ConvPlan plan;
   plan.groups = int16_t(rest > 0 ? full + 1 : full);
   plan.channels = int8_t(shape.lanes);
@@ -145,9 +145,12 @@ inline ConvPlan MakePlan(const ConvShape& shape) {
                           Larger(Larger(load, multiply), 1) - step;
   const int32_t fetch = int32_t(Product(uint32_t(load), uint16_t(before))) +
                         Larger(int32_t(last_group), FetchCycles(plan.last, shape.row));
-  const int32_t bursts = (Turns(first) - 1) * (Smaller(isa::kBurst, shape.row) >> 3) + (shape.row > 0 ? 1 : 0);
+  const int32_t beats = int8_t(Smaller(isa::kBurst, shape.row) >> 3);
+  const int32_t turns = Turns(first);  // 1 … 3
+  const int32_t bursts = (turns > 1 ? beats : 0) + (turns > 2 ? beats : 0) + Smaller(first, isa::kWeightPorts);
+  const int32_t weights = shape.row > 0 ? Larger(first, bursts) : 0;
   const int32_t wait = before > 0 ? Larger(0, DrainCycles(shape, first) - last_step) : 0;
-  plan.cycles = Larger(bursts, blocks) + 1 + (before > 0 ? Larger(compute, fetch) : compute) + wait + DrainCycles(shape, plan.last);
+  plan.cycles = Larger(weights, blocks) + 1 + (before > 0 ? Larger(compute, fetch) : compute) + wait + DrainCycles(shape, plan.last);
   return plan;
 }
 

@@ -51,10 +51,11 @@ inline int32_t Inside(int32_t tile, int32_t size) {
 struct Corner {
   int32_t address[2][2];
   int32_t row, column;  // of the first pixel
+  int32_t padding;      // by which these are less than multiples of eight
 };
 
 // `base` is the channel's first word; pixels may lie outside the map.
-inline Corner MakeCorner(const Map& map, int32_t base, int32_t row, int32_t column) {
+inline Corner MakeCorner(const Map& map, int32_t base, int32_t row, int32_t column, int32_t padding) {
   #pragma HLS inline
   const int32_t tile_row = row >> 3;
   const int32_t tile_column = column >> 3;
@@ -63,6 +64,7 @@ inline Corner MakeCorner(const Map& map, int32_t base, int32_t row, int32_t colu
   Corner corner;
   corner.row = row;
   corner.column = column;
+  corner.padding = padding;
 CornerRows:
   for (int32_t i = 0; i < 2; ++i) {
     #pragma HLS unroll
@@ -80,26 +82,25 @@ CornerRows:
 // One whole word.
 inline Corner MakeWordCorner(int32_t address) {
   #pragma HLS inline
-  const Corner corner = {{{address, address}, {address, address}}, 0, 0};
+  const Corner corner = {{{address, address}, {address, address}}, 0, 0, 0};
   return corner;
 }
 
 inline int32_t BankAddress(const Corner& corner, int32_t bank) {
   #pragma HLS inline
-  return corner.address[(bank >> 3) < (corner.row & 7) ? 1 : 0][(bank & 7) < (corner.column & 7) ? 1 : 0];
+  const int32_t first = (isa::kTile - corner.padding) & 7;  // of the banks that the first tile serves
+  return corner.address[(bank >> 3) < first ? 1 : 0][(bank & 7) < first ? 1 : 0];
 }
 
 // The 8 × 8 pixels that a port has read from their banks, in their places, rows first; `outside` the map.
 inline void TurnBlock(const Map& map, const Corner& corner, uint8_t outside, const uint8_t (&bank)[kTilePixels],
                       Block& block) {
   #pragma HLS inline
-  const int32_t down = corner.row & 7;
-  const int32_t across = corner.column & 7;
   uint8_t turned[isa::kTile][isa::kTile];
 RotateRows:
   for (int32_t i = 0; i < kTilePixels; ++i) {
     #pragma HLS unroll
-    turned[i >> 3][i & 7] = bank[((((i >> 3) + down) & 7) << 3) + (i & 7)];
+    turned[i >> 3][i & 7] = bank[((((i >> 3) - corner.padding) & 7) << 3) + (i & 7)];
   }
 RotateColumns:
   for (int32_t i = 0; i < kTilePixels; ++i) {
@@ -107,7 +108,7 @@ RotateColumns:
     const int32_t y = corner.row + (i >> 3);
     const int32_t x = corner.column + (i & 7);
     const bool inside = y >= 0 && y < map.height && x >= 0 && x < map.width;
-    block[i >> 3][i & 7] = inside ? turned[i >> 3][((i & 7) + across) & 7] : outside;
+    block[i >> 3][i & 7] = inside ? turned[i >> 3][((i & 7) - corner.padding) & 7] : outside;
   }
 }
 

@@ -44,10 +44,10 @@ inline BlockRead NextRead(const Layer& layer, const ConvPlan& plan, const Masks&
   BlockRead read;
   read.down = place.down;
   read.across = place.across;
-  read.corner = MakeCorner(layer.input, layer.input.address + offset, row, column);
+  read.corner = MakeCorner(layer.input, layer.input.address + offset, row, column, layer.padding);
   read.wanted = free && place.step.group < plan.groups && place.sequence <= taken && layer.shape.active_in > 0;
   if (!read.wanted) return read;
-  const int32_t blocks = WindowBlocks(layer.shape.kernel, layer.shape.stride, layer.shape.by_parts);
+  const int32_t blocks = WindowBlocks(layer.shape.kernel, layer.shape.stride);
   if (++place.across < blocks) return read;
   place.across = 0;
   if (++place.down < blocks) return read;
