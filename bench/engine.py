@@ -20,9 +20,9 @@ from export.shapes import resnet, resnet8
 from hls import isa
 from hls.package import read
 from hls.record import NO_BUDGET
+from hls.schedule import MULTIPLICATIONS
 
 NAME = "fashion-mnist"
-MULTIPLICATIONS = 64 * isa.OUT_LANES  # a cycle
 CLOCK_HZ = 143_000_000
 BUDGETS = (PAPER_BUDGET, 100_000_000, 150_000_000, 200_000_000, NO_BUDGET)
 DRAWS, SEED = 1000, 0

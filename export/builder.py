@@ -133,10 +133,11 @@ class Builder:
             self.global_pool(target, pool, signed=not conv.relu)
         return target
 
-    def affine(self, source, bias, scale, channel_offset=0, stride=1, in_signed=False, target=None):
-        """AFFINE with ReLU and rows of (bias, scale), one an output channel; the output's map."""
+    def affine(self, source, bias, scale, channel_offset=0, stride=1, in_signed=False, target=None, pool=None):
+        """AFFINE with ReLU and rows of (bias, scale), one an output channel; the output's map. `pool` as CONV's."""
         size = -(-source.height // stride), -(-source.width // stride)
         target = target or self.new_map(len(scale), *size)
+        fused = self.fuse and pool is not None
         self.emit(
             isa.AFFINE,
             flags=isa.FLAG_RELU | isa.FLAG_IN_SIGNED * in_signed,
@@ -149,7 +150,11 @@ class Builder:
             stride=stride,
             channel_offset=channel_offset,
             table=self.add_table(bias, scale),
+            pool=self.vector(pool) if fused else -1,
+            pool_scale=_mean_word(target) if fused else 0,
         )
+        if pool is not None and not fused:
+            self.global_pool(target, pool)
         return target
 
     def pool(self, source, kernel, stride, padding=0, flags=isa.FLAG_RELU, scale=0, target=None, pinned=False):

@@ -105,10 +105,7 @@ def _lower_shortcut(builder, block, source, pool):
     if not shape.reshapes:
         return source
     rows = np.zeros(shape.channels, np.int32), np.full(shape.channels, block.rescale, np.int32)
-    target = builder.affine(source, *rows, shape.channel_offset, shape.stride)
-    if pool is not None:
-        builder.global_pool(target, pool)
-    return target
+    return builder.affine(source, *rows, shape.channel_offset, shape.stride, pool=pool)
 
 
 def _lower_layer_logit(builder, network, block):

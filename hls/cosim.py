@@ -83,7 +83,7 @@ def run(program, weights, tables, images, start, threads=1, forget=0, shape="hos
     """
     program = _array("program", program, np.int32, 2)
     weights = _aligned(_array("weights", weights, np.int8, 1))
-    tables = _array("tables", tables, np.int32, 1)
+    tables = _aligned(_array("tables", tables, np.int32, 1))
     images = _array("images", images, np.uint8, 4)
     if program.shape[1] != isa.INSTRUCTION_WORDS:
         raise CosimError(f"an instruction has {isa.INSTRUCTION_WORDS} words, program has {program.shape[1]}")
@@ -153,7 +153,7 @@ def _array(name, value, dtype, dimensions):
 
 
 def _aligned(array):
-    """`array`, copied if it does not start on a word of the weights' ports."""
+    """`array`, copied if it does not start on a word of its ports."""
     return array if array.ctypes.data % isa.PORT_BYTES == 0 else array.copy()
 
 

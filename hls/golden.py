@@ -216,7 +216,10 @@ class Engine:
         present = y[f["channel_offset"] :][: f["in_channels"]]
         present[:] = x[: len(present)]
         bias, scale = self._table_rows(f, f["out_channels"])[:, :, None, None]
-        self.store(f["output"], clamp8(requantize_sums((y << isa.FRACTION_BITS) + bias, scale), f["flags"]))
+        y = clamp8(requantize_sums((y << isa.FRACTION_BITS) + bias, scale), f["flags"])
+        self.store(f["output"], y)
+        if f["pool"] >= 0:
+            self.vector[f["pool"] :][: len(y)] = sat16(requantize(y.sum((1, 2)), f["pool_scale"]))
 
     def _pool(self, f):
         average, pad, (height, width) = f["flags"] & isa.FLAG_AVERAGE, f["padding"], output_size(f)

@@ -157,7 +157,7 @@ _LOOPS = _compiled()
 
 def _terms(fields, active_in, active_out):
     """What the expressions may name: the instruction's fields, and what follows from them."""
-    terms = {"ceil": ceil, "WEIGHT_PORTS": isa.WEIGHT_PORTS, **fields}
+    terms = {"ceil": ceil, "max": max, "WEIGHT_PORTS": isa.WEIGHT_PORTS, **fields}
     opcode = fields["opcode"]
     if opcode in (isa.AFFINE, isa.POOL, isa.GLOBAL_POOL):
         terms["map_entries"], terms["map_cycles"] = 1, map_plan(fields).cycles

@@ -96,7 +96,8 @@ inline bool FieldsAreGood(const Instruction& instruction, const Start& start, co
       return IsMap(word[isa::kAffineInChannels], word[isa::kAffineHeight], word[isa::kAffineWidth]) &&
              Between(word[isa::kAffineOutChannels], 1, isa::kMaxChannels) &&
              (word[isa::kAffineFlags] & ~(isa::kFlagInSigned | isa::kFlagRelu)) == 0 &&
-             IsStride(word[isa::kAffineStride]) && Between(word[isa::kAffineChannelOffset], 0, isa::kMaxChannels);
+             IsStride(word[isa::kAffineStride]) && word[isa::kAffinePool] >= -1 &&
+             Between(word[isa::kAffineChannelOffset], 0, isa::kMaxChannels);
     case isa::kOpPool:
       return PoolFieldsAreGood(word);
     case isa::kOpGlobalPool:
@@ -192,6 +193,9 @@ inline Footprint MapFootprint(const int32_t* word) {
                              word[isa::kAffineWidth]);
     use.map_output = MapRange(word[isa::kAffineOutput], word[isa::kAffineOutChannels],
                               ConvOut(word[isa::kAffineHeight], stride), ConvOut(word[isa::kAffineWidth], stride));
+    if (word[isa::kAffinePool] >= 0) {
+      use.vector_output = MakeRange(word[isa::kAffinePool], word[isa::kAffineOutChannels]);
+    }
     use.table = MakeRange(word[isa::kAffineTable], isa::kTableRow * word[isa::kAffineOutChannels]);
   } else if (word[0] == isa::kOpPool) {
     use.map_input =
@@ -283,7 +287,7 @@ inline int32_t Check(const Instruction& instruction, int32_t pc, bool in_classif
   }
   if (!Fits(use.weights, start.weight_bytes) || use.weights.base % isa::kWeightAlign != 0)
     return isa::kStatusBadWeights;
-  if (!Fits(use.table, start.table_words)) return isa::kStatusBadTable;
+  if (!Fits(use.table, start.table_words) || use.table.base % isa::kTableRow != 0) return isa::kStatusBadTable;
   if (use.has_target && !(use.target > pc && use.target < start.instructions)) return isa::kStatusBadTarget;
   return isa::kStatusOk;
 }

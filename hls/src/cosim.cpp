@@ -16,7 +16,7 @@ const char* ddi_isa_hash() { return ddi::isa::kHash; }
 int64_t ddi_state_bytes() { return int64_t(sizeof(ddi::State)); }
 
 // As ddi_engine, over `threads` threads; memories start every image filled with the byte `forget`.
-int32_t ddi_cosim(const int32_t* program, const int64_t* weights, const int32_t* tables, const uint8_t* images,
+int32_t ddi_cosim(const int32_t* program, const int64_t* weights, const int64_t* tables, const uint8_t* images,
                   int32_t* results, int32_t instructions, int32_t weight_bytes, int32_t table_words, int32_t map_words,
                   int32_t images_count, int32_t image_bytes, int32_t gates, int32_t classes, uint64_t budget_flops,
                   uint64_t budget_cycles, int32_t rule, int32_t threshold, int32_t target_class, int32_t threads,

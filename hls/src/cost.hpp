@@ -56,12 +56,13 @@ inline ConvShape MakePoolShape(const int32_t* word) {
                       word[isa::kPoolChannels]);
 }
 
-// Rows of weights that three ports fetch, each a row of its own.
+// Rows of weights that three ports fetch, each a row of its own, while the three before are finished one by one.
 inline void AddRows(int32_t rows, int32_t count, int32_t depth, Cost& cost) {
   const int32_t bytes = RowBytes(count);
   cost.flops = 2 * Product(uint32_t(rows), uint16_t(count));
   cost.weight_bytes = uint32_t(Product(uint32_t(rows), uint16_t(bytes)));
-  cost.cycles += Loop(uint32_t(FetchCycles(rows, bytes)), depth);
+  const int32_t cycles = Larger(bytes >> 3, isa::kWeightPorts);
+  cost.cycles += Loop(uint32_t(Product(uint32_t(cycles), uint16_t(Turns(rows)))) + isa::kWeightPorts, depth);
 }
 
 inline void AddImage(const int32_t* word, Cost& cost) {

@@ -63,7 +63,7 @@ inline bool Drain(const Layer& layer, int32_t channel, const LaneMemory& lanes, 
   if (!place.busy) return false;
   const bool by_parts = layer.shape.by_parts;
   const int32_t bank = place.step.group & (kRowBanks - 1);
-  const Finish finish = MakeFinish(layer, lanes.rows[bank][place.result][0], lanes.rows[bank][place.result][1]);
+  const Finish finish = MakeFinish(layer, lanes.bias[bank][place.result], lanes.scale[bank][place.result]);
   const bool first = place.step.row == 0 && place.step.column == 0 && place.block == 0;
   int32_t pooled = first ? 0 : memory.pooled[place.result];
 DrainPixels:

@@ -73,7 +73,7 @@ FetchWords:
 }
 
 inline void Execute(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
-                    const int64_t* weights2, const int32_t* tables, const int64_t* images, int64_t image, int64_t* maps,
+                    const int64_t* weights2, const int64_t* tables, const int64_t* images, int64_t image, int64_t* maps,
                     const Start& start, Progress& progress) {
   switch (instruction.word[0]) {
     case isa::kOpImage:
@@ -120,7 +120,7 @@ inline void Execute(const Instruction& instruction, const int64_t* weights0, con
 // One instruction of the image that starts at byte `image`: checked, priced, compared with the budget, counted,
 // executed.
 inline void Step(const int32_t* program, const int64_t* weights0, const int64_t* weights1, const int64_t* weights2,
-                 const int32_t* tables, const int64_t* images, int64_t image, int64_t* maps, const Start& start,
+                 const int64_t* tables, const int64_t* images, int64_t image, int64_t* maps, const Start& start,
                  Progress& progress) {
   const int32_t pc = progress.pc;
   if (pc >= start.instructions) {
@@ -161,7 +161,7 @@ ForgetTrace:
 }
 
 inline Progress RunOneImage(const int32_t* program, const int64_t* weights0, const int64_t* weights1,
-                            const int64_t* weights2, const int32_t* tables, const int64_t* images, int64_t image,
+                            const int64_t* weights2, const int64_t* tables, const int64_t* images, int64_t image,
                             int64_t* maps, const Start& start) {
   Progress progress = Progress();
   progress.prediction = NoPrediction();
@@ -183,7 +183,7 @@ Steps:
 // Run `images_count` images of `image_bytes` each; a record for each goes to `results`. Returns OK, or BAD_START, when
 // nothing is written; above it, in the high word, the first half of the contract's hash.
 extern "C" uint64_t ddi_engine(const int32_t* program, const int64_t* weights0, const int64_t* weights1,
-                               const int64_t* weights2, const int32_t* tables, const int64_t* images, int64_t* maps,
+                               const int64_t* weights2, const int64_t* tables, const int64_t* images, int64_t* maps,
                                int32_t* results, int32_t instructions, int32_t weight_bytes, int32_t table_words,
                                int32_t map_words, int32_t images_count, int32_t image_bytes, int32_t gates,
                                int32_t classes, uint64_t budget_flops, uint64_t budget_cycles, int32_t rule,

@@ -20,12 +20,12 @@ static_assert(kBanks == 8, "banks are numbered by three bits of an address");
 static_assert((isa::kVectorWords & (isa::kVectorWords - 1)) == 0, "addresses wrap around by a mask");
 static_assert(isa::kMaxHidden % kBanks == 0, "the banks of the hidden state are full");
 
-constexpr int32_t kTriples = (4 * isa::kMaxHidden + isa::kWeightPorts - 1) / isa::kWeightPorts;  // rows of an LSTM
+constexpr int32_t kGates = 4;  // of an LSTM unit: input, forget, candidate, output
 
 struct GateMemory {
   int16_t hidden[kBanks][isa::kMaxHidden / kBanks];  // unit u is in bank u % kBanks
   int16_t cell[isa::kMaxHidden];
-  int16_t activation[isa::kWeightPorts][kTriples];  // of an LSTM step: row r is in bank r % 3, at r / 3
+  int16_t activation[kGates][isa::kMaxHidden];
 };
 
 inline void ForgetState(GateMemory& gates) {
@@ -110,10 +110,10 @@ PlaceHidden:
 }
 
 // A matrix of weights in rows of `beats` words, and where its multiplication stands: three rows at a time, each on a
-// port of its own.
+// port of its own, for `cycles`, since behind it three rows are finished one by one.
 struct Rows {
   int32_t word;  // that port 0 reads next
-  int16_t rows, beats;
+  int16_t rows, beats, cycles;
   int16_t row;   // the first of the three
   int16_t beat;  // of their bytes
   int64_t sum[isa::kWeightPorts];
@@ -124,12 +124,22 @@ inline Rows MakeRows(int32_t weights, int32_t rows, int32_t row_bytes) {
   place.word = weights >> 3;
   place.rows = int16_t(rows);
   place.beats = int16_t(row_bytes >> 3);
+  place.cycles = int16_t(Larger(place.beats, isa::kWeightPorts));
   return place;
 }
 
 inline int32_t CountCycles(const Rows& place) {
-  return int32_t(Product(DivideBy3(uint16_t(place.rows + isa::kWeightPorts - 1)), uint16_t(place.beats)));
+  return int32_t(Product(DivideBy3(uint16_t(place.rows + isa::kWeightPorts - 1)), uint16_t(place.cycles))) +
+         isa::kWeightPorts;
 }
+
+// The three rows before: their sums, the next to be finished, and where an LSTM's goes.
+struct FinishedRows {
+  int64_t sum[isa::kWeightPorts];
+  int16_t row;
+  int8_t left;
+  int8_t gate, unit;
+};
 
 // Byte `i` of a beat times its operand.
 inline int32_t Multiply(uint64_t bytes, int32_t i, const int16_t (&operand)[kBanks]) {
@@ -148,10 +158,11 @@ inline int32_t MultiplyBeat(uint64_t bytes, const int16_t (&operand)[kBanks]) {
           (Multiply(bytes, 6, operand) + Multiply(bytes, 7, operand)));
 }
 
-// Multiply one beat of each of the three rows; true with their last one, when the sums are whole.
-inline bool MultiplyRows(const int64_t* weights0, const int64_t* weights1, const int64_t* weights2,
+// Multiply one beat of each of the three rows.
+inline void MultiplyRows(const int64_t* weights0, const int64_t* weights1, const int64_t* weights2,
                          const int16_t (&operand)[kBanks], Rows& place) {
   #pragma HLS inline
+  if (place.row >= place.rows || place.beat >= place.beats) return;
 RowPorts:
   for (int16_t port = 0; port < isa::kWeightPorts; ++port) {
     #pragma HLS unroll
@@ -162,12 +173,19 @@ RowPorts:
     }
   }
   ++place.word;
-  return ++place.beat == place.beats;
 }
 
-// The next three rows; ports 1 and 2 have read the two behind this one.
-inline void NextRows(Rows& place) {
+// On to the next cycle; with the last one, the three sums are handed over and the next rows come. Ports 1 and 2 have
+// read the two behind this one.
+inline void NextCycle(Rows& place, FinishedRows& finished) {
   #pragma HLS inline
+  if (++place.beat < place.cycles || place.row >= place.rows) return;
+HandOverRows:
+  for (int16_t port = 0; port < isa::kWeightPorts; ++port) {
+    #pragma HLS unroll
+    finished.sum[port] = place.sum[port];
+  }
+  finished.left = int8_t(Smaller(isa::kWeightPorts, place.rows - place.row));
   place.beat = 0;
   place.row = int16_t(place.row + isa::kWeightPorts);
   place.word += 2 * place.beats;
@@ -202,38 +220,13 @@ inline int32_t Tanh(int32_t value, int32_t bits, int32_t shift) {
   return isa::kTanhTable[Clamp(bin, 0, isa::kTanhEntries - 1)];
 }
 
-// Where a row's activation is.
-struct ActivationPlace {
-  int8_t bank, at;
-};
-
-inline ActivationPlace MakeActivationPlace(int16_t row) {
-  ActivationPlace place;
-  place.at = int8_t(DivideBy3(uint16_t(row)));
-  place.bank = int8_t(row - isa::kWeightPorts * place.at);
-  return place;
-}
-
-// The activation there; then the next row's place.
-inline int16_t NextActivation(const GateMemory& gates, ActivationPlace& place) {
-  #pragma HLS inline
-  const int16_t activation = gates.activation[place.bank][place.at];
-  if (++place.bank == isa::kWeightPorts) {
-    place.bank = 0;
-    ++place.at;
-  }
-  return activation;
-}
-
 // New cell and hidden state of a unit, from its gates' activations; hidden goes to vector memory too.
-inline void UpdateUnit(int16_t unit, int16_t output, ActivationPlace& input_place, ActivationPlace& forget_place,
-                       ActivationPlace& candidate_place, ActivationPlace& output_place, VectorMemory& vector,
-                       GateMemory& gates) {
+inline void UpdateUnit(int16_t unit, int16_t output, VectorMemory& vector, GateMemory& gates) {
   #pragma HLS inline
-  const int16_t input_gate = NextActivation(gates, input_place);
-  const int16_t forget_gate = NextActivation(gates, forget_place);
-  const int16_t candidate = NextActivation(gates, candidate_place);
-  const int16_t output_gate = NextActivation(gates, output_place);
+  const int16_t input_gate = gates.activation[0][unit];
+  const int16_t forget_gate = gates.activation[1][unit];
+  const int16_t candidate = gates.activation[2][unit];
+  const int16_t output_gate = gates.activation[3][unit];
   const int32_t added = input_gate * candidate;
   #pragma HLS bind_op variable = added op = mul impl = fabric
   const int32_t kept = forget_gate * gates.cell[unit];
@@ -248,20 +241,61 @@ inline void UpdateUnit(int16_t unit, int16_t output, ActivationPlace& input_plac
   vector[output + unit] = hidden;
 }
 
-// FC and LSTM share one loop, and with it its multipliers and requantisers.
+// What becomes of the rows' sums.
+struct RowsOutput {
+  bool is_fc, raw, relu;
+  int16_t output;  // of FC
+  int16_t hidden;  // of an LSTM
+  int32_t table;   // row
+};
+
+inline RowsOutput MakeRowsOutput(const int32_t* word) {
+  RowsOutput to;
+  to.is_fc = word[0] == isa::kOpFc;
+  to.raw = to.is_fc && (word[isa::kFcFlags] & isa::kFlagRaw) != 0;
+  to.relu = to.is_fc && (word[isa::kFcFlags] & isa::kFlagRelu) != 0;
+  to.output = int16_t(word[isa::kFcOutput]);
+  to.hidden = to.is_fc ? int16_t(0) : int16_t(word[isa::kLstmHidden]);
+  to.table = word[to.is_fc ? isa::kFcTable : isa::kLstmTable] >> 1;
+  return to;
+}
+
+// Requantise one of the rows before, with its bias and scale: an FC's number to vector memory, an LSTM's activation to
+// its gate's.
+inline void FinishRow(const RowsOutput& to, const int64_t* tables, FinishedRows& finished, VectorMemory& vector,
+                      GateMemory& gates) {
+  #pragma HLS inline
+  if (finished.left == 0) return;
+  const TableRow row = ReadTable(tables, to.table + finished.row);
+  const int64_t sum = finished.sum[0] + row.bias;
+  const int16_t narrow = Rescale(sum, row.scale);
+  if (to.is_fc) {
+    vector[to.output + finished.row] = to.raw ? Saturate32(sum) : to.relu && narrow < 0 ? 0 : narrow;
+  } else {
+    gates.activation[finished.gate & (kGates - 1)][finished.unit] =
+        int16_t(finished.gate == 2 ? Tanh(narrow, kPreactivationBits, kTanhShift) : Sigmoid(narrow));
+  }
+  finished.sum[0] = finished.sum[1];
+  finished.sum[1] = finished.sum[2];
+  ++finished.row;
+  --finished.left;
+  if (++finished.unit == to.hidden) {
+    finished.unit = 0;
+    ++finished.gate;
+  }
+}
+
+// FC and LSTM share one loop, and with it its multipliers and requantiser.
 inline void RunRows(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
-                    const int64_t* weights2, const int32_t* tables, VectorMemory& vector, GateMemory& gates) {
+                    const int64_t* weights2, const int64_t* tables, VectorMemory& vector, GateMemory& gates) {
   const int32_t* word = instruction.word;
-  const bool is_fc = word[0] == isa::kOpFc;
-  const int16_t hidden = is_fc ? int16_t(0) : int16_t(word[isa::kLstmHidden]);
-  const Operands operands = {int16_t(word[is_fc ? isa::kFcInput : isa::kLstmInput]),
-                             int16_t(word[is_fc ? isa::kFcInputs : isa::kLstmInputs]), hidden};
-  const int32_t table = word[is_fc ? isa::kFcTable : isa::kLstmTable];
-  const bool raw = is_fc && (word[isa::kFcFlags] & isa::kFlagRaw) != 0;
-  const bool relu = is_fc && (word[isa::kFcFlags] & isa::kFlagRelu) != 0;
-  Rows place = MakeRows(word[is_fc ? isa::kFcWeights : isa::kLstmWeights], is_fc ? word[isa::kFcOutputs] : 4 * hidden,
-                        RowBytes(operands.inputs + hidden));
-  int16_t triple = 0;
+  const RowsOutput to = MakeRowsOutput(word);
+  const Operands operands = {int16_t(word[to.is_fc ? isa::kFcInput : isa::kLstmInput]),
+                             int16_t(word[to.is_fc ? isa::kFcInputs : isa::kLstmInputs]), to.hidden};
+  Rows place = MakeRows(word[to.is_fc ? isa::kFcWeights : isa::kLstmWeights],
+                        to.is_fc ? word[isa::kFcOutputs] : kGates * to.hidden,
+                        RowBytes(operands.inputs + operands.hidden));
+  FinishedRows finished = FinishedRows();
   const int32_t cycles = CountCycles(place);
 RowCycles:
   for (int32_t cycle = 0; cycle < cycles; ++cycle) {
@@ -270,50 +304,27 @@ RowCycles:
     int16_t operand[kBanks];
     ReadInputs(operands, place.beat, vector, operand);
     ReadHidden(operands, place.beat, gates, operand);
-    if (MultiplyRows(weights0, weights1, weights2, operand, place)) {
-    StorePorts:
-      for (int16_t port = 0; port < isa::kWeightPorts; ++port) {
-        #pragma HLS unroll
-        const int16_t output = int16_t(place.row + port);
-        if (output < place.rows) {
-          const int32_t* row = tables + table + isa::kTableRow * output;
-          const int64_t sum = place.sum[port] + row[0];
-          const int16_t narrow = Rescale(sum, row[1]);
-          if (is_fc) {
-            vector[word[isa::kFcOutput] + output] = raw ? Saturate32(sum) : relu && narrow < 0 ? 0 : narrow;
-          } else {
-            const bool is_candidate = output >= 2 * hidden && output < 3 * hidden;
-            gates.activation[port][triple] =
-                int16_t(is_candidate ? Tanh(narrow, kPreactivationBits, kTanhShift) : Sigmoid(narrow));
-          }
-        }
-      }
-      NextRows(place);
-      ++triple;
-    }
+    FinishRow(to, tables, finished, vector, gates);
+    MultiplyRows(weights0, weights1, weights2, operand, place);
+    NextCycle(place, finished);
   }
 }
 
 inline void RunFc(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
-                  const int64_t* weights2, const int32_t* tables, VectorMemory& vector, GateMemory& gates) {
+                  const int64_t* weights2, const int64_t* tables, VectorMemory& vector, GateMemory& gates) {
   RunRows(instruction, weights0, weights1, weights2, tables, vector, gates);
 }
 
 inline void RunLstm(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
-                    const int64_t* weights2, const int32_t* tables, VectorMemory& vector, GateMemory& gates) {
+                    const int64_t* weights2, const int64_t* tables, VectorMemory& vector, GateMemory& gates) {
   const int32_t* word = instruction.word;
   const int16_t hidden = int16_t(word[isa::kLstmHidden]);
   RunRows(instruction, weights0, weights1, weights2, tables, vector, gates);
-  ActivationPlace input_place = MakeActivationPlace(0);
-  ActivationPlace forget_place = MakeActivationPlace(hidden);
-  ActivationPlace candidate_place = MakeActivationPlace(int16_t(2 * hidden));
-  ActivationPlace output_place = MakeActivationPlace(int16_t(3 * hidden));
 LstmUnits:
   for (int16_t unit = 0; unit < hidden; ++unit) {
     #pragma HLS loop_tripcount max = isa::kMaxHidden
     #pragma HLS pipeline II = 1
-    UpdateUnit(unit, int16_t(word[isa::kLstmOutput]), input_place, forget_place, candidate_place, output_place, vector,
-               gates);
+    UpdateUnit(unit, int16_t(word[isa::kLstmOutput]), vector, gates);
   }
 }
 

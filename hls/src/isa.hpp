@@ -5,8 +5,8 @@
 namespace ddi {
 namespace isa {
 
-static const char kHash[] = "e5bf7697f67d536f";
-constexpr uint32_t kHashHigh = 0xe5bf7697;
+static const char kHash[] = "207ad34a78a4f84a";
+constexpr uint32_t kHashHigh = 0x207ad34a;
 
 constexpr int32_t kInstructionWords = 16;
 constexpr int32_t kTile = 8;
@@ -124,6 +124,8 @@ constexpr int32_t kAffineWidth = 7;
 constexpr int32_t kAffineStride = 8;
 constexpr int32_t kAffineChannelOffset = 9;
 constexpr int32_t kAffineTable = 10;
+constexpr int32_t kAffinePool = 11;
+constexpr int32_t kAffinePoolScale = 12;
 constexpr int32_t kPoolFlags = 1;
 constexpr int32_t kPoolInput = 2;
 constexpr int32_t kPoolOutput = 3;

@@ -1,7 +1,7 @@
 // Lanes: the weights, biases and scales of the output channels that are computed, fetched a group ahead.
 //
 // Role     rows of weights into the half of the lanes' memory that is not in use; biases and scales of the group
-// Rate     8 bytes of each of three rows a cycle, and a word of a bias or a scale; every lane gives three neighbouring
+// Rate     8 bytes of each of three rows a cycle, and a bias with its scale; every lane gives three neighbouring
 //          weights a cycle, wherever they stand
 // Storage  two banks of eight lanes of kLaneBytes, each in two memories of four bytes a word: 32 BRAM18
 //
@@ -26,7 +26,8 @@ struct LaneMemory {
   int16_t channel[kRowBanks][kMaxResults];    // the group's output channels
   uint32_t even[2][kMaxResults][kLaneDepth];  // words 0, 2, 4 … of each bank and lane
   uint32_t odd[2][kMaxResults][kLaneDepth];
-  int32_t rows[kRowBanks][kMaxResults][isa::kTableRow];
+  int32_t bias[kRowBanks][kMaxResults];
+  int32_t scale[kRowBanks][kMaxResults];
 };
 
 // Where a process stands: in a group of output channels, in a step of it.
@@ -75,7 +76,6 @@ struct ListPlace {
 struct TablePlace {
   StepPlace step;
   int32_t channel;
-  int32_t word;
 };
 
 // One output channel of the next group into its list.
@@ -153,17 +153,16 @@ StoreLanes:
   }
 }
 
-// A word of a bias or a scale.
-inline void FetchRows(const Layer& layer, const ConvPlan& plan, const int32_t* tables, const ListPlace& list,
+// The bias and the scale of an output channel.
+inline void FetchTable(const Layer& layer, const ConvPlan& plan, const int64_t* tables, const ListPlace& list,
                       TablePlace& place, LaneMemory& memory) {
   #pragma HLS inline
   if (!layer.has_table || !IsListed(list, place.step.group, place.channel + 1)) return;
   const int32_t bank = place.step.group & (kRowBanks - 1);
   const int32_t channel = memory.channel[bank][place.channel];
-  memory.rows[bank][place.channel][place.word] =
-      tables[layer.table + isa::kTableRow * channel + place.word];
-  if (++place.word < isa::kTableRow) return;
-  place.word = 0;
+  const TableRow row = ReadTable(tables, layer.table + channel);
+  memory.bias[bank][place.channel] = row.bias;
+  memory.scale[bank][place.channel] = row.scale;
   if (++place.channel < GroupChannels(plan, place.step)) return;
   place.channel = 0;
   NextGroup(plan, place.step);

@@ -13,6 +13,7 @@
 
 #include "cost.hpp"
 #include "masks.hpp"
+#include "ports.hpp"
 #include "requantize.hpp"
 #include "schedule.hpp"
 #include "tile_memory.hpp"
@@ -32,7 +33,7 @@ struct Layer {
   int32_t padding;
   int32_t in_mask, out_mask;
   int32_t weights, row_pitch;           // bytes: of the first row, and from row to row
-  int32_t table;                        // of the first output channel's bias and scale; POOL has none
+  int32_t table;                        // row of the first output channel's bias and scale; POOL has none
   int32_t pool;                         // vector of the results' global pool, or -1
   int32_t in_channels, channel_offset;  // of AFFINE
   Scale identity_scale, pool_scale, scale;
@@ -43,7 +44,7 @@ struct Layer {
   bool writes;     // a map
 };
 
-inline Layer DecodeConv(const Instruction& instruction, const int32_t* tables, const Masks& masks) {
+inline Layer DecodeConv(const Instruction& instruction, const int64_t* tables, const Masks& masks) {
   const int32_t* word = instruction.word;
   const int32_t flags = word[isa::kConvFlags];
   const Band band = MakeBand(word[isa::kConvHeight], flags);
@@ -62,10 +63,12 @@ inline Layer DecodeConv(const Instruction& instruction, const int32_t* tables, c
   layer.weights = word[isa::kConvWeights];
   layer.row_pitch = ConvRow(word[isa::kConvInChannels], layer.shape.kernel, layer.in_mask);
   layer.has_table = layer.writes = true;
-  layer.table = word[isa::kConvTable] + isa::kTableRow;
+  const int32_t table = word[isa::kConvTable] >> 1;
+  const TableRow first = ReadTable(tables, table);
+  layer.table = table + 1;
   layer.pool = word[isa::kConvPool];
-  layer.pool_scale = DecodeScale(tables[word[isa::kConvTable]]);
-  layer.identity_scale = DecodeScale(tables[word[isa::kConvTable] + 1]);
+  layer.pool_scale = DecodeScale(first.bias);
+  layer.identity_scale = DecodeScale(first.scale);
   layer.in_signed = (flags & isa::kFlagInSigned) != 0;
   layer.relu = (flags & isa::kFlagRelu) != 0;
   layer.add = (flags & isa::kFlagAdd) != 0;
@@ -84,8 +87,9 @@ inline Layer DecodeAffine(const Instruction& instruction) {
   layer.output =
       MakeMap(word[isa::kAffineOutput], ConvOut(layer.input.height, stride), ConvOut(layer.input.width, stride));
   layer.has_table = layer.writes = true;
-  layer.table = word[isa::kAffineTable];
-  layer.pool = -1;
+  layer.table = word[isa::kAffineTable] >> 1;
+  layer.pool = word[isa::kAffinePool];
+  layer.pool_scale = DecodeScale(word[isa::kAffinePoolScale]);
   layer.in_channels = word[isa::kAffineInChannels];
   layer.channel_offset = word[isa::kAffineChannelOffset];
   layer.in_signed = (word[isa::kAffineFlags] & isa::kFlagInSigned) != 0;
@@ -130,7 +134,7 @@ inline Layer DecodeGlobalPool(const Instruction& instruction) {
   return layer;
 }
 
-inline Layer DecodeLayer(const Instruction& instruction, const int32_t* tables, const Masks& masks) {
+inline Layer DecodeLayer(const Instruction& instruction, const int64_t* tables, const Masks& masks) {
   if (instruction.word[0] == isa::kOpConv) return DecodeConv(instruction, tables, masks);
   if (instruction.word[0] == isa::kOpAffine) return DecodeAffine(instruction);
   if (instruction.word[0] == isa::kOpPool) return DecodePool(instruction);

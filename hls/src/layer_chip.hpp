@@ -35,7 +35,7 @@ inline void ForgetWeights() {}
 struct LayerPlaces {
   FetchPlace fetch;
   ListPlace list;
-  TablePlace rows;
+  TablePlace table;
   GatherPlace gather;
   MultiplyPlace multiply;
   DrainPlace drain;
@@ -84,7 +84,7 @@ UseBanks:
 }
 
 inline void RunMaps(const Layer& layer, const ConvPlan& plan, const int64_t* weights0, const int64_t* weights1,
-                    const int64_t* weights2, const int32_t* tables, const Masks& masks, TileMemory& maps,
+                    const int64_t* weights2, const int64_t* tables, const Masks& masks, TileMemory& maps,
                     VectorMemory& vector, LayerMemory& memory) {
   LayerPlaces places = LayerPlaces();
   HandOver(memory.array);  // clears the sums
@@ -99,7 +99,7 @@ MapCycles:
     const bool writes = Drain(layer, channel, memory.lanes, memory.array, places.drain, vector, memory.drain);
     UseWritePort(layer, plan, masks, writes, taken, word, maps, places, memory);
     NextBlock(layer, plan, places.drain);
-    const bool listed = HasTable(layer, places.rows, places.multiply.step.group) &&
+    const bool listed = HasTable(layer, places.table, places.multiply.step.group) &&
                         IsListed(places.list, places.multiply.step.group, 1);
     const bool free = !places.drain.busy && listed;
     const bool whole = Multiply(layer, plan, places.fetch, places.gather.sequence, free, memory.lanes,
@@ -111,14 +111,14 @@ MapCycles:
       NextStep(layer, plan, places.multiply.step);
     }
     ListChannels(layer, plan, masks, places.multiply.step.group, places.list, memory.lanes);
-    FetchRows(layer, plan, tables, places.list, places.rows, memory.lanes);
+    FetchTable(layer, plan, tables, places.list, places.table, memory.lanes);
     Fetch(layer, plan, masks, weights0, weights1, weights2, places.list, places.fetch, memory.lanes);
   }
 }
 
 // A CONV, an AFFINE, a POOL or a GLOBAL_POOL: one datapath for all.
 inline void RunLayer(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
-                     const int64_t* weights2, const int32_t* tables, const Masks& masks, TileMemory& maps,
+                     const int64_t* weights2, const int64_t* tables, const Masks& masks, TileMemory& maps,
                      VectorMemory& vector, LayerMemory& memory) {
   const Layer layer = DecodeLayer(instruction, tables, masks);
   if (layer.shape.active_out == 0) return;

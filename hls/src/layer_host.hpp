@@ -245,9 +245,10 @@ HostPool:
   return pooled;
 }
 
-inline Finish TableFinish(const Layer& layer, const int32_t* tables, int32_t channel) {
-  const int32_t* row = tables + layer.table + isa::kTableRow * channel;
-  return layer.has_table ? MakeFinish(layer, row[0], row[1]) : MakeFinish(layer, 0, 0);
+inline Finish TableFinish(const Layer& layer, const int64_t* tables, int32_t channel) {
+  if (!layer.has_table) return MakeFinish(layer, 0, 0);
+  const TableRow row = ReadTable(tables, layer.table + channel);
+  return MakeFinish(layer, row.bias, row.scale);
 }
 
 // A convolution's packed rows, and which of them are there; kept from image to image where no input mask changes them.
@@ -300,7 +301,7 @@ TakePlaces:
 }
 
 template <int32_t kPacked>
-inline void RunPacked(const Layer& layer, const int8_t* weights, const int32_t* tables, const Masks& masks,
+inline void RunPacked(const Layer& layer, const int8_t* weights, const int64_t* tables, const Masks& masks,
                       TileMemory& maps, VectorMemory& vector, LayerMemory& memory) {
   const WindowShape shape = MakeWindowShape(layer, kPacked);
   const int32_t count = layer.shape.active_out;
@@ -370,10 +371,12 @@ PoolTiles:
   StorePool(layer, channel, sum, vector);
 }
 
-inline void RunOneMap(const Layer& layer, const int32_t* tables, int32_t channel, TileMemory& maps) {
+inline void RunOneMap(const Layer& layer, const int64_t* tables, int32_t channel, TileMemory& maps,
+                      VectorMemory& vector) {
   const bool has_source = HasSource(layer, channel);
   const int32_t source = layer.mode == kReduce ? channel : has_source ? channel - layer.channel_offset : 0;
   const Finish finish = TableFinish(layer, tables, channel);
+  int32_t pooled = 0;
 MapTiles:
   for (int32_t tile = 0; tile < layer.output.tiles; ++tile) {
     #pragma HLS loop_tripcount max = isa::kTileWords
@@ -392,12 +395,13 @@ MapTiles:
             layer.mode == kPass ? passed : ReducePixel(layer, tap == 0, inside[i], int16_t(value[i]), int16_t(sum[i]));
       }
     }
-    FinishTile(layer, finish, channel, tile, sum, maps);
+    pooled += FinishTile(layer, finish, channel, tile, sum, maps);
   }
+  StorePool(layer, channel, pooled, vector);
 }
 
 inline void RunLayer(const Instruction& instruction, const int64_t* weights0, const int64_t*, const int64_t*,
-                     const int32_t* tables, const Masks& masks, TileMemory& maps, VectorMemory& vector,
+                     const int64_t* tables, const Masks& masks, TileMemory& maps, VectorMemory& vector,
                      LayerMemory& memory) {
   const Layer layer = DecodeLayer(instruction, tables, masks);
   const int8_t* bytes = reinterpret_cast<const int8_t*>(weights0);
@@ -406,7 +410,7 @@ inline void RunLayer(const Instruction& instruction, const int64_t* weights0, co
     for (int32_t channel = 0; channel < layer.shape.active_out; ++channel) {
       #pragma HLS loop_tripcount max = isa::kMaxChannels
       if (layer.writes) {
-        RunOneMap(layer, tables, channel, maps);
+        RunOneMap(layer, tables, channel, maps, vector);
       } else {
         PoolChannel(layer, channel, maps, vector);
       }

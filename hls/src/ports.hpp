@@ -1,6 +1,6 @@
-// Ports: the buses of the weights.
+// Ports: the buses of the weights and of the tables.
 //
-// Role     the same bytes on three memory ports, so that each serves rows of its own
+// Role     the same bytes of weights on three memory ports, so that each serves rows of its own; a bias with its scale
 // Rate     8 bytes a cycle and port
 #pragma once
 #include <cstdint>
@@ -18,6 +18,20 @@ inline int64_t ReadWeights(int32_t port, int64_t word, const int64_t* weights0, 
   if (port == 0) return weights0[word];
   if (port == 1) return weights1[word];
   return weights2[word];
+}
+
+// A row of a table.
+struct TableRow {
+  int32_t bias, scale;
+};
+
+static_assert(isa::kTableRow == 2, "a row is a word of the port, and rows start on such words");
+
+inline TableRow ReadTable(const int64_t* tables, int32_t row) {
+  #pragma HLS inline
+  const uint64_t both = uint64_t(tables[row]);
+  const TableRow found = {int32_t(uint32_t(both)), int32_t(uint32_t(both >> 32))};
+  return found;
 }
 
 }  // namespace ddi

@@ -31,7 +31,7 @@ def scale_word(factor, negative=False):
 class Builder:
     def __init__(self, rng):
         self.rng, self.code, self.classifiers = rng, [], []
-        self.weights, self.tables = np.zeros(0, np.int8), np.zeros(int(rng.integers(0, 4)), np.int32)
+        self.weights, self.tables = np.zeros(0, np.int8), np.zeros(2 * int(rng.integers(0, 3)), np.int32)
         self.maps, self.kept_maps = [], []  # in tile memory: those that may be read, and one for a classifier
         self.far_maps, self.far_at = [], int(rng.integers(0, 9))  # in the DDR's map memory, and its first free word
         self.masks, self.locked = {}, set()  # mask → channels it was built for; masks that a classifier uses
@@ -169,11 +169,12 @@ class Builder:
         if new is None:
             return
         flags = isa.FLAG_IN_SIGNED * source.signed | isa.FLAG_RELU * (not signed)
+        pool, size = -1 if self.chance(0.6) else self.vector(channels), output_size(fields)
         table = self.add_table(channels, 30 << isa.FRACTION_BITS, 2**-isa.FRACTION_BITS)
         self.emit(isa.AFFINE, flags=flags, input=source.base, output=new.base, in_channels=source.channels,
                   out_channels=channels, height=source.height, width=source.width, stride=stride,
-                  channel_offset=offset, table=table)  # fmt: skip
-        self.keep(new)
+                  channel_offset=offset, table=table, pool=pool, pool_scale=self.scale(30 / np.prod(size)))  # fmt: skip
+        self.keep(Map(new.base, *new.shape, signed, pooled=pool))
 
     def pool(self, source):
         kernel = self.pick([k for k in (1, 2, 3, 3, 5, 7) if k <= min(source.height, source.width)])
