@@ -86,6 +86,7 @@ KNOWN = {
     "Operands.inputs": (1, isa.VECTOR_WORDS),
     "Operands.hidden": (0, isa.MAX_HIDDEN),
     "Rows.cycles": (isa.WEIGHT_PORTS, isa.VECTOR_WORDS // isa.PORT_BYTES + isa.MAX_HIDDEN),
+    "FinishedRows.sum": (-(2**36), 2**36),
     "FinishedRows.row": (0, isa.VECTOR_WORDS + isa.WEIGHT_PORTS),
     "FinishedRows.left": (0, isa.WEIGHT_PORTS),
     "FinishedRows.gate": (0, 4),

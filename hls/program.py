@@ -161,7 +161,11 @@ def validate(words, pc, limits, mask_channels=None, in_classifier=False):
     if size and not _weights_fit(fields["weights"], size, limits):
         return isa.STATUS_BAD_WEIGHTS
     rows = table_rows(fields)
-    if rows and not (fields["table"] >= 0 and fields["table"] % isa.TABLE_ROW == 0 and fields["table"] + rows * isa.TABLE_ROW <= limits.table_words):
+    if rows and not (
+        fields["table"] >= 0
+        and fields["table"] % isa.TABLE_ROW == 0
+        and fields["table"] + rows * isa.TABLE_ROW <= limits.table_words
+    ):
         return isa.STATUS_BAD_TABLE
     if "target" in fields and not pc < fields["target"] < limits.instructions:
         return isa.STATUS_BAD_TARGET

@@ -19,7 +19,7 @@ from math import ceil
 from typing import NamedTuple
 
 from hls import isa
-from hls.shapes import conv_out, fetched_row, output_size, row_bytes, tiles
+from hls.shapes import fetched_row, output_size, row_bytes
 
 MULTIPLICATIONS = isa.TILE**2 * isa.OUT_LANES * isa.ROW_TAPS  # products of a cycle
 
@@ -89,9 +89,7 @@ def conv_plan(fields, active_in, active_out):
 def map_plan(fields):
     """The Plan of an AFFINE, a POOL or a GLOBAL_POOL."""
     pools = fields["opcode"] == isa.POOL
-    height, width = (
-        (fields["height"], fields["width"]) if fields["opcode"] == isa.GLOBAL_POOL else output_size(fields)
-    )
+    height, width = (fields["height"], fields["width"]) if fields["opcode"] == isa.GLOBAL_POOL else output_size(fields)
     count = fields["out_channels"] if fields["opcode"] == isa.AFFINE else fields["channels"]
     kernel, stride = fields["kernel"] if pools else 1, fields.get("stride", 1)
     side = isa.PART if pools or stride > 1 else isa.TILE

@@ -95,8 +95,8 @@ TakePixels:
       #pragma HLS unroll
       value[tap] = WindowPixel(layer, place.step, window, pixel, tap);
     }
-    const PackedSum sum = MultiplyTaps(part_weights[pixel / kPartPixels][1].tap,
-                                       part_weights[pixel / kPartPixels][0].tap, value);
+    const PackedSum sum =
+        MultiplyTaps(part_weights[pixel / kPartPixels][1].tap, part_weights[pixel / kPartPixels][0].tap, value);
     memory.sum[0][pixel] = NarrowSum(memory.sum[0][pixel] + sum.low);
     memory.sum[1][pixel] = NarrowSum(memory.sum[1][pixel] + sum.high + sum.carry);
   }
@@ -152,9 +152,8 @@ inline bool HasWeights(const Layer& layer, const FetchPlace& fetch, const Multip
 }
 
 // One cycle of the multipliers; true when a step's sums are whole and the drain is `free` for them.
-inline bool Multiply(const Layer& layer, const ConvPlan& plan, const FetchPlace& fetch, int32_t gathered,
-                     bool free, const LaneMemory& lanes, MultiplyPlace& place,
-                     WindowMemory& window, ArrayMemory& memory) {
+inline bool Multiply(const Layer& layer, const ConvPlan& plan, const FetchPlace& fetch, int32_t gathered, bool free,
+                     const LaneMemory& lanes, MultiplyPlace& place, WindowMemory& window, ArrayMemory& memory) {
   #pragma HLS inline
   if (place.step.group == plan.groups) return false;
   if (place.channel < layer.shape.active_in) {

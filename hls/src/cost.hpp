@@ -43,12 +43,13 @@ inline void AddConv(const Instruction& instruction, const Masks& masks, Cost& co
 
 inline ConvShape MakeAffineShape(const int32_t* word) {
   const int32_t stride = word[isa::kAffineStride];
-  return MakeMapShape(1, stride, stride == 2, ConvOut(word[isa::kAffineHeight], stride), ConvOut(word[isa::kAffineWidth], stride),
-                      word[isa::kAffineOutChannels]);
+  return MakeMapShape(1, stride, stride == 2, ConvOut(word[isa::kAffineHeight], stride),
+                      ConvOut(word[isa::kAffineWidth], stride), word[isa::kAffineOutChannels]);
 }
 
 inline ConvShape MakeGlobalPoolShape(const int32_t* word) {
-  return MakeMapShape(1, 1, false, word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth], word[isa::kGlobalPoolChannels]);
+  return MakeMapShape(1, 1, false, word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth],
+                      word[isa::kGlobalPoolChannels]);
 }
 
 inline ConvShape MakePoolShape(const int32_t* word) {

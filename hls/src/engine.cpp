@@ -245,18 +245,21 @@ extern "C" uint64_t ddi_engine(const int32_t* program, const int64_t* weights0, 
   LoadCode(program, instructions);
   ForgetWeights();
   bool failed = false;
+  int64_t record = 0;  // its first word
+  int64_t image_byte = 0;
 Images:
   for (int32_t image = 0; image < images_count; ++image) {
     #pragma HLS loop_tripcount max = 10000
-    int32_t* record = results + int64_t(image) * RecordWords(start);
     if (failed) {
-      WriteNotRun(image, start, record);
+      WriteNotRun(image, start, results + record);
     } else {
       const Progress progress =
-          RunOneImage(program, weights0, weights1, weights2, tables, images, int64_t(image) * image_bytes, maps, start);
-      WriteRecord(progress, image, start, state.trace, state.logits, record);
+          RunOneImage(program, weights0, weights1, weights2, tables, images, image_byte, maps, start);
+      WriteRecord(progress, image, start, state.trace, state.logits, results + record);
       failed = progress.status != isa::kStatusOk;
     }
+    record += RecordWords(start);
+    image_byte += image_bytes;
   }
   return hash | uint64_t(isa::kStatusOk);
 }

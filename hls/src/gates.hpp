@@ -292,9 +292,9 @@ inline void RunRows(const Instruction& instruction, const int64_t* weights0, con
   const RowsOutput to = MakeRowsOutput(word);
   const Operands operands = {int16_t(word[to.is_fc ? isa::kFcInput : isa::kLstmInput]),
                              int16_t(word[to.is_fc ? isa::kFcInputs : isa::kLstmInputs]), to.hidden};
-  Rows place = MakeRows(word[to.is_fc ? isa::kFcWeights : isa::kLstmWeights],
-                        to.is_fc ? word[isa::kFcOutputs] : kGates * to.hidden,
-                        RowBytes(operands.inputs + operands.hidden));
+  Rows place =
+      MakeRows(word[to.is_fc ? isa::kFcWeights : isa::kLstmWeights],
+               to.is_fc ? word[isa::kFcOutputs] : kGates * to.hidden, RowBytes(operands.inputs + operands.hidden));
   FinishedRows finished = FinishedRows();
   const int32_t cycles = CountCycles(place);
 RowCycles:

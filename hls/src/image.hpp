@@ -2,8 +2,9 @@
 //
 // Role     IMAGE (docs/engine.md); normalisation and quantisation of the input are in the table
 // Rate     8 bytes a cycle, a tile's row of pixels after the other: images of more than three channels are read once
-//          for every three. While a row comes in, the one before it is written, a channel a cycle: a row takes a cycle more
-//          than the image has channels. The last row of a group is written behind the loop, in up to three cycles more.
+//          for every three. While a row comes in, the one before it is written, a channel a cycle: a row takes a cycle
+//          more than the image has channels. The last row of a group is written behind the loop, in up to three cycles
+//          more.
 // Latency  kDepthLoadTables, kDepthImageBeats
 // Storage  three tables of 256 bytes, a copy for each byte of a beat; two rows of eight pixels of each channel
 #pragma once

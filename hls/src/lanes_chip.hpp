@@ -15,8 +15,8 @@
 
 namespace ddi {
 
-constexpr int32_t kRowBanks = 4;   // groups whose biases and scales are kept
-constexpr int32_t kLaneWord = 4;   // bytes of a word: those of two neighbours hold any three weights
+constexpr int32_t kRowBanks = 4;  // groups whose biases and scales are kept
+constexpr int32_t kLaneWord = 4;  // bytes of a word: those of two neighbours hold any three weights
 constexpr int32_t kLaneDepth = isa::kLaneBytes / (2 * kLaneWord);
 static_assert(2 * kLaneWord == isa::kPortBytes, "a port's bytes are a word of each of a lane's memories");
 static_assert(isa::kRowTaps <= kLaneWord + 1, "three weights lie in two words");
@@ -155,7 +155,7 @@ StoreLanes:
 
 // The bias and the scale of an output channel.
 inline void FetchTable(const Layer& layer, const ConvPlan& plan, const int64_t* tables, const ListPlace& list,
-                      TablePlace& place, LaneMemory& memory) {
+                       TablePlace& place, LaneMemory& memory) {
   #pragma HLS inline
   if (!layer.has_table || !IsListed(list, place.step.group, place.channel + 1)) return;
   const int32_t bank = place.step.group & (kRowBanks - 1);

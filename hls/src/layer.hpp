@@ -6,7 +6,7 @@
 //          maps (docs/engine.md). Their loop is layer_chip.hpp's, cycle by cycle as schedule.hpp plans it, or, where a
 //          processor of this machine plays the chip, layer_host.hpp's: the same sums in an order that suits its caches.
 //          Both are held to the same results by the same tests.
-// Rate     requantisation: kDrain pixels a cycle, one DSP each; the identity's product is in the fabric
+// Rate     requantisation: kDrain pixels a cycle, two DSPs each, the second for the identity
 // Storage  none
 #pragma once
 #include <cstdint>
@@ -40,8 +40,8 @@ struct Layer {
   bool in_signed, relu, add, add_signed, average;
   bool takes_largest;  // pixel of a window
   bool has_fraction;   // AFFINE and GLOBAL_POOL give their sums one
-  bool has_table;  // of a bias and a scale for each channel
-  bool writes;     // a map
+  bool has_table;      // of a bias and a scale for each channel
+  bool writes;         // a map
 };
 
 inline Layer DecodeConv(const Instruction& instruction, const int64_t* tables, const Masks& masks) {

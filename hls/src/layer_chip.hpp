@@ -47,9 +47,7 @@ inline void UseReadPort(const Layer& layer, const ConvPlan& plan, const Masks& m
   #pragma HLS inline
   const bool identity = ReadsIdentity(layer, places.drain);
   const BlockRead read = NextRead(layer, plan, masks, !identity, taken, places.gather);
-  const Corner corner = identity
-                            ? MakeWordCorner(layer.identity.address + word)
-                            : read.corner;
+  const Corner corner = identity ? MakeWordCorner(layer.identity.address + word) : read.corner;
   uint8_t bank[kTilePixels];
 ReadBanks:
   for (int32_t i = 0; i < kTilePixels; ++i) {
@@ -65,8 +63,7 @@ inline void UseWritePort(const Layer& layer, const ConvPlan& plan, const Masks& 
                          int32_t word, TileMemory& maps, LayerPlaces& places, LayerMemory& memory) {
   #pragma HLS inline
   const BlockRead read = NextRead(layer, plan, masks, !writes, taken, places.gather);
-  const Corner corner =
-      writes ? MakeWordCorner(layer.output.address + word) : read.corner;
+  const Corner corner = writes ? MakeWordCorner(layer.output.address + word) : read.corner;
   uint8_t bank[kTilePixels];
 UseBanks:
   for (int32_t i = 0; i < kTilePixels; ++i) {
@@ -102,8 +99,8 @@ MapCycles:
     const bool listed = HasTable(layer, places.table, places.multiply.step.group) &&
                         IsListed(places.list, places.multiply.step.group, 1);
     const bool free = !places.drain.busy && listed;
-    const bool whole = Multiply(layer, plan, places.fetch, places.gather.sequence, free, memory.lanes,
-                                places.multiply, memory.window, memory.array);
+    const bool whole = Multiply(layer, plan, places.fetch, places.gather.sequence, free, memory.lanes, places.multiply,
+                                memory.window, memory.array);
     if (whole) {
       places.drain.busy = true;
       places.drain.step = places.multiply.step;

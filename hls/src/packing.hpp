@@ -79,8 +79,8 @@ inline PackedSum MultiplyTaps(const int8_t (&high)[isa::kRowTaps], const int8_t 
   #pragma HLS bind_op variable = two op = add impl = dsp
   const int64_t sum = two + MultiplyPacked(high[2], low[2], pixel[2]);
   #pragma HLS bind_op variable = sum op = add impl = dsp
-  const int32_t odd = ((high[0] & 1) & (pixel[0] & 1)) ^ ((high[1] & 1) & (pixel[1] & 1)) ^
-                      ((high[2] & 1) & (pixel[2] & 1));
+  const int32_t odd =
+      ((high[0] & 1) & (pixel[0] & 1)) ^ ((high[1] & 1) & (pixel[1] & 1)) ^ ((high[2] & 1) & (pixel[2] & 1));
   return UnpackSum(sum, odd);
 }
 

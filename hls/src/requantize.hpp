@@ -1,7 +1,7 @@
 // Requantiser: one integer multiply and one rounding shift, for every instruction alike.
 //
 // Role     a wide sum becomes a byte or a 16-bit number; docs/engine.md, Numbers
-// Rate     one value a cycle for each instance; CONV instantiates eight, three DSPs each
+// Rate     one value a cycle for each instance; layers instantiate eight, a DSP each, and FC one
 // Latency  4 cycles (multiply 2, round and shift 1, clamp 1)
 #pragma once
 #include <cstdint>
@@ -53,7 +53,6 @@ inline int32_t RequantizeByte(int32_t byte, const Scale& scale) {
   const int32_t shift = scale.shift < 30 ? scale.shift : 30;
   const int32_t rounding = shift > 0 ? 1 << (shift - 1) : 0;
   const int32_t product = byte * scale.multiplier;
-  #pragma HLS bind_op variable = product op = mul impl = fabric
   return (product + rounding) >> shift;
 }
 

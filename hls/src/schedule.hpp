@@ -141,8 +141,8 @@ inline ConvPlan MakePlan(const ConvShape& shape) {
   const int32_t before = plan.groups - 1;
   // The first step waits for its weights, but not for a drain.
   const int32_t multiply = int32_t(Product(uint32_t(shape.active_in), uint16_t(plan.beat)));
-  const int32_t compute = int32_t(Product(group, uint16_t(before)) + last_group) +
-                          Larger(Larger(load, multiply), 1) - step;
+  const int32_t compute =
+      int32_t(Product(group, uint16_t(before)) + last_group) + Larger(Larger(load, multiply), 1) - step;
   const int32_t fetch = int32_t(Product(uint32_t(load), uint16_t(before))) +
                         Larger(int32_t(last_group), FetchCycles(plan.last, shape.row));
   const int32_t beats = int8_t(Smaller(isa::kBurst, shape.row) >> 3);
@@ -150,7 +150,8 @@ inline ConvPlan MakePlan(const ConvShape& shape) {
   const int32_t bursts = (turns > 1 ? beats : 0) + (turns > 2 ? beats : 0) + Smaller(first, isa::kWeightPorts);
   const int32_t weights = shape.row > 0 ? Larger(first, bursts) : 0;
   const int32_t wait = before > 0 ? Larger(0, DrainCycles(shape, first) - last_step) : 0;
-  plan.cycles = Larger(weights, blocks) + 1 + (before > 0 ? Larger(compute, fetch) : compute) + wait + DrainCycles(shape, plan.last);
+  plan.cycles = Larger(weights, blocks) + 1 + (before > 0 ? Larger(compute, fetch) : compute) + wait +
+                DrainCycles(shape, plan.last);
   return plan;
 }
 
