@@ -158,9 +158,8 @@ def test_pool_leaves_out_what_lies_outside(seed):
     rng = np.random.default_rng(seed)
     average, kernel = bool(rng.integers(2)), int(rng.integers(1, 8))
     height, width = (int(rng.integers(kernel, 30)) for _ in range(2))
-    stride, padding = int(rng.integers(1, kernel + 1)), 0 if average else int(rng.integers(kernel // 2 + 1))
+    stride, padding = int(rng.integers(1, min(kernel, 2) + 1)), 0 if average else int(rng.integers(kernel // 2 + 1))
     flags, scale = int(rng.integers(4)) | isa.FLAG_AVERAGE * average, scale_word(1 / kernel**2)
-    stride = min(stride, (isa.WINDOW - kernel) // 7)
     words = encode(isa.POOL, flags=flags, input=0, output=3000, channels=5, height=height, width=width, kernel=kernel,
                    stride=stride, padding=padding, scale=scale)  # fmt: skip
     engine, decoded = one_instruction(words, np.zeros(0, np.int8), np.zeros(0, np.int32))
