@@ -180,7 +180,7 @@ class Builder:
         average = self.chance(0.4)
         padding = 0 if average else self.pick((kernel // 2, int(self.rng.integers(kernel // 2 + 1))))
         shape = {"height": source.height, "width": source.width, "kernel": kernel, "padding": padding}
-        shape["stride"] = self.pick((1, 2, 2)[:kernel])
+        shape["stride"] = self.pick((1, 2)) if kernel > 1 else 1
         flags = self.band(shape) if 2 * padding == kernel - 1 else 0
         signed = source.signed if self.chance(0.8) else not source.signed
         new = self.new_map((source.channels, *output_size({"opcode": isa.POOL, "flags": flags, **shape})), signed)

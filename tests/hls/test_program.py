@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hls import isa
-from hls.program import Limits, ProgramError, check, decode, disassemble, encode, validate
+from hls.program import Limits, ProgramError, check, decode, disassemble, encode, row_bytes, validate
 from tests.hls.random_programs import random_program
 
 LIMITS = Limits(instructions=20, weight_bytes=4096, table_words=64, image_bytes=75, gates=3, classes=10,
                 map_words=100)  # fmt: skip
 FAR = isa.DDR_ADDRESS
+MOST = isa.LANE_BYTES // 49  # input channels of a 7×7 kernel
 INT32 = st.integers(-(2**31), 2**31 - 1)
 MAP = {"input": 0, "output": 100, "height": 5, "width": 5}
 VALID = {
@@ -48,7 +49,7 @@ BROKEN = [
     (isa.CONV, {"flags": -1}, FIELD),
     (isa.CONV, {"in_mask": 2}, FIELD),
     (isa.CONV, {"out_mask": 4}, FIELD),
-    (isa.CONV, {"in_channels": 48, "kernel": 7, "in_mask": 0}, FIELD),
+    (isa.CONV, {"in_channels": MOST + 1, "kernel": 7, "in_mask": 0}, FIELD),
     (isa.CONV, {"pool": -2}, FIELD),
     (isa.CONV, {"flags": isa.FLAG_HALO_TOP}, FIELD),
     (isa.CONV, {"flags": isa.FLAG_HALO_BOTTOM}, FIELD),
@@ -119,7 +120,7 @@ BROKEN = [
     (isa.MOVE, {"input": FAR + 10, "output": FAR + 20}, OVERLAP),
 ]
 FITS = [
-    (isa.CONV, {"in_channels": 47, "kernel": 7, "in_mask": 0, "output": 600}, 7 * isa.LANE_BYTES),
+    (isa.CONV, {"in_channels": MOST, "kernel": 7, "in_mask": 0, "output": 600}, 7 * row_bytes(MOST * 49)),
     (isa.CONV, {"flags": isa.FLAG_HALO_TOP, "height": 9}, 4096),
     (isa.CONV, {"flags": isa.FLAG_HALO_BOTTOM, "height": 9}, 4096),
     (isa.CONV, {"weights": 4096 - 7 * 48}, 4096),
