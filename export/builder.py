@@ -15,6 +15,7 @@ import numpy as np
 from export.layers8 import POOL_UNIT, scale_word
 from export.layout import LowerError, lay_out
 from export.maps import Map
+from export.pools import chain
 from hls import cost, isa
 from hls.program import Limits, check, encode
 from hls.shapes import row_bytes
@@ -158,12 +159,21 @@ class Builder:
         return target
 
     def pool(self, source, kernel, stride, padding=0, flags=isa.FLAG_RELU, scale=0, target=None, pinned=False):
-        """POOL; the output's map. FLAG_RELU keeps bytes unsigned."""
-        size = ((n + 2 * padding - kernel) // stride + 1 for n in (source.height, source.width))
+        """POOL, at strides above 2 a chain of them; the output's map. FLAG_RELU keeps bytes unsigned.
+
+        Raises LowerError where no chain is the same pool (export/pools.py).
+        """
+        *before, last = chain(kernel, stride, padding, bool(flags & isa.FLAG_AVERAGE))
+        for stage in before:  # the same flags: bytes that turn from int8 to uint8, or back, are 0 … 127 and alike
+            source = self._pool(source, stage, flags, scale)
+        return self._pool(source, last, flags, scale, target, pinned)
+
+    def _pool(self, source, stage, flags, scale, target=None, pinned=False):
+        """One POOL; the output's map."""
+        size = ((n + 2 * stage.padding - stage.kernel) // stage.stride + 1 for n in (source.height, source.width))
         target = target or self.new_map(source.channels, *size, pinned)
-        fields = {"channels": source.channels, "height": source.height, "width": source.width}
-        fields |= {"kernel": kernel, "stride": stride, "padding": padding, "scale": scale}
-        self.emit(isa.POOL, flags=flags, input=source, output=target, **fields)
+        fields = {"channels": source.channels, "height": source.height, "width": source.width, "scale": scale}
+        self.emit(isa.POOL, flags=flags, input=source, output=target, **fields, **stage._asdict())
         return target
 
     def global_pool(self, source, vector, signed=False):

@@ -135,7 +135,7 @@ class _Tap:
 
 
 def _lower_tap(builder, branch, stream, taps):
-    """POOL to a kept map and TAP; the previous exit's kept map may be overwritten from the next instruction on."""
+    """POOLs to a kept map and TAP; the previous exit's kept map may be overwritten from the next instruction on."""
     kept = builder.pool(stream, branch.pool, branch.pool, pinned=True)
     time = len(builder.steps)
     kept.touch(time)

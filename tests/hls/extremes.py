@@ -30,16 +30,24 @@ def last(at=0, classes=2, scale=HALF):
 
 
 def largest_sum():
-    """LANE_BYTES of weights -127 and bytes 255: beyond int32 with the bias; its channels pooled as it goes."""
+    """LANE_BYTES of weights -127 and bytes 255: beyond int32 with the bias, beyond SUM_BITS, and within at the middle.
+
+    Its channels are pooled as it goes.
+    """
     count = isa.LANE_BYTES // 49
-    base = 256 * 3
+    base, largest = 256 * 3, count * 49 * 127 * 255
     copy = encode(isa.AFFINE, flags=isa.FLAG_IN_SIGNED | isa.FLAG_RELU, input=0, output=1000, in_channels=3,
                   out_channels=count, height=7, width=7, stride=1, channel_offset=0, table=0)  # fmt: skip
     conv = encode(isa.CONV, input=1000, output=3000, identity=0, in_channels=count,
                   out_channels=3, height=7, width=7, kernel=7, stride=1, in_mask=0, out_mask=0, weights=base,
                   table=2 * count, pool=0)  # fmt: skip
     affine = [(2**31 - 1, 16 << 16 | 65535)] * count
-    rows = [(1, 0), (-(2**31), 40 << 16 | 40000), (2**31 - 1, 63 << 16 | 65535), (7, 27 << 16 | 3 - 2**31)]
+    rows = [
+        (1, 0),
+        (-(2**31), 40 << 16 | 40000),
+        (2**31 - 1, 63 << 16 | 65535),
+        (largest - 2**23, 22 << 16 | 3 - 2**31),
+    ]
     return case(
         [copy, conv, last(classes=3)],
         np.full(3 * row_bytes(count * 49), -127),

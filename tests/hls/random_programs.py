@@ -33,18 +33,21 @@ def random_program(rng):
 
 
 def mutate(program, rng):
-    """A copy with one to three changes: a field replaced, instructions exchanged, dropped or repeated."""
+    """A copy with one to three changes: a field replaced, output put on input; instructions copied or dropped."""
     program = program.copy()
     for _ in range(int(rng.integers(1, 4))):
         pc, kind = int(rng.integers(len(program))), int(rng.integers(10))
+        at = FIELDS_AT.get(int(program[pc, 0]), {})
         if kind == 0:
             program[pc] = program[int(rng.integers(len(program)))]
         elif kind == 1 and len(program) > 1:
             program = np.delete(program, pc, axis=0)
         elif kind == 2:
             program = np.insert(program, pc, program[int(rng.integers(len(program)))], axis=0)
+        elif kind == 3 and {"input", "output"} <= set(at):
+            program[pc, at["output"]] = program[pc, at["input"]]
         else:
-            word = int(rng.integers(1 + len(isa.FIELDS.get(int(program[pc, 0]), ()))))
+            word = int(rng.integers(1 + len(at)))
             program[pc, word] = _other(int(program[pc, word]), rng)
     return program
 

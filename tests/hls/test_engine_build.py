@@ -72,6 +72,7 @@ def test_the_small_program_runs():
 
 FAILURES = [
     ("POOL__kernel", 8, isa.STATUS_BAD_FIELD, 3),
+    ("POOL__stride", 3, isa.STATUS_BAD_FIELD, 3),
     ("CONV__flags", isa.FLAG_RAW, isa.STATUS_BAD_FIELD, 1),
     ("CONV__out_mask", 1, isa.STATUS_BAD_FIELD, 1),
     ("IMAGE__height", 8, isa.STATUS_BAD_FIELD, 0),

@@ -49,7 +49,7 @@ def test_a_convolution_in_bands_is_the_whole_one(kernel, stride, height):
 
 
 @pytest.mark.parametrize("height", (17, 24, 37, 61))
-@pytest.mark.parametrize(("kernel", "stride"), ((3, 2), (3, 1), (3, 3), (5, 2), (7, 2), (7, 3), (1, 1)))
+@pytest.mark.parametrize(("kernel", "stride"), ((1, 1), (3, 1), (3, 2), (5, 1), (5, 2), (7, 1), (7, 2)))
 def test_a_pool_in_bands_is_the_whole_one(kernel, stride, height):
     rng, channels, width = np.random.default_rng(height), 3, 19
     whole = {"opcode": isa.POOL, "flags": 1, "input": 0, "output": 3000, "channels": channels, "height": height}

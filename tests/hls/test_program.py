@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hls import isa
-from hls.program import Limits, ProgramError, check, decode, disassemble, encode, validate
+from hls.program import Limits, ProgramError, check, decode, disassemble, encode, row_bytes, validate
 from tests.hls.random_programs import random_program
 
 LIMITS = Limits(instructions=20, weight_bytes=4096, table_words=64, image_bytes=75, gates=3, classes=10,
                 map_words=100)  # fmt: skip
 FAR = isa.DDR_ADDRESS
+MOST = isa.LANE_BYTES // 49  # input channels of a 7×7 kernel
 INT32 = st.integers(-(2**31), 2**31 - 1)
 MAP = {"input": 0, "output": 100, "height": 5, "width": 5}
 VALID = {
@@ -48,7 +49,7 @@ BROKEN = [
     (isa.CONV, {"flags": -1}, FIELD),
     (isa.CONV, {"in_mask": 2}, FIELD),
     (isa.CONV, {"out_mask": 4}, FIELD),
-    (isa.CONV, {"in_channels": 95, "kernel": 7, "in_mask": 0}, FIELD),
+    (isa.CONV, {"in_channels": MOST + 1, "kernel": 7, "in_mask": 0}, FIELD),
     (isa.CONV, {"pool": -2}, FIELD),
     (isa.CONV, {"flags": isa.FLAG_HALO_TOP}, FIELD),
     (isa.CONV, {"flags": isa.FLAG_HALO_BOTTOM}, FIELD),
@@ -70,11 +71,14 @@ BROKEN = [
     (isa.AFFINE, {"channel_offset": 2049}, FIELD),
     (isa.AFFINE, {"flags": isa.FLAG_ADD}, FIELD),
     (isa.AFFINE, {"table": 51}, TABLE),
-    (isa.POOL, {"stride": 4}, FIELD),
+    (isa.POOL, {"stride": 0}, FIELD),
+    (isa.POOL, {"stride": 3}, FIELD),
+    (isa.POOL, {"kernel": 1, "padding": 0}, FIELD),
     (isa.POOL, {"padding": 2}, FIELD),
     (isa.POOL, {"flags": isa.FLAG_AVERAGE}, FIELD),
     (isa.POOL, {"kernel": 7, "padding": 0}, FIELD),
-    (isa.POOL, {"kernel": 7, "padding": 3, "stride": 4}, FIELD),
+    (isa.POOL, {"kernel": 7, "padding": 3, "stride": 3}, FIELD),
+    (isa.POOL, {"kernel": 4, "padding": 0, "stride": 4}, FIELD),
     (isa.POOL, {"height": 20, "padding": 0, "flags": isa.FLAG_HALO_TOP}, FIELD),
     (isa.POOL, {"flags": isa.FLAG_HALO_BOTTOM}, FIELD),
     (isa.POOL, {"input": FAR}, ADDRESS),
@@ -116,12 +120,13 @@ BROKEN = [
     (isa.MOVE, {"input": FAR + 10, "output": FAR + 20}, OVERLAP),
 ]
 FITS = [
-    (isa.CONV, {"in_channels": 94, "kernel": 7, "in_mask": 0, "output": 600}, 7 * 4608),
+    (isa.CONV, {"in_channels": MOST, "kernel": 7, "in_mask": 0, "output": 600}, 7 * row_bytes(MOST * 49)),
     (isa.CONV, {"flags": isa.FLAG_HALO_TOP, "height": 9}, 4096),
     (isa.CONV, {"flags": isa.FLAG_HALO_BOTTOM, "height": 9}, 4096),
     (isa.CONV, {"weights": 4096 - 7 * 48}, 4096),
     (isa.CONV, {"pool": 4089}, 4096),
-    (isa.POOL, {"kernel": 7, "padding": 3, "stride": 3}, 0),
+    (isa.POOL, {"kernel": 7, "padding": 3, "stride": 2}, 0),
+    (isa.POOL, {"kernel": 1, "padding": 0, "stride": 1}, 0),
     (isa.POOL, {"height": 20, "flags": isa.FLAG_HALO_TOP | isa.FLAG_HALO_BOTTOM}, 0),
     (isa.MOVE, {"input": 0, "output": 15, "output_pitch": 5}, 0),
     (isa.MOVE, {"input": FAR + 63, "output": FAR + 0, "input_pitch": 16, "output_pitch": 16, "words": 5}, 0),
