@@ -73,7 +73,6 @@ KNOWN = {
     "Layer.mode": (0, 4),
     "Layer.row_pitch": (0, isa.LANE_BYTES),
     "Layer.top": (0, isa.TILE),
-    "Layer.padding": (0, isa.MAX_KERNEL // 2),
     "Layer.in_channels": (0, isa.MAX_CHANNELS),
     "Layer.channel_offset": (0, isa.MAX_CHANNELS),
     "Rows.sum": (-(2**35), 2**35 - 1),  # VECTOR_WORDS + MAX_HIDDEN products of 8 and 16 bits
