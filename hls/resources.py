@@ -27,7 +27,7 @@ LARGEST = 24  # contributions that the page lists
 
 # Memories whose accesses take turns, though the sources do not show it to a parser.
 IN_TURN = {
-    "state.maps": "the plan leaves drain and gather turns at the two ports (docs/engine.md, step)",
+    "state.maps": "its second port reads or writes, never both (layer_chip.hpp, UseWritePort)",
     "state.vector": "consecutive addresses meet different banks",
 }
 RULES = (
