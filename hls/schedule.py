@@ -11,6 +11,7 @@ ROW_TAPS taps of one input channel a cycle. It covers
 a tile  for OUT_LANES channels: stride 1
 a part  of a tile, for FOLD times as many channels: stride 2, whose windows of a tile would not be read in time, and
         maps of at most PART × PART pixels, which fill no more of a tile
+A 1 × 1 kernel over tiles takes two input channels a cycle, where no mask sets their weights apart.
 AFFINE, POOL and GLOBAL_POOL use the same loop, a channel at a time: POOL by parts, the others as a convolution.
 """
 
@@ -34,7 +35,8 @@ class Shape(NamedTuple):
     side: int  # of what a step covers: TILE or PART
     lanes: int  # output channels at once
     row: int  # bytes of weights fetched for one output channel
-    active_in: int
+    inputs: int  # input channels that are multiplied one after the other: pairs of them, if paired
+    paired: bool
     reads_identity: bool
 
 
@@ -70,9 +72,10 @@ class Plan(NamedTuple):
         return self.start + max(compute, fetch) + wait + last.drain
 
 
-def window_reads(kernel, stride):
-    """Reads of 8 × 8 pixels that fill a step's window: of a tile at stride 1, of a part at stride 2."""
-    return ceil(((isa.TILE if stride == 1 else isa.PART) * stride - stride + kernel) / isa.TILE) ** 2
+def window_reads(kernel, stride, paired=False):
+    """Reads of 8 × 8 pixels that fill a step's window: of a tile at stride 1, of a part at stride 2; or of a pair's."""
+    side = (isa.TILE if stride == 1 else isa.PART) * stride - stride + kernel
+    return 2 if paired else ceil(side / isa.TILE) ** 2
 
 
 def conv_plan(fields, active_in, active_out):
@@ -80,9 +83,11 @@ def conv_plan(fields, active_in, active_out):
     height, width = output_size(fields)
     by_parts = fields["stride"] > 1 or max(height, width) <= isa.PART
     side, lanes = (isa.PART, isa.OUT_LANES * isa.FOLD) if by_parts else (isa.TILE, isa.OUT_LANES)
-    row, adds = fetched_row(fields, active_in), bool(fields["flags"] & isa.FLAG_ADD)
+    paired = fields["kernel"] == 1 and not by_parts and not fields["in_mask"]
+    inputs, adds = ceil(active_in / 2) if paired else active_in, bool(fields["flags"] & isa.FLAG_ADD)
+    row = fetched_row(fields, active_in)
     return _plan(
-        Shape(height, width, fields["kernel"], fields["stride"], side, lanes, row, active_in, adds), active_out
+        Shape(height, width, fields["kernel"], fields["stride"], side, lanes, row, inputs, paired, adds), active_out
     )
 
 
@@ -93,7 +98,7 @@ def map_plan(fields):
     count = fields["out_channels"] if fields["opcode"] == isa.AFFINE else fields["channels"]
     kernel, stride = fields["kernel"] if pools else 1, fields.get("stride", 1)
     side = isa.PART if pools or stride > 1 else isa.TILE
-    return _plan(Shape(height, width, kernel, stride, side, 1, 0, 1, False), count)
+    return _plan(Shape(height, width, kernel, stride, side, 1, 0, 1, False, False), count)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -106,21 +111,23 @@ def _plan(shape, active_out):
     channels = groups[0].channels
     bursts = (ceil(channels / isa.WEIGHT_PORTS) - 1) * min(isa.BURST, shape.row) // isa.PORT_BYTES
     weights = max(channels, min(channels, isa.WEIGHT_PORTS) + bursts) if shape.row else 0
-    window = ceil(window_reads(shape.kernel, shape.stride) / isa.MAP_READS)
+    window = ceil(window_reads(shape.kernel, shape.stride, shape.paired) / isa.MAP_READS)
     return Plan(tuple(groups), max(weights, window) + 1)
 
 
 def _group(shape, count, channels):
-    kernel, active_in = shape.kernel, shape.active_in
-    reads = window_reads(kernel, shape.stride)
+    kernel, inputs = shape.kernel, shape.inputs
+    reads = window_reads(kernel, shape.stride, shape.paired)
     drain = ceil(channels * shape.side**2 / isa.DRAIN)
     beat = max(kernel * ceil(kernel / isa.ROW_TAPS), ceil(reads / isa.MAP_READS))
     # The drain reads the identity and writes its word through the same ports as the windows: what the windows lack
     # then, and over the whole step.
     uses = channels * (1 + shape.reads_identity)
+    # A pair's two reads take a cycle, and another one where the drain takes a port.
     late = max(0, ceil((reads * drain - beat * (isa.MAP_READS * drain - uses)) / reads))
-    multiply = active_in * beat
-    step = max(multiply + late, ceil((active_in * reads + uses) / isa.MAP_READS), drain)
+    late = uses if shape.paired else late
+    multiply = inputs * beat
+    step = max(multiply + late, ceil((inputs * reads + uses) / isa.MAP_READS), drain)
     load = ceil(channels / isa.WEIGHT_PORTS) * shape.row // isa.PORT_BYTES
     steps = ceil(shape.height / shape.side) * ceil(shape.width / shape.side)
     return Group(count, channels, steps, step, multiply, load, drain)

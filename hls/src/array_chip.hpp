@@ -1,6 +1,7 @@
 // Array: 192 multipliers of two products each, under a window that moves.
 //
-// Role     kRowTaps taps of one input channel a cycle: for every pixel of a tile and two output channels, or for every
+// Role     kRowTaps taps of one input channel a cycle, or, of a 1 × 1 kernel, two input channels: for every pixel of a
+// tile and two output channels, or for every
 //          pixel of a part of a tile and eight. AFFINE, GLOBAL_POOL and average POOL multiply by one; a largest POOL
 //          compares the pixels of a part
 // Rate     384 multiplications a cycle
@@ -21,7 +22,7 @@ struct ArrayMemory {
 
 struct MultiplyPlace {
   StepPlace step;
-  int32_t channel;      // index in the list of active input channels
+  int32_t input;        // index in the list of active input channels, or of a pair of them
   int32_t filter;       // byte of a row of weights where the channel's start
   int32_t beat;         // of the channel
   int32_t row, column;  // of the first of the taps
@@ -50,7 +51,10 @@ inline int16_t PartPixel(const Layer& layer, const StepPlace& step, const Window
 inline int16_t WindowPixel(const Layer& layer, const StepPlace& step, const Window& window, int32_t pixel,
                            int32_t tap) {
   #pragma HLS inline
-  const int16_t whole = PixelValue(window[pixel >> 3][(pixel & 7) + tap], layer.in_signed);
+  const int32_t x = pixel & 7;
+  const uint8_t near = window[pixel >> 3][x + tap];
+  const uint8_t other = window[pixel >> 3][x + isa::kTile];  // the same pixel of a pair's second channel
+  const int16_t whole = PixelValue(tap == 1 && layer.shape.paired ? other : near, layer.in_signed);
   return layer.shape.by_parts ? PartPixel(layer, step, window, pixel, tap) : whole;
 }
 
@@ -58,7 +62,8 @@ inline int16_t WindowPixel(const Layer& layer, const StepPlace& step, const Wind
 inline RowWeights TapWeights(const Layer& layer, const MultiplyPlace& place, bool has_source, int32_t lane,
                              const LaneMemory& lanes) {
   #pragma HLS inline
-  const int32_t valid = layer.shape.kernel - place.column;
+  const int32_t valid =
+      layer.shape.paired ? Smaller(layer.shape.active_in - place.filter, 2) : layer.shape.kernel - place.column;
   const int32_t at = place.filter + place.row * layer.shape.kernel + place.column;
   RowWeights weights = ReadWeightsOf(lanes, place.step.group & 1, lane, at, valid);
 OnesTaps:
@@ -146,7 +151,7 @@ inline bool NextTaps(const Layer& layer, const ConvPlan& plan, MultiplyPlace& pl
 
 // Are the weights there that the taps at `place` take?
 inline bool HasWeights(const Layer& layer, const FetchPlace& fetch, const MultiplyPlace& place) {
-  const int32_t row_end = place.filter + (place.row + 1) * layer.shape.kernel;
+  const int32_t row_end = place.filter + (layer.shape.paired ? 2 : (place.row + 1) * layer.shape.kernel);
   return layer.mode != kOutputs || fetch.step.group > place.step.group ||
          (fetch.step.group == place.step.group && fetch.ready >= row_end);
 }
@@ -156,7 +161,7 @@ inline bool Multiply(const Layer& layer, const ConvPlan& plan, const FetchPlace&
                      const LaneMemory& lanes, MultiplyPlace& place, WindowMemory& window, ArrayMemory& memory) {
   #pragma HLS inline
   if (place.step.group == plan.groups) return false;
-  if (place.channel < layer.shape.active_in) {
+  if (place.input < layer.shape.inputs) {
     if (!place.loaded) {
       if (gathered <= place.sequence) return false;
       LoadWindow(window);
@@ -170,17 +175,17 @@ inline bool Multiply(const Layer& layer, const ConvPlan& plan, const FetchPlace&
     if (!taken && !layer.takes_largest) TakeTaps(layer, place, has_source, lanes, window.now, memory);
     if (NextTaps(layer, plan, place, window.now)) {
       place.beat = place.row = place.column = 0;
-      place.filter += layer.shape.filter_bytes;
-      ++place.channel;
+      place.filter += layer.shape.paired ? 2 : layer.shape.filter_bytes;
+      ++place.input;
       ++place.sequence;
       // The next window, if it is there, stands ready with the next cycle.
       place.loaded = gathered > place.sequence;
       if (place.loaded) LoadWindow(window);
     }
   }
-  if (place.channel < layer.shape.active_in || !free) return false;
+  if (place.input < layer.shape.inputs || !free) return false;
   HandOver(memory);
-  place.channel = place.filter = 0;
+  place.input = place.filter = 0;
   return true;
 }
 

@@ -5,8 +5,8 @@
 namespace ddi {
 namespace isa {
 
-static const char kHash[] = "207ad34a78a4f84a";
-constexpr uint32_t kHashHigh = 0x207ad34a;
+static const char kHash[] = "95aaa8118164d7fe";
+constexpr uint32_t kHashHigh = 0x95aaa811;
 
 constexpr int32_t kInstructionWords = 16;
 constexpr int32_t kTile = 8;
@@ -22,7 +22,7 @@ constexpr int32_t kMasks = 4;
 constexpr int32_t kLaneBytes = 4096;
 constexpr int32_t kMaxMap = 256;
 constexpr int32_t kMaxKernel = 7;
-constexpr int32_t kWindow = 14;
+constexpr int32_t kWindow = 16;
 constexpr int32_t kMaxHidden = 32;
 constexpr int32_t kMaxInstructions = 8192;
 constexpr int32_t kCodeStore = 512;

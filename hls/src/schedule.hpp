@@ -5,7 +5,8 @@
 // Storage  registers
 //
 // A step covers a tile of outputs for kOutLanes channels, or a part of a tile for kFold times as many; a cycle takes
-// kRowTaps taps of one input channel. AFFINE, POOL and GLOBAL_POOL use the same loop, a channel at a time.
+// kRowTaps taps of one input channel, or, of a 1 × 1 kernel, two input channels. AFFINE, POOL and GLOBAL_POOL use the
+// same loop, a channel at a time.
 #pragma once
 #include <cstdint>
 
@@ -26,6 +27,8 @@ struct ConvShape {
   bool by_parts;
   int32_t lanes;  // output channels at once
   int32_t active_in, active_out;
+  bool paired;     // two input channels a cycle
+  int32_t inputs;  // channels, or pairs of them, that are multiplied one after the other
   int32_t filter_bytes;
   int32_t row;  // bytes of weights fetched for an output channel
   bool reads_identity;
@@ -61,6 +64,8 @@ inline ConvShape MakeConvShape(const Instruction& instruction, const Masks& mask
   shape.lanes = shape.by_parts ? kMaxResults : isa::kOutLanes;
   shape.active_in = ActiveCount(masks, in_mask, word[isa::kConvInChannels]);
   shape.active_out = ActiveCount(masks, word[isa::kConvOutMask], word[isa::kConvOutChannels]);
+  shape.paired = shape.kernel == 1 && !shape.by_parts && in_mask == 0;
+  shape.inputs = shape.paired ? (shape.active_in + 1) >> 1 : shape.active_in;
   shape.filter_bytes = FilterBytes(int8_t(shape.kernel), in_mask);
   shape.row = in_mask != 0 ? int32_t(Product(uint32_t(shape.active_in), uint16_t(shape.filter_bytes)))
                            : ConvRow(word[isa::kConvInChannels], shape.kernel, in_mask);
@@ -78,7 +83,7 @@ inline ConvShape MakeMapShape(int32_t kernel, int32_t stride, bool by_parts, int
   shape.tiles = Tiles(height, width);
   shape.steps = Steps(height, width, by_parts);
   shape.lanes = 1;
-  shape.active_in = 1;
+  shape.active_in = shape.inputs = 1;
   shape.active_out = channels;
   return shape;
 }
@@ -113,11 +118,12 @@ inline int32_t StepCycles(const ConvShape& shape, int32_t beat, int32_t channels
   const int32_t uses = shape.reads_identity ? 2 * channels : channels;
   const int32_t drain = DrainCycles(shape, channels);
   const int32_t free = int32_t(Product(uint32_t(beat), uint16_t(2 * drain - uses)));
-  const int32_t lacks = (blocks == 2 ? 4 * drain : drain) - free;
-  const int32_t late = lacks <= 0 ? 0 : blocks == 2 ? (lacks + 3) >> 2 : lacks;
-  const int32_t multiply = int32_t(Product(uint32_t(shape.active_in), uint16_t(beat))) + late;
-  const int32_t reads = blocks == 2 ? 4 * shape.active_in : shape.active_in;
-  return Larger(Larger(multiply, (reads + uses + 1) >> 1), drain);
+  const int32_t shift = blocks == 2 ? 2 : shape.paired ? 1 : 0;  // 4, 2 or 1 reads a window
+  const int32_t lacks = (drain << shift) - free;
+  const int32_t few = lacks <= 0 ? 0 : blocks == 2 ? (lacks + 3) >> 2 : lacks;
+  const int32_t late = shape.paired ? uses : few;  // a pair's reads take a cycle, and another one without a port
+  const int32_t multiply = int32_t(Product(uint32_t(shape.inputs), uint16_t(beat))) + late;
+  return Larger(Larger(multiply, ((shape.inputs << shift) + uses + 1) >> 1), drain);
 }
 
 // The plan of an instruction with at least one output channel: full groups, and what is left of the channels.
@@ -140,7 +146,7 @@ inline ConvPlan MakePlan(const ConvShape& shape) {
   const uint32_t last_group = uint32_t(Product(uint32_t(last_step), uint16_t(shape.steps)));
   const int32_t before = plan.groups - 1;
   // The first step waits for its weights, but not for a drain.
-  const int32_t multiply = int32_t(Product(uint32_t(shape.active_in), uint16_t(plan.beat)));
+  const int32_t multiply = int32_t(Product(uint32_t(shape.inputs), uint16_t(plan.beat)));
   const int32_t compute =
       int32_t(Product(group, uint16_t(before)) + last_group) + Larger(Larger(load, multiply), 1) - step;
   const int32_t fetch = int32_t(Product(uint32_t(load), uint16_t(before))) +

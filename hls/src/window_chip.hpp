@@ -17,7 +17,7 @@ struct WindowMemory {
 
 struct GatherPlace {
   StepPlace step;
-  int32_t channel;  // index in the list of active input channels
+  int32_t input;  // index in the list of active input channels, or of a pair of them
   int32_t down, across;
   int32_t sequence;  // windows before it
 };
@@ -36,25 +36,27 @@ inline uint8_t OutsidePixel(const Layer& layer) { return layer.takes_largest && 
 inline BlockRead NextRead(const Layer& layer, const ConvPlan& plan, const Masks& masks, bool free, int32_t taken,
                           GatherPlace& place) {
   #pragma HLS inline
-  const int32_t channel = SourceChannel(layer, masks, place.channel, place.step.first_out);
+  const bool paired = layer.shape.paired;
+  const int32_t second = Smaller(2 * place.input + place.across, layer.shape.active_in - 1);
+  const int32_t channel = SourceChannel(layer, masks, paired ? second : place.input, place.step.first_out);
   const int32_t offset = channel * layer.input.tiles;
   #pragma HLS bind_op variable = offset op = mul impl = fabric
   const int32_t row = StepRow(layer, place.step.row) + place.down * isa::kTile;
-  const int32_t column = StepColumn(layer, place.step.column) + place.across * isa::kTile;
+  const int32_t column = StepColumn(layer, place.step.column) + (paired ? 0 : place.across * isa::kTile);
   BlockRead read;
   read.down = place.down;
   read.across = place.across;
   read.corner = MakeCorner(layer.input, layer.input.address + offset, row, column, layer.padding);
-  read.wanted = free && place.step.group < plan.groups && place.sequence <= taken && layer.shape.active_in > 0;
+  read.wanted = free && place.step.group < plan.groups && place.sequence <= taken && layer.shape.inputs > 0;
   if (!read.wanted) return read;
   const int32_t blocks = WindowBlocks(layer.shape.kernel, layer.shape.stride);
-  if (++place.across < blocks) return read;
+  if (++place.across < (paired ? 2 : blocks)) return read;
   place.across = 0;
   if (++place.down < blocks) return read;
   place.down = 0;
   ++place.sequence;
-  if (++place.channel < layer.shape.active_in) return read;
-  place.channel = 0;
+  if (++place.input < layer.shape.inputs) return read;
+  place.input = 0;
   NextStep(layer, plan, place.step);
   return read;
 }
