@@ -58,9 +58,9 @@ class Builder:
     # memory
 
     def add_weights(self, rows, count):
-        """Address of new rows of weights in [-127, 127]; the padding of a row is not zero either."""
+        """Address of new rows of any bytes, -128 among them; the padding of a row is not zero either."""
         at = len(self.weights) + isa.WEIGHT_ALIGN * int(self.rng.integers(0, 3))
-        new = self.rng.integers(-127, 128, at - len(self.weights) + rows * row_bytes(count), dtype=np.int8)
+        new = self.rng.integers(-128, 128, at - len(self.weights) + rows * row_bytes(count), dtype=np.int8)
         self.weights = np.concatenate([self.weights, new])
         return at
 

@@ -37,7 +37,8 @@ def largest_sum():
     count = isa.LANE_BYTES // 49
     base, largest = 256 * 3, count * 49 * 127 * 255
     copy = encode(isa.AFFINE, flags=isa.FLAG_IN_SIGNED | isa.FLAG_RELU, input=0, output=1000, in_channels=3,
-                  out_channels=count, height=7, width=7, stride=1, channel_offset=0, table=0)  # fmt: skip
+                  out_channels=count, height=7, width=7, stride=1, channel_offset=0, table=0, pool=-1,
+                  pool_scale=0)  # fmt: skip
     conv = encode(isa.CONV, input=1000, output=3000, identity=0, in_channels=count,
                   out_channels=3, height=7, width=7, kernel=7, stride=1, in_mask=0, out_mask=0, weights=base,
                   table=2 * count, pool=0)  # fmt: skip
@@ -60,7 +61,7 @@ def largest_sum():
 def largest_fc():
     """4096 vector entries hold inputs and outputs; raw sums saturate to int32."""
     spread = encode(isa.AFFINE, flags=isa.FLAG_IN_SIGNED, input=0, output=64, in_channels=1, out_channels=2048,
-                    height=5, width=3, stride=1, channel_offset=0, table=0)  # fmt: skip
+                    height=5, width=3, stride=1, channel_offset=0, table=0, pool=-1, pool_scale=0)  # fmt: skip
     pools = [
         encode(
             isa.GLOBAL_POOL,
@@ -84,7 +85,7 @@ def most_gates():
     """256 gates, as many taps as exit ids, and a list of 2048 active channels."""
     pool = encode(isa.GLOBAL_POOL, input=0, output=0, channels=2048, height=8, width=8, scale=1)
     fill = encode(isa.AFFINE, flags=isa.FLAG_IN_SIGNED, input=0, output=1, in_channels=1, out_channels=2047, height=8,
-                  width=8, stride=1, channel_offset=2000, table=0)  # fmt: skip
+                  width=8, stride=1, channel_offset=2000, table=0, pool=-1, pool_scale=0)  # fmt: skip
     code = [fill, pool]
     price = instruction_cost(last(classes=10)).cycles
     for gate in range(0, 256, 2):
@@ -99,7 +100,7 @@ def most_gates():
 def most_classes():
     """1024 logits under the rule for a class, taken by the first classifier."""
     fill = encode(isa.AFFINE, flags=isa.FLAG_IN_SIGNED, input=0, output=8, in_channels=2, out_channels=1024, height=3,
-                  width=5, stride=2, channel_offset=1023, table=0)  # fmt: skip
+                  width=5, stride=2, channel_offset=1023, table=0, pool=-1, pool_scale=0)  # fmt: skip
     pool = encode(
         isa.GLOBAL_POOL, flags=isa.FLAG_IN_SIGNED, input=8, output=3072, channels=1024, height=2, width=3, scale=1
     )
@@ -142,7 +143,7 @@ def whole_memory():
     """MOVE of all of tile memory out to the DDR's map memory, from its end there to another place, and back."""
     far, words = isa.DDR_ADDRESS, isa.TILE_WORDS
     fill = encode(isa.AFFINE, flags=isa.FLAG_IN_SIGNED, input=0, output=2, in_channels=1, out_channels=words // 3,
-                  height=16, width=8, stride=1, channel_offset=1, table=0)  # fmt: skip
+                  height=16, width=8, stride=1, channel_offset=1, table=0, pool=-1, pool_scale=0)  # fmt: skip
     move = {"words": 2, "channels": words // 3, "mask": 0}
     code = [
         fill,

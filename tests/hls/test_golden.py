@@ -54,7 +54,7 @@ def test_conv_is_torchs_convolution_of_active_channels(seed):
     flags |= halo(rng, fields)
     words = encode(isa.CONV, flags=flags, input=0, output=3000, identity=5000, weights=16, table=2, **fields)
     row, size = conv_row(fields), filter_bytes(fields)
-    weights = rng.integers(-127, 128, 16 + outs * row, dtype=np.int8)
+    weights = rng.integers(-128, 128, 16 + outs * row, dtype=np.int8)
     scale = scale_word(1 / (40 * kernel * math.sqrt(ins)))
     rows = [(rng.integers(-5000, 5000), scale)] * outs
     tables = np.array([0, 0, scale_word(0.07), scale_word(0.6), *np.ravel(rows)], np.int32)
@@ -70,7 +70,8 @@ def test_conv_is_torchs_convolution_of_active_channels(seed):
     engine.methods[isa.CONV](decoded)
 
     kernels = weights[16:].reshape(outs, row)[:, : ins * size].reshape(outs, ins, size)[:, :, : kernel**2]
-    kernels = torch.tensor(kernels.reshape(outs, ins, kernel, kernel), dtype=torch.float64)
+    kernels = np.maximum(kernels, -127).reshape(outs, ins, kernel, kernel)  # a weight byte of -128 counts as -127
+    kernels = torch.tensor(kernels, dtype=torch.float64)
     masked = torch.tensor(x * active_in[:, None, None], dtype=torch.float64)[None]
     sums = torch.nn.functional.conv2d(masked, kernels, None, (1, stride), kernel // 2)[0]
     sums = inner_outputs(sums, flags, height, stride)
@@ -94,7 +95,7 @@ def test_a_pooled_convolution_is_that_and_a_global_pool(seed):
     rng, outs = np.random.default_rng(seed), 11
     fields = {"in_channels": 5, "out_channels": outs, "height": 13, "width": 9, "kernel": 3, "stride": 1, "in_mask": 0}
     fields |= {"flags": int(rng.integers(4)), "input": 0, "output": 100, "identity": 0, "weights": 0, "table": 0}
-    weights = rng.integers(-127, 128, outs * 48, dtype=np.int8)
+    weights = rng.integers(-128, 128, outs * 48, dtype=np.int8)
     tables = np.array([scale_word(0.2), 0, *[50, scale_word(0.01)] * outs], np.int32)
     engine, conv = one_instruction(encode(isa.CONV, **fields, out_mask=0, pool=30), weights, tables)
     engine.store(0, random_map(rng, (5, 13, 9), fields["flags"] & 1))
@@ -111,7 +112,7 @@ def test_padded_filters_under_a_mask_of_every_channel_are_dense_ones(kernel):
     rng, ins, outs = np.random.default_rng(kernel), 5, 7
     fields = {"in_channels": ins, "out_channels": outs, "height": 9, "width": 11, "kernel": kernel, "stride": 1}
     fields |= {"input": 0, "identity": 0, "table": 0, "out_mask": 0, "pool": -1}
-    filters = rng.integers(-127, 128, (outs, ins, kernel**2), dtype=np.int8)
+    filters = rng.integers(-128, 128, (outs, ins, kernel**2), dtype=np.int8)
     dense, padded = (np.full((outs, conv_row({**fields, "in_mask": mask})), 99, np.int8) for mask in (0, 1))
     dense[:, : ins * kernel**2] = filters.reshape(outs, -1)
     padded.reshape(outs, ins, -1)[:, :, : kernel**2] = filters
@@ -137,13 +138,16 @@ def test_affine_shifts_channels_and_rounds(seed):
         int(rng.choice((1, 2))),
         int(rng.integers(4)),
     )
+    pool, pool_scale = int(rng.choice((-1, 5))), scale_word(float(rng.uniform(0.1, 3)), bool(rng.integers(2)))
     words = encode(isa.AFFINE, flags=flags, input=0, output=3000, in_channels=ins, out_channels=outs, height=height,
-                   width=width, stride=stride, channel_offset=offset, table=0)  # fmt: skip
+                   width=width, stride=stride, channel_offset=offset, table=0, pool=pool,
+                   pool_scale=pool_scale)  # fmt: skip
     scales = [scale_word(2.0 ** rng.uniform(-9, -7), bool(rng.integers(2))) for _ in range(outs)]
     tables = np.ravel(np.stack([rng.integers(-9999, 9999, outs), scales], 1)).astype(np.int32)
     engine, decoded = one_instruction(words, np.zeros(0, np.int8), tables)
     x = random_map(rng, (ins, height, width), flags & 1)
     engine.store(0, x)
+    engine.vector[:] = 7777
     engine.methods[isa.AFFINE](decoded)
     size = output_size(decoded)
     stored = engine.load(3000, outs, *size, signed=not flags & isa.FLAG_RELU)
@@ -151,6 +155,9 @@ def test_affine_shifts_channels_and_rounds(seed):
         inside = 0 <= c - offset < ins
         pixel = int(x[c - offset, y * stride, z * stride]) if inside else 0
         assert stored[c, y, z] == clamp(exact(pixel * 256 + int(tables[2 * c]), scales[c]), flags)
+    means = [min(max(exact(channel.sum(), pool_scale), -(2**15)), 2**15 - 1) for channel in stored]
+    found = engine.vector[:100].tolist()
+    assert found == [7777] * 5 + (means if pool >= 0 else [7777] * outs) + [7777] * (95 - outs)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -182,7 +189,7 @@ def test_global_pool_and_fc(seed):
         isa.GLOBAL_POOL, flags=1, input=4, output=9, channels=channels, height=7, width=17, scale=scale_word(0.3)
     )
     row = row_bytes(channels)
-    weights = rng.integers(-127, 128, outputs * row, dtype=np.int8)
+    weights = rng.integers(-128, 128, outputs * row, dtype=np.int8)  # here -128 is what it is
     tables = np.ravel([(int(rng.integers(-99999, 99999)), scale_word(0.01)) for _ in range(outputs)]).astype(np.int32)
     engine, decoded = one_instruction(words, weights, tables)
     x = random_map(rng, (channels, 7, 17), True)
@@ -201,7 +208,7 @@ def test_global_pool_and_fc(seed):
 def test_lstm_follows_the_float_cell():
     rng, inputs, hidden = np.random.default_rng(5), 11, 10
     row = row_bytes(inputs + hidden)
-    weights = rng.integers(-127, 128, 4 * hidden * row, dtype=np.int8)
+    weights = rng.integers(-128, 128, 4 * hidden * row, dtype=np.int8)
     matrix = weights.reshape(-1, row)[:, : inputs + hidden] / 4096
     bias = rng.normal(0, 0.5, 4 * hidden)
     # acc: weights · 2^12 times x · 2^10 and hidden · 2^15: here x is given · 2^15 too, so acc is · 2^27, pre · 2^10
