@@ -28,6 +28,7 @@ check: $(VENV)/test.stamp
 	$(BIN)/clang-format --dry-run --Werror $(filter-out hls/src/isa.hpp,$(wildcard hls/src/*.?pp))
 	$(BIN)/ty check --quiet --python $(VENV)
 	$(BIN)/python -m hls.rules
+	$(BIN)/python -m hls.resources --check
 	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14
 	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14 -D__SYNTHESIS__
 	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14 -DDDI_CHIP
