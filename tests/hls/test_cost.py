@@ -58,8 +58,12 @@ MOVE = encode(isa.MOVE, input=0, output=99, channels=3, words=5, input_pitch=5, 
         (conv(3, 4, 32, 7), (), Cost(2 * 1024 * 49 * 12, 40 + 3 + 2 * 16 * 63 + 16, 4 * 152)),
         # the identity's word is read through the ports too: 4 · 8 + 2 · 2 uses of them are 18 cycles of 24
         (conv(8, 16, 32, flags=isa.FLAG_ADD), (), Cost(2 * 1024 * 9 * 128, 40 + 3 + 8 * 16 * 24 + 16, 16 * 72)),
-        # 1×1 of 4 channels: a drain of 16 is longer than 4 · 1 cycles of taps; 1 for the first of 8 · 16 steps
-        (conv(4, 16, 32, 1), (), Cost(2 * 1024 * 64, 40 + 3 + (8 * 16 - 1) * 16 + 4 + 16, 16 * 8)),
+        # 1×1 of 4 channels, two a cycle: a drain of 16 is longer; 2 cycles for the first of 8 · 16 steps
+        (conv(4, 16, 32, 1), (), Cost(2 * 1024 * 64, 40 + 3 + (8 * 16 - 1) * 16 + 2 + 16, 16 * 8)),
+        # of 63: 32 cycles, and in all steps but the first one more for each of the two words that the drain writes
+        (conv(63, 16, 32, 1), (), Cost(2 * 1024 * 1008, 40 + 3 + (8 * 16 - 1) * 34 + 32 + 16, 16 * 64)),
+        # under a mask a filter of 1×1 has 8 bytes, and channels come one by one
+        (conv(63, 16, 32, 1, in_mask=1), (), Cost(2 * 1024 * 1008, 40 + 3 + 8 * 16 * 63 + 16, 16 * 504)),
         # three channels at a time: a port fills their tables with 8 bytes a cycle, then as many of the image a tile's
         # row
         (encode(isa.IMAGE, output=0, channels=3, height=32, width=32, weights=0), (),
