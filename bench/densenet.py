@@ -11,11 +11,10 @@ import time
 
 import numpy as np
 
+from bench.walk import busy
 from export.shapes import densenet201
 from hls import cosim, cost, golden, isa
 from hls.record import Start, decode
-
-MACS_A_CYCLE = isa.OUT_LANES * isa.TILE**2
 
 
 def run(rows, folders, options):
@@ -43,7 +42,7 @@ def run(rows, folders, options):
     rows.add("densenet201.bit_exact", exact, "records", "simulated", len(cosim.SHAPES))
     rows.add("densenet201.cycles", cycles, "cycles", "modelled", 1)
     rows.add("densenet201.flops", flops, "FLOPs", "simulated", 1)
-    rows.add("densenet201.array_busy", flops / 2 / MACS_A_CYCLE / cycles, "share", "modelled", 1)
+    rows.add("densenet201.array_busy", busy(flops, cycles), "share", "modelled", 1)
     rows.add("densenet201.traffic_share", moved / cycles, "share", "modelled", 1)
     rows.add("densenet201.instructions", len(compiled.program), "instructions", "simulated", 1)
     rows.add("densenet201.golden_seconds", golden_s, "s", "measured", 1)

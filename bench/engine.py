@@ -14,13 +14,12 @@ import numpy as np
 
 from bench import oracle_speed
 from bench.packages import PACKAGES, PAPER_BUDGET, engine, fingerprint
-from bench.walk import Walker, proportionality, total
+from bench.walk import Walker, busy, proportionality, total
 from data.datasets import load, load_sample
 from export.shapes import resnet, resnet8
 from hls import isa
 from hls.package import read
 from hls.record import NO_BUDGET
-from hls.schedule import MULTIPLICATIONS
 
 NAME = "fashion-mnist"
 CLOCK_HZ = 143_000_000
@@ -44,11 +43,6 @@ def run(rows, folders, options):
     for name, value in PEERS:
         rows.add(f"proportionality.{name}", value, "ratio", "cited", 1)
     oracle_speed.add_rows(rows, package, sha256, images)
-
-
-def busy(flops, cycles):
-    """Share of the array's multiplications that are used."""
-    return flops / 2 / (MULTIPLICATIONS * cycles)
 
 
 def add_shapes(rows):

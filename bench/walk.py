@@ -12,6 +12,7 @@ from typing import NamedTuple
 from hls import isa
 from hls.cost import Cost, instruction_cost
 from hls.program import decode
+from hls.schedule import MULTIPLICATIONS
 
 GATES = (isa.LSTM, isa.GATE_LAYER, isa.GATE_CHANNEL)
 EXITS = (isa.POOL, isa.TAP)
@@ -80,6 +81,11 @@ class Walker:
 def total(steps):
     """(FLOPs, cycles) of Steps."""
     return sum(step.cost.flops for step in steps), sum(step.cost.cycles for step in steps)
+
+
+def busy(flops, cycles):
+    """Share of the products that the array could have made in so many cycles; a MAC is one."""
+    return flops / 2 / (MULTIPLICATIONS * cycles)
 
 
 def proportionality(flops, cycles, full_flops, full_cycles):

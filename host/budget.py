@@ -19,15 +19,15 @@ import re
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 
-from hls import isa
 from hls.record import NO_BUDGET
+from hls.schedule import MULTIPLICATIONS
 from host.energy_model import rates
 
 FLOPS = {"k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 TIME = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}  # in nanoseconds
 ENERGY = {"nJ": 10**3, "uJ": 10**6, "mJ": 10**9, "J": 10**12}  # in picojoules
 UNITS = {"flops": FLOPS, "time": TIME, "energy": ENERGY}
-FLOPS_A_CYCLE = 2 * isa.TILE**2 * isa.OUT_LANES * 2 // 3  # limits of an energy budget: two thirds of the engine's peak
+FLOPS_A_CYCLE = 2 * MULTIPLICATIONS * 7 // 8  # limits of an energy budget: seven eighths of the engine's peak
 ROUNDING = 1e-9  # of an energy budget, kept free for the rounding of floating-point sums
 EXPECTED = "expected FLOPs like 74M, 0.85G or 500k, a time like 1.5ms, an energy like 1.2mJ (modelled), or none"
 _NUMBER = re.compile(r"(\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})\s*([a-zA-Zµμ]*)", re.ASCII)

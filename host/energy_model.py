@@ -8,14 +8,24 @@ cache, registers). Here the counts are not simulated but derived from what the e
 
 mac        FLOPs / 2, of the record
 register   one update of an accumulator a MAC
-block_ram  bytes: weights written, and read MACs × (1 / OUT_LANES + 1 / TILE²), since a pixel feeds OUT_LANES products
-           and a weight TILE²
+block_ram  bytes: weights written, and MACs × MAC_BLOCK_RAM, what leaves the memories for one
 ddr        bytes: weights fetched, of the record, and INSTRUCTION_WORDS × 4 an instruction
 static     seconds at the board's clock, from the record's cycles (modelled schedule); no term of Eq. 6
 
-Left out, because no counter has them: the pixels of the image and the record itself (a few kilobytes an image), and
-reads of partly filled groups of output channels. All is linear in FLOPs, weight bytes, instructions and cycles, which
-is what lets an energy budget be kept by the engine's limits (`worst_case`).
+What a MAC reads, bytes as they leave the memories whether used or not:
+
+weights    in each cycle of MULTIPLICATIONS products, PORT_BYTES of every lane that the engine has, OUT_LANES · FOLD:
+           its ROW_TAPS weights stand somewhere in them. OUT_LANES of the lanes feed TILE² pixels each, or all of
+           them PART²; the rest of what was read is not used
+pixels     a window is read once for each input channel of a step, window_reads × TILE² bytes, and then moves in
+           registers: it feeds TILE² · OUT_LANES outputs (a part fewer pixels and more channels, the same product)
+           times the kernel's k² taps. k is KERNEL here, for no counter has it: 7 × 7 kernels read a fifth of that,
+           1 × 1 more than twice as much
+
+Left out, because no counter has them: the pixels of the image and the record itself (a few kilobytes an image), maps
+as they are written and added (a byte or two for an output's many MACs), and cycles that fill the array in part (a tail
+of channels or pixels, taps beyond a kernel's row). All is linear in FLOPs, weight bytes, instructions and cycles,
+which is what lets an energy budget be kept by the engine's limits (`worst_case`).
 """
 
 from dataclasses import dataclass
@@ -23,9 +33,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from hls import isa
+from hls.schedule import MULTIPLICATIONS, window_reads
 from host.boards import LEVELS, BoardError
 
-MAC_BLOCK_RAM = 1 / isa.OUT_LANES + 1 / isa.TILE**2  # bytes read a MAC
+KERNEL = 3  # of the convolutions that nearly all MACs of the packages' networks belong to
+WEIGHT_READS = isa.OUT_LANES * isa.FOLD * isa.PORT_BYTES / MULTIPLICATIONS  # bytes a MAC
+PIXEL_READS = window_reads(KERNEL, 1) / (isa.OUT_LANES * KERNEL**2)
+MAC_BLOCK_RAM = WEIGHT_READS + PIXEL_READS
 INSTRUCTION_BYTES = 4 * isa.INSTRUCTION_WORDS
 
 
@@ -90,7 +104,7 @@ def rates(board, coefficients=None):
     """(J a FLOP, J a cycle) such that no image takes more than FLOPs × the first + cycles × the second.
 
     Of the record's four counters the engine limits two, and cycles bound the others. As docs/engine.md prices every
-    instruction, it takes FETCH cycles and beyond them at least one for each 24 bytes of weights, so that
+    instruction, it takes FETCH cycles and beyond them at least one for what its ports of weights fetch in one, so that
 
         FETCH · instructions + weight_bytes / (WEIGHT_PORTS · PORT_BYTES) ≤ cycles:
 

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from bench import oracle_speed
-from bench.engine import busy, image_ratios, random_ratio
+from bench.engine import image_ratios, random_ratio
 from bench.oracle import codes, onnx_of, open_session, ratio
-from bench.walk import Walker, proportionality, total
+from bench.walk import Walker, busy, proportionality, total
 from export.shapes import resnet8
 from hls import cosim, isa
 from hls.cost import instruction_cost
 from hls.program import encode
 from hls.record import Start, decode
+from hls.schedule import MULTIPLICATIONS
 
 
 def conv(out_channels=12, in_channels=6, in_mask=0, out_mask=0):
@@ -77,7 +78,7 @@ def test_walks_agree_with_the_engine_for_a_network():
 def test_proportionality_by_hand():
     assert proportionality(50, 600, 100, 1000) == pytest.approx(0.8)  # half the FLOPs, 40 % of the cycles saved
     assert proportionality(0, 0, 100, 1000) == 1
-    assert busy(2 * 64 * isa.OUT_LANES * 7, 10) == pytest.approx(0.7)
+    assert busy(2 * MULTIPLICATIONS * 7, 10) == pytest.approx(0.7)
 
 
 def test_images_that_saved_nothing_have_no_ratio():

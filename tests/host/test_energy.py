@@ -244,6 +244,16 @@ def test_the_model_is_equation_6_on_the_counters():
     assert (found.joule <= worst_case(record.flops, record.cycles, BOARD)).all()
 
 
+def test_a_mac_reads_what_the_schedule_reads():
+    """By hand, 3 × 3 from 4 to 8 channels: windows of four reads of 64 pixels, and eight lanes of 8 bytes a cycle.
+
+    16 × 16 pixels: 4 tiles by 4 groups of two channels. 4 × 4: one part, one group of eight.
+    """
+    for side, steps in ((16, 4 * 4), (4, 1)):
+        windows, macs = steps * 4, side**2 * 9 * 4 * 8
+        assert windows * (4 * 64 + 3 * 8 * 8) / macs == pytest.approx(MAC_BLOCK_RAM)
+
+
 def test_every_level_says_where_it_comes_from():
     for level in ("mac", "register", "block_ram", "ddr", "static"):
         assert f"{level}: " in BOARD.energy.source
