@@ -10,7 +10,7 @@ import argparse
 import re
 import sys
 
-from bench.dse_page import figure, front_table, reason_text
+from bench.dse_page import figure, front_table, reason_text, rule_text
 from bench.rows import ROOT, latest
 
 DOCUMENTS = ("README.md", "docs/dse.md")
@@ -128,6 +128,7 @@ TABLES = {
     "speed": speed_table,
     "dse_front": front_table,
     "dse_reason": reason_text,
+    "dse_rule": rule_text,
 }
 
 

@@ -2,10 +2,11 @@
 
     python -m bench dse
 
-Sweeps lanes, products a DSP, tile memory, the lanes' memory and the clock through the cost model (bench/variants.py)
-and the resource estimate (hls/resources.py), for the committed package's images at their own decisions and for
-DenseNet-201, whose maps do not fit the chip. `python -m bench.documents` makes docs/dse.md and docs/dse.svg of the
-rows.
+Sweeps the array (output channels × taps at once), products a DSP, tile memory, the lanes' memory, and by themselves
+the drain, the ports of the weights and the clock, through the cost model (bench/variants.py) and the resource estimate
+(hls/resources.py; bench/chips.py for sizes that the sources do not support), for the committed package's images at
+their own decisions and for DenseNet-201, whose maps do not fit the chip. `python -m bench.documents` makes docs/dse.md
+and docs/dse.svg of the rows.
 """
 
 import contextlib
@@ -17,25 +18,27 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.dse_page import LARGE
+from bench import chips
+from bench.dse_page import LARGE, OWN
 from bench.packages import PACKAGES, engine, fingerprint
-from bench.variants import ask, variant
+from bench.variants import ask, unchanged, variant
 from data.datasets import load_sample
 from export.layout import LowerError
 from export.shapes import densenet201
 from hls import isa
-from hls.fabric import dsp
 from hls.package import read
 from hls.record import NO_BUDGET
 
 NAME = "fashion-mnist"
 IMAGES = 32
-LANES = (2, 4, isa.OUT_LANES, 8)
+ARRAYS = ((1, 3), (2, 1), (2, 2), (isa.OUT_LANES, isa.ROW_TAPS), (4, 1), (4, 3), (6, 1))  # lanes, taps
 TILE_WORDS = (2048, 4096, isa.TILE_WORDS)
 LANE_BYTES = (isa.LANE_BYTES // 2, isa.LANE_BYTES)
-PACKINGS = (1, 2)  # products of a DSP
-CLOCKS = (100, 125, 143)  # MHz
-PIXEL_BITS, WEIGHT_BITS = 9, 8
+ALONE = {"drain": (4, 16), "weight_ports": (1, 2)}  # where all else is as shipped
+CLOCKS = (100, 125, 143)  # MHz; the others for the shipped sizes alone, for they change nothing but the rate
+NAMES = {"lanes": "OUT_LANES", "taps": "ROW_TAPS", "tile_words": "TILE_WORDS", "lane_bytes": "LANE_BYTES",
+         "drain": "DRAIN", "weight_ports": "WEIGHT_PORTS"}  # of hls/isa.toml  # fmt: skip
+MEMORIES = ("tile_words", "lane_bytes")  # that the sources support in any size
 WORKERS = 2
 
 
@@ -44,14 +47,32 @@ def run(rows, folders, options):
     package, sha256 = read(PACKAGES / f"{NAME}.npz"), fingerprint(NAME)
     images, _ = load_sample()
     traces = engine(package, images[:IMAGES], NO_BUDGET, options.threads).trace.tolist()
-    with tempfile.TemporaryDirectory() as scratch:
+    with unchanged(), tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(WORKERS) as pool:
         programs = {words: question(package, traces, words, Path(scratch)) for words in TILE_WORDS}
-        sizes = list(itertools.product(LANES, TILE_WORDS, LANE_BYTES))
-        with ThreadPoolExecutor(WORKERS) as pool:
-            answers = list(pool.map(lambda size: evaluate(size, programs[size[1]]), sizes))
-    for size, found in zip(sizes, answers):
-        for packing, clock in itertools.product(PACKINGS, CLOCKS):
-            add_point(rows, size, packing, clock, found, sha256)
+        memories = list(itertools.product(TILE_WORDS, LANE_BYTES))
+        parts = dict(zip(memories, pool.map(chip_parts, memories)))
+        found = list(pool.map(lambda sizes: rates(sizes, programs[sizes["tile_words"]]), points()))
+    for sizes, cycles in zip(points(), found):
+        for packing in packings(sizes["lanes"]):
+            taken = chips.scaled(parts[tuple(sizes[name] for name in MEMORIES)], sizes, packing)
+            point = {**sizes, "packing": packing}
+            for clock in CLOCKS if point == OWN else CLOCKS[-1:]:
+                add_point(rows, {**point, "clock_mhz": clock}, cycles, taken, sha256)
+
+
+def points():
+    """The sizes that are swept, without the products of a DSP: dicts with the keys of NAMES."""
+    found = []
+    for (lanes, taps), tile_words, lane_bytes in itertools.product(ARRAYS, TILE_WORDS, LANE_BYTES):
+        sizes = {"lanes": lanes, "taps": taps, "tile_words": tile_words, "lane_bytes": lane_bytes}
+        found.append({name: sizes.get(name, OWN[name]) for name in NAMES})
+    shipped = {name: OWN[name] for name in NAMES}
+    return found + [{**shipped, name: value} for name, values in ALONE.items() for value in values]
+
+
+def packings(lanes):
+    """Products of a DSP: two need two output channels for one pixel."""
+    return (1, 2) if lanes % 2 == 0 else (1,)
 
 
 def question(package, traces, tile_words, folder):
@@ -70,33 +91,22 @@ def entry(compiled, traces, file):
     return {"file": str(file), "limits": limits, "traces": traces}
 
 
-def evaluate(size, programs):
-    """The answer for one (lanes, tile words, lane bytes)."""
-    lanes, tile_words, lane_bytes = size
-    sizes = {"OUT_LANES": lanes, "COLUMNS": lanes // 2, "TILE_WORDS": tile_words, "LANE_BYTES": lane_bytes}
-    with variant(sizes) as folder:
-        return ask(folder, {"programs": programs, "resources": True})
+def rates(sizes, programs):
+    """Program → cycles of an image with these sizes, None where it does not fit."""
+    with variant({NAMES[name]: value for name, value in sizes.items()}) as folder:
+        return ask(folder, {"programs": programs, "resources": False})["cycles"]
 
 
-def taken(found, lanes, packing):
-    """Resource → amount; with one product a DSP every multiplication has its own."""
-    total = dict(found["resources"])
-    if packing == 1:
-        total["dsp"] += lanes * isa.TILE**2 * dsp(PIXEL_BITS, WEIGHT_BITS) - found["packed_dsp"]
-    return total
+def chip_parts(memories):
+    """The parts (bench/chips.py) of the sources with these sizes of MEMORIES."""
+    with variant({NAMES[name]: size for name, size in zip(MEMORIES, memories)}) as folder:
+        return ask(folder, {"programs": {}, "resources": True})["parts"]
 
 
-def add_point(rows, size, packing, clock, found, sha256):
+def add_point(rows, sizes, cycles, taken, sha256):
     """Add one row: the package's images a second, with all else in its detail."""
-    lanes, tile_words, lane_bytes = size
-    rate = {name: clock * 1e6 / cycles if cycles else 0.0 for name, cycles in found["cycles"].items()}
-    detail = {
-        "lanes": lanes,
-        "packing": packing,
-        "tile_words": tile_words,
-        "lane_bytes": lane_bytes,
-        "clock_mhz": clock,
-    }
-    detail |= {"densenet201_images_per_s": rate.get(LARGE, 0.0), **taken(found, lanes, packing)}
-    name = f"dse.{lanes}x{packing}.{tile_words}.{lane_bytes}.{clock}MHz"
-    rows.add(name, rate[NAME], "images/s", "modelled", IMAGES, sha256, detail=detail)
+    rate = {name: sizes["clock_mhz"] * 1e6 / count if count else 0.0 for name, count in cycles.items()}
+    detail = {**sizes, "scaled": chips.is_scaled(sizes), "densenet201_images_per_s": rate.get(LARGE, 0.0), **taken}
+    texts = [f"{sizes['lanes']}x{sizes['taps']}x{sizes['packing']}"]
+    texts += [str(sizes[name]) for name in (*MEMORIES, *ALONE)] + [f"{sizes['clock_mhz']}MHz"]
+    rows.add(f"dse.{'.'.join(texts)}", rate[NAME], "images/s", "modelled", IMAGES, sha256, detail=detail)

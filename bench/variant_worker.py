@@ -3,7 +3,7 @@
     python -m bench.variant_worker < question.json      # from bench/variants.py, in the variant's folder
 
 Question: {"programs": {name: {"file": …, "limits": […], "traces": [[…], …]}}, "resources": true}. Answer: {"hash",
-"cycles": {name: mean over the traces, or null where the program does not fit}, "resources", "packed_dsp"}.
+"cycles": {name: mean over the traces, or null where the program does not fit}, "parts": of bench/chips.py}.
 """
 
 import json
@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 
+from bench.chips import parts_of
 from bench.walk import Walker, total
 from hls import isa
 from hls.program import Limits, ProgramError, check
@@ -42,9 +43,7 @@ def answer(question):
     if question["resources"]:
         from hls import resources  # libclang, where it is asked for
 
-        estimate = resources.estimate()
-        packed = [part[0] for part in estimate.largest if part[2] == "dsp" and part[3].startswith("packing.hpp")]
-        found |= {"resources": estimate.total, "packed_dsp": sum(packed)}
+        found["parts"] = parts_of(resources.estimate())
     return found
 
 

@@ -1,6 +1,6 @@
 """The engine with other sizes: its contract changed, generated anew in a folder, and asked in a process of its own.
 
-    with variant({"OUT_LANES": 4, "COLUMNS": 2}) as folder:
+    with variant({"OUT_LANES": 4, "ROW_TAPS": 1}) as folder:
         answer = ask(folder, {"programs": …})      # bench/variant_worker.py
 
 Nothing of the running process changes: hls is found in the folder by the worker alone, bench and export in the
@@ -8,6 +8,7 @@ repository.
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -45,6 +46,20 @@ def variant(sizes):
         (package / "isa.py").write_text(generate.python_module(contract))
         (package / "src" / "isa.hpp").write_text(generate.cpp_header(contract))
         yield Path(folder)
+
+
+@contextlib.contextmanager
+def unchanged():
+    """CosimError at the end if hls has been edited meanwhile: its variants would be those of two engines."""
+    before = _digest()
+    yield
+    if _digest() != before:
+        raise CosimError("hls/ changed during the sweep: run it again")
+
+
+def _digest():
+    files = sorted(path for path in (ROOT / "hls").rglob("*") if path.suffix in (".py", ".toml", ".hpp", ".cpp"))
+    return hashlib.sha256(b"\0".join(str(path).encode() + path.read_bytes() for path in files)).hexdigest()
 
 
 def ask(folder, question):

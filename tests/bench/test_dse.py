@@ -4,14 +4,16 @@ import tomllib
 
 import pytest
 
-from bench import documents, dse, dse_page
-from bench.variants import ask, changed, variant
+from bench import chips, documents, dse, dse_page, variants
+from bench.variants import ask, changed, unchanged, variant
 from bench.walk import Walker, total
 from export.shapes import resnet8
 from hls import generate, isa
 from hls.cosim import CosimError
+from hls.schedule import MULTIPLICATIONS
 
 CONTRACT = tomllib.loads(generate.SOURCE.read_text())
+CONTRACT_NAMES = CONTRACT["sizes"].keys() | CONTRACT["timing"].keys()
 
 
 @pytest.fixture(scope="module")
@@ -40,13 +42,16 @@ def test_an_unchanged_variant_is_the_shipped_engine(network, tmp_path):
     assert answer["cycles"] == {"network": total(Walker(network.program).steps())[1]}
 
 
-def test_fewer_lanes_take_longer_and_leave_this_process_alone(network, tmp_path):
-    before = isa.OUT_LANES, total(Walker(network.program).steps())
-    with variant({"OUT_LANES": 2, "COLUMNS": 1}) as folder:
+@pytest.mark.parametrize(
+    ("sizes", "least", "most"), [({"ROW_TAPS": 1}, 2, 3), ({"OUT_LANES": 1}, 1.7, 2), ({"DRAIN": 4}, 1, 1.5)]
+)
+def test_a_smaller_array_takes_longer_and_leaves_this_process_alone(network, tmp_path, sizes, least, most):
+    before = isa.OUT_LANES, isa.ROW_TAPS, total(Walker(network.program).steps())
+    with variant(sizes) as folder:
         answer = ask(folder, asked(network, tmp_path))
     assert answer["hash"] != isa.HASH
-    assert 2 * before[1][1] < answer["cycles"]["network"] < 3.2 * before[1][1]
-    assert (isa.OUT_LANES, total(Walker(network.program).steps())) == before
+    assert least * before[2][1] < answer["cycles"]["network"] < most * before[2][1]
+    assert (isa.OUT_LANES, isa.ROW_TAPS, total(Walker(network.program).steps())) == before
 
 
 def test_a_program_that_does_not_fit_has_no_cycles(network, tmp_path):
@@ -54,15 +59,73 @@ def test_a_program_that_does_not_fit_has_no_cycles(network, tmp_path):
         assert ask(folder, asked(network, tmp_path))["cycles"] == {"network": None}
 
 
+def test_sources_that_change_during_a_sweep_are_found_out(tmp_path, monkeypatch):
+    (tmp_path / "hls").mkdir()
+    (tmp_path / "hls" / "isa.toml").write_text("version = 1")
+    monkeypatch.setattr(variants, "ROOT", tmp_path)
+    with unchanged():
+        pass
+    with pytest.raises(CosimError, match="hls/ changed during the sweep: run it again"), unchanged():
+        (tmp_path / "hls" / "isa.toml").write_text("version = 2")
+
+
 def test_a_worker_that_fails_says_why(network, tmp_path):
     with variant({}) as folder, pytest.raises(CosimError, match="No such file"):
         ask(folder, {"programs": {"x": {"file": "nowhere.npz", "limits": [], "traces": []}}, "resources": False})
 
 
-def detail(dsp, blocks, lanes=isa.OUT_LANES, packing=2, **sizes):
-    own = {"tile_words": isa.TILE_WORDS, "lane_bytes": isa.LANE_BYTES, "clock_mhz": 143, **sizes}
-    return {"lanes": lanes, "packing": packing, "dsp": dsp, "bram18": blocks, "lut": 5, "ff": 5,
-            f"{dse_page.LARGE}_images_per_s": 2.0, **own}  # fmt: skip
+def test_every_point_is_swept_once_and_the_shipped_one_is_among_them():
+    found = dse.points()
+    assert len({tuple(sizes.items()) for sizes in found}) == len(found)
+    assert {name: dse_page.OWN[name] for name in dse.NAMES} in found
+    assert set(dse.NAMES) | {"packing"} == set(dse_page.OWN) and set(dse.NAMES.values()) <= CONTRACT_NAMES
+    assert 2 in dse.packings(isa.OUT_LANES) and dse.packings(1) == (1,)
+
+
+# -------------------------------------------------------------------------------------------------------------- chips
+PARTS = [
+    [192, chips.UNIT, "dsp", "packing.hpp, MultiplyPacked"],
+    [8, chips.UNIT, "dsp", "requantize.hpp, RequantizeSum"],
+    [2, "gates", "dsp", "requantize.hpp, RequantizeSum"],
+    [32, chips.UNIT, "bram18", "state.layer.lanes.even"],
+    [192, "tile_memory", "bram18", "state.maps"],
+    [60, chips.UNIT, "lut", "array_chip.hpp, WindowPixel"],
+    [30, chips.UNIT, "lut", "array_chip.hpp, TakeTaps"],
+    [5, "", "lut", ""],
+]
+
+
+def test_parts_grow_with_what_they_serve():
+    """By hand, for twice the channels, a third of the taps, and half of the drain."""
+    own = chips.scaled(PARTS, {})
+    assert own == {"dsp": 202, "bram18": 224, "lut": 95}
+    lanes = chips.scaled(PARTS, {"lanes": 2 * isa.OUT_LANES})
+    assert lanes == {"dsp": 202 + 192, "bram18": 224 + 32, "lut": 95 + 30}
+    assert chips.scaled(PARTS, {"taps": 1}) == {"dsp": 202 - 128, "bram18": 224, "lut": 95 - 40}
+    assert chips.scaled(PARTS, {"drain": isa.DRAIN // 2}) == {"dsp": 202 - 4, "bram18": 224, "lut": 95}
+
+
+def test_one_product_a_dsp_takes_one_for_each_multiplication():
+    assert chips.scaled(PARTS, {}, packing=1)["dsp"] == 10 + MULTIPLICATIONS
+    one = chips.scaled(PARTS, {"lanes": 1}, packing=1)["dsp"]
+    assert one == 10 + isa.TILE**2 * isa.ROW_TAPS  # a single channel has nothing to share a multiplier with
+
+
+def test_parts_add_up_to_the_estimate_and_every_growing_part_is_there():
+    resources = pytest.importorskip("hls.resources", reason="needs libclang")
+    estimate = resources.estimate()
+    parts = chips.parts_of(estimate)
+    assert chips.scaled(parts, {}) == estimate.total
+    for start, _ in chips.GROWTH:  # a function that was renamed would no longer grow
+        assert any(unit == chips.UNIT and place.startswith(start) for _, unit, _, place in parts), start
+    products = sum(part[0] for part in parts if part[2] == "dsp" and part[3].startswith("packing.hpp"))
+    assert 2 * products == MULTIPLICATIONS
+
+
+# --------------------------------------------------------------------------------------------------------------- page
+def detail(dsp, blocks, lanes=isa.OUT_LANES, taps=isa.ROW_TAPS, **sizes):
+    own = dse_page.OWN | {"lanes": lanes, "taps": taps, "clock_mhz": 143, "scaled": False, **sizes}
+    return {**own, "dsp": dsp, "bram18": blocks, "lut": 5, "ff": 5, f"{dse_page.LARGE}_images_per_s": 2.0}
 
 
 def test_the_front_by_hand():
@@ -72,35 +135,59 @@ def test_the_front_by_hand():
     assert dse_page.front([fast, twin]) == [fast, twin]  # neither beats the other
     memory = (50, detail(150, 100))
     assert dse_page.front([fast, cheap, beaten, memory]) == [fast, cheap, memory]
-
-
-def test_one_product_a_dsp_takes_one_for_each_multiplication():
-    found = {"resources": {"dsp": 300, "bram18": 1, "lut": 1, "ff": 1}, "packed_dsp": 192}
-    assert dse.taken(found, 6, 2)["dsp"] == 300
-    assert dse.taken(found, 6, 1)["dsp"] == 300 - 192 + 6 * 64
+    slower = (100, detail(200, 100) | {f"{dse_page.LARGE}_images_per_s": 0.0})
+    assert dse_page.front([fast, slower]) == [fast, slower]  # one runs the large network, one takes less
+    assert dse_page.front([fast, (100, detail(200, 200, lane_bytes=isa.LANE_BYTES // 2))]) == [fast]
 
 
 def sweep():
-    """Rows of a small sweep at two clocks."""
-    found = {}
-    for clock in (100, 143):
-        for lanes, value, dsp in ((4, 70, 150), (isa.OUT_LANES, 100, 210)):
-            point = detail(dsp, 250, lanes, clock_mhz=clock)
-            found[f"dse.{lanes}.{clock}"] = {"value": value * clock / 143, "detail": point}
-        small = detail(210, 130, tile_words=isa.TILE_WORDS // 2, clock_mhz=clock) | {"densenet201_images_per_s": 0.0}
-        found[f"dse.small.{clock}"] = {"value": 100 * clock / 143, "detail": small}
-    return found
+    """Rows of a small sweep, the shipped sizes at two clocks."""
+    found = {
+        "dse.shipped.100": (100 / 143 * 100, detail(210, 250, clock_mhz=100)),
+        "dse.shipped.143": (100, detail(210, 250)),
+        "dse.lanes": (70, detail(150, 250, lanes=4, taps=1, scaled=True)),
+        "dse.one": (55, detail(210, 290, lanes=1, packing=1, scaled=True)),
+        "dse.one_product": (100, detail(402, 250, packing=1)),
+        "dse.small": (100, detail(210, 130, tile_words=isa.TILE_WORDS // 2) | {"densenet201_images_per_s": 0.0}),
+        "dse.drain": (90, detail(202, 250, drain=4, scaled=True)),
+        "dse.ports": (80, detail(210, 250, weight_ports=1)),
+    }
+    return {name: {"value": value, "detail": point} for name, (value, point) in found.items()}
 
 
 def test_the_page_is_made_of_rows():
     rows = sweep()
-    assert len(dse_page.points(rows)) == 3
+    assert len(dse_page.points(rows)) == 7
     table = dse_page.front_table(rows)
-    assert len(table) == 2 + 3 and any("shipped" in line and "off the front" in line for line in table)
+    assert len(table) == 2 + 4 and sum("shipped" in line for line in table) == 1
+    assert sum("scaled" in line for line in table) == 2 and not any("off the front" in line for line in table)
     text = "\n".join(dse_page.reason_text(rows))
-    assert "**4 lanes** run at 0.70 of the shipped engine's images/s and take -60 DSP" in text
+    products = isa.TILE**2 * 4
+    assert (
+        f"**4 channels × 1 tap** ({products} products a cycle) run at 0.70 of the shipped engine's images/s, Dense"
+        in text
+    )
+    assert "take -60 DSP, +0 BRAM18, +0 LUT.\n" in text and "+40 BRAM18, +0 LUT: over the board in BRAM18.\n" in text
+    assert "**One product a DSP** runs at 1.00 of the images/s and takes +192 DSP: over the board in DSP." in text
     assert "-120 BRAM18; the package runs at 1.00 of the images/s, DenseNet-201 not at all" in text
-    assert "the shipped point fits, and no point within the board's limits is faster" in text
+    assert "**4 pixels requantised a cycle** run at 0.90 of the images/s and take -8 DSP, +0 LUT." in text
+    assert "**1 port for the weights** runs at 0.80 of the images/s, DenseNet-201 at 1.00;" in text
+    assert "(100 MHz 70, 143 MHz 100)" in text
+    assert "5 of 7 points fit, the shipped one with them. Of these none runs the package faster, none DenseNet" in text
+
+
+def test_a_faster_point_that_fits_is_said_so():
+    rows = sweep()
+    rows["dse.drain"]["value"] = 101
+    assert "Of these 1 runs the package faster, none" in "\n".join(dse_page.reason_text(rows))
+    assert any("shipped, off the front" in line for line in dse_page.front_table(rows))
+
+
+def test_rows_of_other_sweeps_are_left_out():
+    old = {"dse.6x2": {"value": 1, "detail": {"lanes": 6, "packing": 2, "clock_mhz": 200}}}
+    assert dse_page.points({**sweep(), **old}) == dse_page.points(sweep())
+    assert dse_page.front_table({**sweep(), **old}) == dse_page.front_table(sweep())
+    assert dse_page.reason_text({**sweep(), **old}) == dse_page.reason_text(sweep())
 
 
 def test_a_shipped_point_that_does_not_fit_is_said_so():
@@ -114,7 +201,7 @@ def test_a_shipped_point_that_does_not_fit_is_said_so():
 def test_the_figure_shows_every_point_once():
     rows = sweep()
     text = dse_page.figure(rows)
-    assert text.count("images/s: lanes") == 3 and text.count(">shipped<") == 2  # a label and the legend
+    assert text.count(" images/s: lanes") == 7 and text.count(">shipped<") == 2  # a label and the legend
     assert "the board" in text and text == dse_page.figure(rows)
 
 
@@ -122,8 +209,3 @@ def test_documents_without_rows_say_what_to_run():
     assert "python -m bench dse" in dse_page.reason_text({})[0]
     assert "python -m bench dse" in dse_page.figure({}) and len(dse_page.front_table({})) == 2
     assert documents.FIGURES["docs/dse.svg"] is dse_page.figure
-
-
-@pytest.mark.parametrize("lanes", dse.LANES)
-def test_every_point_has_whole_columns(lanes):
-    assert lanes % 2 == 0

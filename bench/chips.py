@@ -1,0 +1,80 @@
+"""What engines take whose sizes the sources do not support: their parts, scaled from those of an engine that they do.
+
+    total = scaled(parts, {"lanes": 4, "taps": 1, "drain": 8})     # resource → amount
+    scaled(parts, {})                                              # the estimate itself
+
+hls/src is written for one shape of the array (its static_asserts say which sizes), so that only the memories' sizes can
+change there and be estimated by hls/resources.py. Each part of such an estimate grows with the sizes that GROWTH names,
+in proportion; what stands in no line of it stays as it is.
+"""
+
+from fractions import Fraction
+from math import ceil
+
+from hls import isa
+from hls.fabric import dsp
+
+OWN = {"lanes": isa.OUT_LANES, "taps": isa.ROW_TAPS, "drain": isa.DRAIN}
+UNIT = "layer_chip"  # the main loop, where all that grows stands
+PIXEL_BITS, WEIGHT_BITS = 9, 8
+# Start of a part's place → what it grows with; the first that fits counts. A pair is two lanes of one multiplier.
+GROWTH = (
+    ("packing.hpp", ("pairs", "taps")),
+    ("array_chip.hpp, WindowPixel", ("taps",)),
+    ("array_chip.hpp, PartPixel", ("taps",)),
+    ("array_chip.hpp, TakeLargest", ("taps",)),
+    ("array_chip.hpp", ("lanes",)),
+    ("state.layer.array", ("lanes",)),
+    ("lanes_chip.hpp", ("lanes",)),
+    ("state.layer.lanes", ("lanes",)),
+    ("drain_chip.hpp", ("drain",)),
+    ("requantize.hpp, RequantizeSum", ("drain",)),
+    ("requantize.hpp, RequantizeByte", ("drain",)),
+)
+RULE = (
+    "Tile memory and bytes a lane are estimated from the sources of that size. The sources are written for one number "
+    "of channels, taps, pixels drained and ports of weights, so other ones are scaled: the multipliers grow with pairs "
+    "of channels × taps, the choice of their pixels with taps, sums and weights' memories and what fills them with "
+    "channels, requantisation with the drain, in proportion; the rest stays."
+)
+
+
+def parts_of(estimate):
+    """The parts of an hls.resources.Estimate, as JSON can hold them: [amount, unit, resource, place], and what is left.
+
+    Their sum by resource is the estimate's total.
+    """
+    parts = [[amount, unit, resource, place] for amount, unit, resource, place, _ in estimate.largest]
+    for resource, amount in estimate.total.items():
+        parts.append([amount - sum(part[0] for part in parts if part[2] == resource), "", resource, ""])
+    return parts
+
+
+def scaled(parts, sizes, packing=2):
+    """Resource → amount with these `sizes` of OWN; with one product a DSP every product has a multiplier of its own."""
+    found, ratio = {}, _ratios({**OWN, **sizes})
+    for amount, unit, resource, place in parts:
+        names = next((names for start, names in GROWTH if unit == UNIT and place.startswith(start)), ())
+        for name in names:
+            amount *= ratio[name]
+        found[resource] = found.get(resource, 0) + amount
+    if packing == 1:
+        packed = sum(part[0] for part in parts if part[2] == "dsp" and part[3].startswith("packing.hpp"))
+        found["dsp"] += products({**OWN, **sizes}) * dsp(PIXEL_BITS, WEIGHT_BITS)
+        found["dsp"] -= packed * ratio["pairs"] * ratio["taps"]
+    return {name: ceil(amount) for name, amount in found.items()}
+
+
+def products(sizes):
+    """Multiplications of a cycle."""
+    return isa.TILE**2 * sizes["lanes"] * sizes["taps"]
+
+
+def is_scaled(sizes):
+    """Are these sizes others than those of the sources?"""
+    return any(sizes[name] != own for name, own in OWN.items())
+
+
+def _ratios(sizes):
+    ratios = {name: Fraction(sizes[name], own) for name, own in OWN.items()}
+    return ratios | {"pairs": Fraction(ceil(sizes["lanes"] / 2), ceil(OWN["lanes"] / 2))}
