@@ -90,7 +90,7 @@ def collect(name, folder=BUILD, rtl=RTL, modelled=None):
         used={origin: found for origin, found in used.items() if found},
         clock=f"{board['clock_mhz']:g} MHz ({board['clock_kind']})",
         clocks=dict(_clocks(stages)),
-        loops=[_row(loop, stages.get("hls", {}).get("loops")) for loop in getattr(isa, "LOOPS", [])],
+        loops=[_row(name, expected, stages.get("hls", {}).get("loops")) for name, expected in modelled_loops().items()],
         simulated=list(_simulated(stages, opened)),
         stages=tuple(stage for stage in STAGES if stage in stages),
     )
@@ -103,6 +103,14 @@ def modelled_resources():
     except ImportError:
         return {}
     return {name: round(amount) for name, amount in estimate().total.items()}
+
+
+def modelled_loops():
+    """Name → (II, depth) of the contract's loops; of one that several instructions run, what the quickest asks for."""
+    found = {}
+    for loop in isa.LOOPS:
+        found.setdefault(str(loop["name"]), []).append((loop["ii"], loop["depth"]))
+    return {name: tuple(map(min, zip(*values))) for name, values in found.items()}
 
 
 def _json(path):
@@ -127,14 +135,14 @@ def _clocks(stages):
         yield "placed", (stages["impl"]["clock_mhz"], f"met with {slack:g} ns to spare")
 
 
-def _row(loop, reported):
-    label, expected = loop["name"].split("::")[1], (loop["ii"], loop["depth"])
+def _row(name, expected, reported):
+    label = name.split("::")[1]
     # A nest that HLS has flattened has the name of its outer loop before it.
     copies = [item for item in reported or () if item["name"] == label or item["name"].endswith(f"_{label}")]
     if not copies:
-        return Row(loop["name"], expected, None)
+        return Row(name, expected, None)
     slowest = max(copies, key=lambda item: (item["ii"] is None, item["ii"] or 0, item["depth"] or 0))
-    return Row(loop["name"], expected, (slowest["ii"], slowest["depth"]))
+    return Row(name, expected, (slowest["ii"], slowest["depth"]))
 
 
 def _simulated(stages, rtl):

@@ -18,7 +18,7 @@ from data.datasets import DataError, load, load_sample
 from hls import cosim, golden, isa
 from hls.package import PackageError, read
 from hls.record import NO_BUDGET, Start, words
-from host.board_ports import scalars
+from host.board_ports import room, scalars
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOW = ROOT / "bitstreams" / "flow"
@@ -27,7 +27,6 @@ STANDARD = "-std=c++14"
 CHIP = "-DDDI_CHIP=1"  # in simulation too, the loops that the chip has (hls/src/shim.hpp)
 BUILD = ROOT / "build" / "vectors"
 IMAGES = 2  # RTL simulates some thousand cycles a second
-ALIGNMENT = 8  # bytes: a memory's size is a whole number of the widest port's elements
 
 
 class VectorError(ValueError):
@@ -35,7 +34,10 @@ class VectorError(ValueError):
 
 
 def arrays(package, images, start, top):
-    """Memory port → the bytes behind it, for the batch. VectorError for a port that nothing is known of."""
+    """Memory port → the bytes behind it, for the batch, in whole words of the widest port.
+
+    VectorError for a port that nothing is known of.
+    """
     known = {"program": package.program, "weights": package.weights, "tables": package.tables, "images": images}
     known["results"] = np.zeros((len(images), words(start.gates, start.classes)), np.int32)
     known["maps"] = np.zeros((start.map_words, isa.TILE**2), np.uint8)  # the engine's own, in the DDR
@@ -45,7 +47,7 @@ def arrays(package, images, start, top):
         if name not in known:
             raise VectorError(f"the engine has a memory port {port.name} that no vector is known for: add it here")
         data = np.ascontiguousarray(known[name]).tobytes()
-        found[port.name] = data + bytes(-len(data) % ALIGNMENT or (0 if data else ALIGNMENT))
+        found[port.name] = data + bytes(room(len(data)) - len(data))
     return found
 
 

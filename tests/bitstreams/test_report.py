@@ -14,7 +14,8 @@ from tests.bitstreams import samples
 
 MODELLED = {"dsp": 211, "bram18": 243, "lut": 64001, "ff": 50002}
 HLS = {"dsp": 205, "bram18": 261, "lut": 61234, "ff": 58211}
-LABELS = [str(loop["name"]).split("::")[1] for loop in isa.LOOPS]
+NAMES = list(report.modelled_loops())
+LABELS = [name.split("::")[1] for name in NAMES]
 
 
 def stages(loops=(), **changes):
@@ -62,7 +63,7 @@ def test_what_has_not_run_is_a_dash_with_what_would_make_it(tmp_path):
         assert stage in text
     assert "run on these sources: none" in text and "| – | – |" in text
     schedule = rows(text, "Schedule")
-    assert all(schedule[loop["name"]][-1].strip() == "not reported" for loop in isa.LOOPS)
+    assert [schedule[name][-1].strip() for name in NAMES] == ["not reported"] * len(NAMES)
 
 
 def test_results_of_other_sources_do_not_count(tmp_path):
@@ -90,13 +91,24 @@ def test_damaged_results_count_as_none(tmp_path, damage):
 )
 def test_expected_against_reported_ii(tmp_path, loops, verdict):
     found = collect(tmp_path, stages([{"module": "m", "trips": None, **loop} for loop in loops]))
-    assert found.loops[2].name == isa.LOOPS[2]["name"] and found.loops[2].verdict == verdict
+    assert found.loops[2].name == NAMES[2] and found.loops[2].verdict == verdict
     assert [row.verdict for row in found.loops[:2]] == ["not reported"] * 2
 
 
 def test_every_loop_of_the_contract_has_a_label_of_its_own():
-    assert len(set(LABELS)) == len(LABELS)
+    assert set(NAMES) == {loop["name"] for loop in isa.LOOPS} and len(set(LABELS)) == len(LABELS)
     assert not [(a, b) for a in LABELS for b in LABELS if a != b and a.endswith(f"_{b}")]
+
+
+def test_a_loop_that_several_instructions_run_stands_in_one_row(tmp_path, monkeypatch):
+    told = ("Run::Cycles", "CONV", 2, 32), ("Run::Cycles", "POOL", 1, 40), ("Other::Beats", "MOVE", 1, 4)
+    monkeypatch.setattr(isa, "LOOPS", [dict(zip(("name", "opcode", "ii", "depth"), loop)) for loop in told])
+    reported = [{"module": "m", "trips": None, "name": "Cycles", "ii": 2, "depth": 33}]
+    found = collect(tmp_path, stages(reported)).loops
+    assert [(row.name, row.expected, row.verdict) for row in found] == [
+        ("Run::Cycles", (1, 32), "slower, 2 for 1"),
+        ("Other::Beats", (1, 4), "not reported"),
+    ]
 
 
 def test_the_picture_is_xml_and_says_what_is_modelled(tmp_path):

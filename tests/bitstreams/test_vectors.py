@@ -1,6 +1,7 @@
 """The test bench of C simulation and co-simulation, built with g++: it passes on golden vectors and fails on others."""
 
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -157,6 +158,9 @@ def test_a_port_that_no_vector_is_known_for_is_named():
 
 
 def test_each_memory_is_whole_elements_of_the_widest_port():
-    found = vectors.arrays(*dry_run.batch(), sources.read_top())
-    assert all(data and len(data) % vectors.ALIGNMENT == 0 for data in found.values())
+    package, images, start = dry_run.batch()
+    package = replace(package, tables=package.tables[:-1])  # half of a row
+    found = vectors.arrays(package, images, start, sources.read_top())
+    widest = max(bits for kind, bits in isa.PORTS.values() if kind == "memory")
+    assert all(data and 8 * len(data) % widest == 0 for data in found.values())
     assert list(found) == [name for name, (kind, _) in isa.PORTS.items() if kind == "memory"]

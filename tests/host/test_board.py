@@ -7,6 +7,7 @@ What can go wrong is in test_board_faults.py.
 """
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -70,6 +71,15 @@ def test_random_packages_and_start_parameters(bench, seed, monkeypatch):
     with bench.board() as driver:
         assert np.array_equal(driver.run(package, images, start), reference(package, images, start))
     assert bench.machine.leaks() == 0 and not bench.machine.violations
+
+
+def test_a_memory_ends_with_a_whole_word_of_its_port(bench):
+    """Tables of an odd size: the port reads a bias with its scale."""
+    package, images = tiny.package(), sample(3)
+    package = replace(package, tables=package.tables[:255])
+    with bench.board() as driver:
+        assert np.array_equal(driver.run(package, images, START), reference(package, images, START))
+    assert not bench.machine.violations
 
 
 @pytest.mark.cosim
