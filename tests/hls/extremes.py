@@ -175,6 +175,42 @@ def widest_band():
     return case([*code, last(0, 13)], weights, tables, (256, 256, 3), classes=13, map_words=words + back)
 
 
+def stale_list():
+    """No channel of three is active, where a list of many stood before: its first was 2001, far behind the map."""
+    fill = encode(isa.AFFINE, flags=isa.FLAG_IN_SIGNED, input=0, output=1, in_channels=1, out_channels=2047, height=8,
+                  width=8, stride=1, channel_offset=2047, table=0, pool=0, pool_scale=1)  # fmt: skip
+    gates = [
+        encode(isa.GATE_CHANNEL, input=0, channels=channels, threshold=threshold, mask=1, gate=-1)
+        for channels, threshold in ((2047, 0), (3, 2**31 - 1))
+    ]
+    conv = encode(isa.CONV, flags=isa.FLAG_IN_SIGNED, input=0, output=4096, identity=0, in_channels=3, out_channels=1,
+                  height=256, width=256, kernel=3, stride=1, in_mask=1, out_mask=0, weights=256, table=0,
+                  pool=2)  # fmt: skip
+    tables = [((i - 2000) * 256, 8 << 16 | 1) for i in range(2047)]
+    return case([fill, *gates, conv, last(0, 3)], np.ones(48), tables, (8, 8, 1), classes=3)
+
+
+def last_words():
+    """Each layer on a map that ends where tile memory ends; eight outputs, as many as are computed at once."""
+    first, size = isa.TILE_WORDS - 8, {"height": 3, "width": 3}
+    fill = {"flags": isa.FLAG_IN_SIGNED, "out_channels": 8, "stride": 1, "channel_offset": 0, "pool_scale": SMALL}
+    conv = {"in_channels": 8, "out_channels": 8, "stride": 1, "in_mask": 0, "out_mask": 0, "identity": 0, "table": 0}
+    conv |= {"flags": isa.FLAG_IN_SIGNED}
+    code = [
+        encode(isa.AFFINE, input=0, output=first, in_channels=1, table=0, pool=0, **fill, **size),
+        encode(isa.CONV, input=first, output=100, kernel=3, weights=256, pool=8, **conv, **size),
+        encode(isa.CONV, input=first, output=100, kernel=1, weights=256, pool=16, **conv, **size),
+        encode(isa.AFFINE, input=first, output=100, in_channels=8, table=0, pool=24, **fill, **size),
+        encode(isa.POOL, flags=isa.FLAG_IN_SIGNED, input=first, output=100, channels=8, kernel=3, stride=2, padding=1,
+               scale=0, **size),
+        encode(isa.GLOBAL_POOL, flags=isa.FLAG_IN_SIGNED, input=100, output=32, channels=8, height=2, width=2, scale=1),
+        encode(isa.GLOBAL_POOL, flags=isa.FLAG_IN_SIGNED, input=first, output=40, channels=8, scale=1, **size),
+        last(0, 48),
+    ]  # fmt: skip
+    weights = np.random.default_rng(5).integers(-128, 128, 8 * 72)
+    return case(code, weights, [(i * 3000, 13 << 16 | 19) for i in range(9)], (3, 3, 1), classes=48)
+
+
 EXTREMES = (
     largest_sum,
     largest_fc,
@@ -184,4 +220,5 @@ EXTREMES = (
     widest_maps,
     whole_memory,
     widest_band,
+    last_words,
 )
