@@ -20,6 +20,10 @@ struct State {{
 static State state;
 inline int32_t Helper(int32_t a, int32_t b) {{ return a + b; }}
 inline int32_t Narrow(int32_t a) {{ return a + 1; }}
+struct Row {{
+  int32_t tap[2];
+}};
+inline int32_t Take(const int32_t (&row)[2], int32_t at) {{ return row[at]; }}
 inline int32_t Apart(int32_t a) {{
   #pragma HLS inline off
   return a + 1;
@@ -132,6 +136,41 @@ def test_products_may_stay_in_the_fabric(tmp_path):
     assert use["dsp"] == fabric.dsp(8, 32)
 
 
+@pytest.mark.parametrize(("shift", "bits"), [(0, 32), (15, 47), (16, 48), (17, 49)])
+def test_sums_of_up_to_48_bits_may_be_a_dsp_s(tmp_path, shift, bits):
+    """Behind its product; wider ones are made of LUTs, whatever a pragma says."""
+    body = f"const int64_t wide = (int64_t(n) << {shift}) + (int64_t(at) << {shift});\n{{pragma}}\nsum = int32_t(wide);"
+    plain, _ = used(tmp_path, body.format(pragma=""))
+    bound, _ = used(tmp_path, body.format(pragma="#pragma HLS bind_op variable = wide op = add impl = dsp"))
+    assert plain["lut"] == bits + 1  # and the carry
+    assert bound.get("lut", 0) == (0 if bits <= 48 else bits + 1)
+    assert bound.get("dsp", 0) == plain.get("dsp", 0) == 0  # the DSP is counted by its product
+    other, _ = used(tmp_path, body.format(pragma="#pragma HLS bind_op variable = wide op = add impl = fabric"))
+    assert other["lut"] == bits + 1
+
+
+def test_copies_of_local_arrays_are_told_apart(tmp_path):
+    """A choice from an array that each iteration has for itself is made in each; from one for all, once."""
+    choice = fabric.multiplexer(2, 32)
+
+    def luts(before, inside, index):
+        text = loop(inside.format(index=index)).replace("Inner:", f"{before}\n  Inner:")
+        return used(tmp_path, text)[0].get("lut", 0)
+
+    def chosen(before, inside):
+        return luts(before, inside, "at & 1") - luts(before, inside, "1")
+
+    each = "int32_t local[2] = {{in[j], n}};"
+    assert chosen("", each + "sum = local[{index}];") == 4 * choice
+    assert chosen("int32_t local[2] = {n, at};", "sum = local[{index}];") == choice
+    assert chosen("", each + "sum = Take(local, {index});") == 4 * choice  # by its name inside a function
+    assert chosen("int32_t local[2] = {n, at};", "sum = Take(local, {index});") == choice
+    rows = "Row rows[4];\nrows[0].tap[0] = n;"
+    assert chosen(rows, "sum = rows[j].tap[{index}];") == 4 * choice  # four structures
+    assert chosen(rows, "sum = rows[j >> 1].tap[{index}];") == 2 * choice
+    assert chosen(rows, "sum = rows[2].tap[{index}];") == choice
+
+
 def test_a_function_that_is_not_inlined_takes_what_its_types_hold(tmp_path):
     use, _ = used(tmp_path, "sum = Narrow(byte); sum = Narrow(at);")
     assert use["lut"] == 9  # the first call's
@@ -215,7 +254,17 @@ def test_the_page_is_fresh(engine):
     assert resources.PAGE.read_text() == resources.page(engine, resources.limits())
 
 
+@pytest.mark.parametrize("resource", resources.RESOURCES)
+def test_the_engine_fits_the_board(engine, resource):
+    limit = resources.limits()
+    assert set(limit) >= set(resources.RESOURCES) and resources.BOARD == "zedboard"
+    assert 0 < engine.total[resource] <= limit[resource]
+
+
 def test_the_engine_is_found_whole(engine):
+    taken = {path: amount for amount, _, resource, path, _ in engine.largest if resource == "bram18"}
+    lanes = [amount for path, amount in taken.items() if path.endswith((".lanes.even", ".lanes.odd"))]
+    assert lanes == [16, 16]  # two banks of eight lanes each, 512 words of 32 bits
     assert engine.use["tile_memory"]["bram18"] == 192  # 384 KB in memories of 6144 bytes
     assert engine.use["layer_chip"]["dsp"] >= 192
     assert engine.total["bram18"] == sum(use.get("bram18", 0) for use in engine.use.values())
