@@ -27,10 +27,40 @@ inline uint32_t Loop(uint32_t trips, int32_t depth) { return trips + uint32_t(de
 
 static_assert(int64_t(isa::kMaxMap) * isa::kMaxMap * isa::kLaneBytes <= UINT32_MAX, "32 bits hold a map's products");
 
-inline void AddConv(const Instruction& instruction, const Masks& masks, Cost& cost) {
-  const ConvShape shape = MakeConvShape(instruction, masks);
-  if (shape.active_out == 0) return;
+// The shape of a CONV, an AFFINE, a POOL or a GLOBAL_POOL, and its plan if it has outputs; made once an instruction.
+struct LayerPlan {
+  ConvShape shape;
+  ConvPlan plan;
+};
+
+inline ConvShape MakeLayerShape(const Instruction& instruction, const Masks& masks) {
   const int32_t* word = instruction.word;
+  const int32_t stride = word[isa::kAffineStride];
+  switch (word[0]) {
+    case isa::kOpConv:
+      return MakeConvShape(instruction, masks);
+    case isa::kOpAffine:
+      return MakeMapShape(1, stride, stride == 2, ConvOut(word[isa::kAffineHeight], stride),
+                          ConvOut(word[isa::kAffineWidth], stride), word[isa::kAffineOutChannels]);
+    case isa::kOpPool:
+      return MakeMapShape(word[isa::kPoolKernel], word[isa::kPoolStride], true, PoolHeight(word), PoolWidth(word),
+                          word[isa::kPoolChannels]);
+    case isa::kOpGlobalPool:
+      return MakeMapShape(1, 1, false, word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth],
+                          word[isa::kGlobalPoolChannels]);
+    default:
+      return ConvShape();
+  }
+}
+
+inline LayerPlan PlanLayer(const Instruction& instruction, const Masks& masks) {
+  LayerPlan layer = LayerPlan();
+  layer.shape = MakeLayerShape(instruction, masks);
+  if (layer.shape.active_out > 0) layer.plan = MakePlan(layer.shape);
+  return layer;
+}
+
+inline void AddConv(const int32_t* word, const ConvShape& shape, Cost& cost) {
   const int32_t height = ConvOut(MakeBand(word[isa::kConvHeight], word[isa::kConvFlags]).inner, shape.stride);
   const int32_t width = ConvOut(word[isa::kConvWidth], shape.stride);
   const int8_t kernel = int8_t(shape.kernel);
@@ -38,23 +68,6 @@ inline void AddConv(const Instruction& instruction, const Masks& masks, Cost& co
   const uint16_t products = uint16_t(Product(uint32_t(shape.active_in), uint16_t(kernel * kernel)));  // of a pixel
   cost.flops = 2 * Product(uint32_t(Product(pixels, products)), uint16_t(shape.active_out));
   cost.weight_bytes = uint32_t(Product(uint32_t(shape.row), uint16_t(shape.active_out)));
-  cost.cycles += Loop(uint32_t(MakePlan(shape).cycles), isa::kDepthMapCycles);
-}
-
-inline ConvShape MakeAffineShape(const int32_t* word) {
-  const int32_t stride = word[isa::kAffineStride];
-  return MakeMapShape(1, stride, stride == 2, ConvOut(word[isa::kAffineHeight], stride),
-                      ConvOut(word[isa::kAffineWidth], stride), word[isa::kAffineOutChannels]);
-}
-
-inline ConvShape MakeGlobalPoolShape(const int32_t* word) {
-  return MakeMapShape(1, 1, false, word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth],
-                      word[isa::kGlobalPoolChannels]);
-}
-
-inline ConvShape MakePoolShape(const int32_t* word) {
-  return MakeMapShape(word[isa::kPoolKernel], word[isa::kPoolStride], true, PoolHeight(word), PoolWidth(word),
-                      word[isa::kPoolChannels]);
 }
 
 // Rows of weights that three ports fetch, each a row of its own, while the three before are finished one by one.
@@ -77,25 +90,17 @@ inline void AddImage(const int32_t* word, Cost& cost) {
   cost.cycles += uint32_t(Product(Loop(beats, isa::kDepthLoadTables + isa::kDepthImageBeats), groups));
 }
 
-// The cost of an instruction at `pc` that passed its checks.
-inline Cost Price(const Instruction& instruction, int32_t pc, const Masks& masks) {
+// The cost of an instruction at `pc` that passed its checks; `layer` is its plan.
+inline Cost Price(const Instruction& instruction, int32_t pc, const LayerPlan& layer, const Masks& masks) {
   const int32_t* word = instruction.word;
   Cost cost = {0, uint32_t(pc < isa::kCodeStore ? isa::kFetch : isa::kFetchFar), 0};
+  if (layer.shape.active_out > 0) cost.cycles += Loop(uint32_t(layer.plan.cycles), isa::kDepthMapCycles);
   switch (word[0]) {
     case isa::kOpImage:
       AddImage(word, cost);
       break;
     case isa::kOpConv:
-      AddConv(instruction, masks, cost);
-      break;
-    case isa::kOpAffine:
-      cost.cycles += Loop(uint32_t(MakePlan(MakeAffineShape(word)).cycles), isa::kDepthMapCycles);
-      break;
-    case isa::kOpPool:
-      cost.cycles += Loop(uint32_t(MakePlan(MakePoolShape(word)).cycles), isa::kDepthMapCycles);
-      break;
-    case isa::kOpGlobalPool:
-      cost.cycles += Loop(MakePlan(MakeGlobalPoolShape(word)).cycles, isa::kDepthMapCycles);
+      AddConv(word, layer.shape, cost);
       break;
     case isa::kOpFc:
       AddRows(word[isa::kFcOutputs], word[isa::kFcInputs], isa::kDepthRowCycles, cost);
@@ -117,7 +122,7 @@ inline Cost Price(const Instruction& instruction, int32_t pc, const Masks& masks
       cost.cycles += Loop(words * (kTilePixels / isa::kPortBytes), isa::kDepthMoveBeats);
       break;
     }
-    default:  // GATE_LAYER, TAP, END
+    default:  // AFFINE, POOL, GLOBAL_POOL, GATE_LAYER, TAP, END
       break;
   }
   return cost;

@@ -72,9 +72,9 @@ FetchWords:
   return instruction;
 }
 
-inline void Execute(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
-                    const int64_t* weights2, const int64_t* tables, const int64_t* images, int64_t image, int64_t* maps,
-                    const Start& start, Progress& progress) {
+inline void Execute(const Instruction& instruction, const LayerPlan& planned, const int64_t* weights0,
+                    const int64_t* weights1, const int64_t* weights2, const int64_t* tables, const int64_t* images,
+                    int64_t image, int64_t* maps, const Start& start, Progress& progress) {
   switch (instruction.word[0]) {
     case isa::kOpImage:
       RunImage(instruction, weights0, images, image, state.maps, state.image);
@@ -83,7 +83,8 @@ inline void Execute(const Instruction& instruction, const int64_t* weights0, con
     case isa::kOpAffine:
     case isa::kOpPool:
     case isa::kOpGlobalPool:
-      RunLayer(instruction, weights0, weights1, weights2, tables, state.masks, state.maps, state.vector, state.layer);
+      RunLayer(instruction, planned, weights0, weights1, weights2, tables, state.masks, state.maps, state.vector,
+               state.layer);
       break;
     case isa::kOpFc:
       RunFc(instruction, weights0, weights1, weights2, tables, state.vector, state.gates);
@@ -133,7 +134,8 @@ inline void Step(const int32_t* program, const int64_t* weights0, const int64_t*
     Fail(progress, status, pc);
     return;
   }
-  const Cost cost = Price(instruction, pc, state.masks);
+  const LayerPlan planned = PlanLayer(instruction, state.masks);
+  const Cost cost = Price(instruction, pc, planned, state.masks);
   if (!progress.in_classifier && ExceedsBudget(instruction, cost, start, progress)) {
     Stop(progress, isa::kReasonBudget, pc);
     return;
@@ -144,7 +146,7 @@ inline void Step(const int32_t* program, const int64_t* weights0, const int64_t*
   ++progress.instructions;
   progress.last_pc = pc;
   progress.pc = pc + 1;
-  Execute(instruction, weights0, weights1, weights2, tables, images, image, maps, start, progress);
+  Execute(instruction, planned, weights0, weights1, weights2, tables, images, image, maps, start, progress);
 }
 
 // Memories as they are at the start of an image.

@@ -44,24 +44,23 @@ struct Layer {
   bool writes;         // a map
 };
 
-inline Layer DecodeConv(const Instruction& instruction, const int64_t* tables, const Masks& masks) {
+inline Layer DecodeConv(const Instruction& instruction, const int64_t* tables) {
   const int32_t* word = instruction.word;
   const int32_t flags = word[isa::kConvFlags];
   const Band band = MakeBand(word[isa::kConvHeight], flags);
   Layer layer = Layer();
   layer.mode = kOutputs;
-  layer.shape = MakeConvShape(instruction, masks);
   layer.input = MakeMap(word[isa::kConvInput], word[isa::kConvHeight], word[isa::kConvWidth]);
-  const int32_t height = ConvOut(band.inner, layer.shape.stride);
-  const int32_t width = ConvOut(word[isa::kConvWidth], layer.shape.stride);
+  const int32_t height = ConvOut(band.inner, word[isa::kConvStride]);
+  const int32_t width = ConvOut(word[isa::kConvWidth], word[isa::kConvStride]);
   layer.output = MakeMap(word[isa::kConvOutput], height, width);
   layer.identity = MakeMap(word[isa::kConvIdentity], height, width);
   layer.top = band.top;
-  layer.padding = layer.shape.kernel / 2;
+  layer.padding = word[isa::kConvKernel] / 2;
   layer.in_mask = word[isa::kConvInMask];
   layer.out_mask = word[isa::kConvOutMask];
   layer.weights = word[isa::kConvWeights];
-  layer.row_pitch = ConvRow(word[isa::kConvInChannels], layer.shape.kernel, layer.in_mask);
+  layer.row_pitch = ConvRow(word[isa::kConvInChannels], word[isa::kConvKernel], layer.in_mask);
   layer.has_table = layer.writes = true;
   const int32_t table = word[isa::kConvTable] >> 1;
   const TableRow first = ReadTable(tables, table);
@@ -82,7 +81,6 @@ inline Layer DecodeAffine(const Instruction& instruction) {
   Layer layer = Layer();
   layer.mode = kPass;
   layer.has_fraction = true;
-  layer.shape = MakeAffineShape(word);
   layer.input = MakeMap(word[isa::kAffineInput], word[isa::kAffineHeight], word[isa::kAffineWidth]);
   layer.output =
       MakeMap(word[isa::kAffineOutput], ConvOut(layer.input.height, stride), ConvOut(layer.input.width, stride));
@@ -102,7 +100,6 @@ inline Layer DecodePool(const Instruction& instruction) {
   const int32_t flags = word[isa::kPoolFlags];
   Layer layer = Layer();
   layer.mode = kReduce;
-  layer.shape = MakePoolShape(word);
   layer.input = MakeMap(word[isa::kPoolInput], word[isa::kPoolHeight], word[isa::kPoolWidth]);
   layer.output = MakeMap(word[isa::kPoolOutput], PoolHeight(word), PoolWidth(word));
   layer.top = MakeBand(word[isa::kPoolHeight], flags).top;
@@ -122,7 +119,6 @@ inline Layer DecodeGlobalPool(const Instruction& instruction) {
   Layer layer = Layer();
   layer.mode = kPass;
   layer.has_fraction = true;
-  layer.shape = MakeGlobalPoolShape(word);
   layer.input = MakeMap(word[isa::kGlobalPoolInput], word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth]);
   layer.output = layer.input;
   layer.pool = word[isa::kGlobalPoolOutput];
@@ -134,11 +130,14 @@ inline Layer DecodeGlobalPool(const Instruction& instruction) {
   return layer;
 }
 
-inline Layer DecodeLayer(const Instruction& instruction, const int64_t* tables, const Masks& masks) {
-  if (instruction.word[0] == isa::kOpConv) return DecodeConv(instruction, tables, masks);
-  if (instruction.word[0] == isa::kOpAffine) return DecodeAffine(instruction);
-  if (instruction.word[0] == isa::kOpPool) return DecodePool(instruction);
-  return DecodeGlobalPool(instruction);
+inline Layer DecodeLayer(const Instruction& instruction, const ConvShape& shape, const int64_t* tables) {
+  const int32_t opcode = instruction.word[0];
+  Layer layer = opcode == isa::kOpConv     ? DecodeConv(instruction, tables)
+                : opcode == isa::kOpAffine ? DecodeAffine(instruction)
+                : opcode == isa::kOpPool   ? DecodePool(instruction)
+                                           : DecodeGlobalPool(instruction);
+  layer.shape = shape;
+  return layer;
 }
 
 // The input channel behind the index-th of a group's inputs, and whether there is one.

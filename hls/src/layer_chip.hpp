@@ -114,12 +114,12 @@ MapCycles:
 }
 
 // A CONV, an AFFINE, a POOL or a GLOBAL_POOL: one datapath for all.
-inline void RunLayer(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
-                     const int64_t* weights2, const int64_t* tables, const Masks& masks, TileMemory& maps,
-                     VectorMemory& vector, LayerMemory& memory) {
-  const Layer layer = DecodeLayer(instruction, tables, masks);
-  if (layer.shape.active_out == 0) return;
-  RunMaps(layer, MakePlan(layer.shape), weights0, weights1, weights2, tables, masks, maps, vector, memory);
+inline void RunLayer(const Instruction& instruction, const LayerPlan& planned, const int64_t* weights0,
+                     const int64_t* weights1, const int64_t* weights2, const int64_t* tables, const Masks& masks,
+                     TileMemory& maps, VectorMemory& vector, LayerMemory& memory) {
+  if (planned.shape.active_out == 0) return;
+  const Layer layer = DecodeLayer(instruction, planned.shape, tables);
+  RunMaps(layer, planned.plan, weights0, weights1, weights2, tables, masks, maps, vector, memory);
 }
 
 }  // namespace ddi

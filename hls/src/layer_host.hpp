@@ -400,10 +400,10 @@ MapTiles:
   StorePool(layer, channel, pooled, vector);
 }
 
-inline void RunLayer(const Instruction& instruction, const int64_t* weights0, const int64_t*, const int64_t*,
-                     const int64_t* tables, const Masks& masks, TileMemory& maps, VectorMemory& vector,
+inline void RunLayer(const Instruction& instruction, const LayerPlan& planned, const int64_t* weights0, const int64_t*,
+                     const int64_t*, const int64_t* tables, const Masks& masks, TileMemory& maps, VectorMemory& vector,
                      LayerMemory& memory) {
-  const Layer layer = DecodeLayer(instruction, tables, masks);
+  const Layer layer = DecodeLayer(instruction, planned.shape, tables);
   const int8_t* bytes = reinterpret_cast<const int8_t*>(weights0);
   if (layer.mode != kOutputs) {
   HostMaps:

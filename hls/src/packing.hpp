@@ -61,6 +61,13 @@ inline int64_t MultiplyPacked(int32_t high, int32_t low, int32_t pixel) {
   return product;
 }
 
+// The lowest bit of a product.
+inline int32_t OddProduct(int32_t a, int32_t b) {
+  #pragma HLS inline
+  return (a & 1) & b;
+}
+
+// `odd`: the lowest bit of H.
 inline PackedSum UnpackSum(int64_t sum, int32_t odd) {
   #pragma HLS inline
   const int32_t high = int32_t(sum >> kPackShift);
@@ -79,8 +86,7 @@ inline PackedSum MultiplyTaps(const int8_t (&high)[isa::kRowTaps], const int8_t 
   #pragma HLS bind_op variable = two op = add impl = dsp
   const int64_t sum = two + MultiplyPacked(high[2], low[2], pixel[2]);
   #pragma HLS bind_op variable = sum op = add impl = dsp
-  const int32_t odd =
-      ((high[0] & 1) & (pixel[0] & 1)) ^ ((high[1] & 1) & (pixel[1] & 1)) ^ ((high[2] & 1) & (pixel[2] & 1));
+  const int32_t odd = OddProduct(high[0], pixel[0]) ^ OddProduct(high[1], pixel[1]) ^ OddProduct(high[2], pixel[2]);
   return UnpackSum(sum, odd);
 }
 
