@@ -46,13 +46,9 @@ def case(rng, code, weights, tables, at, classes):
 
 
 def row_cycles(rows, count):
-    """Three rows at a time, eight bytes of each a cycle; a row is finished a cycle, while the next three come."""
-    cycles, waiting = 0, 0
-    for _ in range(0, rows, isa.WEIGHT_PORTS):
-        beats = -(-count // isa.PORT_BYTES)
-        cycles += max(beats, waiting)
-        waiting = isa.WEIGHT_PORTS
-    return cycles + max(0, isa.WEIGHT_PORTS - row_bytes(count) // isa.PORT_BYTES) + isa.WEIGHT_PORTS
+    """Three rows at a time, eight bytes of each a cycle, while the three before are finished, a row a cycle."""
+    beats = row_bytes(count) // isa.PORT_BYTES
+    return -(-rows // isa.WEIGHT_PORTS) * max(beats, isa.WEIGHT_PORTS) + isa.WEIGHT_PORTS
 
 
 @pytest.mark.parametrize("outputs", range(1, 10))
@@ -115,7 +111,7 @@ def test_weights_of_minus_128_are_what_they_are():
 
 
 def test_cycles_of_rows_worked_by_hand():
-    # 1 to 3 rows of a byte: three cycles for the finish of none, three for theirs; 4 rows of 17 bytes: 2 · 3 + 3
+    # one to three rows of a byte: three cycles, one of which multiplies, then three for their finish; four: 2 · 3 + 3
     assert [row_cycles(rows, 1) for rows in (1, 3, 4)] == [6, 6, 9]
     assert [row_cycles(rows, 17) for rows in (1, 4, 9)] == [6, 9, 12]
     assert [row_cycles(rows, 40) for rows in (1, 4, 9)] == [8, 13, 18]
