@@ -17,7 +17,8 @@ def random_package(seed=0):
         taps = [decode(words) for words in program if words[0] == isa.TAP]
         honest = all(classifier_cost(program, tap["target"])[:2] == (tap["flops"], tap["cycles"]) for tap in taps)
         if honest and taps and start.gates:
-            return Package(program, weights, tables, meta_of(program, images, start, taps))
+            # No package holds a weight of -128, which a random program may.
+            return Package(program, np.maximum(weights, -127), tables, meta_of(program, images, start, taps))
 
 
 def meta_of(program, images, start, taps):
