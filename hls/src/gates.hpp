@@ -1,9 +1,10 @@
 // Gates: fully connected layers, the LSTM step, and the decisions made from their outputs.
 //
 // Role     FC, LSTM, GATE_LAYER, GATE_CHANNEL (docs/engine.md)
-// Rate     8 products of each of three rows a cycle, as fast as weights arrive; then an LSTM unit a cycle
-// Latency  kDepthFcCycles, kDepthLstmCycles, kDepthLstmUnits
-// Storage  the LSTM's state; vector memory is pool.hpp's, in 8 banks; tables of sigmoid and tanh in block RAM
+// Rate     8 products of each of three rows a cycle, as fast as weights arrive, while the three before are finished one
+//          by one; then an LSTM unit a cycle
+// Latency  kDepthRowCycles, kDepthLstmUnits
+// Storage  the LSTM's state; vector_memory.hpp's eight banks are its operands; tables of sigmoid and tanh in block RAM
 #pragma once
 #include <cstdint>
 

@@ -1,8 +1,10 @@
 // Move: words of maps between tile memory and the DDR's map memory, for maps that do not fit on the chip.
 //
 // Role     MOVE (docs/engine.md): bands of a map in, bands out, or a copy on the chip; under a mask active channels
-// only Rate     a tile's row of 8 bytes a cycle, one burst for the words of a channel Latency  kDepthMoveBeats Storage
-// none
+//          only
+// Rate     a tile's row of 8 bytes a cycle, one burst for the words of a channel
+// Latency  kDepthMoveBeats
+// Storage  none
 #pragma once
 #include <cstdint>
 

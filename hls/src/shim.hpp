@@ -6,7 +6,7 @@
 // ForgetMemory  on the board a memory holds whatever it held. The co-simulation fills it with a chosen byte at the
 //               start of each image, so that every run is repeatable and a program that reads what it never wrote
 //               can be found: its results change with the byte.
-// Sums8, …      what conv_host.hpp multiplies with: one instruction of x86 for eight pixels of two or four channels;
+// Sums8, …      what layer_host.hpp multiplies with: one instruction of x86 for eight pixels of two or four channels;
 //               elsewhere plain loops
 #pragma once
 #include <cstdint>
