@@ -184,10 +184,10 @@ def stale_list():
         for channels, threshold in ((2047, 0), (3, 2**31 - 1))
     ]
     conv = encode(isa.CONV, flags=isa.FLAG_IN_SIGNED, input=0, output=4096, identity=0, in_channels=3, out_channels=1,
-                  height=256, width=256, kernel=3, stride=1, in_mask=1, out_mask=0, weights=256, table=0,
-                  pool=2)  # fmt: skip
-    tables = [((i - 2000) * 256, 8 << 16 | 1) for i in range(2047)]
-    return case([fill, *gates, conv, last(0, 3)], np.ones(48), tables, (8, 8, 1), classes=3)
+                  height=256, width=256, kernel=3, stride=1, in_mask=1, out_mask=0, weights=256, table=2 * 2047,
+                  pool=2001)  # fmt: skip
+    tables = [((i - 2000) * 256, 8 << 16 | 1) for i in range(2047)] + [(20 << 16 | 1, 0), (77, 1)]
+    return case([fill, *gates, conv, last(1999, 3)], np.ones(48), tables, (8, 8, 1), classes=3)
 
 
 def last_words():
