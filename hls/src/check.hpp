@@ -1,7 +1,7 @@
 // Check: every count and address of an instruction against the sizes given at start, before anything is touched.
 //
 // Role     docs/engine.md, Checks, in its order; the first that fails gives the status
-// Rate     a few comparisons an instruction, in the ISSUE cycles
+// Rate     a few comparisons an instruction, in the FETCH cycles
 // Storage  none. Sums are made of fields that have passed their check, so that none wraps around a comparison.
 #pragma once
 #include <cstdint>
@@ -12,7 +12,7 @@
 namespace ddi {
 
 constexpr int32_t kOpcodes = isa::kOpMove + 1;
-static_assert(int64_t(isa::kLaneBytes) * 128 * 255 < INT32_MAX / 4, "a sum of a CONV, and a column's, fit 32 bits");
+static_assert(int64_t(isa::kLaneBytes) * 128 * 255 < INT32_MAX / 4, "a sum of a CONV fits 32 bits");
 constexpr int32_t kMaxExit = 255;
 
 inline bool Between(int32_t value, int32_t low, int32_t high) { return value >= low && value <= high; }

@@ -1,7 +1,7 @@
 // Control: counters, the budget, the kept exit, how an image stops, and its record.
 //
 // Role     what docs/engine.md says under "Running an image"; the units do the arithmetic
-// Rate     a few additions and comparisons an instruction, in the ISSUE cycles; a record is one burst
+// Rate     a few additions and comparisons an instruction, in the FETCH cycles; a record is one burst
 // Storage  registers
 #pragma once
 #include <cstdint>
