@@ -38,7 +38,8 @@ RULES = (
     "serves them; one that is written at several addresses a cycle becomes registers, since nothing else does it.",
     "**DSP**: a product of two values that change takes ceil((a - 1) / 24) · ceil((b - 1) / 17) of them, a and b being "
     "the widths of its factors; up to 64 partial products go into LUTs, and more where a bind_op says so: a LUT each, "
-    "since a row of LUTs adds two rows of them, and then these sums. Division by a constant is a product.",
+    "since a row of LUTs adds two rows of them, and then these sums. Division by a constant is a product. "
+    "A sum that a bind_op gives to a DSP costs nothing up to 48 bits.",
     "**LUT**: n for an n-bit sum, n/2 for a comparison or a choice of two, ceil((m - 1) / 3) for a bit chosen from m, "
     "n for every two bits of a shift's distance, n + 1 for a stage of a division by subtraction.",
     "**Flip-flops**: registers, variables, and half of the results of a pipelined loop (two operators in a row).",

@@ -32,7 +32,7 @@ inline int32_t DrainBlocks(const Layer& layer) {
 
 inline int32_t DrainChannel(const LaneMemory& lanes, const DrainPlace& place) {
   #pragma HLS inline
-  return lanes.channel[place.step.group & (kRowBanks - 1)][place.result];
+  return lanes.channel[place.step.group & (kRowBanks - 1)][place.result & (kMaxResults - 1)];
 }
 
 // The word of the output that the drained pixels belong to, counted from the map's first.

@@ -38,7 +38,10 @@ inline BlockRead NextRead(const Layer& layer, const ConvPlan& plan, const Masks&
   #pragma HLS inline
   const bool paired = layer.shape.paired;
   const int32_t second = Smaller(2 * place.input + place.across, layer.shape.active_in - 1);
-  const int32_t channel = SourceChannel(layer, masks, paired ? second : place.input, place.step.first_out);
+  const bool wanted = free && place.step.group < plan.groups && place.sequence <= taken && layer.shape.inputs > 0;
+  // Behind the last step, and where no input channel is active, a channel may lie anywhere.
+  const int32_t index = paired ? second : place.input;
+  const int32_t channel = wanted ? SourceChannel(layer, masks, index, place.step.first_out) : 0;
   const int32_t offset = channel * layer.input.tiles;
   #pragma HLS bind_op variable = offset op = mul impl = fabric
   const int32_t row = StepRow(layer, place.step.row) + place.down * isa::kTile;
@@ -47,7 +50,7 @@ inline BlockRead NextRead(const Layer& layer, const ConvPlan& plan, const Masks&
   read.down = place.down;
   read.across = place.across;
   read.corner = MakeCorner(layer.input, layer.input.address + offset, row, column, layer.padding);
-  read.wanted = free && place.step.group < plan.groups && place.sequence <= taken && layer.shape.inputs > 0;
+  read.wanted = wanted;
   if (!read.wanted) return read;
   const int32_t blocks = WindowBlocks(layer.shape.kernel, layer.shape.stride);
   if (++place.across < (paired ? 2 : blocks)) return read;

@@ -221,4 +221,5 @@ EXTREMES = (
     whole_memory,
     widest_band,
     last_words,
+    stale_list,
 )

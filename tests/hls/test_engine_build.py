@@ -15,7 +15,7 @@ from hls import builds, cosim, driver, golden, isa
 from hls.driver import Base, Case, Driver
 from hls.program import encode, row_bytes
 from hls.record import Start
-from tests.hls.extremes import EXTREMES, stale_list
+from tests.hls.extremes import EXTREMES
 from tests.hls.random_programs import random_program
 
 BOARD = (*cosim.FLAGS, "-D__SYNTHESIS__")
@@ -221,7 +221,7 @@ def bases_and_cases(programs):
 @pytest.mark.parametrize("flags", [(), ("-DDDI_CHIP",)])
 def test_extremes_touch_nothing_outside_their_buffers(flags):
     """Under the address and undefined-behaviour sanitizers, in both shapes; mutated programs are test_fuzz.py's."""
-    extremes = [*(extreme() for extreme in (*EXTREMES, stale_list)), (*small_program(), START)]
+    extremes = [*(extreme() for extreme in EXTREMES), (*small_program(), START)]
     bases, cases = bases_and_cases(extremes)
     for extreme, (_, records) in zip(bases, Driver(bases, flags=flags).run(cases)):
         expected = cosim.run(extreme.program, extreme.weights, extreme.tables, extreme.images, extreme.start)
