@@ -19,17 +19,18 @@ constexpr int32_t kBlock = 4;  // output channels at once: 32 vector registers
 #else
 constexpr int32_t kBlock = 2;  // 16
 #endif
-constexpr int32_t kHalfRows = isa::kTile / 2;
+constexpr int32_t kBlockRows = isa::kTile / 2;  // of a tile at once
 
-typedef int32_t BlockSums[kBlock][kTilePixels];
+typedef int32_t LaneSums[kBlock][kTilePixels];
 
 struct ConvMemory {
   WeightMemory weights;
   std::vector<uint32_t> strip;
+  int32_t at[kMaxPacks];              // of each weight's pixels in the strip
   int32_t pooled[isa::kMaxChannels];  // of each active output channel
 };
 
-// What a block of output channels needs.
+// A block of output channels.
 struct Lanes {
   const uint32_t* row[kBlock];
   Finish finish[kBlock];
@@ -38,94 +39,85 @@ struct Lanes {
 };
 
 inline Lanes MakeLanes(const Layer& layer, const int32_t* tables, const Masks& masks, const WeightMemory& weights,
-                       int32_t first, int32_t lanes) {
-  Lanes block;
+                       int32_t first, int32_t count) {
+  Lanes lanes;
 BlockLanes:
-  for (int32_t lane = 0; lane < lanes; ++lane) {
+  for (int32_t lane = 0; lane < count; ++lane) {
     #pragma HLS loop_tripcount max = kBlock
-    block.row[lane] = weights.row[first + lane];
-    block.channel[lane] = ActiveChannel(masks, layer.out_mask, first + lane);
-    block.finish[lane] = TableFinish(layer, tables, block.channel[lane]);
-    block.scale[lane] = MakeNarrowScale(block.finish[lane]);
+    lanes.row[lane] = weights.row[first + lane];
+    lanes.channel[lane] = ActiveChannel(masks, layer.out_mask, first + lane);
+    lanes.finish[lane] = TableFinish(layer, tables, lanes.channel[lane]);
+    lanes.scale[lane] = MakeNarrowScale(lanes.finish[lane]);
   }
-  return block;
+  return lanes;
 }
 
-// Half a tile of kLanes output channels from all packs of input channels; `from` is its first window's first pixel.
-template <int32_t kLanes>
-inline void MultiplyHalf(const Layer& layer, const Strip& strip, const Lanes& block, const uint32_t* from, int32_t half,
-                         BlockSums& sum) {
-  const int32_t taps = layer.shape.kernel * layer.shape.kernel;
-  const int32_t down = strip.down;
-  const int32_t last = strip.packs * taps;
-  int32_t weight = 0;
-  Sums8 total[kLanes][kHalfRows];
-StartHalf:
-  for (int32_t i = 0; i < kLanes * kHalfRows; ++i) {
-    total[i / kHalfRows][i % kHalfRows] = StartSums8(int32_t(block.row[i / kHalfRows][last]));
+// Rows of kLanes output channels from all packs of input channels, from row `first` of a tile on; `from` is the first
+// window's first pixel.
+template <int32_t kLanes, int32_t kRows>
+inline void MultiplyRows(const Strip& strip, const int32_t* at, const Lanes& lanes, const uint32_t* from, int32_t first,
+                         LaneSums& sum) {
+  const int32_t weights = strip.packs * strip.taps;
+  Sums8 total[kLanes][kRows];
+StartRows:
+  for (int32_t i = 0; i < kLanes * kRows; ++i) {
+    total[i / kRows][i % kRows] = StartSums8(int32_t(lanes.row[i / kRows][weights]));
   }
-HalfPacks:
-  for (int32_t pack = 0; pack < strip.packs; ++pack) {
-    #pragma HLS loop_tripcount max = isa::kMaxChannels / 2
-  HalfTaps:
-    for (int32_t tap = 0; tap < taps; ++tap) {
-      #pragma HLS loop_tripcount max = kMaxTaps
-      const uint32_t* pixels = from + strip.at[tap];
-      Weights weights[kLanes];
-    HalfWeights:
-      for (int32_t lane = 0; lane < kLanes; ++lane) weights[lane] = RepeatWeights(block.row[lane][weight]);
-    HalfRows:
-      for (int32_t y = 0; y < kHalfRows; ++y) {
-        const Packs8 packs = LoadPacks8(pixels + y * down);
-      HalfLanes:
-        for (int32_t lane = 0; lane < kLanes; ++lane) MultiplyPacks8(total[lane][y], packs, weights[lane]);
-      }
-      ++weight;
+MultiplyWeights:
+  for (int32_t weight = 0; weight < weights; ++weight) {
+    #pragma HLS loop_tripcount max = kMaxPacks
+    const uint32_t* pixels = from + at[weight];
+    Weights repeated[kLanes];
+  LaneWeights:
+    for (int32_t lane = 0; lane < kLanes; ++lane) repeated[lane] = RepeatWeights(lanes.row[lane][weight]);
+  WeightRows:
+    for (int32_t y = 0; y < kRows; ++y) {
+      const Packs8 packs = LoadPacks8(pixels + y * strip.down);
+    RowLanes:
+      for (int32_t lane = 0; lane < kLanes; ++lane) MultiplyPacks8(total[lane][y], packs, repeated[lane]);
     }
-    from += strip.rows * strip.pitch;
   }
-StoreHalf:
-  for (int32_t i = 0; i < kLanes * kHalfRows; ++i) {
-    StoreSums8(&sum[i / kHalfRows][(half * kHalfRows + i % kHalfRows) * isa::kTile],
-               total[i / kHalfRows][i % kHalfRows]);
+StoreRows:
+  for (int32_t i = 0; i < kLanes * kRows; ++i) {
+    StoreSums8(&sum[i / kRows][(first + i % kRows) * isa::kTile], total[i / kRows][i % kRows]);
   }
 }
 
 // A row of tiles of kLanes output channels, of which `first` is the number of the first among the active ones.
-template <int32_t kLanes>
-inline void RunBlock(const Layer& layer, const Strip& strip, const Lanes& block, int32_t first, int32_t tile_row,
+template <int32_t kLanes, int32_t kRows>
+inline void RunLanes(const Layer& layer, const Strip& strip, const Lanes& lanes, int32_t first, int32_t tile_row,
                      TileMemory& maps, ConvMemory& memory) {
-  const int32_t halves = CeilDivide(Inside(tile_row, layer.output.height), kHalfRows);
-  BlockSums sum = {};
-BlockTiles:
+  const int32_t rows = Inside(tile_row, layer.output.height);
+  LaneSums sum = {};
+LaneTiles:
   for (int32_t column = 0; column < layer.output.columns; ++column) {
     #pragma HLS loop_tripcount max = isa::kMaxMap / isa::kTile
-  TileHalves:
-    for (int32_t half = 0; half < halves; ++half) {
-      #pragma HLS loop_tripcount max = 2
-      const uint32_t* from = memory.strip.data() + column * isa::kTile + half * kHalfRows * strip.down;
-      MultiplyHalf<kLanes>(layer, strip, block, from, half, sum);
+    const uint32_t* from = memory.strip.data() + column * isa::kTile;
+  TileRows:
+    for (int32_t row = 0; row < rows; row += kRows) {
+      #pragma HLS loop_tripcount max = isa::kTile
+      MultiplyRows<kLanes, kRows>(strip, memory.at, lanes, from + row * strip.down, row, sum);
     }
     const int32_t tile = tile_row * layer.output.columns + column;
   TileLanes:
     for (int32_t lane = 0; lane < kLanes; ++lane) {
       memory.pooled[first + lane] +=
-          FinishTile(layer, block.finish[lane], block.scale[lane], block.channel[lane], tile, sum[lane], maps);
+          FinishTile(layer, lanes.finish[lane], lanes.scale[lane], lanes.channel[lane], tile, sum[lane], maps);
     }
   }
 }
 
-// The same for as many channels as are left.
-inline void RunLanes(const Layer& layer, const Strip& strip, const Lanes& block, int32_t lanes, int32_t first,
+// The same for as many channels as are left: sums of few channels are of more rows.
+inline void RunCount(const Layer& layer, const Strip& strip, const Lanes& lanes, int32_t count, int32_t first,
                      int32_t tile_row, TileMemory& maps, ConvMemory& memory) {
-  if (lanes == 1) {
-    RunBlock<1>(layer, strip, block, first, tile_row, maps, memory);
-  } else if (lanes == 2) {
-    RunBlock<2>(layer, strip, block, first, tile_row, maps, memory);
-  } else if (lanes == 3) {
-    RunBlock<(kBlock < 3 ? kBlock : 3)>(layer, strip, block, first, tile_row, maps, memory);
+  if (count == 1) {
+    RunLanes<1, isa::kTile>(layer, strip, lanes, first, tile_row, maps, memory);
+  } else if (count == 2) {
+    RunLanes<2, kBlockRows>(layer, strip, lanes, first, tile_row, maps, memory);
+  } else if (count == 3) {
+    RunLanes<(kBlock < 3 ? kBlock : 3), kBlockRows>(layer, strip, lanes, first, tile_row, maps, memory);
   } else {
-    RunBlock<kBlock>(layer, strip, block, first, tile_row, maps, memory);
+    RunLanes<kBlock, kBlockRows>(layer, strip, lanes, first, tile_row, maps, memory);
   }
 }
 
@@ -135,6 +127,7 @@ inline void RunConv(const Layer& layer, const int8_t* weights, const int32_t* ta
   const int32_t count = layer.shape.active_out;
   const size_t packs = size_t(strip.packs) * size_t(strip.rows) * size_t(strip.pitch);
   if (memory.strip.size() < packs) memory.strip.resize(packs);
+  PlaceTaps(layer, strip, memory.at);
   TakeRows(layer, strip, weights, masks, memory.weights);
   std::memset(memory.pooled, 0, size_t(count) * sizeof(memory.pooled[0]));
 HostStrips:
@@ -144,9 +137,9 @@ HostStrips:
   HostBlocks:
     for (int32_t first = 0; first < count; first += kBlock) {
       #pragma HLS loop_tripcount max = isa::kMaxChannels / kBlock
-      const int32_t lanes = Smaller(kBlock, count - first);
-      const Lanes block = MakeLanes(layer, tables, masks, memory.weights, first, lanes);
-      RunLanes(layer, strip, block, lanes, first, tile_row, maps, memory);
+      const int32_t left = Smaller(kBlock, count - first);
+      const Lanes lanes = MakeLanes(layer, tables, masks, memory.weights, first, left);
+      RunCount(layer, strip, lanes, left, first, tile_row, maps, memory);
     }
   }
 StorePools:

@@ -58,7 +58,7 @@ ReduceDown:
       memory.down[x] = Reduce<kSum>(memory.down[x], line[i][x]);
     }
   }
-  const int16_t* window = memory.down + ((isa::kTile - layer.padding) & (isa::kTile - 1));
+  const int16_t* window = memory.down + strip.origin;
 ReduceTiles:
   for (int32_t column = 0; column < layer.output.columns; ++column) {
     #pragma HLS loop_tripcount max = kMostColumns

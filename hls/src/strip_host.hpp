@@ -14,50 +14,55 @@
 namespace ddi {
 
 constexpr int32_t kMaxTaps = isa::kMaxKernel * isa::kMaxKernel;
+constexpr int32_t kMaxPacks = isa::kLaneBytes / kPacked + kMaxTaps;  // of a row of weights
 // A row of the widest map between the tiles that its padding and its last window touch.
 constexpr int32_t kLine = isa::kMaxMap + 4 * isa::kTile;
 
 struct Strip {
-  int32_t rows, skip;    // rows of a pack, and rows of the map from one to the next
-  int32_t pitch;         // packs of pixels in a row
-  int32_t first;         // tile column of the map that a row starts with
-  int32_t down;          // from a row of the output to the next
-  int32_t packs;         // of channels
-  int32_t at[kMaxTaps];  // where the first window's taps are
+  int32_t rows, skip;  // rows of a pack, and rows of the map from one to the next
+  int32_t pitch;       // packs of pixels in a row
+  int32_t first;       // tile column of the map that a row starts with
+  int32_t origin;      // of the first window in a row
+  int32_t down;        // from a row of the output to the next
+  int32_t packs;       // of channels
+  int32_t taps;        // of a pack
+  uint64_t last;       // bytes of a row of the map's last tile column that lie inside, as a mask
 };
 
 inline Strip MakeStrip(const Layer& layer) {
   const int32_t kernel = layer.shape.kernel;
   const int32_t stride = layer.shape.stride;
-  const int32_t origin = (isa::kTile - layer.padding) & (isa::kTile - 1);
   Strip strip;
   strip.skip = kernel == 1 ? stride : 1;  // rows between windows of one pixel are not used
   strip.rows = (isa::kTile - 1) * stride / strip.skip + kernel;
-  strip.pitch = TileCount(origin + (layer.output.columns * isa::kTile - 1) * stride + kernel) * isa::kTile;
+  strip.origin = (isa::kTile - layer.padding) & (isa::kTile - 1);
+  strip.pitch = TileCount(strip.origin + (layer.output.columns * isa::kTile - 1) * stride + kernel) * isa::kTile;
   strip.first = layer.padding > 0 ? -1 : 0;
   strip.down = stride / strip.skip * strip.pitch;
   strip.packs = CeilDivide(layer.shape.active_in, kPacked);
-StripTaps:
-  for (int32_t tap = 0; tap < kernel * kernel; ++tap) {
-    #pragma HLS loop_tripcount max = kMaxTaps
-    const int32_t column = origin + tap % kernel;
-    const int32_t place = stride == 1 ? column : (column & 1) * (strip.pitch / 2) + column / 2;
-    strip.at[tap] = tap / kernel * strip.pitch + place;
-  }
+  strip.taps = kernel * kernel;
+  const int32_t columns = Inside(layer.input.columns - 1, layer.input.width);
+  strip.last = columns == isa::kTile ? ~uint64_t(0) : (uint64_t(1) << (8 * columns)) - 1;
   return strip;
 }
 
-// Bytes of a tile's row that lie inside the map, as a mask.
-inline uint64_t InsideMask(int32_t tile, const Map& map) {
-  const int32_t columns = Inside(tile, map.width);
-  return columns == isa::kTile ? ~uint64_t(0) : (uint64_t(1) << (8 * columns)) - 1;
-}
-
-inline void FillLine(uint32_t value, int32_t count, uint32_t* line) {
-FillPacks:
-  for (int32_t x = 0; x < count; ++x) {
-    #pragma HLS loop_tripcount max = kLine
-    line[x] = value;
+// Where the first window's taps of every pack are.
+inline void PlaceTaps(const Layer& layer, const Strip& strip, int32_t* at) {
+  const int32_t kernel = layer.shape.kernel;
+PlacePacks:
+  for (int32_t pack = 0; pack < strip.packs; ++pack) {
+    #pragma HLS loop_tripcount max = isa::kMaxChannels / 2
+  PlaceRows:
+    for (int32_t row = 0; row < kernel; ++row) {
+      #pragma HLS loop_tripcount max = isa::kMaxKernel
+      const int32_t start = (pack * strip.rows + row) * strip.pitch;
+    PlaceColumns:
+      for (int32_t i = 0; i < kernel; ++i) {
+        #pragma HLS loop_tripcount max = isa::kMaxKernel
+        const int32_t column = strip.origin + i;
+        *at++ = start + (layer.shape.stride == 1 ? column : (column & 1) * (strip.pitch / 2) + column / 2);
+      }
+    }
   }
 }
 
@@ -65,27 +70,21 @@ FillPacks:
 inline void GatherLine(const Layer& layer, const Strip& strip, const uint8_t* const (&plane)[kPacked], int32_t row,
                        uint32_t* line) {
   const uint32_t raise = layer.in_signed ? kRaise : 0;
-  if (row < 0 || row >= layer.input.height) {
-    FillLine(raise, strip.pitch, line);
-    return;
-  }
-  const int32_t before = -strip.first * isa::kTile;
-  const int32_t tiles = Smaller(layer.input.columns, (strip.pitch - before) / isa::kTile);
+  const int32_t columns = row >= 0 && row < layer.input.height ? layer.input.columns : 0;
+  const int32_t start = (row >> 3) * layer.input.columns * kTilePixels + (row & 7) * isa::kTile;
   const uint8_t* pixels[kPacked];
-LineChannels:
-  for (int32_t c = 0; c < kPacked; ++c) {
-    pixels[c] = plane[c] + (row >> 3) * layer.input.columns * kTilePixels + (row & 7) * isa::kTile;
-  }
-  FillLine(raise, before, line);
 LineTiles:
-  for (int32_t tile = 0; tile < tiles; ++tile) {
+  for (int32_t tile = strip.first; tile < strip.first + strip.pitch / isa::kTile; ++tile) {
     #pragma HLS loop_tripcount max = kLine / isa::kTile
-    PackPixels8(pixels, InsideMask(tile, layer.input), raise, line + before + tile * isa::kTile);
-  NextPixels:
-    for (int32_t c = 0; c < kPacked; ++c) pixels[c] += kTilePixels;
+    if (tile >= 0 && tile < columns) {
+    LineChannels:
+      for (int32_t c = 0; c < kPacked; ++c) pixels[c] = plane[c] + start + tile * kTilePixels;
+      PackPixels8(pixels, tile + 1 == columns ? strip.last : ~uint64_t(0), raise, line);
+    } else {
+      StoreSums8(reinterpret_cast<int32_t*>(line), StartSums8(int32_t(raise)));
+    }
+    line += isa::kTile;
   }
-  const int32_t written = before + tiles * isa::kTile;
-  FillLine(raise, strip.pitch - written, line + written);
 }
 
 // The even columns of a row, then the odd ones.

@@ -29,9 +29,7 @@ struct WeightMemory {
 };
 
 // Packs of a row of weights, and the start of its sums behind them.
-inline int32_t RowPacks(const Layer& layer, const Strip& strip) {
-  return strip.packs * layer.shape.kernel * layer.shape.kernel + 1;
-}
+inline int32_t RowPacks(const Strip& strip) { return strip.packs * strip.taps + 1; }
 
 inline int32_t SumWeights(const uint32_t* pack, int32_t count) {
   int32_t sum = 0;
@@ -107,7 +105,7 @@ inline const uint32_t* KeptRow(const Layer& layer, const Masks& masks, const int
 // Set memory.row for every active output channel.
 inline void TakeRows(const Layer& layer, const Strip& strip, const int8_t* weights, const Masks& masks,
                      WeightMemory& memory) {
-  const int32_t packs = RowPacks(layer, strip);
+  const int32_t packs = RowPacks(strip);
   const int32_t count = layer.shape.active_out;
   const bool keep = layer.in_mask == 0;
   PackedRows* kept = keep ? &KeptRows(layer, memory) : nullptr;
