@@ -11,6 +11,12 @@
 
 namespace ddi {
 
+// Bytes of a tile's row that lie inside the map, the first byte lowest.
+inline uint64_t InsideMask(int32_t tile_column, const Map& map) {
+  const int32_t columns = Inside(tile_column, map.width);
+  return columns == isa::kTile ? ~uint64_t(0) : (uint64_t(1) << (8 * columns)) - 1;
+}
+
 // A sum of 25 bits is cut in two, so that each part's product with the multiplier fits 32 bits:
 // (v · m + 2^(s-1)) >> s = (high · m + ((low · m) >> kLowBits) + 2^(s-1-kLowBits)) >> (s - kLowBits), for s > kLowBits.
 constexpr int32_t kLowBits = 12;
@@ -82,6 +88,32 @@ WidePixels:
   for (int32_t i = 0; i < kTilePixels; ++i) word[i] = FinishPixel(layer, finish, sum[i], identity[i]);
 }
 
+// Write a tile of a map; bytes outside the map become 0.
+inline void WriteWord(const Map& map, int32_t tile, const uint8_t (&word)[kTilePixels], uint8_t (&to)[kTilePixels]) {
+  const int32_t rows = Inside(tile / map.columns, map.height);
+  const uint64_t mask = InsideMask(tile % map.columns, map);
+  if (rows == isa::kTile && mask == ~uint64_t(0)) {
+    std::memcpy(to, word, sizeof(word));
+    return;
+  }
+WordRows:
+  for (int32_t y = 0; y < isa::kTile; ++y) {
+    uint64_t row;
+    std::memcpy(&row, word + y * isa::kTile, sizeof(row));
+    row = y < rows ? row & mask : 0;
+    std::memcpy(to + y * isa::kTile, &row, sizeof(row));
+  }
+}
+
+// Sum of a tile's pixels; those outside the map are zero.
+inline int32_t SumWord(const uint8_t (&word)[kTilePixels], bool is_signed) {
+  const int32_t sign = is_signed ? 128 : 0;
+  int32_t sum = 0;
+WordPixels:
+  for (int32_t i = 0; i < kTilePixels; ++i) sum += (word[i] ^ sign) - sign;
+  return sum;
+}
+
 // Requantise a tile of one output channel, write it, and give the sum of its pixels if they are pooled.
 inline int32_t FinishTile(const Layer& layer, const Finish& finish, const NarrowScale& scale, int32_t channel,
                           int32_t tile, const int32_t (&sum)[kTilePixels], TileMemory& maps) {
@@ -95,18 +127,9 @@ inline int32_t FinishTile(const Layer& layer, const Finish& finish, const Narrow
   } else {
     FinishPixels(layer, scale, sum, word);
   }
-  uint8_t* written = maps[layer.output.address + at];
-  if (Inside(tile / layer.output.columns, layer.output.height) == isa::kTile &&
-      Inside(tile % layer.output.columns, layer.output.width) == isa::kTile) {
-    std::memcpy(written, word, sizeof(word));
-  } else {
-    WriteTile(maps, layer.output, channel, tile, word);
-  }
-  if (layer.pool < 0) return 0;
-  int32_t pooled = 0;
-HostPool:
-  for (int32_t i = 0; i < kTilePixels; ++i) pooled += PixelValue(written[i], !layer.relu);  // zero outside the map
-  return pooled;
+  uint8_t (&written)[kTilePixels] = maps[layer.output.address + at];
+  WriteWord(layer.output, tile, word, written);
+  return layer.pool < 0 ? 0 : SumWord(written, !layer.relu);
 }
 
 inline Finish TableFinish(const Layer& layer, const int32_t* tables, int32_t channel) {

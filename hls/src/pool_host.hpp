@@ -15,7 +15,6 @@ constexpr int32_t kMostColumns = isa::kMaxMap / isa::kTile;
 
 struct PoolMemory {
   int16_t line[isa::kWindow][kLine];       // pixels under a row of tiles
-  int16_t down[kLine];                     // reduced over the rows of a window
   int32_t sum[kMostColumns][kTilePixels];  // of each tile
 };
 
@@ -43,79 +42,104 @@ inline int16_t Reduce(int16_t a, int16_t b) {
   return kSum ? int16_t(a + b) : a > b ? a : b;
 }
 
-// Row y of the output's tiles: windows reduced over their rows, then along them.
-template <bool kSum, int32_t kStride>
-inline void ReduceRow(const Layer& layer, const Strip& strip, int32_t y, PoolMemory& memory) {
-  const int32_t kernel = layer.shape.kernel;
-  const int16_t (*line)[kLine] = memory.line + y * strip.down / strip.pitch;
-  std::memcpy(memory.down, line[0], size_t(strip.pitch) * sizeof(int16_t));
-ReduceDown:
-  for (int32_t i = 1; i < kernel; ++i) {
-    #pragma HLS loop_tripcount max = isa::kMaxKernel
-  ReduceLine:
-    for (int32_t x = 0; x < strip.pitch; ++x) {
-      #pragma HLS loop_tripcount max = kLine
-      memory.down[x] = Reduce<kSum>(memory.down[x], line[i][x]);
-    }
+// A window's rows, of `pitch` pixels each, reduced to one.
+template <bool kSum>
+inline void ReduceDown(const int16_t (*line)[kLine], int32_t rows, int32_t pitch, int16_t* down) {
+FirstLines:
+  for (int32_t x = 0; x < pitch; ++x) {
+    #pragma HLS loop_tripcount max = kLine
+    down[x] = Reduce<kSum>(line[0][x], line[1][x]);
   }
-  const int16_t* window = memory.down + strip.origin;
-ReduceTiles:
-  for (int32_t column = 0; column < layer.output.columns; ++column) {
-    #pragma HLS loop_tripcount max = kMostColumns
-    int16_t along[isa::kTile];
-  FirstPixels:
-    for (int32_t x = 0; x < isa::kTile; ++x) along[x] = window[x * kStride];
-  ReduceAlong:
-    for (int32_t i = 1; i < kernel; ++i) {
-      #pragma HLS loop_tripcount max = isa::kMaxKernel
-    AlongPixels:
-      for (int32_t x = 0; x < isa::kTile; ++x) along[x] = Reduce<kSum>(along[x], window[x * kStride + i]);
+OtherLines:
+  for (int32_t i = 2; i < rows; ++i) {
+    #pragma HLS loop_tripcount max = isa::kMaxKernel
+  OtherPixels:
+    for (int32_t x = 0; x < pitch; ++x) {
+      #pragma HLS loop_tripcount max = kLine
+      down[x] = Reduce<kSum>(down[x], line[i][x]);
     }
-  StoreAlong:
-    for (int32_t x = 0; x < isa::kTile; ++x) memory.sum[column][y * isa::kTile + x] = along[x];
-    window += isa::kTile * kStride;
   }
 }
 
+// Eight windows of a row, `window` being the first's first pixel.
+template <bool kSum, int32_t kStride>
+inline void ReduceAlong(const int16_t* window, int32_t kernel, int32_t* to) {
+  int16_t along[isa::kTile];
+FirstPixels:
+  for (int32_t x = 0; x < isa::kTile; ++x) along[x] = window[x * kStride];
+OtherTaps:
+  for (int32_t i = 1; i < kernel; ++i) {
+    #pragma HLS loop_tripcount max = isa::kMaxKernel
+  AlongPixels:
+    for (int32_t x = 0; x < isa::kTile; ++x) along[x] = Reduce<kSum>(along[x], window[x * kStride + i]);
+  }
+StoreAlong:
+  for (int32_t x = 0; x < isa::kTile; ++x) to[x] = along[x];
+}
+
+// The windows of a row of tiles.
+template <bool kSum, int32_t kStride>
 inline void ReduceLines(const Layer& layer, const Strip& strip, PoolMemory& memory) {
-  const bool is_maximum = layer.mode == kReduce && !layer.average;
+  const int32_t kernel = layer.shape.kernel;
+  int16_t down[kLine];
 OutputRows:
   for (int32_t y = 0; y < isa::kTile; ++y) {
-    if (layer.shape.stride == 1) {
-      is_maximum ? ReduceRow<false, 1>(layer, strip, y, memory) : ReduceRow<true, 1>(layer, strip, y, memory);
-    } else {
-      is_maximum ? ReduceRow<false, 2>(layer, strip, y, memory) : ReduceRow<true, 2>(layer, strip, y, memory);
+    const int16_t (*line)[kLine] = memory.line + y * strip.down / strip.pitch;
+    if (kernel > 1) ReduceDown<kSum>(line, kernel, strip.pitch, down);
+    const int16_t* window = (kernel > 1 ? down : *line) + strip.origin;
+  OutputTiles:
+    for (int32_t column = 0; column < layer.output.columns; ++column) {
+      #pragma HLS loop_tripcount max = kMostColumns
+      ReduceAlong<kSum, kStride>(window, kernel, memory.sum[column] + y * isa::kTile);
+      window += isa::kTile * kStride;
     }
+  }
+}
+
+// The sums or maxima of one channel's windows for a row of tiles.
+inline void ReduceTiles(const Layer& layer, const Strip& strip, const uint8_t* plane, int32_t tile_row,
+                        PoolMemory& memory) {
+GatherRows:
+  for (int32_t y = 0; y < strip.rows; ++y) {
+    #pragma HLS loop_tripcount max = isa::kWindow
+    GatherPixels(layer, strip, plane, StripTop(layer, tile_row) + y * strip.skip, memory.line[y]);
+  }
+  const bool is_sum = layer.mode != kReduce || layer.average;
+  if (layer.shape.stride == 1) {
+    is_sum ? ReduceLines<true, 1>(layer, strip, memory) : ReduceLines<false, 1>(layer, strip, memory);
+  } else {
+    is_sum ? ReduceLines<true, 2>(layer, strip, memory) : ReduceLines<false, 2>(layer, strip, memory);
   }
 }
 
 // One output channel of AFFINE or POOL.
 inline void RunOneMap(const Layer& layer, const Strip& strip, const int32_t* tables, int32_t channel, TileMemory& maps,
-                      PoolMemory& memory) {
+                      VectorMemory& vector, PoolMemory& memory) {
   const bool has_source = HasSource(layer, channel);
-  const int32_t source = layer.mode == kReduce ? channel : has_source ? channel - layer.channel_offset : 0;
+  const int32_t source = layer.mode == kReduce ? channel : channel - layer.channel_offset;
   const Finish finish = TableFinish(layer, tables, channel);
   const NarrowScale scale = MakeNarrowScale(finish);
-  const int32_t fraction = layer.mode == kReduce ? 1 : has_source ? 1 << isa::kFractionBits : 0;
+  int32_t pooled = 0;
+  if (!has_source) std::memset(memory.sum, 0, size_t(layer.output.columns) * sizeof(memory.sum[0]));
 MapTileRows:
   for (int32_t tile = 0; tile < layer.output.tiles; tile += layer.output.columns) {
     #pragma HLS loop_tripcount max = kMostColumns
-    const int32_t top = WindowRow(layer, tile);
-  MapLines:
-    for (int32_t y = 0; y < strip.rows; ++y) {
-      #pragma HLS loop_tripcount max = isa::kWindow
-      GatherPixels(layer, strip, maps[layer.input.address + source * layer.input.tiles], top + y * strip.skip,
-                   memory.line[y]);
+    if (has_source) {
+      ReduceTiles(layer, strip, maps[layer.input.address + source * layer.input.tiles], tile / layer.output.columns,
+                  memory);
     }
-    ReduceLines(layer, strip, memory);
   MapTiles:
     for (int32_t column = 0; column < layer.output.columns; ++column) {
       #pragma HLS loop_tripcount max = kMostColumns
-    MapPixels:
-      for (int32_t i = 0; i < kTilePixels; ++i) memory.sum[column][i] *= fraction;
-      FinishTile(layer, finish, scale, channel, tile + column, memory.sum[column], maps);
+      int32_t (&sum)[kTilePixels] = memory.sum[column];
+      if (layer.mode == kPass) {
+      MapPixels:
+        for (int32_t i = 0; i < kTilePixels; ++i) sum[i] *= 1 << isa::kFractionBits;
+      }
+      pooled += FinishTile(layer, finish, scale, channel, tile + column, sum, maps);
     }
   }
+  StorePool(layer, channel, pooled, vector);
 }
 
 // GLOBAL_POOL's sum of one channel.
@@ -124,13 +148,9 @@ inline void PoolChannel(const Layer& layer, int32_t channel, const TileMemory& m
 PoolTiles:
   for (int32_t tile = 0; tile < layer.input.tiles; ++tile) {
     #pragma HLS loop_tripcount max = isa::kTileWords
-    const int32_t rows = Inside(tile / layer.input.columns, layer.input.height);
-    const int32_t columns = Inside(tile % layer.input.columns, layer.input.width);
-    const uint8_t* word = maps[layer.input.address + channel * layer.input.tiles + tile];
-  PoolPixels:
-    for (int32_t i = 0; i < kTilePixels; ++i) {
-      sum += (i >> 3) < rows && (i & 7) < columns ? PixelValue(word[i], layer.in_signed) : 0;
-    }
+    uint8_t word[kTilePixels];
+    WriteWord(layer.input, tile, maps[layer.input.address + channel * layer.input.tiles + tile], word);
+    sum += SumWord(word, layer.in_signed);
   }
   StorePool(layer, channel, sum, vector);
 }
@@ -142,7 +162,7 @@ HostMaps:
   for (int32_t channel = 0; channel < layer.shape.active_out; ++channel) {
     #pragma HLS loop_tripcount max = isa::kMaxChannels
     if (layer.writes) {
-      RunOneMap(layer, strip, tables, channel, maps, memory);
+      RunOneMap(layer, strip, tables, channel, maps, vector, memory);
     } else {
       PoolChannel(layer, channel, maps, vector);
     }

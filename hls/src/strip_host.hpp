@@ -8,7 +8,7 @@
 #pragma once
 #include <cstdint>
 
-#include "layer.hpp"
+#include "finish_host.hpp"
 #include "vectors_host.hpp"
 
 namespace ddi {
@@ -41,9 +41,13 @@ inline Strip MakeStrip(const Layer& layer) {
   strip.down = stride / strip.skip * strip.pitch;
   strip.packs = CeilDivide(layer.shape.active_in, kPacked);
   strip.taps = kernel * kernel;
-  const int32_t columns = Inside(layer.input.columns - 1, layer.input.width);
-  strip.last = columns == isa::kTile ? ~uint64_t(0) : (uint64_t(1) << (8 * columns)) - 1;
+  strip.last = InsideMask(layer.input.columns - 1, layer.input);
   return strip;
+}
+
+// The row of the map that the strip under row `tile_row` of the output's tiles starts with.
+inline int32_t StripTop(const Layer& layer, int32_t tile_row) {
+  return tile_row * isa::kTile * layer.shape.stride + layer.top - layer.padding;
 }
 
 // Where the first window's taps of every pack are.
@@ -100,7 +104,7 @@ SplitLine:
 // All packs of the strip under row `tile_row` of the output's tiles.
 inline void GatherStrip(const Layer& layer, const Strip& strip, const Masks& masks, const TileMemory& maps,
                         int32_t tile_row, uint32_t* to) {
-  const int32_t top = tile_row * isa::kTile * layer.shape.stride + layer.top - layer.padding;
+  const int32_t top = StripTop(layer, tile_row);
   uint32_t line[2 * kLine];
 StripPacks:
   for (int32_t pack = 0; pack < strip.packs; ++pack) {
