@@ -59,9 +59,10 @@ inline void MultiplyRows(const Strip& strip, const int32_t* at, const Lanes& lan
                          LaneSums& sum) {
   const int32_t weights = strip.packs * strip.taps;
   Sums8 total[kLanes][kRows];
-StartRows:
-  for (int32_t i = 0; i < kLanes * kRows; ++i) {
-    total[i / kRows][i % kRows] = StartSums8(int32_t(lanes.row[i / kRows][weights]));
+StartLanes:
+  for (int32_t lane = 0; lane < kLanes; ++lane) {
+  StartRows:
+    for (int32_t y = 0; y < kRows; ++y) total[lane][y] = StartSums8(int32_t(lanes.row[lane][weights]));
   }
 MultiplyWeights:
   for (int32_t weight = 0; weight < weights; ++weight) {
@@ -77,9 +78,10 @@ MultiplyWeights:
       for (int32_t lane = 0; lane < kLanes; ++lane) MultiplyPacks8(total[lane][y], packs, repeated[lane]);
     }
   }
-StoreRows:
-  for (int32_t i = 0; i < kLanes * kRows; ++i) {
-    StoreSums8(&sum[i / kRows][(first + i % kRows) * isa::kTile], total[i / kRows][i % kRows]);
+StoreLanes:
+  for (int32_t lane = 0; lane < kLanes; ++lane) {
+  StoreRows:
+    for (int32_t y = 0; y < kRows; ++y) StoreSums8(&sum[lane][(first + y) * isa::kTile], total[lane][y]);
   }
 }
 
