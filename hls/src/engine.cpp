@@ -17,6 +17,7 @@
 #else
 #include "image_host.hpp"
 #include "layer_host.hpp"
+#include "rows_host.hpp"
 #endif
 #include "cost.hpp"
 #include "exits.hpp"

@@ -248,6 +248,8 @@ inline void UpdateUnit(int16_t unit, int16_t output, ActivationPlace& input_plac
   vector[output + unit] = hidden;
 }
 
+#ifdef DDI_CHIP
+
 // FC and LSTM share one loop, and with it its multipliers and requantisers.
 inline void RunRows(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
                     const int64_t* weights2, const int32_t* tables, VectorMemory& vector, GateMemory& gates) {
@@ -293,6 +295,14 @@ RowCycles:
     }
   }
 }
+
+#else
+
+// In rows_host.hpp.
+inline void RunRows(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
+                    const int64_t* weights2, const int32_t* tables, VectorMemory& vector, GateMemory& gates);
+
+#endif
 
 inline void RunFc(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
                   const int64_t* weights2, const int32_t* tables, VectorMemory& vector, GateMemory& gates) {

@@ -1,0 +1,89 @@
+// FC and LSTM's rows as a processor of the co-simulation multiplies them: operands once, then row by row.
+//
+// Role     RunRows of gates.hpp, where the chip's own is not asked for
+// Rate     eight products for a few vector instructions
+// Storage  none
+#pragma once
+#include <cstdint>
+
+#include "gates.hpp"
+
+namespace ddi {
+
+constexpr int32_t kMostOperands = isa::kVectorWords + isa::kMaxHidden + kBanks;
+constexpr int32_t kSafeBeats = 256;  // whose products' sum fits 32 bits in each of eight places
+
+// Inputs, hidden state, and zeros up to a whole word of weights, whose padding may hold anything. Returns the words.
+inline int32_t CopyOperands(const Operands& operands, const VectorMemory& vector, const GateMemory& gates,
+                            int16_t (&operand)[kMostOperands]) {
+  const int32_t count = operands.inputs + operands.hidden;
+  const int32_t beats = CeilDivide(count, kBanks);
+CopyInputs:
+  for (int32_t i = 0; i < operands.inputs; ++i) {
+    #pragma HLS loop_tripcount max = isa::kVectorWords
+    operand[i] = Narrow16(vector[operands.input + i]);
+  }
+CopyHidden:
+  for (int32_t i = 0; i < operands.hidden; ++i) {
+    #pragma HLS loop_tripcount max = isa::kMaxHidden
+    operand[operands.inputs + i] = gates.hidden[i & 7][i >> 3];
+  }
+CopyZeros:
+  for (int32_t i = count; i < beats * kBanks; ++i) {
+    #pragma HLS loop_tripcount max = kBanks
+    operand[i] = 0;
+  }
+  return beats;
+}
+
+// Σ weights · operands of so many words of a row.
+inline int64_t MultiplyRow(const int8_t* row, const int16_t* operand, int32_t beats) {
+  int64_t sum = 0;
+RowParts:
+  for (int32_t first = 0; first < beats; first += kSafeBeats) {
+    #pragma HLS loop_tripcount max = kMostOperands / kBanks / kSafeBeats + 1
+    int32_t place[kBanks] = {0};
+    const int32_t end = Smaller(first + kSafeBeats, beats) * kBanks;
+  PartBeats:
+    for (int32_t at = first * kBanks; at < end; at += kBanks) {
+      #pragma HLS loop_tripcount max = kSafeBeats
+    BeatPlaces:
+      for (int32_t i = 0; i < kBanks; ++i) place[i] += row[at + i] * operand[at + i];
+    }
+  SumPlaces:
+    for (int32_t i = 0; i < kBanks; ++i) sum += place[i];
+  }
+  return sum;
+}
+
+inline void RunRows(const Instruction& instruction, const int64_t* weights0, const int64_t*, const int64_t*,
+                    const int32_t* tables, VectorMemory& vector, GateMemory& gates) {
+  const int32_t* word = instruction.word;
+  const bool is_fc = word[0] == isa::kOpFc;
+  const int32_t hidden = is_fc ? 0 : word[isa::kLstmHidden];
+  const Operands operands = {int16_t(word[is_fc ? isa::kFcInput : isa::kLstmInput]),
+                             int16_t(word[is_fc ? isa::kFcInputs : isa::kLstmInputs]), int16_t(hidden)};
+  const int32_t* table = tables + word[is_fc ? isa::kFcTable : isa::kLstmTable];
+  const int8_t* weights = reinterpret_cast<const int8_t*>(weights0) + word[is_fc ? isa::kFcWeights : isa::kLstmWeights];
+  const bool raw = is_fc && (word[isa::kFcFlags] & isa::kFlagRaw) != 0;
+  const bool relu = is_fc && (word[isa::kFcFlags] & isa::kFlagRelu) != 0;
+  int16_t operand[kMostOperands];
+  const int32_t beats = CopyOperands(operands, vector, gates, operand);
+  const int32_t rows = is_fc ? word[isa::kFcOutputs] : 4 * hidden;
+HostRows:
+  for (int32_t row = 0; row < rows; ++row) {
+    #pragma HLS loop_tripcount max = isa::kVectorWords
+    const int64_t sum = MultiplyRow(weights, operand, beats) + table[isa::kTableRow * row];
+    const int16_t narrow = Rescale(sum, table[isa::kTableRow * row + 1]);
+    if (is_fc) {
+      vector[word[isa::kFcOutput] + row] = raw ? Saturate32(sum) : relu && narrow < 0 ? 0 : narrow;
+    } else {
+      const bool is_candidate = row >= 2 * hidden && row < 3 * hidden;
+      gates.activation[row % isa::kWeightPorts][row / isa::kWeightPorts] =
+          int16_t(is_candidate ? Tanh(narrow, kPreactivationBits, kTanhShift) : Sigmoid(narrow));
+    }
+    weights += beats * kBanks;
+  }
+}
+
+}  // namespace ddi
