@@ -89,16 +89,17 @@ WidePixels:
 }
 
 // Write a tile of a map; bytes outside the map become 0.
-inline void WriteWord(const Map& map, int32_t tile, const uint8_t (&word)[kTilePixels], uint8_t (&to)[kTilePixels]) {
-  const int32_t rows = Inside(tile / map.columns, map.height);
-  const uint64_t mask = InsideMask(tile % map.columns, map);
+inline void WriteWord(const Map& map, int32_t tile_row, int32_t tile_column, const uint8_t (&word)[kTilePixels],
+                      uint8_t (&to)[kTilePixels]) {
+  const int32_t rows = Inside(tile_row, map.height);
+  const uint64_t mask = InsideMask(tile_column, map);
   if (rows == isa::kTile && mask == ~uint64_t(0)) {
     std::memcpy(to, word, sizeof(word));
     return;
   }
 WordRows:
   for (int32_t y = 0; y < isa::kTile; ++y) {
-    uint64_t row;
+    uint64_t row = 0;
     std::memcpy(&row, word + y * isa::kTile, sizeof(row));
     row = y < rows ? row & mask : 0;
     std::memcpy(to + y * isa::kTile, &row, sizeof(row));
@@ -116,8 +117,8 @@ WordPixels:
 
 // Requantise a tile of one output channel, write it, and give the sum of its pixels if they are pooled.
 inline int32_t FinishTile(const Layer& layer, const Finish& finish, const NarrowScale& scale, int32_t channel,
-                          int32_t tile, const int32_t (&sum)[kTilePixels], TileMemory& maps) {
-  const int32_t at = channel * layer.output.tiles + tile;
+                          int32_t tile_row, int32_t tile_column, const int32_t (&sum)[kTilePixels], TileMemory& maps) {
+  const int32_t at = channel * layer.output.tiles + tile_row * layer.output.columns + tile_column;
   const uint8_t (&identity)[kTilePixels] = maps[layer.add ? layer.identity.address + at : 0];
   uint8_t word[kTilePixels];
   if (!scale.fits) {
@@ -128,7 +129,7 @@ inline int32_t FinishTile(const Layer& layer, const Finish& finish, const Narrow
     FinishPixels(layer, scale, sum, word);
   }
   uint8_t (&written)[kTilePixels] = maps[layer.output.address + at];
-  WriteWord(layer.output, tile, word, written);
+  WriteWord(layer.output, tile_row, tile_column, word, written);
   return layer.pool < 0 ? 0 : SumWord(written, !layer.relu);
 }
 

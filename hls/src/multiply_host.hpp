@@ -100,11 +100,10 @@ LaneTiles:
       #pragma HLS loop_tripcount max = isa::kTile
       MultiplyRows<kLanes, kRows>(strip, memory.at, lanes, from + row * strip.down, row, sum);
     }
-    const int32_t tile = tile_row * layer.output.columns + column;
   TileLanes:
     for (int32_t lane = 0; lane < kLanes; ++lane) {
-      memory.pooled[first + lane] +=
-          FinishTile(layer, lanes.finish[lane], lanes.scale[lane], lanes.channel[lane], tile, sum[lane], maps);
+      memory.pooled[first + lane] += FinishTile(layer, lanes.finish[lane], lanes.scale[lane], lanes.channel[lane],
+                                                tile_row, column, sum[lane], maps);
     }
   }
 }

@@ -122,21 +122,20 @@ inline void RunOneMap(const Layer& layer, const Strip& strip, const int32_t* tab
   int32_t pooled = 0;
   if (!has_source) std::memset(memory.sum, 0, size_t(layer.output.columns) * sizeof(memory.sum[0]));
 MapTileRows:
-  for (int32_t tile = 0; tile < layer.output.tiles; tile += layer.output.columns) {
+  for (int32_t tile_row = 0; tile_row * isa::kTile < layer.output.height; ++tile_row) {
     #pragma HLS loop_tripcount max = kMostColumns
     if (has_source) {
-      ReduceTiles(layer, strip, maps[layer.input.address + source * layer.input.tiles], tile / layer.output.columns,
-                  memory);
+      ReduceTiles(layer, strip, maps[layer.input.address + source * layer.input.tiles], tile_row, memory);
     }
   MapTiles:
     for (int32_t column = 0; column < layer.output.columns; ++column) {
       #pragma HLS loop_tripcount max = kMostColumns
       int32_t (&sum)[kTilePixels] = memory.sum[column];
-      if (layer.mode == kPass) {
+      if (layer.mode == kPass && has_source) {
       MapPixels:
         for (int32_t i = 0; i < kTilePixels; ++i) sum[i] *= 1 << isa::kFractionBits;
       }
-      pooled += FinishTile(layer, finish, scale, channel, tile + column, sum, maps);
+      pooled += FinishTile(layer, finish, scale, channel, tile_row, column, sum, maps);
     }
   }
   StorePool(layer, channel, pooled, vector);
@@ -145,12 +144,17 @@ MapTileRows:
 // GLOBAL_POOL's sum of one channel.
 inline void PoolChannel(const Layer& layer, int32_t channel, const TileMemory& maps, VectorMemory& vector) {
   int32_t sum = 0;
-PoolTiles:
-  for (int32_t tile = 0; tile < layer.input.tiles; ++tile) {
-    #pragma HLS loop_tripcount max = isa::kTileWords
-    uint8_t word[kTilePixels];
-    WriteWord(layer.input, tile, maps[layer.input.address + channel * layer.input.tiles + tile], word);
-    sum += SumWord(word, layer.in_signed);
+  const uint8_t (*from)[kTilePixels] = maps + layer.input.address + channel * layer.input.tiles;
+PoolRows:
+  for (int32_t tile_row = 0; tile_row * isa::kTile < layer.input.height; ++tile_row) {
+    #pragma HLS loop_tripcount max = kMostColumns
+  PoolTiles:
+    for (int32_t column = 0; column < layer.input.columns; ++column) {
+      #pragma HLS loop_tripcount max = kMostColumns
+      uint8_t word[kTilePixels];
+      WriteWord(layer.input, tile_row, column, *from++, word);
+      sum += SumWord(word, layer.in_signed);
+    }
   }
   StorePool(layer, channel, sum, vector);
 }

@@ -1,7 +1,7 @@
 // FC and LSTM's rows as a processor of the co-simulation multiplies them: operands once, then row by row.
 //
 // Role     RunRows of gates.hpp, where the chip's own is not asked for
-// Rate     eight products for a few vector instructions
+// Rate     16 products for a few vector instructions
 // Storage  none
 #pragma once
 #include <cstdint>
@@ -11,13 +11,13 @@
 namespace ddi {
 
 constexpr int32_t kMostOperands = isa::kVectorWords + isa::kMaxHidden + kBanks;
-constexpr int32_t kSafeBeats = 256;  // whose products' sum fits 32 bits in each of eight places
+constexpr int32_t kSafeProducts = 256;  // of a byte and 16 bits, whose sum fits 32 bits
 
-// Inputs, hidden state, and zeros up to a whole word of weights, whose padding may hold anything. Returns the words.
+// Inputs, hidden state, and zeros up to a whole word of weights, whose padding may hold anything. Returns the number.
 inline int32_t CopyOperands(const Operands& operands, const VectorMemory& vector, const GateMemory& gates,
                             int16_t (&operand)[kMostOperands]) {
   const int32_t count = operands.inputs + operands.hidden;
-  const int32_t beats = CeilDivide(count, kBanks);
+  const int32_t padded = RowBytes(count);
 CopyInputs:
   for (int32_t i = 0; i < operands.inputs; ++i) {
     #pragma HLS loop_tripcount max = isa::kVectorWords
@@ -29,29 +29,27 @@ CopyHidden:
     operand[operands.inputs + i] = gates.hidden[i & 7][i >> 3];
   }
 CopyZeros:
-  for (int32_t i = count; i < beats * kBanks; ++i) {
+  for (int32_t i = count; i < padded; ++i) {
     #pragma HLS loop_tripcount max = kBanks
     operand[i] = 0;
   }
-  return beats;
+  return padded;
 }
 
-// Σ weights · operands of so many words of a row.
-inline int64_t MultiplyRow(const int8_t* row, const int16_t* operand, int32_t beats) {
+// Σ weights · operands of `count` bytes of a row.
+inline int64_t MultiplyRow(const int8_t* row, const int16_t* operand, int32_t count) {
   int64_t sum = 0;
 RowParts:
-  for (int32_t first = 0; first < beats; first += kSafeBeats) {
-    #pragma HLS loop_tripcount max = kMostOperands / kBanks / kSafeBeats + 1
-    int32_t place[kBanks] = {0};
-    const int32_t end = Smaller(first + kSafeBeats, beats) * kBanks;
-  PartBeats:
-    for (int32_t at = first * kBanks; at < end; at += kBanks) {
-      #pragma HLS loop_tripcount max = kSafeBeats
-    BeatPlaces:
-      for (int32_t i = 0; i < kBanks; ++i) place[i] += row[at + i] * operand[at + i];
+  for (int32_t first = 0; first < count; first += kSafeProducts) {
+    #pragma HLS loop_tripcount max = kMostOperands / kSafeProducts + 1
+    const int32_t end = Smaller(first + kSafeProducts, count);
+    int32_t part = 0;
+  PartBytes:
+    for (int32_t i = first; i < end; ++i) {
+      #pragma HLS loop_tripcount max = kSafeProducts
+      part += int16_t(row[i]) * operand[i];
     }
-  SumPlaces:
-    for (int32_t i = 0; i < kBanks; ++i) sum += place[i];
+    sum += part;
   }
   return sum;
 }
@@ -68,12 +66,12 @@ inline void RunRows(const Instruction& instruction, const int64_t* weights0, con
   const bool raw = is_fc && (word[isa::kFcFlags] & isa::kFlagRaw) != 0;
   const bool relu = is_fc && (word[isa::kFcFlags] & isa::kFlagRelu) != 0;
   int16_t operand[kMostOperands];
-  const int32_t beats = CopyOperands(operands, vector, gates, operand);
+  const int32_t row_bytes = CopyOperands(operands, vector, gates, operand);
   const int32_t rows = is_fc ? word[isa::kFcOutputs] : 4 * hidden;
 HostRows:
   for (int32_t row = 0; row < rows; ++row) {
     #pragma HLS loop_tripcount max = isa::kVectorWords
-    const int64_t sum = MultiplyRow(weights, operand, beats) + table[isa::kTableRow * row];
+    const int64_t sum = MultiplyRow(weights, operand, row_bytes) + table[isa::kTableRow * row];
     const int16_t narrow = Rescale(sum, table[isa::kTableRow * row + 1]);
     if (is_fc) {
       vector[word[isa::kFcOutput] + row] = raw ? Saturate32(sum) : relu && narrow < 0 ? 0 : narrow;
@@ -82,7 +80,7 @@ HostRows:
       gates.activation[row % isa::kWeightPorts][row / isa::kWeightPorts] =
           int16_t(is_candidate ? Tanh(narrow, kPreactivationBits, kTanhShift) : Sigmoid(narrow));
     }
-    weights += beats * kBanks;
+    weights += row_bytes;
   }
 }
 

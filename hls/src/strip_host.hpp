@@ -26,6 +26,7 @@ struct Strip {
   int32_t down;        // from a row of the output to the next
   int32_t packs;       // of channels
   int32_t taps;        // of a pack
+  uint32_t raise;      // what is added to the pixels of a pack
   uint64_t last;       // bytes of a row of the map's last tile column that lie inside, as a mask
 };
 
@@ -41,6 +42,7 @@ inline Strip MakeStrip(const Layer& layer) {
   strip.down = stride / strip.skip * strip.pitch;
   strip.packs = CeilDivide(layer.shape.active_in, kPacked);
   strip.taps = kernel * kernel;
+  strip.raise = layer.in_signed ? kRaise : 0;
   strip.last = InsideMask(layer.input.columns - 1, layer.input);
   return strip;
 }
@@ -73,20 +75,36 @@ PlacePacks:
 // A row of one pack; `row` is the map's.
 inline void GatherLine(const Layer& layer, const Strip& strip, const uint8_t* const (&plane)[kPacked], int32_t row,
                        uint32_t* line) {
-  const uint32_t raise = layer.in_signed ? kRaise : 0;
-  const int32_t columns = row >= 0 && row < layer.input.height ? layer.input.columns : 0;
-  const int32_t start = (row >> 3) * layer.input.columns * kTilePixels + (row & 7) * isa::kTile;
+  const Sums8 outside = StartSums8(int32_t(strip.raise));
+  const int32_t columns = layer.input.columns;
+  const int32_t before = -strip.first;
+  const int32_t tiles = strip.pitch / isa::kTile;
+  const bool there = row >= 0 && row < layer.input.height;
+  const int32_t inside = there ? Smaller(columns, tiles - before) : 0;
+  const uint32_t raise = strip.raise;
+  const uint64_t last = strip.last;
+  const int32_t start = there ? (row >> 3) * columns * kTilePixels + (row & 7) * isa::kTile : 0;
   const uint8_t* pixels[kPacked];
-LineTiles:
-  for (int32_t tile = strip.first; tile < strip.first + strip.pitch / isa::kTile; ++tile) {
+LineChannels:
+  for (int32_t c = 0; c < kPacked; ++c) pixels[c] = plane[c] + start;
+TilesBefore:
+  for (int32_t tile = 0; tile < before; ++tile) {
+    #pragma HLS loop_tripcount max = 1
+    StoreSums8(reinterpret_cast<int32_t*>(line), outside);
+    line += isa::kTile;
+  }
+TilesInside:
+  for (int32_t tile = 0; tile < inside; ++tile) {
+    #pragma HLS loop_tripcount max = isa::kMaxMap / isa::kTile
+    PackPixels8(pixels, tile + 1 == columns ? last : ~uint64_t(0), raise, line);
+  NextPixels:
+    for (int32_t c = 0; c < kPacked; ++c) pixels[c] += kTilePixels;
+    line += isa::kTile;
+  }
+TilesBehind:
+  for (int32_t tile = before + inside; tile < tiles; ++tile) {
     #pragma HLS loop_tripcount max = kLine / isa::kTile
-    if (tile >= 0 && tile < columns) {
-    LineChannels:
-      for (int32_t c = 0; c < kPacked; ++c) pixels[c] = plane[c] + start + tile * kTilePixels;
-      PackPixels8(pixels, tile + 1 == columns ? strip.last : ~uint64_t(0), raise, line);
-    } else {
-      StoreSums8(reinterpret_cast<int32_t*>(line), StartSums8(int32_t(raise)));
-    }
+    StoreSums8(reinterpret_cast<int32_t*>(line), outside);
     line += isa::kTile;
   }
 }
