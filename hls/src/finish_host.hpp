@@ -106,13 +106,14 @@ WordRows:
   }
 }
 
-// Sum of a tile's pixels; those outside the map are zero.
+// Sum of a tile's pixels; those outside the map are zero. Raised by 128 if signed, 64 of them fit 16 bits.
 inline int32_t SumWord(const uint8_t (&word)[kTilePixels], bool is_signed) {
-  const int32_t sign = is_signed ? 128 : 0;
-  int32_t sum = 0;
+  static_assert(kTilePixels * 255 <= UINT16_MAX, "16 bits");
+  const uint8_t sign = is_signed ? 128 : 0;
+  uint16_t sum = 0;
 WordPixels:
-  for (int32_t i = 0; i < kTilePixels; ++i) sum += (word[i] ^ sign) - sign;
-  return sum;
+  for (int32_t i = 0; i < kTilePixels; ++i) sum = uint16_t(sum + (word[i] ^ sign));
+  return sum - kTilePixels * sign;
 }
 
 // Requantise a tile of one output channel, write it, and give the sum of its pixels if they are pooled.

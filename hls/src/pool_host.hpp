@@ -21,94 +21,95 @@ struct PoolMemory {
 // A row of pixels of one channel; outside the map stands what changes neither a sum nor a maximum.
 inline void GatherPixels(const Layer& layer, const Strip& strip, const uint8_t* plane, int32_t row, int16_t* line) {
   const int16_t outside = layer.mode == kReduce && !layer.average ? -128 : 0;
-  const int32_t sign = layer.in_signed ? 128 : 0;
-  const bool there = row >= 0 && row < layer.input.height;
+  const int32_t columns = row >= 0 && row < layer.input.height ? layer.input.columns : 0;
+  const int32_t before = -strip.first * isa::kTile;
+  const int32_t tiles = Smaller(columns, (strip.pitch - before) / isa::kTile);
+  const int16_t sign = layer.in_signed ? 128 : 0;
+  const uint8_t* pixels = plane + (tiles > 0 ? (row >> 3) * columns * kTilePixels + (row & 7) * isa::kTile : 0);
+PixelsBefore:
+  for (int32_t x = 0; x < before; ++x) {
+    #pragma HLS loop_tripcount max = isa::kTile
+    line[x] = outside;
+  }
 PixelTiles:
-  for (int32_t i = 0; i * isa::kTile < strip.pitch; ++i) {
+  for (int32_t i = 0; i < tiles; ++i) {
     #pragma HLS loop_tripcount max = kLine / isa::kTile
-    const int32_t tile = strip.first + i;
-    const int32_t inside = there ? Inside(tile, layer.input.width) : 0;
-    const int32_t at = ((row >> 3) * layer.input.columns + tile) * kTilePixels + (row & 7) * isa::kTile;
-    const uint8_t* pixels = plane + (inside > 0 ? at : 0);
+    int16_t* to = line + before + i * isa::kTile;
   TilePixels:
-    for (int32_t x = 0; x < isa::kTile; ++x) {
-      line[i * isa::kTile + x] = int16_t(x < inside ? (pixels[x] ^ sign) - sign : outside);
-    }
+    for (int32_t x = 0; x < isa::kTile; ++x) to[x] = int16_t((pixels[i * kTilePixels + x] ^ sign) - sign);
   }
-}
-
-template <bool kSum>
-inline int16_t Reduce(int16_t a, int16_t b) {
-  return kSum ? int16_t(a + b) : a > b ? a : b;
-}
-
-// A window's rows, of `pitch` pixels each, reduced to one.
-template <bool kSum>
-inline void ReduceDown(const int16_t (*line)[kLine], int32_t rows, int32_t pitch, int16_t* down) {
-FirstLines:
-  for (int32_t x = 0; x < pitch; ++x) {
+PixelsBehind:
+  for (int32_t x = before + Smaller(tiles * isa::kTile, layer.input.width); x < strip.pitch; ++x) {
     #pragma HLS loop_tripcount max = kLine
-    down[x] = Reduce<kSum>(line[0][x], line[1][x]);
+    line[x] = outside;
   }
-OtherLines:
-  for (int32_t i = 2; i < rows; ++i) {
+}
+
+// The sum or the maximum of `count` rows of pixels, place by place.
+template <bool kSum>
+inline void Reduce(const int16_t* const (&from)[isa::kMaxKernel], int32_t count, int32_t pixels,
+                   int16_t* __restrict to) {
+  std::memcpy(to, from[0], size_t(pixels) * sizeof(int16_t));
+ReduceRows:
+  for (int32_t i = 1; i < count; ++i) {
     #pragma HLS loop_tripcount max = isa::kMaxKernel
-  OtherPixels:
-    for (int32_t x = 0; x < pitch; ++x) {
+    const int16_t* row = from[i];
+  ReducePixels:
+    for (int32_t x = 0; x < pixels; ++x) {
       #pragma HLS loop_tripcount max = kLine
-      down[x] = Reduce<kSum>(down[x], line[i][x]);
+      to[x] = kSum ? int16_t(to[x] + row[x]) : to[x] > row[x] ? to[x] : row[x];
     }
   }
 }
 
-// Eight windows of a row, `window` being the first's first pixel.
-template <bool kSum, int32_t kStride>
-inline void ReduceAlong(const int16_t* window, int32_t kernel, int32_t* to) {
-  int16_t along[isa::kTile];
-FirstPixels:
-  for (int32_t x = 0; x < isa::kTile; ++x) along[x] = window[x * kStride];
-OtherTaps:
-  for (int32_t i = 1; i < kernel; ++i) {
-    #pragma HLS loop_tripcount max = isa::kMaxKernel
-  AlongPixels:
-    for (int32_t x = 0; x < isa::kTile; ++x) along[x] = Reduce<kSum>(along[x], window[x * kStride + i]);
-  }
-StoreAlong:
-  for (int32_t x = 0; x < isa::kTile; ++x) to[x] = along[x];
-}
-
-// The windows of a row of tiles.
-template <bool kSum, int32_t kStride>
-inline void ReduceLines(const Layer& layer, const Strip& strip, PoolMemory& memory) {
+// Row y of a row of tiles: its windows reduced over their rows, then along them.
+template <bool kSum>
+inline void ReduceWindows(const Layer& layer, const Strip& strip, int32_t y, PoolMemory& memory) {
   const int32_t kernel = layer.shape.kernel;
   int16_t down[kLine];
-OutputRows:
-  for (int32_t y = 0; y < isa::kTile; ++y) {
-    const int16_t (*line)[kLine] = memory.line + y * strip.down / strip.pitch;
-    if (kernel > 1) ReduceDown<kSum>(line, kernel, strip.pitch, down);
-    const int16_t* window = (kernel > 1 ? down : *line) + strip.origin;
-  OutputTiles:
-    for (int32_t column = 0; column < layer.output.columns; ++column) {
-      #pragma HLS loop_tripcount max = kMostColumns
-      ReduceAlong<kSum, kStride>(window, kernel, memory.sum[column] + y * isa::kTile);
-      window += isa::kTile * kStride;
-    }
+  int16_t split[kLine];
+  int16_t along[isa::kMaxMap];
+  const int16_t* from[isa::kMaxKernel] = {memory.line[y * strip.step]};
+WindowRows:
+  for (int32_t i = 0; i < kernel; ++i) {
+    #pragma HLS loop_tripcount max = isa::kMaxKernel
+    from[i] = memory.line[y * strip.step + i];
+  }
+  Reduce<kSum>(from, kernel, strip.pitch, down);
+  if (layer.shape.stride == 2) SplitColumns(down, strip.pitch, split);
+WindowColumns:
+  for (int32_t i = 0; i < kernel; ++i) {
+    #pragma HLS loop_tripcount max = isa::kMaxKernel
+    from[i] = (layer.shape.stride == 2 ? split : down) + TapColumn(layer, strip, i);
+  }
+  Reduce<kSum>(from, kernel, layer.output.columns * isa::kTile, along);
+  const int32_t fraction = layer.mode == kPass ? 1 << isa::kFractionBits : 1;
+StoreTiles:
+  for (int32_t column = 0; column < layer.output.columns; ++column) {
+    #pragma HLS loop_tripcount max = kMostColumns
+    int32_t* to = memory.sum[column] + y * isa::kTile;
+  StorePixels:
+    for (int32_t x = 0; x < isa::kTile; ++x) to[x] = along[column * isa::kTile + x] * fraction;
   }
 }
 
 // The sums or maxima of one channel's windows for a row of tiles.
 inline void ReduceTiles(const Layer& layer, const Strip& strip, const uint8_t* plane, int32_t tile_row,
                         PoolMemory& memory) {
+  const int32_t rows = Inside(tile_row, layer.output.height);
 GatherRows:
-  for (int32_t y = 0; y < strip.rows; ++y) {
+  for (int32_t y = 0; y < (rows - 1) * strip.step + layer.shape.kernel; ++y) {
     #pragma HLS loop_tripcount max = isa::kWindow
     GatherPixels(layer, strip, plane, StripTop(layer, tile_row) + y * strip.skip, memory.line[y]);
   }
-  const bool is_sum = layer.mode != kReduce || layer.average;
-  if (layer.shape.stride == 1) {
-    is_sum ? ReduceLines<true, 1>(layer, strip, memory) : ReduceLines<false, 1>(layer, strip, memory);
-  } else {
-    is_sum ? ReduceLines<true, 2>(layer, strip, memory) : ReduceLines<false, 2>(layer, strip, memory);
+OutputRows:
+  for (int32_t y = 0; y < rows; ++y) {
+    #pragma HLS loop_tripcount max = isa::kTile
+    if (layer.mode == kReduce && !layer.average) {
+      ReduceWindows<false>(layer, strip, y, memory);
+    } else {
+      ReduceWindows<true>(layer, strip, y, memory);
+    }
   }
 }
 
@@ -130,12 +131,7 @@ MapTileRows:
   MapTiles:
     for (int32_t column = 0; column < layer.output.columns; ++column) {
       #pragma HLS loop_tripcount max = kMostColumns
-      int32_t (&sum)[kTilePixels] = memory.sum[column];
-      if (layer.mode == kPass && has_source) {
-      MapPixels:
-        for (int32_t i = 0; i < kTilePixels; ++i) sum[i] *= 1 << isa::kFractionBits;
-      }
-      pooled += FinishTile(layer, finish, scale, channel, tile_row, column, sum, maps);
+      pooled += FinishTile(layer, finish, scale, channel, tile_row, column, memory.sum[column], maps);
     }
   }
   StorePool(layer, channel, pooled, vector);

@@ -23,7 +23,8 @@ struct Strip {
   int32_t pitch;       // packs of pixels in a row
   int32_t first;       // tile column of the map that a row starts with
   int32_t origin;      // of the first window in a row
-  int32_t down;        // from a row of the output to the next
+  int32_t step;        // rows of a pack from a row of the output to the next
+  int32_t down;        // the same in packs of pixels
   int32_t packs;       // of channels
   int32_t taps;        // of a pack
   uint32_t raise;      // what is added to the pixels of a pack
@@ -39,7 +40,8 @@ inline Strip MakeStrip(const Layer& layer) {
   strip.origin = (isa::kTile - layer.padding) & (isa::kTile - 1);
   strip.pitch = TileCount(strip.origin + (layer.output.columns * isa::kTile - 1) * stride + kernel) * isa::kTile;
   strip.first = layer.padding > 0 ? -1 : 0;
-  strip.down = stride / strip.skip * strip.pitch;
+  strip.step = stride / strip.skip;
+  strip.down = strip.step * strip.pitch;
   strip.packs = CeilDivide(layer.shape.active_in, kPacked);
   strip.taps = kernel * kernel;
   strip.raise = layer.in_signed ? kRaise : 0;
@@ -50,6 +52,12 @@ inline Strip MakeStrip(const Layer& layer) {
 // The row of the map that the strip under row `tile_row` of the output's tiles starts with.
 inline int32_t StripTop(const Layer& layer, int32_t tile_row) {
   return tile_row * isa::kTile * layer.shape.stride + layer.top - layer.padding;
+}
+
+// Where column `i` of a row's first window is.
+inline int32_t TapColumn(const Layer& layer, const Strip& strip, int32_t i) {
+  const int32_t column = strip.origin + i;
+  return layer.shape.stride == 1 ? column : (column & 1) * (strip.pitch / 2) + column / 2;
 }
 
 // Where the first window's taps of every pack are.
@@ -65,8 +73,7 @@ PlacePacks:
     PlaceColumns:
       for (int32_t i = 0; i < kernel; ++i) {
         #pragma HLS loop_tripcount max = isa::kMaxKernel
-        const int32_t column = strip.origin + i;
-        *at++ = start + (layer.shape.stride == 1 ? column : (column & 1) * (strip.pitch / 2) + column / 2);
+        *at++ = start + TapColumn(layer, strip, i);
       }
     }
   }
@@ -110,7 +117,8 @@ TilesBehind:
 }
 
 // The even columns of a row, then the odd ones.
-inline void SplitColumns(const uint32_t* line, int32_t pitch, uint32_t* to) {
+template <typename Number>
+inline void SplitColumns(const Number* line, int32_t pitch, Number* to) {
 SplitLine:
   for (int32_t x = 0; x < pitch / 2; ++x) {
     #pragma HLS loop_tripcount max = kLine
