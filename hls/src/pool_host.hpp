@@ -12,9 +12,10 @@
 namespace ddi {
 
 constexpr int32_t kMostColumns = isa::kMaxMap / isa::kTile;
+constexpr int32_t kMostRows = 2 * (isa::kTile - 1) + isa::kMaxKernel;  // under a row of tiles, at stride 2
 
 struct PoolMemory {
-  int16_t line[isa::kWindow][kLine];       // pixels under a row of tiles
+  int16_t line[kMostRows][kLine];          // pixels under a row of tiles
   int32_t sum[kMostColumns][kTilePixels];  // of each tile
 };
 
@@ -99,7 +100,7 @@ inline void ReduceTiles(const Layer& layer, const Strip& strip, const uint8_t* p
   const int32_t rows = Inside(tile_row, layer.output.height);
 GatherRows:
   for (int32_t y = 0; y < (rows - 1) * strip.step + layer.shape.kernel; ++y) {
-    #pragma HLS loop_tripcount max = isa::kWindow
+    #pragma HLS loop_tripcount max = kMostRows
     GatherPixels(layer, strip, plane, StripTop(layer, tile_row) + y * strip.skip, memory.line[y]);
   }
 OutputRows:

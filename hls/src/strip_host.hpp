@@ -144,7 +144,7 @@ StripPacks:
     }
   StripRows:
     for (int32_t y = 0; y < strip.rows; ++y) {
-      #pragma HLS loop_tripcount max = isa::kWindow
+      #pragma HLS loop_tripcount max = 2 * isa::kTile + isa::kMaxKernel
       GatherLine(layer, strip, plane, top + y * strip.skip, layer.shape.stride == 2 ? line : to);
       if (layer.shape.stride == 2) SplitColumns(line, strip.pitch, to);
       to += strip.pitch;
