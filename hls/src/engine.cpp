@@ -12,15 +12,17 @@
 #include "control.hpp"
 #include "shim.hpp"
 #ifdef DDI_CHIP
+#include "image.hpp"
 #include "layer_chip.hpp"
 #else
+#include "image_host.hpp"
 #include "layer_host.hpp"
+#include "rows_host.hpp"
 #endif
 #include "cost.hpp"
 #include "exits.hpp"
 #include "gates.hpp"
 #include "geometry.hpp"
-#include "image.hpp"
 #include "isa.hpp"
 #include "masks.hpp"
 #include "move.hpp"

@@ -286,6 +286,8 @@ inline void FinishRow(const RowsOutput& to, const int64_t* tables, FinishedRows&
   }
 }
 
+#ifdef DDI_CHIP
+
 // FC and LSTM share one loop, and with it its multipliers and requantiser.
 inline void RunRows(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
                     const int64_t* weights2, const int64_t* tables, VectorMemory& vector, GateMemory& gates) {
@@ -310,6 +312,14 @@ RowCycles:
     NextCycle(place, finished);
   }
 }
+
+#else
+
+// In rows_host.hpp.
+inline void RunRows(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
+                    const int64_t* weights2, const int64_t* tables, VectorMemory& vector, GateMemory& gates);
+
+#endif
 
 inline void RunFc(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
                   const int64_t* weights2, const int64_t* tables, VectorMemory& vector, GateMemory& gates) {
