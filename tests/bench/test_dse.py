@@ -1,17 +1,13 @@
 """Variants of the engine, the front of the design space, and its page."""
 
-import tomllib
-
 import pytest
 
 from bench import documents, dse, dse_page
-from bench.variants import ask, changed, variant
+from bench.variants import ask, variant
 from bench.walk import Walker, total
 from export.shapes import resnet8
-from hls import generate, isa
+from hls import isa
 from hls.cosim import CosimError
-
-CONTRACT = tomllib.loads(generate.SOURCE.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -22,15 +18,6 @@ def network():
 def asked(network, folder, resources=False):
     entry = dse.entry(network, [[]], folder / "program.npz")
     return {"programs": {"network": entry}, "resources": resources}
-
-
-def test_the_contract_changes_in_what_is_asked_for_only():
-    found = changed(CONTRACT, {"OUT_LANES": 4})
-    assert found["sizes"] == CONTRACT["sizes"] | {"OUT_LANES": 4}
-    assert {key: found[key] for key in found if key != "sizes"} == {k: v for k, v in CONTRACT.items() if k != "sizes"}
-    assert changed(CONTRACT, {}) == CONTRACT
-    with pytest.raises(ValueError, match="no size LANES in hls"):
-        changed(CONTRACT, {"LANES": 4})
 
 
 def test_an_unchanged_variant_is_the_shipped_engine(network, tmp_path):
