@@ -36,6 +36,9 @@ typedef int32_t Sums[isa::kOutLanes][kTilePixels];
 typedef int64_t LaneWords[isa::kOutLanes][isa::kLaneBytes / isa::kPortBytes];
 typedef int64_t HeldFilters[isa::kOutLanes][isa::kFold][kHeldWords];
 
+// Nothing of the weights outlives an instruction.
+inline void ForgetWeights() {}
+
 struct LayerMemory {
   LaneWords lane[2];
   HeldFilters held, held_next;  // of folded lanes
