@@ -248,7 +248,7 @@ inline void UpdateUnit(int16_t unit, int16_t output, ActivationPlace& input_plac
   vector[output + unit] = hidden;
 }
 
-// FC and LSTM share one loop, and with it its multipliers and requantisers.
+// FC and LSTM share one loop and one call, and with them its multipliers and requantisers.
 inline void RunRows(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
                     const int64_t* weights2, const int32_t* tables, VectorMemory& vector, GateMemory& gates) {
   const int32_t* word = instruction.word;
@@ -294,16 +294,10 @@ RowCycles:
   }
 }
 
-inline void RunFc(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
-                  const int64_t* weights2, const int32_t* tables, VectorMemory& vector, GateMemory& gates) {
-  RunRows(instruction, weights0, weights1, weights2, tables, vector, gates);
-}
-
-inline void RunLstm(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
-                    const int64_t* weights2, const int32_t* tables, VectorMemory& vector, GateMemory& gates) {
+// Behind RunRows, an LSTM's units.
+inline void RunLstm(const Instruction& instruction, VectorMemory& vector, GateMemory& gates) {
   const int32_t* word = instruction.word;
   const int16_t hidden = int16_t(word[isa::kLstmHidden]);
-  RunRows(instruction, weights0, weights1, weights2, tables, vector, gates);
   ActivationPlace input_place = MakeActivationPlace(0);
   ActivationPlace forget_place = MakeActivationPlace(hidden);
   ActivationPlace candidate_place = MakeActivationPlace(int16_t(2 * hidden));
