@@ -14,7 +14,7 @@ from bitstreams import sources, vectors
 DEVICE = "xc7z020-1clg484-VVD"
 TOP_FILE = f"{sources.TOP}.v"
 OPTIMISATION = "-O2"  # of its front end
-CYCLES = "results.txt"  # start|end of each call, in half cycles
+CYCLES = "results.txt"  # start|end of each call, in half cycles, in its first line
 TESTBENCH_LOG = Path("HLS_output") / "simulation" / "testbench.log"
 DIFFERENCE = (
     "Bambu pipelines no loop, and loops that the chip unrolls stay loops here, whose accesses to a memory take turns: "
@@ -74,7 +74,8 @@ def simulated_cycles(folder):
     """Cycles of each call of the top function, in order, of a simulation that has run in `folder`. BambuError."""
     path = Path(folder) / CYCLES
     try:
-        calls = [call.split("|") for call in path.read_text(encoding="utf-8").strip().rstrip(",").split(",")]
+        first = path.read_text(encoding="utf-8").split("\n")[0]
+        calls = [call.split("|") for call in first.rstrip(",").split(",")]
         return [-(-(int(end) - int(start)) // 2) for start, end in calls]
     except (OSError, ValueError) as error:
         raise BambuError(f"{path.name} does not say how many cycles each call took: {error}") from None

@@ -17,7 +17,7 @@ GOOD = "2 records are the golden model's\nPASS\nSim: Testbench returned: 0\n"
 WRONG = "ERROR: MDPI driver: Memory parameter mismatch has been found.\n"
 
 
-def install(folder, said=GOOD, verilog="touch ddi_engine.v", code=0, cycles="7|27,29|1230,", log="", yosys=0):
+def install(folder, said=GOOD, verilog="touch ddi_engine.v", code=0, cycles="7|27,29|1230,\\n0", log="", yosys=0):
     simulated = bambu.TESTBENCH_LOG.parent
     (folder / "said").write_text(said)
     left = f"mkdir -p {simulated}; cp {folder}/said {bambu.TESTBENCH_LOG}" if said else "true"
