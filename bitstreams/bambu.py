@@ -15,6 +15,7 @@ DEVICE = "xc7z020-1clg484-VVD"
 TOP_FILE = f"{sources.TOP}.v"
 OPTIMISATION = "-O2"  # of its front end
 CYCLES = "results.txt"  # start|end of each call, in half cycles, in its first line
+MOST_CYCLES = 2_000_000  # a simulation that takes more hangs
 TESTBENCH_LOG = Path("HLS_output") / "simulation" / "testbench.log"
 DIFFERENCE = (
     "Bambu pipelines no loop, and loops that the chip unrolls stay loops here, whose accesses to a memory take turns: "
@@ -51,7 +52,12 @@ def command(program, folder):
     folder = Path(folder)
     flags = [f"-{vectors.STANDARD}", "-D__SYNTHESIS__", f"-I{folder}", OPTIMISATION, "--compiler=I386_CLANG16"]
     asked = [f"--top-fname={sources.TOP}", "-o", sources.TOP, f"--device-name={DEVICE}", "--generate-interface=INFER"]
-    tested = ["--simulate", "--simulator=VERILATOR", f"--generate-tb={folder / vectors.TESTBENCH}"]
+    tested = [
+        "--simulate",
+        "--simulator=VERILATOR",
+        f"--max-sim-cycles={MOST_CYCLES}",
+        f"--generate-tb={folder / vectors.TESTBENCH}",
+    ]
     return [program, str(folder / "src" / sources.MAIN), *flags, *asked, *tested, f"--tb-arg={folder / 'vectors'}"]
 
 

