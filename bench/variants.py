@@ -11,40 +11,21 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from pathlib import Path
 
 from bench.rows import ROOT
-from hls import generate
 from hls.cosim import CosimError
-
-SECTIONS = ("sizes", "timing")
-
-
-def changed(contract, sizes):
-    """The contract with some of its sizes replaced. ValueError for a name that it does not have."""
-    known = {name for section in SECTIONS for name in contract[section]}
-    if unknown := sorted(set(sizes) - known):
-        raise ValueError(f"no size {unknown[0]} in hls/isa.toml: expected one of {', '.join(sorted(known))}")
-    parts = {
-        section: {name: sizes.get(name, value) for name, value in contract[section].items()} for section in SECTIONS
-    }
-    return contract | parts
+from hls.variant import write
 
 
 @contextlib.contextmanager
 def variant(sizes):
     """A folder with the package hls for these sizes."""
-    contract = changed(tomllib.loads(generate.SOURCE.read_text()), sizes)
     with tempfile.TemporaryDirectory() as folder:
-        package = Path(folder) / "hls"
-        shutil.copytree(ROOT / "hls", package, ignore=shutil.ignore_patterns("__pycache__"))
-        (package / "isa.py").write_text(generate.python_module(contract))
-        (package / "src" / "isa.hpp").write_text(generate.cpp_header(contract))
+        write(folder, sizes)
         yield Path(folder)
 
 

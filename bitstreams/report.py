@@ -26,7 +26,7 @@ TITLES = {"dsp": "DSP48E1", "bram18": "BRAM18", "lut": "LUT", "ff": "FF"}
 # origin → (heading, what makes it)
 ORIGINS = {
     "modelled": ("modelled from the sources", "python -m hls.resources, which needs libclang (make test)"),
-    "open": ("open tools, estimated", "make rtl"),
+    "open": ("open tools, estimated: small memories, no loop unrolled", "make rtl"),
     "hls": ("Vitis HLS, estimated", "make synth STAGE=hls"),
     "placed": ("Vivado, placed", "make synth STAGE=impl"),
 }

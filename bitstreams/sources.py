@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hls import isa
 
-SOURCES = Path(__file__).resolve().parents[1] / "hls" / "src"
+SOURCES = Path(isa.__file__).resolve().parent / "src"
 MAIN = "engine.cpp"
 TOP = "ddi_engine"
 TYPE_BITS = {f"{sign}int{bits}_t": bits for sign in ("", "u") for bits in (8, 16, 32, 64)}
@@ -126,10 +126,18 @@ def call_header(top):
         for item in top.parameters
     )
     bits = TYPE_BITS[top.returns]
+    sized = "\n".join(
+        f'  m_param_alloc({index}, vectors.Bytes("{item.name}"));'
+        for index, item in enumerate(top.parameters)
+        if item.pointer
+    )
     return f"""\
 // Made by bitstreams/sources.py of {MAIN}: how the test bench calls the engine.
 #pragma once
 #include <cstdint>
+#ifdef __BAMBU_SIM__
+#include <mdpi/mdpi_user.h>
+#endif
 
 extern "C" {top.returns} {TOP}({declared});
 
@@ -139,6 +147,9 @@ constexpr uint32_t kHashHigh = 0x{isa.HASH[:8]}u;
 
 template <typename Vectors>
 uint64_t CallEngine(Vectors& vectors) {{
+#ifdef __BAMBU_SIM__  // how many bytes are behind each pointer: where Vitis HLS takes depth
+{sized}
+#endif
   return static_cast<uint{bits}_t>({TOP}(
       {values}));
 }}

@@ -53,6 +53,8 @@ class Vectors {
     return reinterpret_cast<Type*>(memories_.at(name).data());
   }
 
+  size_t Bytes(const char* name) const { return memories_.at(name).size() * sizeof(uint64_t); }
+
   uint64_t Scalar(const char* name) const { return empty_ ? 0 : scalars_.at(name); }
 
   void SetEmpty(bool empty) { empty_ = empty; }

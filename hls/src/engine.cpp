@@ -64,12 +64,13 @@ LoadWords:
 // Two words a cycle from the chip; what lies behind the store comes from the DDR.
 inline Instruction Fetch(const int32_t* program, int32_t pc) {
   const bool near = pc < isa::kCodeStore;
+  const int32_t first = pc * isa::kInstructionWords;
   Instruction instruction;
 FetchWords:
   for (int32_t i = 0; i < isa::kInstructionWords; i += 2) {
     #pragma HLS pipeline II = 1
-    instruction.word[i] = near ? state.code[pc][i] : program[pc * isa::kInstructionWords + i];
-    instruction.word[i + 1] = near ? state.code[pc][i + 1] : program[pc * isa::kInstructionWords + i + 1];
+    instruction.word[i] = near ? state.code[pc][i] : ReadProgram(program, first + i);
+    instruction.word[i + 1] = near ? state.code[pc][i + 1] : ReadProgram(program, first + i + 1);
   }
   return instruction;
 }
@@ -89,10 +90,9 @@ inline void Execute(const Instruction& instruction, const LayerPlan& planned, co
                state.layer);
       break;
     case isa::kOpFc:
-      RunFc(instruction, weights0, weights1, weights2, tables, state.vector, state.gates);
-      break;
     case isa::kOpLstm:
-      RunLstm(instruction, weights0, weights1, weights2, tables, state.vector, state.gates);
+      RunRows(instruction, weights0, weights1, weights2, tables, state.vector, state.gates);
+      if (instruction.word[0] == isa::kOpLstm) RunLstm(instruction, state.vector, state.gates);
       break;
     case isa::kOpGateLayer:
       if (RunGateLayer(instruction, state.vector, state.trace)) {

