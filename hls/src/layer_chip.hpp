@@ -22,9 +22,6 @@ namespace ddi {
 
 constexpr int64_t kMaxMapCycles = int64_t(1) << 34;
 
-// Nothing of the weights outlives an instruction.
-inline void ForgetWeights() {}
-
 struct LayerMemory {
   LaneMemory lanes;
   WindowMemory window;
