@@ -162,5 +162,5 @@ def test_each_memory_is_whole_elements_of_the_widest_port():
     package = replace(package, tables=package.tables[:-1])  # half of a row
     found = vectors.arrays(package, images, start, sources.read_top())
     widest = max(bits for kind, bits in isa.PORTS.values() if kind == "memory")
-    assert all(data and 8 * len(data) % widest == 0 for data in found.values())
+    assert all(data and 8 * len(data) % int(widest) == 0 for data in found.values())
     assert list(found) == [name for name, (kind, _) in isa.PORTS.items() if kind == "memory"]
