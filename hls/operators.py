@@ -11,75 +11,17 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from math import ceil, prod
 from pathlib import Path
-from typing import NamedTuple
 
-from hls import cpp, fabric, values
-from hls.known import KNOWN, RETURNED
+from hls import cpp, fabric, scopes, values
+from hls.known import KNOWN
 from hls.loops import LOOPS, for_parts
 from hls.pragmas import placed
+from hls.scopes import Place, Scope, Source
 
 TOP = "ddi_engine"
 
 _TRANSPARENT = ("UNEXPOSED_EXPR", "PAREN_EXPR")
 _CASTS = ("CSTYLE_CAST_EXPR", "CXX_FUNCTIONAL_CAST_EXPR", "CXX_STATIC_CAST_EXPR")
-
-
-class Source:
-    """What libclang says of expressions, asked once each."""
-
-    def __init__(self):
-        self.kept = {}
-
-    def _keep(self, what, cursor, ask):
-        key = what, cursor.hash, cursor.kind.value
-        if key not in self.kept:
-            self.kept[key] = ask(cursor)
-        return self.kept[key]
-
-    def children(self, cursor):
-        return self._keep("children", cursor, cpp.children)
-
-    def operator(self, cursor):
-        return self._keep("operator", cursor, cpp.operator)
-
-    def literal(self, cursor):
-        return self._keep("literal", cursor, values.literal)
-
-    def initializer(self, cursor):
-        return self._keep("initializer", cursor, cpp.initializer)
-
-
-class Place(NamedTuple):
-    """What a name stands for: the path of an array of the State, or a declaration; the indices so far."""
-
-    base: object
-    indices: tuple = ()
-    around: tuple = ()  # Values that tell apart its versions: unrolled loops around its declaration, outer indices
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Where the walk stands: names → values and places, the unrolled loops around it, the unit that it belongs to."""
-
-    names: dict
-    places: dict
-    loops: tuple = ()  # values.counter of each unrolled loop
-    pipelined: bool = False
-    unit: str = ""
-    loop: str = ""  # the pipelined one
-    function: str = ""
-    quiet: bool = False  # nothing is counted
-    fabric: bool = False  # products are made of LUTs, as a bind_op says
-    pre_added: bool = False  # a sum is made by an adder of a DSP, as a bind_op says
-
-    @property
-    def copies(self):
-        """Versions of what differs in every iteration."""
-        return values.versions(*self.loops)
-
-    def changed(self, value):
-        """A variable's value: another one in every iteration."""
-        return values.depending(value, *self.loops)
 
 
 @dataclass
@@ -107,10 +49,10 @@ class Walk:
         self.pragmas, self.in_fabric, self.pre_added = {}, set(), set()
         for _, pragma, site in placed(self.parsed, self.folder):
             self.pragmas.setdefault(site.owner.hash, {})[pragma.name] = pragma
-            if pragma.name == "bind_op" and _word(pragma, "impl") == "fabric":
-                self.in_fabric.add(site.names[_word(pragma, "variable")].hash)
-            if pragma.name == "bind_op" and (_word(pragma, "op"), _word(pragma, "impl")) == ("add", "dsp"):
-                self.pre_added.add(site.names[_word(pragma, "variable")].hash)
+            if pragma.name == "bind_op" and scopes.word(pragma, "impl") == "fabric":
+                self.in_fabric.add(site.names[scopes.word(pragma, "variable")].hash)
+            if pragma.name == "bind_op" and (scopes.word(pragma, "op"), scopes.word(pragma, "impl")) == ("add", "dsp"):
+                self.pre_added.add(site.names[scopes.word(pragma, "variable")].hash)
         self.called = set()
         top = next(each for each in self.functions.values() if each.spelling == TOP)
         self._function(top, Scope({}, {}))
@@ -190,7 +132,7 @@ class Walk:
             return low, max(1, top.high - low)
         if "loop_tripcount" in pragmas:
             text = "".join(token.spelling for token in pragmas["loop_tripcount"].arguments["max"])
-            return low, _evaluated(text, self.parsed, self.folder)
+            return low, scopes.evaluated(text, self.parsed, self.folder)
         return low, max(1, top.high - low)
 
     # ------------------------------------------------------------------------------------------ expressions
@@ -264,7 +206,7 @@ class Walk:
         left, right = (self._value(part, scope) for part in parts)
         if cursor.kind.name == "COMPOUND_ASSIGNMENT_OPERATOR":
             sign, left = sign[:-1], scope.changed(values.of_type(cursor.type))
-        result = _result(sign, left, right, cursor.type)
+        result = scopes.result_of(sign, left, right, cursor.type)
         if not (left.static and right.static):
             self._operator(cursor, sign, (left, right, result), scope)
         return result if result.static else values.aligned(sign, left, right, result)
@@ -314,7 +256,7 @@ class Walk:
             else:
                 names[parameter.hash] = self._fit(value, parameter.type)
         self._function(function, replace(scope, names=names, places=places))
-        return values.depending(_returned(function, cursor), *(value for _, value in arguments))
+        return values.depending(scopes.returned(function, cursor), *(value for _, value in arguments))
 
     # ----------------------------------------------------------------------------------------------- arrays
     def _place(self, cursor, scope):
@@ -341,7 +283,7 @@ class Walk:
             array = self.state.get(base)
             if array and len(indices) == len(array.sizes):
                 self._multiplex(cursor, array, indices, scope)
-        elif _is_table(base):
+        elif scopes.is_table(base):
             return self._rom(base, indices[0], scope)
         elif "CONSTANTARRAY" in base.type.get_canonical().kind.name:
             self._local(cursor, base, (indices, around), scope)
@@ -359,7 +301,7 @@ class Walk:
         if not scope.pipelined or scope.quiet or array.place == "registers":
             return
         apart, count, pieces = [], 1, [()]
-        banks = _banks(array, indices)
+        banks = scopes.banks(array, indices)
         for index, cut in zip(banks, array.pieces):
             known = sorted(set(index.each)) if index.each else [index.low]
             pieces = [(*piece, at) for piece in pieces for at in (known if cut > 1 and index.static else ["any"])]
@@ -371,7 +313,7 @@ class Walk:
     def _multiplex(self, cursor, array, indices, scope):
         self._access(array, indices, "read", scope)
         sources = 1
-        for index, pieces in zip(_banks(array, indices), array.pieces):
+        for index, pieces in zip(scopes.banks(array, indices), array.pieces):
             if pieces > 1 and not index.static:
                 sources *= min(pieces, index.count)
         what, on = f"{sources}:1 of {array.path}", values.depending(values.one(0), *indices)
@@ -394,7 +336,7 @@ class Walk:
         """A table's reader; its block RAMs serve two each."""
         if not scope.quiet:
             self.readers[scope.unit, base.spelling] += values.versions(index)
-        width = _table_width(base)
+        width = scopes.table_width(base)
         self.tables[base.spelling] = fabric.rom_bram18(base.type.get_canonical().element_count, width)
         return values.depending(values.span(-(2 ** (width - 1)), 2 ** (width - 1) - 1), index)
 
@@ -410,7 +352,7 @@ class Walk:
             return  # a structure's number
         if array and len(indices) == len(array.sizes):
             self._access(array, indices, "write", scope)
-        sizes = array.sizes if array else _sizes(base)
+        sizes = array.sizes if array else scopes.sizes_of(base)
         cut = array.pieces if array else sizes
         targets = 1
         for index, pieces in zip(indices, cut):
@@ -431,93 +373,3 @@ class Walk:
         self.use[scope.unit, resource] += total
         where = f"{cpp.path_of(cursor).name}, {scope.function}"
         self.largest[scope.unit, resource, where, what] += total
-
-
-def _word(pragma, key):
-    """A pragma's argument as it is written; "" without one."""
-    return "".join(token.spelling for token in pragma.arguments.get(key, ()))
-
-
-def _banks(array, indices):
-    """The indices, as far as they choose between memories that stand side by side."""
-    return [
-        values.bank(index, pieces) if dimension in array.cyclic else index
-        for dimension, (index, pieces) in enumerate(zip(indices, array.pieces))
-    ]
-
-
-def accesses(ports, path):
-    """(reads, writes) a cycle of the memory of array `path` that is used most."""
-    found = {}
-    for (loop, name, piece, kind), count in ports.items():
-        if name == path:
-            found.setdefault((loop, piece), Counter())[kind] += count
-    for (loop, piece), counts in found.items():  # what may be any memory may be this one
-        others = [
-            each for (place, other), each in found.items() if place == loop and other != piece and _meet(piece, other)
-        ]
-        counts.update(*others[:1])
-    # several writes cost more than any reads
-    most = max(found.values(), key=lambda counts: (counts["write"] > 1, counts.total()), default=Counter())
-    return most["read"], most["write"]
-
-
-def _meet(one, other):
-    return all(a == b or "any" in (a, b) for a, b in zip(one, other))
-
-
-def _result(sign, left, right, kind):
-    """The Value of a binary operator."""
-    operations = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b}
-    if sign in operations:
-        return values.combine(operations[sign], left, right, kind)
-    if sign in ("<<", ">>") and right.low >= 0 and right.high < 64:
-        shift = (lambda a, b: a << b) if sign == "<<" else (lambda a, b: a >> b)
-        return values.combine(shift, left, right, kind)
-    if sign == "&":
-        return values.masked(left, right, kind)
-    if sign == "/":
-        return values.combine(values.quotient, left, right, kind)
-    if sign == "%":
-        return values.remainder(left, right, kind)
-    if sign in (*fabric.COMPARE, "&&", "||"):
-        return values.span(0, 1)._replace(static=left.static and right.static)
-    return values.of_type(kind)
-
-
-def _returned(function, cursor):
-    """What a call gives: its type's values; Clamp8's and the like are narrower than their type."""
-    return values.span(*RETURNED[function.spelling]) if function.spelling in RETURNED else values.of_type(cursor.type)
-
-
-def _sizes(base):
-    """Dimensions of a declaration's type."""
-    sizes, kind = [], base.type.get_canonical() if hasattr(base, "type") else None
-    kind = kind.get_pointee().get_canonical() if kind is not None and kind.kind.name == "LVALUEREFERENCE" else kind
-    while kind is not None and kind.kind.name == "CONSTANTARRAY":
-        sizes.append(kind.element_count)
-        kind = kind.element_type.get_canonical()
-    return sizes
-
-
-def _is_table(base):
-    """Is it a constant array?"""
-    kind = base.type.get_canonical()
-    return kind.kind.name == "CONSTANTARRAY" and base.kind.name == "VAR_DECL" and kind.spelling.startswith("const ")
-
-
-def _table_width(base):
-    """Bits of a table's entries, with a sign."""
-    numbers = [int(token.spelling) for token in base.get_tokens() if token.spelling.isdigit()]
-    return max(numbers).bit_length() + 1
-
-
-def _evaluated(text, unit, folder):
-    """The number that a pragma's expression over constants stands for."""
-    names = {
-        each.spelling: number
-        for each, _ in cpp.walk(unit, folder)
-        if each.kind.name == "VAR_DECL" and cpp.is_constant_name(each) and (number := values.constant(each)) is not None
-    }
-    plain = text.replace("isa::", "").replace("/", "//")
-    return int(eval(plain, {"__builtins__": {}}, names))  # our own source

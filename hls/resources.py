@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from hls import arrays, cpp, operators
+from hls import arrays, cpp, operators, scopes
 from hls.cosim import ROOT, SOURCES
 
 PAGE = ROOT / "docs" / "resources.md"
@@ -75,7 +75,7 @@ def estimate(folder=SOURCES):
         use.setdefault(name, {})[resource] = amount
     largest = [(amount, *where) for where, amount in walk.largest.items()]
     for array in found:
-        taken, note = _memory(array, *operators.accesses(walk.ports, array.path))
+        taken, note = _memory(array, *scopes.accesses(walk.ports, array.path))
         notes += [note] if note else []
         for resource, amount in taken.items():
             use.setdefault(array.unit, {}).setdefault(resource, 0)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hls import arrays, cpp, fabric, known, operators, resources, values
+from hls import arrays, cpp, fabric, known, operators, resources, scopes, values
 
 SOURCE = """
 #include <cstdint>
@@ -183,7 +183,7 @@ def test_neighbours_in_cyclic_memories_need_no_choice(tmp_path):
     turned, walk = used(tmp_path, CYCLIC + loop(row.format(index="at * 4 + j")))
     plain, _ = used(tmp_path, CYCLIC + loop(row.format(index="at * 6 + j")))
     assert plain["lut"] - turned.get("lut", 0) >= 4 * fabric.multiplexer(4, 32)
-    assert operators.accesses(walk.ports, "state.plain") == (1, 0)
+    assert scopes.accesses(walk.ports, "state.plain") == (1, 0)
 
 
 def test_bits_side_by_side_are_no_sum(tmp_path):
@@ -214,12 +214,12 @@ def test_indices_that_change_choose_between_registers(tmp_path):
 
 def test_ports_are_counted_where_addresses_differ(tmp_path):
     _, walk = used(tmp_path, loop("sum += state.plain[at + j] + state.plain[at];"))
-    assert operators.accesses(walk.ports, "state.plain") == (5, 0)
+    assert scopes.accesses(walk.ports, "state.plain") == (5, 0)
     _, walk = used(tmp_path, loop("state.memory.wide[at][j] = other;"))
-    assert operators.accesses(walk.ports, "state.memory.wide") == (0, 1)
+    assert scopes.accesses(walk.ports, "state.memory.wide") == (0, 1)
     both = loop("sum += state.plain[at + j];") + loop("state.plain[at + j] = n;", unroll=3).replace("er:", "er2:")
     _, walk = used(tmp_path, both)
-    assert operators.accesses(walk.ports, "state.plain") == (0, 3)  # dearer than four reads
+    assert scopes.accesses(walk.ports, "state.plain") == (0, 3)  # dearer than four reads
 
 
 def test_tables_are_block_ram_for_two_readers(tmp_path):
