@@ -4,7 +4,8 @@
 
 RTL simulates slowly and an open compiler takes its time for each memory, so that these are as small as the program
 lets them be; what makes the engine's arithmetic stays as it is. "decisions" is the engine without the units of maps:
-control, checks, prices, budget, FC, LSTM, gates and exits. "whole" is all of it. Answers on stdout, as JSON.
+control, checks, prices, budget, FC, LSTM, gates and exits. "layers" has the loop of maps and no LSTM, "whole" is all of
+it. Answers on stdout, as JSON.
 """
 
 import argparse
@@ -25,12 +26,15 @@ from hls.record import Start, decode
 # Sizes of memories and counters alone; those of the array are the engine's.
 SIZES = {"TILE_WORDS": 128, "VECTOR_WORDS": 64, "MAX_CHANNELS": 16, "LANE_BYTES": 256, "MAX_MAP": 16, "MAX_HIDDEN": 8,
          "MAX_INSTRUCTIONS": 64, "CODE_STORE": 16, "MAX_GATES": 4, "MAX_CLASSES": 8}  # fmt: skip
-PARTS = ("decisions", "whole")
-LEFT_OUT = ("RunImage", "RunLayer", "RunMove")  # calls in Execute, of "decisions"
-IMAGES, SEED = 2, 5
+# part → calls of Execute that are left out
+LEFT_OUT = {"decisions": ("RunImage", "RunLayer", "RunMove"), "layers": ("RunMove", "RunLstm"), "whole": ()}
+PARTS = tuple(LEFT_OUT)
+IMAGES = {"decisions": 2, "layers": 1, "whole": 2}
+SEED = 5
 HEIGHT, WIDTH, COLOURS = 5, 9, 3  # two tiles side by side, both cut off
 POOLED_HEIGHT, POOLED_WIDTH = -(-HEIGHT // 2), -(-WIDTH // 2)
 CHANNELS, CLASSES, GATES, UNITS = 7, 5, 2, 5
+FEW, SOME = 3, 180  # channels of "layers", and a threshold that two of them pass
 ENTROPY = 96338  # 1.47 nats · 2^16: one image runs to the end, one keeps its block and stops at the first exit
 SCALE = 10 << 16 | 5  # · 5 · 2^-10
 POOLED = 5 << 16 | 3
@@ -79,8 +83,13 @@ class _Code:
     def exit(self, number, source):
         return self.add(isa.EXIT, exit=number, input=source, classes=CLASSES, scale=8 << 16 | 1)
 
-    def global_pool(self, source, target, height, width):
-        return self.add(isa.GLOBAL_POOL, flags=0, input=source, output=target, channels=CHANNELS, height=height,
+    def pool(self, source, target, channels):
+        """The largest pixels of a map of HEIGHT × WIDTH, 3 × 3, every second."""
+        self.add(isa.POOL, flags=isa.FLAG_RELU, input=source, output=target, scale=1, channels=channels, height=HEIGHT,
+                 width=WIDTH, kernel=3, stride=2, padding=1)  # fmt: skip
+
+    def global_pool(self, source, target, height, width, channels=CHANNELS):
+        return self.add(isa.GLOBAL_POOL, flags=0, input=source, output=target, channels=channels, height=height,
                         width=width, scale=POOLED)  # fmt: skip
 
 
@@ -105,15 +114,14 @@ def _gated_block(code):
 
 def _reduced(code):
     """Pooling, out to the DDR and back, a folded convolution and an AFFINE of a small map; the last classifier."""
-    shape = {"channels": CHANNELS, "height": HEIGHT, "width": WIDTH, "kernel": 3, "stride": 2, "padding": 1}
-    code.add(isa.POOL, flags=0 | isa.FLAG_RELU, input=16, output=48, scale=1, **shape)
+    code.pool(16, 48, CHANNELS)
     pitches = {"channels": CHANNELS, "words": 1, "input_pitch": 1, "output_pitch": 1, "mask": 0}
     code.add(isa.MOVE, input=48, output=FAR, **pitches)
     code.add(isa.MOVE, input=FAR, output=60, **pitches)
     code.conv(60, 80, CHANNELS, CHANNELS, height=POOLED_HEIGHT, width=POOLED_WIDTH, stride=2, pool=32)
     table = code.table(CHANNELS, scale=(isa.FRACTION_BITS << 16) | 1)
     code.add(isa.AFFINE, flags=isa.FLAG_RELU, input=60, output=90, in_channels=CHANNELS, out_channels=CHANNELS,
-             height=POOLED_HEIGHT, width=POOLED_WIDTH, stride=2, channel_offset=1, table=table)  # fmt: skip
+             height=POOLED_HEIGHT, width=POOLED_WIDTH, stride=2, channel_offset=1, table=table, pool=-1, pool_scale=0)  # fmt: skip
     code.global_pool(90, 40, -(-POOLED_HEIGHT // 2), -(-POOLED_WIDTH // 2))
     code.fc(40, 48, CHANNELS, CLASSES)
     code.exit(1, 48)
@@ -132,6 +140,21 @@ def network():
     code.fc(40, 56, CHANNELS, CLASSES)
     code.exit(0, 56)
     _set_tap(code, tap, target)
+    return np.stack(code.words), code.weights, code.tables
+
+
+def layers():
+    """(program, weights, tables) of IMAGE, CONV with all that it can do, POOL, GLOBAL_POOL, FC and EXIT: few cycles."""
+    code = _Code()
+    code.add(isa.IMAGE, output=0, channels=COLOURS, height=HEIGHT, width=WIDTH, weights=code.rows(COLOURS, 256))
+    code.conv(0, 16, COLOURS, FEW, flags=isa.FLAG_RELU | isa.FLAG_IN_SIGNED, pool=0)
+    code.add(isa.GATE_CHANNEL, input=0, channels=FEW, threshold=SOME, mask=1, gate=0)
+    code.conv(16, 32, FEW, FEW, kernel=1, taps=isa.WEIGHT_ALIGN, in_mask=1, identity=16,
+              flags=isa.FLAG_RELU | isa.FLAG_ADD)  # fmt: skip
+    code.pool(32, 48, FEW)
+    code.global_pool(48, 8, POOLED_HEIGHT, POOLED_WIDTH, FEW)
+    code.fc(8, 16, FEW, CLASSES)
+    code.exit(0, 16)
     return np.stack(code.words), code.weights, code.tables
 
 
@@ -160,10 +183,9 @@ def _set_tap(code, tap, target):
 def batch(part):
     """(package, images, start) as bitstreams/vectors.py takes them."""
     meta = {"input": {"height": HEIGHT, "width": WIDTH, "channels": COLOURS}, "classes": ["class"] * CLASSES}
-    package = Package(
-        *(network() if part == "whole" else decisions()), meta | {"gates": [{}] * GATES, "map_words": CHANNELS}
-    )
-    images = np.random.default_rng(SEED).integers(0, 256, (IMAGES, HEIGHT, WIDTH, COLOURS), np.uint8)
+    made = {"decisions": decisions, "layers": layers, "whole": network}[part]()
+    package = Package(*made, meta | {"gates": [{}] * GATES, "map_words": CHANNELS})
+    images = np.random.default_rng(SEED).integers(0, 256, (IMAGES[part], HEIGHT, WIDTH, COLOURS), np.uint8)
     start = Start(GATES, CLASSES, rule=isa.RULE_ENTROPY, threshold=ENTROPY, map_words=CHANNELS)
     return package, images, start
 
@@ -174,12 +196,12 @@ def _unused(call):
     return "".join(f"{call[1]}static_cast<void>({name});\n" for name in names)
 
 
-def cut(folder):
-    """Leave the units of maps out of the copy of the sources in `folder`. SourceError where they are not found."""
+def cut(folder, part):
+    """Leave the calls out of the copy of the sources in `folder` that `part` does without. SourceError."""
     path = Path(folder) / "src" / sources.MAIN
     text = path.read_text(encoding="utf-8")
-    for call in LEFT_OUT:
-        text, found = re.subn(rf"^( +){call}\(([^;]*)\);\n", _unused, text, flags=re.MULTILINE)
+    for call in LEFT_OUT[part]:
+        text, found = re.subn(rf"^( +)(?:if \([^;]*\) )?{call}\(([^;]*)\);\n", _unused, text, flags=re.MULTILINE)
         if found != 1:
             raise sources.SourceError(f"{sources.MAIN} calls {call} {found} times, expected once: adapt LEFT_OUT")
     path.write_text(text, encoding="utf-8")
@@ -191,8 +213,7 @@ def answer(folder, part, resources):
     results = decode(vectors.write(folder, package, images, start), start)
     if results.status.any():
         raise vectors.VectorError(f"the small program ends with status {results.status.tolist()}, expected OK")
-    if part != "whole":
-        cut(folder)
+    cut(folder, part)
     passed, text = vectors.simulate(folder)
     if not passed:
         raise vectors.VectorError(f"the C++ differs from the golden model: {text}")
