@@ -3,9 +3,8 @@
     make rtl                       # or python -m bitstreams.rtl: "skipped" with the reason where a tool is missing
     build/rtl/result.json          # what bitstreams/report.py shows as "open tools, estimated"
 
-What is compiled is the engine in a small configuration (bitstreams/rtl_small.py): the same sources with small memories,
-and, without --part whole, without the units of maps, whose RTL no simulation has got through yet. It shows what the
-RTL computes, not how fast: bitstreams/bambu.py says what Bambu does not do.
+What is compiled is a part of the engine in a small configuration (bitstreams/rtl_small.py): the same sources with small
+memories. It shows what the RTL computes, not how fast: bitstreams/bambu.py says what Bambu does not do.
 """
 
 import argparse
@@ -17,12 +16,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bitstreams import bambu, rtl_small, sources, vectors
+from bitstreams import bambu, rtl_small, rtl_states, sources, vectors
 from hls import variant
 
 BUILD = vectors.BUILD.parent / "rtl"
 RESULT = "result.json"
-MAP_S = 3600  # seconds that yosys may take
+MAPPED = "mapped.v"  # what yosys reads
+MAP_S = 1800  # seconds that it may take
 RESOURCES = ("lut", "ff", "dsp", "bram18")
 # tool → (the programs that will do, what it is for, where it is from)
 TOOLS = {
@@ -37,6 +37,11 @@ CELLS = {r"LUT[1-6]": ("lut", 1), r"FD[CPRS]E": ("ff", 1), r"DSP48E1": ("dsp", 1
 
 class RtlError(Exception):
     """The open tools were there and failed; the message is one line."""
+
+
+def place(part):
+    """The folder that a part is compiled in; the first one's is what bitstreams/report.py reads."""
+    return BUILD if part == rtl_small.PARTS[0] else BUILD.with_name(f"{BUILD.name}_{part}")
 
 
 def find(path=None):
@@ -75,8 +80,9 @@ def prepare(folder, part, resources=True):
 
 
 def map_command(program, verilog, statistics):
-    """yosys's command line: map the RTL to the chip's cells and count them."""
-    steps = [f"read_verilog -defer -sv {verilog}", f"synth_xilinx -family xc7 -top {sources.TOP}"]
+    """yosys's command line: map the RTL to the chip's cells, without pads and clock buffers, and count them."""
+    steps = [f"read_verilog -defer -sv {verilog}"]
+    steps += [f"synth_xilinx -family xc7 -flatten -noiopad -noclkbuf -top {sources.TOP}"]
     return [program, "-q", "-p", "; ".join([*steps, f"tee -o {statistics} stat -json"])]
 
 
@@ -99,27 +105,32 @@ def used(statistics):
 
 
 def run(found, folder, facts):
-    """Compile, simulate and map in `folder`; what is written to result.json. RtlError, BambuError."""
+    """Compile, simulate and map in `folder`; what is written to result.json. RtlError, BambuError, StatesError."""
     folder = Path(folder)
     result = {"what": f"{facts['part']} of the engine, small memories", "sources": sources.digest(), **facts}
     result["passed"] = _compile(bambu.command(found["bambu"], folder), folder)
     if result["passed"]:
         result["simulated_cycles"] = bambu.simulated_cycles(folder)[-1]  # of the batch; an empty start comes before it
-    verilog = folder / bambu.TOP_FILE
-    if found["yosys"] and verilog.exists():
-        statistics = folder / "statistics.json"
-        try:
-            code, text = _run(map_command(found["yosys"], verilog, statistics), folder, "yosys.log", MAP_S)
-        except subprocess.TimeoutExpired:
-            result["unmapped"] = f"yosys was not done after {MAP_S // 60} minutes"
-        else:
-            if code:
-                raise RtlError(f"yosys failed with exit code {code}: {bambu.complaint(text)}")
-            result["used"] = used(statistics.read_text(encoding="utf-8"))
+    if found["yosys"] and (folder / bambu.TOP_FILE).exists():
+        result |= _map(found["yosys"], folder)
     partial = folder / f"{RESULT}.partial"
     partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     os.replace(partial, folder / RESULT)
     return result
+
+
+def _map(program, folder):
+    """What yosys says of the Verilog in `folder`: {"used": …}, or why there is nothing. RtlError, StatesError."""
+    text = rtl_states.split((folder / bambu.TOP_FILE).read_text(encoding="utf-8"))
+    (folder / MAPPED).write_text(text, encoding="utf-8")
+    statistics = folder / "statistics.json"
+    try:
+        code, text = _run(map_command(program, folder / MAPPED, statistics), folder, "yosys.log", MAP_S)
+    except subprocess.TimeoutExpired:
+        return {"unmapped": f"yosys was not done after {MAP_S // 60} minutes"}
+    if code:
+        raise RtlError(f"yosys failed with exit code {code}: {bambu.complaint(text)}")
+    return {"used": used(statistics.read_text(encoding="utf-8"))}
 
 
 def _compile(command, folder):
@@ -163,7 +174,7 @@ def _figure(value):
 def main(argv=None):
     """0 when the RTL computes what the C++ does, or there is no tool to make it; 1 when it does not."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=BUILD, help="folder to work in, emptied (default: build/rtl)")
+    parser.add_argument("--out", type=Path, help="folder to work in, emptied (default: build/rtl, build/rtl_PART)")
     parts = rtl_small.PARTS
     parser.add_argument("--part", choices=parts, default=parts[0], help="of the engine (default: %(default)s)")
     arguments = parser.parse_args(argv)
@@ -173,9 +184,9 @@ def main(argv=None):
         print("\n".join(f"  {line}" for line in missing(found)))
         return 0
     try:
-        folder = arguments.out.resolve()
+        folder = (arguments.out or place(arguments.part)).resolve()
         result = run(found, folder, prepare(folder, arguments.part))
-    except (RtlError, bambu.BambuError, ValueError, OSError) as error:
+    except (RtlError, bambu.BambuError, rtl_states.StatesError, ValueError, OSError) as error:
         print(f"bitstreams.rtl: {error}", file=sys.stderr)
         return 1
     print("\n".join(table(result)))

@@ -121,7 +121,8 @@ def _reduced(code):
     code.conv(60, 80, CHANNELS, CHANNELS, height=POOLED_HEIGHT, width=POOLED_WIDTH, stride=2, pool=32)
     table = code.table(CHANNELS, scale=(isa.FRACTION_BITS << 16) | 1)
     code.add(isa.AFFINE, flags=isa.FLAG_RELU, input=60, output=90, in_channels=CHANNELS, out_channels=CHANNELS,
-             height=POOLED_HEIGHT, width=POOLED_WIDTH, stride=2, channel_offset=1, table=table, pool=-1, pool_scale=0)  # fmt: skip
+             height=POOLED_HEIGHT, width=POOLED_WIDTH, stride=2, channel_offset=1, table=table, pool=-1,
+             pool_scale=0)  # fmt: skip
     code.global_pool(90, 40, -(-POOLED_HEIGHT // 2), -(-POOLED_WIDTH // 2))
     code.fc(40, 48, CHANNELS, CLASSES)
     code.exit(1, 48)
