@@ -21,7 +21,7 @@ from data.datasets import DATASETS, DataError
 from hls.cosim import CosimError
 from hls.package import PackageError
 
-BENCHMARKS = ("packages", "speed", "main_command", "engine", "dse", "densenet", "faults", "power", "fuzz")
+BENCHMARKS = ("packages", "speed", "main_command", "engine", "dse", "densenet", "faults", "power", "fuzz", "rtl")
 
 
 def main(argv=None):

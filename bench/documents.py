@@ -13,7 +13,7 @@ import sys
 from bench.dse_page import figure, front_table, reason_text, rule_text
 from bench.rows import ROOT, latest
 
-DOCUMENTS = ("README.md", "docs/dse.md")
+DOCUMENTS = ("README.md", "docs/dse.md", "docs/synthesis.md")
 FIGURES = {"docs/dse.svg": figure}  # file → what draws it from the rows
 PRINTED = ROOT / "docs" / "run.txt"  # written by `python -m bench main_command`
 BLOCK = re.compile(r"(<!-- rows:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -120,7 +120,26 @@ def host_table(rows):
     return [*lines, f"| {text} | {coverage['value']:.1%} | {coverage['n']:,} draws |"]
 
 
+def rtl_table(rows):
+    """What open tools made of the engine's parts, beside what is modelled of them."""
+    whats = {"cycles": "cycles of all images", "lut": "LUT", "ff": "FF", "dsp": "DSP", "bram18": "BRAM18"}
+    lines = ["| part | what | value | kind | modelled |", "|---|---|---|---|---|"]
+    parts = [name.split(".")[1] for name in rows if re.fullmatch(r"rtl\.\w+\.passed", name)]
+    for part in sorted(parts):
+        passed = rows[f"rtl.{part}.passed"]
+        text = "images whose records are the golden model's"
+        lines.append(f"| {part}: {passed['note']} | {text} | {passed['value']} of {passed['n']} | simulated RTL | |")
+        for what, text in whats.items():
+            found, modelled = rows.get(f"rtl.{part}.{what}"), rows.get(f"rtl.{part}.{what}.modelled")
+            if found:
+                kind = "simulated RTL" if found["kind"] == "simulated" else "estimated by open tools"
+                beside = f"{modelled['value']:,}" if modelled else ""
+                lines.append(f"| {part} | {text} | {found['value']:,} | {kind} | {beside} |")
+    return lines
+
+
 TABLES = {
+    "rtl": rtl_table,
     "engine": engine_table,
     "host": host_table,
     "packages": packages_table,

@@ -4,8 +4,8 @@
     rows.add("cifar10.accuracy@74M", 0.9, "share", "simulated", n=10000, package="1f2e…")
     rows.write(path)
 
-kind says where a value comes from: measured (on this machine or a board), simulated (the engine's bits), modelled,
-cited, or that it is a count of what was tried.
+kind says where a value comes from: measured (on this machine or a board), simulated (the engine's bits), estimated (by
+open tools), modelled, cited, or that it is a count of what was tried.
 """
 
 import json
@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
-KINDS = ("measured", "simulated", "modelled", "cited", "count")
+KINDS = ("measured", "simulated", "estimated", "modelled", "cited", "count")
 
 
 class Rows:
