@@ -106,18 +106,26 @@ def used(statistics):
 
 
 def run(found, folder, facts):
-    """Compile, simulate and map in `folder`; what is written to result.json. RtlError, BambuError, StatesError."""
+    """Compile, simulate and, with a yosys, map in `folder`; what is written to result.json, as soon as it is known.
+
+    RtlError, BambuError, StatesError.
+    """
     folder = Path(folder)
     result = {"what": f"{facts['part']} of the engine, small memories", "sources": sources.digest(), **facts}
     result["passed"] = _compile(bambu.command(found["bambu"], folder), folder)
     if result["passed"]:
         result["simulated_cycles"] = bambu.simulated_cycles(folder)[-1]  # of the batch; an empty start comes before it
+    _note(result, folder)
     if found["yosys"] and (folder / bambu.TOP_FILE).exists():
         result |= _map(found["yosys"], folder)
+        _note(result, folder)
+    return result
+
+
+def _note(result, folder):
     partial = folder / f"{RESULT}.partial"
     partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     os.replace(partial, folder / RESULT)
-    return result
 
 
 def _map(program, folder):
@@ -178,8 +186,11 @@ def main(argv=None):
     parser.add_argument("--out", type=Path, help="folder to work in, emptied (default: build/rtl, build/rtl_PART)")
     parts = rtl_small.PARTS
     parser.add_argument("--part", choices=parts, default=parts[0], help="of the engine (default: %(default)s)")
+    parser.add_argument("--no-map", action="store_true", help="simulate, and leave yosys out, which takes longest")
     arguments = parser.parse_args(argv)
     found = find()
+    if arguments.no_map:
+        found["yosys"] = None
     if not (found["bambu"] and found["verilator"]):
         print("skipped: no RTL without an open HLS compiler and a simulator")
         print("\n".join(f"  {line}" for line in missing(found)))
@@ -191,7 +202,7 @@ def main(argv=None):
         print(f"bitstreams.rtl: {error}", file=sys.stderr)
         return 1
     print("\n".join(table(result)))
-    for line in missing(found):
+    for line in missing(found | ({"yosys": "not asked for"} if arguments.no_map else {})):
         print(f"left out: {line}")
     print(f"RTL {'computes what the C++ does' if result['passed'] else 'differs from the C++'}: {folder / RESULT}")
     return 0 if result["passed"] else 1

@@ -52,8 +52,8 @@ def machine(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run(machine):
-    return rtl.main(["--out", str(machine / "out")])
+def run(machine, *options):
+    return rtl.main(["--out", str(machine / "out"), *options])
 
 
 def test_without_tools_it_is_skipped_with_the_reason(monkeypatch, capsys, tmp_path):
@@ -103,6 +103,13 @@ def test_without_yosys_the_simulation_alone_is_noted(machine, capsys):
     assert "used" not in json.loads((machine / "out" / rtl.RESULT).read_text())
 
 
+def test_the_mapping_can_be_left_out(machine, capsys):
+    assert run(machine, "--no-map") == 0
+    assert "left out" not in capsys.readouterr().out
+    result = json.loads((machine / "out" / rtl.RESULT).read_text())
+    assert result["passed"] and not {"used", "unmapped"} & set(result)
+
+
 def test_a_mapping_that_takes_too_long_is_told_and_the_simulation_noted(machine, capsys, monkeypatch):
     install(machine, wait="exec sleep 20\n")
     monkeypatch.setattr(rtl, "MAP_S", 0.2)
@@ -139,7 +146,7 @@ def test_a_tool_that_fails_is_told(machine, capsys, options, expected):
     install(machine, **options)
     assert run(machine) == 1
     assert expected in capsys.readouterr().err
-    assert not (machine / "out" / rtl.RESULT).exists()
+    assert (machine / "out" / rtl.RESULT).exists() == ("yosys" in options)  # the simulation is noted before
 
 
 def test_the_command_lines(tmp_path):
