@@ -27,13 +27,14 @@ from export.onnx_graph import onnx_model
 from export.quantize import quantize
 from hls import cosim
 from hls import package as packages
+from hls.program import ProgramError
 from training import recipe as recipes
 from training.checkpoint import CheckpointError, read_checkpoint
 from training.data import Split
 from training.dynamic import DynamicResNet
 
 ERRORS = (CheckpointError, recipes.RecipeError, DataError, published.PublishedError)
-ERRORS += (FoldError, QuantizeError, LowerError, packages.PackageError, cosim.CosimError, OSError)
+ERRORS += (FoldError, QuantizeError, LowerError, ProgramError, packages.PackageError, cosim.CosimError, OSError)
 CORRECTION = 256  # training images to correct the gates on, all at once in memory
 VALIDATION = 5000  # images of the training set kept apart for a published network, as recipes do
 

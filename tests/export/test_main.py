@@ -10,7 +10,7 @@ from random_networks import VARIANTS, network_of, random_images, random_model, s
 from export import __main__ as command
 from export import measure as measuring
 from export import onnx_graph
-from hls import cosim, package
+from hls import cosim, isa, package
 from training.data import Split
 from training.dynamic import Network
 from training.recipe import Recipe, Stage
@@ -118,6 +118,12 @@ def test_weights_that_are_not_finite_are_one_line(value, checkpoint, tmp_path, c
     state["model"]["layer1.0.conv1.weight"][0] = value
     torch.save(state, checkpoint)
     refused([str(checkpoint), "-o", str(tmp_path / "p.npz")], capsys, "not finite")
+
+
+def test_a_network_that_the_engine_refuses_is_one_line(checkpoint, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(isa, "LANE_BYTES", 64)  # so that a row of weights is too long for a lane
+    refused([str(checkpoint), "-o", str(tmp_path / "p.npz"), "--images", "4"], capsys, "(CONV): a count, size")
+    assert not (tmp_path / "p.npz").exists()
 
 
 @pytest.mark.parametrize(
