@@ -1,9 +1,8 @@
 // Array: 192 multipliers of two products each, under a window that moves.
 //
 // Role     kRowTaps taps of one input channel a cycle, or, of a 1 × 1 kernel, two input channels: for every pixel of a
-// tile and two output channels, or for every
-//          pixel of a part of a tile and eight. AFFINE, GLOBAL_POOL and average POOL multiply by one; a largest POOL
-//          compares the pixels of a part
+//          tile and two output channels, or for every pixel of a part of a tile and eight. AFFINE, GLOBAL_POOL and
+//          average POOL multiply by one; a largest POOL compares the pixels of a part
 // Rate     384 multiplications a cycle
 // Storage  2 × 64 sums: registers
 #pragma once

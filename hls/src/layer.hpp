@@ -190,15 +190,6 @@ inline uint8_t FinishPixel(const Layer& layer, const Finish& finish, int32_t sum
   return uint8_t(Clamp8(RequantizeSum(int64_t(sum) + finish.bias, finish.scale) + added, layer.relu));
 }
 
-// Of POOL: take a pixel into a window's sum or maximum.
-inline int16_t ReducePixel(const Layer& layer, bool first, bool inside, int16_t pixel, int16_t value) {
-  #pragma HLS inline
-  const int16_t before = first ? int16_t(layer.average ? 0 : -128) : value;
-  const int16_t larger = before > pixel ? before : pixel;
-  const int16_t taken = layer.average ? int16_t(before + pixel) : larger;
-  return inside ? taken : before;
-}
-
 inline void StorePool(const Layer& layer, int32_t channel, int32_t sum, VectorMemory& vector) {
   if (layer.pool >= 0) vector[layer.pool + channel] = Saturate16(Requantize(sum, layer.pool_scale));
 }

@@ -111,9 +111,9 @@ inline int32_t DrainCycles(const ConvShape& shape, int32_t channels) {
   return channels * ((shape.by_parts ? kPartPixels : kTilePixels) / isa::kDrain);
 }
 
-// Cycles of a step of that many channels: the multiplications, and what the windows lack while the drain uses their
+// Cycles of a step of that many channels: `multiply` of them, and what the windows lack while the drain uses their
 // ports; the ports over the whole step; or the drain.
-inline int32_t StepCycles(const ConvShape& shape, int32_t beat, int32_t channels) {
+inline int32_t StepCycles(const ConvShape& shape, int32_t beat, int32_t multiply, int32_t channels) {
   const int32_t blocks = WindowBlocks(shape.kernel, shape.stride);
   const int32_t uses = shape.reads_identity ? 2 * channels : channels;
   const int32_t drain = DrainCycles(shape, channels);
@@ -122,8 +122,7 @@ inline int32_t StepCycles(const ConvShape& shape, int32_t beat, int32_t channels
   const int32_t lacks = (drain << shift) - free;
   const int32_t few = lacks <= 0 ? 0 : blocks == 2 ? (lacks + 3) >> 2 : lacks;
   const int32_t late = shape.paired ? uses : few;  // a pair's reads take a cycle, and another one without a port
-  const int32_t multiply = int32_t(Product(uint32_t(shape.inputs), uint16_t(beat))) + late;
-  return Larger(Larger(multiply, ((shape.inputs << shift) + uses + 1) >> 1), drain);
+  return Larger(Larger(multiply + late, ((shape.inputs << shift) + uses + 1) >> 1), drain);
 }
 
 // The plan of an instruction with at least one output channel: full groups, and what is left of the channels.
@@ -139,14 +138,14 @@ inline ConvPlan MakePlan(const ConvShape& shape) {
   plan.across = int8_t(shape.kernel > 2 * isa::kRowTaps ? 3 : shape.kernel > isa::kRowTaps ? 2 : 1);
   plan.beat = int8_t(Larger(shape.kernel * plan.across, blocks));
   const int32_t first = full > 0 ? plan.channels : plan.last;
-  const int32_t step = StepCycles(shape, plan.beat, first);
-  const int32_t last_step = StepCycles(shape, plan.beat, plan.last);
+  const int32_t multiply = int32_t(Product(uint32_t(shape.inputs), uint16_t(plan.beat)));
+  const int32_t step = StepCycles(shape, plan.beat, multiply, first);
+  const int32_t last_step = StepCycles(shape, plan.beat, multiply, plan.last);
   const int32_t load = FetchCycles(first, shape.row);
   const uint32_t group = uint32_t(Product(uint32_t(step), uint16_t(shape.steps)));
   const uint32_t last_group = uint32_t(Product(uint32_t(last_step), uint16_t(shape.steps)));
   const int32_t before = plan.groups - 1;
   // The first step waits for its weights, but not for a drain.
-  const int32_t multiply = int32_t(Product(uint32_t(shape.inputs), uint16_t(plan.beat)));
   const int32_t compute =
       int32_t(Product(group, uint16_t(before)) + last_group) + Larger(Larger(load, multiply), 1) - step;
   const int32_t fetch = int32_t(Product(uint32_t(load), uint16_t(before))) +

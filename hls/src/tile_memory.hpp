@@ -112,16 +112,4 @@ RotateColumns:
   }
 }
 
-// Write a whole word of a map; bytes outside the map become 0.
-inline void WriteTile(TileMemory& memory, const Map& map, int32_t channel, int32_t tile,
-                      const uint8_t (&pixel)[kTilePixels]) {
-  const int32_t address = map.address + channel * map.tiles + tile;
-  const int32_t rows = Inside(tile / map.columns, map.height);
-  const int32_t columns = Inside(tile % map.columns, map.width);
-WritePixels:
-  for (int32_t i = 0; i < kTilePixels; ++i) {
-    memory[address][i] = (i >> 3) < rows && (i & 7) < columns ? pixel[i] : uint8_t(0);
-  }
-}
-
 }  // namespace ddi
