@@ -4,7 +4,7 @@
     scaled(parts, {})                                              # the estimate itself
 
 hls/src is written for one shape of the array (its static_asserts say which sizes), so that only the memories' sizes can
-change there and be estimated by hls/resources.py. Each part of such an estimate grows with the sizes that GROWTH names,
+change there and be estimated by hls/estimate/resources.py. Each part of such an estimate grows with the sizes that GROWTH names,
 in proportion; what stands in no line of it stays as it is.
 """
 
@@ -12,7 +12,7 @@ from fractions import Fraction
 from math import ceil
 
 from hls import isa
-from hls.fabric import dsp
+from hls.estimate.fabric import dsp
 
 OWN = {"lanes": isa.OUT_LANES, "taps": isa.ROW_TAPS, "drain": isa.DRAIN}
 UNIT = "layer_chip"  # the main loop, where all that grows stands
@@ -40,7 +40,7 @@ RULE = (
 
 
 def parts_of(estimate):
-    """The parts of an hls.resources.Estimate, as JSON can hold them: [amount, unit, resource, place], and what is left.
+    """The parts of an hls.estimate.resources.Estimate, as JSON can hold them: [amount, unit, resource, place], and what is left.
 
     Their sum by resource is the estimate's total.
     """

@@ -3,7 +3,7 @@
 python -m bench fuzz
 """
 
-from hls import fuzz
+from hls.stress import fuzz
 
 WORDS, SEED = 1_000_000, 0
 

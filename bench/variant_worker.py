@@ -41,7 +41,7 @@ def answer(question):
             cycles[name] = None
     found = {"hash": isa.HASH, "cycles": cycles}
     if question["resources"]:
-        from hls import resources  # libclang, where it is asked for
+        from hls.estimate import resources  # libclang, where it is asked for
 
         found["parts"] = parts_of(resources.estimate())
     return found

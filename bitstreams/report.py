@@ -25,7 +25,7 @@ RESOURCES = ("dsp", "bram18", "lut", "ff")
 TITLES = {"dsp": "DSP48E1", "bram18": "BRAM18", "lut": "LUT", "ff": "FF"}
 # origin → (heading, what makes it)
 ORIGINS = {
-    "modelled": ("modelled from the sources", "python -m hls.resources, which needs libclang (make test)"),
+    "modelled": ("modelled from the sources", "python -m hls.estimate.resources, which needs libclang (make test)"),
     "open": ("open tools, estimated: small memories, no loop unrolled", "make rtl"),
     "hls": ("Vitis HLS, estimated", "make synth STAGE=hls"),
     "placed": ("Vivado, placed", "make synth STAGE=impl"),
@@ -73,7 +73,7 @@ class Report:
 def collect(name, folder=BUILD, rtl=RTL, modelled=None):
     """The Report of the board `name`, of stages that ran with the sources as they are now.
 
-    modelled: a function that estimates resource → count; hls/resources.py without.
+    modelled: a function that estimates resource → count; hls/estimate/resources.py without.
     """
     board = design.read(name)
     kept = _json(Path(folder) / name / RESULTS)
@@ -97,9 +97,9 @@ def collect(name, folder=BUILD, rtl=RTL, modelled=None):
 
 
 def modelled_resources():
-    """Resource → count by hls/resources.py; {} where what it needs is not installed."""
+    """Resource → count by hls/estimate/resources.py; {} where what it needs is not installed."""
     try:
-        from hls.resources import estimate
+        from hls.estimate.resources import estimate
     except ImportError:
         return {}
     return {name: round(amount) for name, amount in estimate().total.items()}

@@ -232,9 +232,9 @@ def answer(folder, part, resources):
 
 
 def modelled_resources(folder):
-    """Resource → count by hls/resources.py; {} where what it needs is not installed."""
+    """Resource → count by hls/estimate/resources.py; {} where what it needs is not installed."""
     try:
-        from hls.resources import estimate
+        from hls.estimate.resources import estimate
     except ImportError:
         return {}
     return {name: round(amount) for name, amount in estimate(folder).total.items()}

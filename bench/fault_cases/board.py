@@ -1,6 +1,6 @@
 """Faults of the board: host/run.py --backend pynq on the board in software, each time with one thing wrong.
 
-A fault is a change of the stand-in's (tests/host/standin/machine.py, FAULTS), of the bitstream's files, or of the
+A fault is a change of the stand-in's (bench/standin/machine.py, FAULTS), of the bitstream's files, or of the
 process; see bench/fault_cases/__init__.py for what surviving means.
 """
 
@@ -18,12 +18,12 @@ from typing import Any
 from unittest import mock
 
 from bench.fault_cases import ROOT, Case, Outcome
+from bench.standin import files, hwh
+from bench.standin.board import Bench
 from hls import isa
 from host import backends, board, overlay
 from host.backend import BackendError
 from host.board_lock import BoardLock
-from tests.host.standin import files, hwh
-from tests.host.standin.bench import Bench
 
 IMAGES = 300  # two runs of the backend, of four batches and of one
 SAME = ("accuracy", "flops", "cycles", "exits")

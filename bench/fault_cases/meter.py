@@ -1,4 +1,4 @@
-"""Faults of power meters, on pseudo-terminals that play them (tests/host/standin_meter.py), through the commands.
+"""Faults of power meters, on pseudo-terminals that play them (bench/standin/meter.py), through the commands.
 
 Most cases run `python -m host.meters record`; those of a whole measurement call host.energy.measure and end as the
 command does. See bench/fault_cases/__init__.py for what surviving means.
@@ -16,12 +16,12 @@ from pathlib import Path
 from unittest import mock
 
 from bench.fault_cases import Case, Outcome
+from bench.standin.meter import LineMeter, ScpiMeter, Unplug, noisy_idle, resend
 from host.energy import measure
 from host.meter import MeterError, open_meter
 from host.meters.__main__ import main
 from host.meters.protocol import checksum
 from host.meters.trace import COLUMNS
-from tests.host.standin_meter import LineMeter, ScpiMeter, Unplug, noisy_idle, resend
 
 SECONDS = 0.2
 DEADLINE_S = 12.0

@@ -103,7 +103,7 @@ def test_one_product_a_dsp_takes_one_for_each_multiplication():
 
 
 def test_parts_add_up_to_the_estimate_and_every_growing_part_is_there():
-    resources = pytest.importorskip("hls.resources", reason="needs libclang")
+    resources = pytest.importorskip("hls.estimate.resources", reason="needs libclang")
     estimate = resources.estimate()
     parts = chips.parts_of(estimate)
     assert chips.scaled(parts, {}) == estimate.total

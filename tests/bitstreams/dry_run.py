@@ -12,10 +12,10 @@ from unittest import mock
 
 import numpy as np
 
+from bench.standin import tiny
 from bitstreams import commands, design, synth, vectors
 from bitstreams.tools import CLASSIC, GENERATIONS
 from hls.record import Start
-from tests.host import tiny
 
 FOLDER = Path(__file__).resolve().parent
 RECORDER = FOLDER / "recorder.tcl"

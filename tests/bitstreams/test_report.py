@@ -129,6 +129,6 @@ def test_the_command_writes_both(tmp_path, monkeypatch, capsys):
 
 
 def test_the_estimate_of_the_sources_is_what_the_report_asks_for():
-    resources = pytest.importorskip("hls.resources", reason="needs libclang")
+    resources = pytest.importorskip("hls.estimate.resources", reason="needs libclang")
     found = resources.Estimate({"a": {"dsp": 1.4, "lut": 2}, "b": {"dsp": 1}}, [], [])
     assert set(found.total) == set(report.RESOURCES) and callable(resources.estimate)

@@ -6,11 +6,11 @@ from hypothesis import strategies as st
 
 pytest.importorskip("tomllib", reason="boards' files are read with Python 3.11 or newer")
 
+from bench.standin import hwh
 from bitstreams import checks, design, reports
 from hls import isa
 from host import overlay
 from tests.bitstreams import samples
-from tests.host.standin import hwh
 
 
 def write(folder, name, text):

@@ -9,7 +9,7 @@ from hls import isa
 from hls.cost import instruction_cost
 from hls.program import encode, row_bytes
 from hls.record import Start
-from tests.hls.maps import banded
+from tests.hls.bands import banded
 
 RAMP = np.arange(-128, 128).astype(np.int8)  # IMAGE's table: pixel - 128
 HALF = 16 << 16 | 32768  # a scale of 1/2

@@ -6,7 +6,7 @@ from hls import isa
 from hls.cost import classifier_cost, worst_case
 from hls.package import Package
 from hls.program import decode
-from tests.hls.random_programs import random_program
+from hls.stress.random_programs import random_program
 
 
 def random_package(seed=0):

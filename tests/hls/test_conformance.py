@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from hls import cosim, golden, isa
+from hls.stress.random_programs import mutate, random_program
 from tests.hls.agreement import STALE, assert_same
 from tests.hls.extremes import EXTREMES
-from tests.hls.random_programs import mutate, random_program
 
 pytestmark = pytest.mark.cosim
 CHUNK = 300

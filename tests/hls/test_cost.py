@@ -11,7 +11,7 @@ from hls.golden import run
 from hls.program import decode as decode_instruction
 from hls.program import encode
 from hls.record import NO_BUDGET, decode
-from tests.hls.random_programs import random_program
+from hls.stress.random_programs import random_program
 
 
 def conv(ins, outs, side, kernel=3, stride=1, in_mask=0, flags=0):

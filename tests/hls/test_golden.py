@@ -13,9 +13,9 @@ from hls.golden import requantize, run
 from hls.program import decode, encode
 from hls.record import decode as decode_records
 from hls.shapes import conv_row, filter_bytes, inner_rows, output_size, row_bytes
-from tests.hls.builder import PRIMES, scale_word
+from hls.stress.builder import PRIMES, scale_word
+from hls.stress.random_programs import random_program
 from tests.hls.instruction import clamp, exact, one_instruction, random_map
-from tests.hls.random_programs import random_program
 
 SEEDS = range(40)
 

@@ -6,9 +6,9 @@ import pytest
 from hls import isa
 from hls.program import decode, encode, validate
 from hls.shapes import conv_row, output_size, tiles
-from tests.hls.builder import scale_word
+from hls.stress.builder import scale_word
+from tests.hls.bands import banded
 from tests.hls.instruction import one_instruction, random_map
-from tests.hls.maps import banded
 
 
 def run_banded(whole, band_rows, x, out_shape, weights, tables):

@@ -13,8 +13,8 @@ from hls import isa
 from hls.program import encode
 from hls.record import Start
 from hls.shapes import conv_row, filter_bytes, inner_rows, output_size, tiles
+from hls.stress.builder import scale_word
 from tests.hls.agreement import STALE, assert_same
-from tests.hls.builder import scale_word
 
 pytestmark = pytest.mark.cosim
 RECTANGLES = ((8, 8), (8, 4), (4, 8), (8, 1), (1, 8))  # of a word: all, a half, a column or a row

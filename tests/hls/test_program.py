@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hls import isa
 from hls.program import Limits, ProgramError, check, decode, disassemble, encode, row_bytes, validate
-from tests.hls.random_programs import random_program
+from hls.stress.random_programs import random_program
 
 LIMITS = Limits(instructions=20, weight_bytes=4096, table_words=64, image_bytes=75, gates=3, classes=10,
                 map_words=100)  # fmt: skip

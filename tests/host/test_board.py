@@ -13,6 +13,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from bench.standin import machine as standin
+from bench.standin import tiny
+from bench.standin.board import Bench
 from data import datasets
 from hls import golden, isa
 from hls.record import Start
@@ -23,9 +26,6 @@ from host.board_engine import Interrupt, Timer
 from host.board_lock import BoardLock
 from host.run import open_backend
 from tests.hls.packages import random_package
-from tests.host import tiny
-from tests.host.standin import machine as standin
-from tests.host.standin.bench import Bench
 
 START = Start(gates=1, classes=10)
 

@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.standin import files, hwh, software_pynq
+from bench.standin.machine import Machine
 from hls import isa
 from host import overlay
 from host.backend import BackendError
-from tests.host.standin import files, hwh, software_pynq
-from tests.host.standin.machine import Machine
 
 DESIGN = overlay.read()
 METADATA = """

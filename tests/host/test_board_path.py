@@ -38,7 +38,7 @@ class OnlyOurOwn:
             raise ImportError(f"{name} is not on a board")
 
 sys.meta_path.insert(0, OnlyOurOwn())
-from tests.host.standin.bench import Bench
+from bench.standin.board import Bench
 
 with tempfile.TemporaryDirectory() as folder, Bench(folder, golden_model=True) as bench:
     found = [bench.command("--images", 70, "--json", "-", backend=name) for name in ("pynq", "golden")]

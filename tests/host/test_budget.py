@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.standin import tiny
 from hls import golden, isa
 from hls.cost import instruction_cost
 from hls.program import decode as decode_instruction
 from hls.record import NO_BUDGET, decode
+from hls.stress.random_programs import random_program
 from host import boards
 from host.budget import (
     ENERGY,
@@ -28,8 +30,6 @@ from host.budget import (
     smallest,
 )
 from host.energy_model import modelled, worst_case
-from tests.hls.random_programs import random_program
-from tests.host import tiny
 
 BOARD = boards.read()
 AMOUNTS = st.integers(1, 10**18)

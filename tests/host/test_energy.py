@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import power
+from bench.standin import tiny
+from bench.standin.meter import LineMeter, noisy_idle
 from hls import golden, isa
 from hls.record import decode
 from host import boards
@@ -22,8 +24,6 @@ from host.energy_model import INSTRUCTION_BYTES, MAC_BLOCK_RAM, modelled, worst_
 from host.gauge import COUNTERS
 from host.meter import MeterError, Trace, open_meter
 from host.meters.calibration import UNCALIBRATED, Calibration
-from tests.host import tiny
-from tests.host.standin_meter import LineMeter, noisy_idle
 
 BOARD = boards.read()
 

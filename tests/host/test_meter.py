@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.standin.meter import LineMeter, ScpiMeter
 from host.meter import Meter, MeterError, Trace, open_meter
 from host.meters import serial_line
 from host.meters.__main__ import main
 from host.meters.calibration import Calibration, fit, read_calibration, write_calibration
 from host.meters.protocol import MAX_LINE, WRAP_US, Clock, Lines, sample_line
 from host.meters.trace import COLUMNS, Collector, align, read_csv
-from tests.host.standin_meter import LineMeter, ScpiMeter
 
 STAMPS = st.integers(0, WRAP_US - 1)
 

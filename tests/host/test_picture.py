@@ -8,13 +8,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from bench.standin import tiny
 from data.datasets import load_sample
 from hls import golden
 from hls.record import Start, decode
 from host import boards, picture, report
 from host.budget import limits, parse
 from host.svg import blend, clean, png, ticks
-from tests.host import tiny
 
 
 def make_run(budget="none", count=20, package=None):

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("rpyc", reason="needs requirements/remote.txt")
 
+from bench.standin import tiny
 from data.datasets import load_sample
 from hls import golden, isa
 from hls.record import Start
@@ -26,7 +27,6 @@ from host import link, remote, server, service
 from host import run as command
 from host.backend import Backend, BackendError, BackendMissing
 from host.simulation import Cosim, Golden
-from tests.host import tiny
 
 ROOT = Path(__file__).resolve().parents[2]
 START = Start(gates=1, classes=10)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.standin import tiny
 from data import datasets
 from hls import golden, isa
 from hls.package import read
@@ -21,7 +22,6 @@ from host.backend import Backend, BackendMissing
 from host.job import read_job
 from host.schedule import Fixed
 from host.simulation import Cosim
-from tests.host import tiny
 
 ROOT = Path(__file__).resolve().parents[2]
 MHZ = boards.read().clock_hz / 1e6

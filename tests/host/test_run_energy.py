@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from bench import power
+from bench.standin import tiny
+from bench.standin.meter import LineMeter
 from data import datasets
 from hls import isa
 from hls.record import decode
 from host import boards, budget, energy, energy_fit, gauge, sweep
 from host.energy_model import modelled
 from host.simulation import Golden
-from tests.host import tiny
-from tests.host.standin_meter import LineMeter
 from tests.host.test_run_options import run
 
 SLOWER = 2000  # the simulated board runs so many times as long as the schedule says, so that few batches fill a loop

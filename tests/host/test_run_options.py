@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from bench.standin import tiny
 from data import datasets
 from hls import golden, isa
 from hls.cost import worst_case
@@ -19,7 +20,6 @@ from host import boards, energy, gauge
 from host import run as command
 from host.job import PACKAGES, exits_under
 from host.simulation import Golden
-from tests.host import tiny
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from bench.standin import tiny
 from host import sweep, sweep_picture
 from host.budget import parse
 from host.simulation import Golden
-from tests.host import tiny
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -1,0 +1,166 @@
+"""The engine's memories: every array of its State, with the pragmas that cut it, as block RAM, LUT RAM or registers.
+
+for array in arrays(cpp.parse(SOURCES / "engine.cpp", cpp.SYNTHESIS)): print(array.path, array.place, array.bram18)
+
+An array that is cut completely along every dimension is registers. What is left of another is one memory for each
+cut, as deep as the uncut dimensions and as wide as an element, or as a reshaped group of elements.
+"""
+
+from dataclasses import dataclass, field
+from math import ceil, prod
+
+from hls.estimate import values
+from hls.estimate.fabric import BRAM18
+from hls.lint import cpp, pragmas
+
+LUTRAM_BITS = 1024  # up to so many bits a memory goes into LUTs, as Vitis HLS and Vivado choose by themselves
+LUTRAM = 64  # bits of a LUT as memory
+CUTS = ("array_partition", "array_reshape")
+
+
+@dataclass
+class Array:
+    """An array of the State: `sizes` of its dimensions, `bits` of an element; what the pragmas make of them."""
+
+    path: str  # state.conv.lane
+    unit: str  # header that declares it
+    bits: int
+    sizes: list
+    pieces: list = field(default_factory=list)  # per dimension: memories it is cut into
+    grouped: list = field(default_factory=list)  # per dimension: elements that share a word
+    cyclic: set = field(default_factory=set)  # dimensions whose neighbours lie in neighbouring memories
+    storage: dict = field(default_factory=dict)  # of bind_storage
+
+    @property
+    def memories(self):
+        """Memories that stand side by side."""
+        return prod(self.pieces)
+
+    @property
+    def depth(self):
+        """Words of one memory."""
+        return prod(ceil(size / pieces / grouped) for size, pieces, grouped in zip(*self._dimensions()))
+
+    @property
+    def width(self):
+        """Bits of a word."""
+        return self.bits * prod(self.grouped)
+
+    @property
+    def place(self):
+        """Where it is kept: registers, lutram or bram."""
+        if self.depth == 1:
+            return "registers"
+        chosen = {"lutram": "lutram", "bram": "bram"}.get(self.storage.get("impl", ""))
+        return chosen or ("lutram" if self.depth * self.width <= LUTRAM_BITS else "bram")
+
+    @property
+    def bram18(self):
+        """Block RAMs, without copies for further readers."""
+        if self.place != "bram":
+            return 0
+        shapes = BRAM18[:-1] if self.storage.get("type") == "ram_t2p" else BRAM18  # 36 bits need both ports
+        return self.memories * min(ceil(self.depth / words) * ceil(self.width / bits) for words, bits in shapes)
+
+    @property
+    def lut(self):
+        """LUTs that are memory: 64 bits each, doubled for the second port."""
+        return 2 * self.memories * ceil(self.depth / LUTRAM) * self.width if self.place == "lutram" else 0
+
+    @property
+    def ff(self):
+        """Flip-flops."""
+        return self.memories * self.width if self.place == "registers" else 0
+
+    def _dimensions(self):
+        return self.sizes, self.pieces, self.grouped
+
+
+def arrays(unit, folder=cpp.SOURCES):
+    """Every array and scalar of the State of a parsed engine.cpp, cut as its pragmas say."""
+    state = next(
+        each for each, _ in cpp.walk(unit, folder) if each.kind.name == "STRUCT_DECL" and each.spelling == "State"
+    )
+    found = [array for each in state.get_children() for array in _members(each, "state", "")]
+    for array in found:
+        array.pieces, array.grouped = [1] * len(array.sizes), [1] * len(array.sizes)
+    by_path = {array.path: array for array in found}
+    for pragma in directives(unit, folder):
+        array = by_path.get(pragma.get("variable", ""))
+        if array is not None:
+            _apply(array, pragma)
+    return found
+
+
+def directives(unit, folder=cpp.SOURCES):
+    """The #pragma HLS lines of engine.cpp as dicts: name, bare words as True, values as text or number."""
+    constants = {
+        each.spelling: each
+        for each, _ in cpp.walk(unit, folder)
+        if each.kind.name == "VAR_DECL" and cpp.is_constant_name(each)
+    }
+    for words in pragmas.lines(unit, folder / "engine.cpp"):
+        spelled = [word.spelling for word in words]
+        if spelled[:1] != ["HLS"]:
+            continue
+        found, position = {"name": spelled[1]}, 2
+        while position < len(spelled):
+            if spelled[position + 1 : position + 2] == ["="]:
+                end = next((i - 1 for i in range(position + 3, len(spelled)) if spelled[i] == "="), len(spelled))
+                text = "".join(spelled[position + 2 : end])
+                bare = [word for word in ("complete", "cyclic", "block") if text.endswith(word) and text != word]
+                for word in bare:
+                    text, found[word] = text.removesuffix(word), True
+                found[spelled[position]] = _number(text, constants)
+                position = end
+            else:
+                found[spelled[position]] = True
+                position += 1
+        yield found
+
+
+def _number(text, constants):
+    name = text.split("::")[-1]
+    if text.isdigit():
+        return int(text)
+    return values.constant(constants[name]) if name in constants else text
+
+
+def _members(cursor, prefix, unit):
+    """The arrays of a field, those of its own fields if it is a structure."""
+    if cursor.kind.name != "FIELD_DECL":
+        return
+    path, kind, sizes = f"{prefix}.{cursor.spelling}", cursor.type, []
+    unit = unit or _header(kind, cursor)
+    element = kind.get_canonical()
+    while element.kind.name == "CONSTANTARRAY":
+        sizes.append(element.element_count)
+        element = element.element_type.get_canonical()
+    if element.kind.name == "RECORD":
+        for each in element.get_declaration().get_children():
+            yield from _members(each, path, unit)
+    else:
+        yield Array(path, unit, values.bits(element), sizes)
+
+
+def _header(kind, cursor):
+    """Stem of the file that declares the field's type, or, of a plain one, the field."""
+    declaration = kind.get_declaration()
+    own = declaration.location.file is not None and cpp.in_folder(declaration, cpp.path_of(cursor).parent)
+    return cpp.path_of(declaration if own else cursor).stem
+
+
+def _apply(array, pragma):
+    if pragma["name"] == "bind_storage":
+        array.storage = pragma
+    if pragma["name"] not in CUTS or not array.sizes:
+        return
+    kind = next((word for word in ("cyclic", "block") if word in pragma or pragma.get("type") == word), "complete")
+    target = array.pieces if pragma["name"] == "array_partition" else array.grouped
+    dimension = pragma.get("dim", 1)
+    chosen = range(len(array.sizes)) if dimension == 0 else [dimension - 1]
+    for index in chosen:
+        whole = ceil(array.sizes[index] / array.pieces[index])
+        target[index] = whole if kind == "complete" else min(pragma["factor"], whole)
+        if kind == "cyclic":
+            array.cyclic.add(index)

@@ -1,0 +1,68 @@
+"""What one operator takes of an xc7 chip: LUTs of six inputs and DSP48E1 blocks, by its width.
+
+price("+", left, right, result)     # (LUTs, DSP48E1) for operands and result as hls.estimate.values.Value
+"""
+
+from math import ceil
+
+DSP_PORTS = 24, 17  # bits of a DSP48E1's two factors besides their signs
+POST_ADDER = 48  # bits of the sum that a DSP48E1 makes behind its product; before it, of 25
+LUT_PRODUCT = 64  # up to so many partial products a multiplication is made of LUTs
+CHAINED = 2  # operators between two registers of a pipeline
+BRAM18 = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))  # words × bits of a block RAM
+COMPARE = ("<", "<=", ">", ">=", "==", "!=")
+
+
+def dsp(left, right):
+    """DSP48E1 of a product of two signed widths: pieces of 24 and 17 bits, one way round or the other."""
+
+    def tiles(a, b):
+        return max(1, ceil((a - 1) / DSP_PORTS[0])) * max(1, ceil((b - 1) / DSP_PORTS[1]))
+
+    return min(tiles(left, right), tiles(right, left))
+
+
+def multiplexer(sources, width):
+    """LUTs that choose one of `sources`: a LUT of six inputs chooses one of four, and so takes three away."""
+    return ceil((sources - 1) / 3) * width if sources > 1 else 0
+
+
+def rom_bram18(entries, width):
+    """Block RAMs of a table."""
+    return min(ceil(entries / words) * ceil(width / bits) for words, bits in BRAM18)
+
+
+def divider(width, by, pipelined):
+    """(LUTs, flip-flops) of a division by subtraction: a bit a cycle in one stage, or a stage for every bit."""
+    stages = width if pipelined else 1
+    return stages * (by + 1), stages * (width + by)
+
+
+def price(sign, left, right, result, in_fabric=False):
+    """(LUTs, DSP48E1) of an operator on Values of which at least one changes; divisors are constants."""
+    width = max(left.bits, right.bits)
+    if sign in ("+", "-"):
+        return min(result.bits, width + 1), 0
+    if sign == "*":
+        return _product(left, right, result, in_fabric)
+    if sign in ("/", "%"):
+        power = right.low > 0 and right.low & (right.low - 1) == 0
+        return (left.bits, 0) if power else (2 * left.bits, dsp(left.bits, left.bits))
+    if sign in ("<<", ">>") and not right.static:
+        return result.bits * ceil(min(right.bits, 6) / 2), 0  # four places by a LUT and bit
+    if sign in COMPARE:
+        return ceil(width / 2), 0
+    if sign in ("&&", "||"):
+        return 1, 0
+    if sign in ("&", "|", "^") and not (left.static or right.static):
+        return ceil(result.bits / 2), 0
+    return 0, 0
+
+
+def _product(left, right, result, in_fabric):
+    if left.static or right.static:  # by shifts and sums
+        number = abs(left.low if left.static else right.low)
+        return max(0, number.bit_count() - 1) * result.bits, 0
+    if in_fabric or left.bits * right.bits <= LUT_PRODUCT:
+        return left.bits * right.bits, 0
+    return 0, dsp(left.bits, right.bits)

@@ -1,0 +1,173 @@
+"""What the engine takes of the chip: DSP, block RAM, LUTs and flip-flops of each unit, estimated from its sources.
+
+    python -m hls.estimate.resources            # write docs/resources.md
+    python -m hls.estimate.resources --check    # exit code 1 if it is stale, or if the engine does not fit the board
+
+No synthesis has run: libclang reads hls/src as the board's compiler would. Memories come from the State's arrays and
+their pragmas (hls/estimate/arrays.py), the rest from every operator, as often as the unrolled loops repeat it
+(hls/estimate/operators.py). RULES says how; the limits are the board file's.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+from hls.cosim import ROOT, SOURCES
+from hls.estimate import arrays, operators, scopes
+from hls.lint import cpp
+
+PAGE = ROOT / "docs" / "resources.md"
+BOARDS = ROOT / "bitstreams" / "boards.json"
+BOARD = "zedboard"
+RESOURCES = ("dsp", "bram18", "lut", "ff")
+REGISTER_BITS = 1 << 16  # up to so many bits an array that many write at once becomes registers
+LARGEST = 24  # contributions that the page lists
+
+# Memories whose accesses take turns, though the sources do not show it to a parser.
+IN_TURN = {
+    "state.maps": "its second port reads or writes, never both (layer_chip.hpp, UseWritePort)",
+    "state.vector": "consecutive addresses meet different banks",
+}
+RULES = (
+    "**Block RAM**: each array of the State, cut by its pragmas; a memory takes the best of 16K×1, 8K×2, 4K×4, 2K×9, "
+    "1K×18 and, with one reader and one writer, 512×36. Up to 1,024 bits go into LUTs (64 bits each, twice for the "
+    "second port). Lookup tables are block RAMs, two readers each.",
+    "**Ports**: a memory whose copies in one pipelined loop read more than two addresses a cycle is doubled until it "
+    "serves them; one that is written at several addresses a cycle becomes registers, since nothing else does it.",
+    "**DSP**: a product of two values that change takes ceil((a - 1) / 24) · ceil((b - 1) / 17) of them, a and b being "
+    "the widths of its factors; up to 64 partial products go into LUTs, and more where a bind_op says so: a LUT each, "
+    "since a row of LUTs adds two rows of them, and then these sums. Division by a constant is a product. "
+    "A sum that a bind_op gives to a DSP costs nothing up to 48 bits.",
+    "**LUT**: n for an n-bit sum, n/2 for a comparison or a choice of two, ceil((m - 1) / 3) for a bit chosen from m, "
+    "n for every two bits of a shift's distance, n + 1 for a stage of a division by subtraction.",
+    "**Flip-flops**: registers, variables, and half of the results of a pipelined loop (two operators in a row).",
+    "**Copies**: an unrolled loop repeats what differs in its iterations, once for each different version. Inside a "
+    "pipelined loop every call is a copy; outside, one instance of a function serves all its calls, for all that its "
+    "parameters' types hold where it is not inlined. Nothing is shared "
+    "between the bodies of different pipelined loops: neither is it by the tool, unless the sources say so.",
+)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """use: unit → resource → amount. largest: (amount, unit, resource, place, what). notes: memories short of ports."""
+
+    use: dict
+    largest: list
+    notes: list
+
+    @property
+    def total(self):
+        """Resource → amount of the whole engine."""
+        return {name: sum(unit.get(name, 0) for unit in self.use.values()) for name in RESOURCES}
+
+
+def estimate(folder=SOURCES):
+    """The Estimate of the engine whose sources are in `folder`."""
+    folder = Path(folder).resolve()
+    unit = cpp.parse(folder / "engine.cpp", cpp.SYNTHESIS)
+    found = arrays.arrays(unit, folder)
+    walk = operators.Walk(unit, found, folder).run()
+    use, notes = {}, []
+    for (name, resource), amount in walk.use.items():
+        use.setdefault(name, {})[resource] = amount
+    largest = [(amount, *where) for where, amount in walk.largest.items()]
+    for array in found:
+        taken, note = _memory(array, *scopes.accesses(walk.ports, array.path))
+        notes += [note] if note else []
+        for resource, amount in taken.items():
+            use.setdefault(array.unit, {}).setdefault(resource, 0)
+            use[array.unit][resource] += amount
+            largest += [(amount, array.unit, resource, array.path, f"{array.depth} × {array.width} bits")] * bool(
+                amount
+            )
+    for (name, table), readers in walk.readers.items():
+        blocks = walk.tables[table] * ceil(readers / 2)
+        use.setdefault(name, {})["bram18"] = use.get(name, {}).get("bram18", 0) + blocks
+    return Estimate(use, sorted(largest, reverse=True), notes)
+
+
+def _memory(array, reads, writes):
+    """({resource: amount}, note or "") of an array with so many accesses a cycle."""
+    plain = {"bram18": array.bram18, "lut": array.lut, "ff": array.ff}
+    if reads + writes <= 2 or array.path in IN_TURN or array.place == "registers":
+        return plain, ""
+    what = f"`{array.path}`: {reads} reads and {writes} writes a cycle of one of its memories"
+    bits = array.memories * array.depth * array.width
+    if writes > 1 and bits <= REGISTER_BITS:
+        return {"ff": bits}, f"{what}; counted as {bits:,} registers"
+    if writes > 1:
+        return plain, f"{what}; too large for registers, so the loop cannot start every cycle"
+    copies = ceil(reads / 2)
+    return {name: copies * amount for name, amount in plain.items()}, f"{what}; counted as {copies} copies"
+
+
+def limits(board=BOARD):
+    """Resource → what the board's chip has."""
+    return json.loads(BOARDS.read_text())[board]["limits"]
+
+
+def over(total, limit):
+    """Sentences for what does not fit."""
+    return [
+        f"{name} {total[name]:,} of {limit[name]:,}: {total[name] - limit[name]:,} too many"
+        for name in RESOURCES
+        if total[name] > limit[name]
+    ]
+
+
+def page(found, limit):
+    """Text of docs/resources.md."""
+    names = {"dsp": "DSP48E1", "bram18": "BRAM18", "lut": "LUT", "ff": "FF"}
+    lines = [
+        "# What the engine takes of the chip",
+        "",
+        "<!-- generated by `python -m hls.estimate.resources` from hls/src -->",
+        "",
+    ]
+    lines += ["Estimated from the sources; no synthesis has run. A figure here is not a report of a tool.", ""]
+    lines += [f"| unit | {' | '.join(names[name] for name in RESOURCES)} |", "|---|---|---|---|---|"]
+    for unit, use in sorted(found.use.items()):
+        lines += [f"| {unit} | {' | '.join(f'{use.get(name, 0):,}' for name in RESOURCES)} |"]
+    lines += [f"| **all** | {' | '.join(f'**{found.total[name]:,}**' for name in RESOURCES)} |"]
+    lines += [f"| {BOARD} has | {' | '.join(f'{limit[name]:,}' for name in RESOURCES)} |", ""]
+    lines += [f"Over the limit: {text}." for text in over(found.total, limit)] or ["It fits."]
+    lines += ["", "## How each estimate is made", "", *(f"- {rule}" for rule in RULES), ""]
+    lines += [f"- `{path}` is counted once: {reason}." for path, reason in IN_TURN.items()]
+    lines += ["", "## Memories short of ports", "", *(f"- {note}." for note in found.notes or ["None"])]
+    lines += ["", "## The largest parts", ""]
+    for name in RESOURCES:
+        lines += [f"| {names[name]} | unit | where | what |", "|---|---|---|---|"]
+        parts = [part for part in found.largest if part[2] == name][:LARGEST]
+        lines += [f"| {amount:,} | {unit} | {place} | {what} |" for amount, unit, _, place, what in parts] + [""]
+    return "\n".join(lines)
+
+
+def main(argv=None):
+    """Exit code 0, or 1 when --check finds a stale page or an engine that does not fit."""
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="python -m hls.estimate.resources", description=__doc__, formatter_class=raw)
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail when the page is stale or over a limit"
+    )
+    arguments = parser.parse_args(argv)
+    found, limit = estimate(), limits()
+    text, excess = page(found, limit), over(found.total, limit)
+    for sentence in excess:
+        print(f"error: the engine does not fit {BOARD}: {sentence}", file=sys.stderr)
+    stale = not PAGE.exists() or PAGE.read_text() != text
+    if arguments.check:
+        if stale:
+            print("error: docs/resources.md is stale: run python -m hls.estimate.resources", file=sys.stderr)
+        return 1 if stale or excess else 0
+    if stale:
+        PAGE.write_text(text)
+        print("wrote docs/resources.md")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

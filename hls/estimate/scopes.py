@@ -1,0 +1,160 @@
+"""What the walk over the engine's operators knows where it stands: names, places, and what its expressions can be.
+
+hls/estimate/operators.py counts; here are the scopes that it carries along and the questions that it asks of declarations.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hls.estimate import fabric, values
+from hls.estimate.known import RETURNED
+from hls.lint import cpp
+
+
+class Source:
+    """What libclang says of expressions, asked once each."""
+
+    def __init__(self):
+        self.kept = {}
+
+    def _keep(self, what, cursor, ask):
+        key = what, cursor.hash, cursor.kind.value
+        if key not in self.kept:
+            self.kept[key] = ask(cursor)
+        return self.kept[key]
+
+    def children(self, cursor):
+        return self._keep("children", cursor, cpp.children)
+
+    def operator(self, cursor):
+        return self._keep("operator", cursor, cpp.operator)
+
+    def literal(self, cursor):
+        return self._keep("literal", cursor, values.literal)
+
+    def initializer(self, cursor):
+        return self._keep("initializer", cursor, cpp.initializer)
+
+
+class Place(NamedTuple):
+    """What a name stands for: the path of an array of the State, or a declaration; the indices so far."""
+
+    base: object
+    indices: tuple = ()
+    around: tuple = ()  # Values that tell apart its versions: unrolled loops around its declaration, outer indices
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Where the walk stands: names → values and places, the unrolled loops around it, the unit that it belongs to."""
+
+    names: dict
+    places: dict
+    loops: tuple = ()  # values.counter of each unrolled loop
+    pipelined: bool = False
+    unit: str = ""
+    loop: str = ""  # the pipelined one
+    function: str = ""
+    quiet: bool = False  # nothing is counted
+    fabric: bool = False  # products are made of LUTs, as a bind_op says
+    pre_added: bool = False  # a sum is made by an adder of a DSP, as a bind_op says
+
+    @property
+    def copies(self):
+        """Versions of what differs in every iteration."""
+        return values.versions(*self.loops)
+
+    def changed(self, value):
+        """A variable's value: another one in every iteration."""
+        return values.depending(value, *self.loops)
+
+
+def word(pragma, key):
+    """A pragma's argument as it is written; "" without one."""
+    return "".join(token.spelling for token in pragma.arguments.get(key, ()))
+
+
+def banks(array, indices):
+    """The indices, as far as they choose between memories that stand side by side."""
+    return [
+        values.bank(index, pieces) if dimension in array.cyclic else index
+        for dimension, (index, pieces) in enumerate(zip(indices, array.pieces))
+    ]
+
+
+def accesses(ports, path):
+    """(reads, writes) a cycle of the memory of array `path` that is used most."""
+    found = {}
+    for (loop, name, piece, kind), count in ports.items():
+        if name == path:
+            found.setdefault((loop, piece), Counter())[kind] += count
+    for (loop, piece), counts in found.items():  # what may be any memory may be this one
+        others = [
+            each for (place, other), each in found.items() if place == loop and other != piece and _meet(piece, other)
+        ]
+        counts.update(*others[:1])
+    # several writes cost more than any reads
+    most = max(found.values(), key=lambda counts: (counts["write"] > 1, counts.total()), default=Counter())
+    return most["read"], most["write"]
+
+
+def _meet(one, other):
+    return all(a == b or "any" in (a, b) for a, b in zip(one, other))
+
+
+def result_of(sign, left, right, kind):
+    """The Value of a binary operator."""
+    operations = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b}
+    if sign in operations:
+        return values.combine(operations[sign], left, right, kind)
+    if sign in ("<<", ">>") and right.low >= 0 and right.high < 64:
+        shift = (lambda a, b: a << b) if sign == "<<" else (lambda a, b: a >> b)
+        return values.combine(shift, left, right, kind)
+    if sign == "&":
+        return values.masked(left, right, kind)
+    if sign == "/":
+        return values.combine(values.quotient, left, right, kind)
+    if sign == "%":
+        return values.remainder(left, right, kind)
+    if sign in (*fabric.COMPARE, "&&", "||"):
+        return values.span(0, 1)._replace(static=left.static and right.static)
+    return values.of_type(kind)
+
+
+def returned(function, cursor):
+    """What a call gives: its type's values; Clamp8's and the like are narrower than their type."""
+    return values.span(*RETURNED[function.spelling]) if function.spelling in RETURNED else values.of_type(cursor.type)
+
+
+def sizes_of(base):
+    """Dimensions of a declaration's type."""
+    sizes, kind = [], base.type.get_canonical() if hasattr(base, "type") else None
+    kind = kind.get_pointee().get_canonical() if kind is not None and kind.kind.name == "LVALUEREFERENCE" else kind
+    while kind is not None and kind.kind.name == "CONSTANTARRAY":
+        sizes.append(kind.element_count)
+        kind = kind.element_type.get_canonical()
+    return sizes
+
+
+def is_table(base):
+    """Is it a constant array?"""
+    kind = base.type.get_canonical()
+    return kind.kind.name == "CONSTANTARRAY" and base.kind.name == "VAR_DECL" and kind.spelling.startswith("const ")
+
+
+def table_width(base):
+    """Bits of a table's entries, with a sign."""
+    numbers = [int(token.spelling) for token in base.get_tokens() if token.spelling.isdigit()]
+    return max(numbers).bit_length() + 1
+
+
+def evaluated(text, unit, folder):
+    """The number that a pragma's expression over constants stands for."""
+    names = {
+        each.spelling: number
+        for each, _ in cpp.walk(unit, folder)
+        if each.kind.name == "VAR_DECL" and cpp.is_constant_name(each) and (number := values.constant(each)) is not None
+    }
+    plain = text.replace("isa::", "").replace("/", "//")
+    return int(eval(plain, {"__builtins__": {}}, names))  # our own source
