@@ -27,8 +27,8 @@ check: $(VENV)/test.stamp
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/clang-format --dry-run --Werror $(filter-out hls/src/isa.hpp,$(wildcard hls/src/*.?pp))
 	$(BIN)/ty check --quiet --python $(VENV)
-	$(BIN)/python -m hls.rules
-	$(BIN)/python -m hls.resources --check
+	$(BIN)/python -m hls.lint.rules
+	$(BIN)/python -m bitstreams.resources --check
 	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14
 	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14 -D__SYNTHESIS__
 	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14 -DDDI_CHIP
@@ -54,7 +54,7 @@ rtl: $(VENV)/run.stamp
 	$(BIN)/python -m bitstreams.rtl
 
 fuzz: $(VENV)/test.stamp
-	$(BIN)/python -m hls.fuzz --words 1000000
+	$(BIN)/python -m hls.stress.fuzz --words 1000000
 
 format: $(VENV)/test.stamp
 	$(BIN)/ruff check --fix --quiet .

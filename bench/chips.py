@@ -4,8 +4,8 @@
     scaled(parts, {})                                              # the estimate itself
 
 hls/src is written for one shape of the array (its static_asserts say which sizes), so that only the memories' sizes can
-change there and be estimated by hls/estimate/resources.py. Each part of such an estimate grows with the sizes that GROWTH names,
-in proportion; what stands in no line of it stays as it is.
+change there and be estimated by hls/estimate/resources.py. Each part of such an estimate grows with the sizes that
+GROWTH names, in proportion; what stands in no line of it stays as it is.
 """
 
 from fractions import Fraction
@@ -40,7 +40,7 @@ RULE = (
 
 
 def parts_of(estimate):
-    """The parts of an hls.estimate.resources.Estimate, as JSON can hold them: [amount, unit, resource, place], and what is left.
+    """The parts of an Estimate of hls.estimate, as JSON can hold them: [amount, unit, resource, place], and what is left.
 
     Their sum by resource is the estimate's total.
     """

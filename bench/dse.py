@@ -4,9 +4,9 @@
 
 Sweeps the array (output channels × taps at once), products a DSP, tile memory, the lanes' memory, and by themselves
 the drain, the ports of the weights and the clock, through the cost model (bench/variants.py) and the resource estimate
-(hls/estimate/resources.py; bench/chips.py for sizes that the sources do not support), for the committed package's images at
-their own decisions and for DenseNet-201, whose maps do not fit the chip. `python -m bench.documents` makes docs/dse.md
-and docs/dse.svg of the rows.
+(hls/estimate/resources.py; bench/chips.py for sizes that the sources do not support), for the committed package's
+images at their own decisions and for DenseNet-201, whose maps do not fit the chip. `python -m bench.documents` makes
+docs/dse.md and docs/dse.svg of the rows.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """The page of the design space: docs/dse.md's blocks and docs/dse.svg, made from the rows of `python -m bench dse`."""
 
 from bench import chips
+from bitstreams import resources
 from hls import isa
-from hls.estimate import resources
 from host.svg import INK, SOFT, Canvas, Plot, ticks
 
 LARGE = "densenet201"  # the network whose maps do not fit the chip

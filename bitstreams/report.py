@@ -25,7 +25,7 @@ RESOURCES = ("dsp", "bram18", "lut", "ff")
 TITLES = {"dsp": "DSP48E1", "bram18": "BRAM18", "lut": "LUT", "ff": "FF"}
 # origin → (heading, what makes it)
 ORIGINS = {
-    "modelled": ("modelled from the sources", "python -m hls.estimate.resources, which needs libclang (make test)"),
+    "modelled": ("modelled from the sources", "python -m bitstreams.resources, which needs libclang (make test)"),
     "open": ("open tools, estimated: small memories, no loop unrolled", "make rtl"),
     "hls": ("Vitis HLS, estimated", "make synth STAGE=hls"),
     "placed": ("Vivado, placed", "make synth STAGE=impl"),

@@ -1,6 +1,6 @@
 """The engine's memories: every array of its State, with the pragmas that cut it, as block RAM, LUT RAM or registers.
 
-for array in arrays(cpp.parse(SOURCES / "engine.cpp", cpp.SYNTHESIS)): print(array.path, array.place, array.bram18)
+    for array in arrays(unit): print(array.path, array.place, array.bram18)      # unit: of cpp.parse
 
 An array that is cut completely along every dimension is registers. What is left of another is one memory for each
 cut, as deep as the uncut dimensions and as wide as an element, or as a reshaped group of elements.
@@ -9,7 +9,7 @@ cut, as deep as the uncut dimensions and as wide as an element, or as a reshaped
 from dataclasses import dataclass, field
 from math import ceil, prod
 
-from hls.estimate import values
+from hls.estimate import scopes, values
 from hls.estimate.fabric import BRAM18
 from hls.lint import cpp, pragmas
 
@@ -22,7 +22,7 @@ CUTS = ("array_partition", "array_reshape")
 class Array:
     """An array of the State: `sizes` of its dimensions, `bits` of an element; what the pragmas make of them."""
 
-    path: str  # state.conv.lane
+    path: str  # state.layer.lanes.even
     unit: str  # header that declares it
     bits: int
     sizes: list
@@ -85,45 +85,12 @@ def arrays(unit, folder=cpp.SOURCES):
     for array in found:
         array.pieces, array.grouped = [1] * len(array.sizes), [1] * len(array.sizes)
     by_path = {array.path: array for array in found}
-    for pragma in directives(unit, folder):
-        array = by_path.get(pragma.get("variable", ""))
+    constants = scopes.constants(unit, folder)
+    for _, pragma, _ in pragmas.placed(unit, folder):
+        array = by_path.get(pragma.text("variable"))
         if array is not None:
-            _apply(array, pragma)
+            _apply(array, pragma, constants)
     return found
-
-
-def directives(unit, folder=cpp.SOURCES):
-    """The #pragma HLS lines of engine.cpp as dicts: name, bare words as True, values as text or number."""
-    constants = {
-        each.spelling: each
-        for each, _ in cpp.walk(unit, folder)
-        if each.kind.name == "VAR_DECL" and cpp.is_constant_name(each)
-    }
-    for words in pragmas.lines(unit, folder / "engine.cpp"):
-        spelled = [word.spelling for word in words]
-        if spelled[:1] != ["HLS"]:
-            continue
-        found, position = {"name": spelled[1]}, 2
-        while position < len(spelled):
-            if spelled[position + 1 : position + 2] == ["="]:
-                end = next((i - 1 for i in range(position + 3, len(spelled)) if spelled[i] == "="), len(spelled))
-                text = "".join(spelled[position + 2 : end])
-                bare = [word for word in ("complete", "cyclic", "block") if text.endswith(word) and text != word]
-                for word in bare:
-                    text, found[word] = text.removesuffix(word), True
-                found[spelled[position]] = _number(text, constants)
-                position = end
-            else:
-                found[spelled[position]] = True
-                position += 1
-        yield found
-
-
-def _number(text, constants):
-    name = text.split("::")[-1]
-    if text.isdigit():
-        return int(text)
-    return values.constant(constants[name]) if name in constants else text
 
 
 def _members(cursor, prefix, unit):
@@ -150,17 +117,19 @@ def _header(kind, cursor):
     return cpp.path_of(declaration if own else cursor).stem
 
 
-def _apply(array, pragma):
-    if pragma["name"] == "bind_storage":
-        array.storage = pragma
-    if pragma["name"] not in CUTS or not array.sizes:
+def _apply(array, pragma, constants):
+    """Cut or bind an array as its pragma says."""
+    if pragma.name == "bind_storage":
+        array.storage = {key: pragma.text(key) for key in pragma.arguments}
+    if pragma.name not in CUTS or not array.sizes:
         return
-    kind = next((word for word in ("cyclic", "block") if word in pragma or pragma.get("type") == word), "complete")
-    target = array.pieces if pragma["name"] == "array_partition" else array.grouped
-    dimension = pragma.get("dim", 1)
+    said = (*pragma.words, pragma.text("type"))
+    kind = next((word for word in ("cyclic", "block") if word in said), "complete")
+    target = array.pieces if pragma.name == "array_partition" else array.grouped
+    dimension = scopes.evaluated(pragma.text("dim") or "1", constants)
     chosen = range(len(array.sizes)) if dimension == 0 else [dimension - 1]
     for index in chosen:
         whole = ceil(array.sizes[index] / array.pieces[index])
-        target[index] = whole if kind == "complete" else min(pragma["factor"], whole)
+        target[index] = whole if kind == "complete" else min(scopes.evaluated(pragma.text("factor"), constants), whole)
         if kind == "cyclic":
             array.cyclic.add(index)

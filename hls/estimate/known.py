@@ -1,6 +1,6 @@
 """Ranges that the engine's types do not tell: what checks, plans and tables guarantee of its fields and functions.
 
-An HLS compiler finds some of them by itself, and uses what it finds; the estimate of hls/estimate/resources.py takes them all.
+An HLS compiler finds some of them by itself, and uses what it finds; the estimate (resources.py) takes them all.
 """
 
 from hls import isa

@@ -1,6 +1,6 @@
 """What the engine's operators take of the fabric: every operator in the sources, as often as it stands side by side.
 
-count = Walk(unit, arrays).run()      # header → Use(dsp, lut, ff, rom_bram18); notes on it in count.largest
+    walk = Walk(unit, arrays).run()     # walk.use: (unit, resource) → amount; where it is, in walk.largest
 
 The walk follows the calls from ddi_engine. A loop with `unroll`, and any loop inside a pipelined one, multiplies what
 is in it; a call inside a pipelined loop is a copy of the function, outside it one instance serves all calls. Inside
@@ -47,13 +47,14 @@ class Walk:
             for each, _ in cpp.walk(self.parsed, self.folder)
             if each.kind.name in cpp.FUNCTIONS and each.is_definition()
         }
+        self.constants = scopes.constants(self.parsed, self.folder)
         self.pragmas, self.in_fabric, self.pre_added = {}, set(), set()
         for _, pragma, site in placed(self.parsed, self.folder):
             self.pragmas.setdefault(site.owner.hash, {})[pragma.name] = pragma
-            if pragma.name == "bind_op" and scopes.word(pragma, "impl") == "fabric":
-                self.in_fabric.add(site.names[scopes.word(pragma, "variable")].hash)
-            if pragma.name == "bind_op" and (scopes.word(pragma, "op"), scopes.word(pragma, "impl")) == ("add", "dsp"):
-                self.pre_added.add(site.names[scopes.word(pragma, "variable")].hash)
+            if pragma.name == "bind_op" and pragma.text("impl") == "fabric":
+                self.in_fabric.add(site.names[pragma.text("variable")].hash)
+            if pragma.name == "bind_op" and (pragma.text("op"), pragma.text("impl")) == ("add", "dsp"):
+                self.pre_added.add(site.names[pragma.text("variable")].hash)
         self.called = set()
         top = next(each for each in self.functions.values() if each.spelling == TOP)
         self._function(top, Scope({}, {}))
@@ -132,8 +133,7 @@ class Walk:
         if top.static:
             return low, max(1, top.high - low)
         if "loop_tripcount" in pragmas:
-            text = "".join(token.spelling for token in pragmas["loop_tripcount"].arguments["max"])
-            return low, scopes.evaluated(text, self.parsed, self.folder)
+            return low, scopes.evaluated(pragmas["loop_tripcount"].text("max"), self.constants)
         return low, max(1, top.high - low)
 
     # ------------------------------------------------------------------------------------------ expressions

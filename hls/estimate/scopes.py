@@ -1,6 +1,6 @@
 """What the walk over the engine's operators knows where it stands: names, places, and what its expressions can be.
 
-hls/estimate/operators.py counts; here are the scopes that it carries along and the questions that it asks of declarations.
+operators.py counts; here are the scopes that it carries along and the questions that it asks of declarations.
 """
 
 from collections import Counter
@@ -68,11 +68,6 @@ class Scope:
     def changed(self, value):
         """A variable's value: another one in every iteration."""
         return values.depending(value, *self.loops)
-
-
-def word(pragma, key):
-    """A pragma's argument as it is written; "" without one."""
-    return "".join(token.spelling for token in pragma.arguments.get(key, ()))
 
 
 def banks(array, indices):
@@ -149,12 +144,16 @@ def table_width(base):
     return max(numbers).bit_length() + 1
 
 
-def evaluated(text, unit, folder):
-    """The number that a pragma's expression over constants stands for."""
-    names = {
+def constants(unit, folder):
+    """Name → number of every constant of the sources."""
+    return {
         each.spelling: number
         for each, _ in cpp.walk(unit, folder)
         if each.kind.name == "VAR_DECL" and cpp.is_constant_name(each) and (number := values.constant(each)) is not None
     }
+
+
+def evaluated(text, names):
+    """The number that a pragma's expression over the constants `names` stands for."""
     plain = text.replace("isa::", "").replace("/", "//")
     return int(eval(plain, {"__builtins__": {}}, names))  # our own source

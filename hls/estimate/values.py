@@ -1,6 +1,6 @@
 """What an expression of the engine can be: the set of its values, from types, constants and known ranges.
 
-value = evaluate(cursor, scope)     # Value(low, high, some, static)
+    span(0, 255).bits     # 8; combine, either, masked and remainder make Values of Values
 
 Widths of operators follow from it. A short set is kept whole, so that the sources of a multiplexer can be counted;
 a long one as its ends.

@@ -70,6 +70,10 @@ class Pragma:
     words: list = field(default_factory=list)
     arguments: dict = field(default_factory=dict)
 
+    def text(self, key):
+        """An argument as it is written, without spaces; "" without one."""
+        return "".join(token.spelling for token in self.arguments.get(key, ()))
+
 
 @dataclass
 class Site:
@@ -134,7 +138,7 @@ def problems(pragma, site):
     """What is wrong with a pragma where it stands, as sentences."""
     takes = PRAGMAS[pragma.name][1]
     for key, value in pragma.arguments.items():
-        text, kind = "".join(token.spelling for token in value), takes[key]
+        text, kind = pragma.text(key), takes[key]
         if kind == EXPRESSION:
             yield from _expression_problems(key, value, site)
         elif kind == VARIABLE:
