@@ -72,14 +72,14 @@ def compile_whole(command, source, name, target):
         os.replace(partial, target)  # also when two processes build at once
 
 
-def run(program, weights, tables, images, start, threads=1, forget=0, shape="host"):
+def run(program, weights, tables, images, start, threads=1, forget=0, shape="host", library=None):
     """Run a batch on the engine and return its records, (N, words) int32.
 
     program: (n, INSTRUCTION_WORDS) int32. weights: (bytes,) int8. tables: (words,) int32. images: (N, H, W, C) uint8.
     start: hls.record.Start. threads: images are split over so many engines; the records are the same for any number.
     forget: byte that fills tile and vector memory before each image; results that depend on it come from a program that
-    reads what it did not write. shape: of CONV's main loop, one of SHAPES; the records are the same. CosimError for
-    BAD_START or arrays of another kind.
+    reads what it did not write. shape: of CONV's main loop, one of SHAPES; the records are the same. library: of
+    `load`, in place of that shape's. CosimError for BAD_START or arrays of another kind.
     """
     program = _array("program", program, np.int32, 2)
     weights = _aligned(_array("weights", weights, np.int8, 1))
@@ -94,7 +94,8 @@ def run(program, weights, tables, images, start, threads=1, forget=0, shape="hos
     pointers = (array.ctypes.data for array in (program, weights, tables, images, records))
     arguments = (*sizes, *map(int, settings), int(start.target_class), int(threads), int(forget))
     _fit_scalars(arguments)
-    status = _library(shape).ddi_cosim(*pointers, *arguments)
+    library = _library(shape) if library is None else library
+    status = library.ddi_cosim(*pointers, *arguments)
     if status != isa.STATUS_OK:
         what = f"{len(program)} instructions, {len(images)} images, {start}"
         raise CosimError(f"the engine refused to start (BAD_START): {what}")

@@ -3,8 +3,9 @@
     unit = parse(SOURCES / "engine.cpp", SYNTHESIS)
     for cursor, ancestors in walk(unit): ...          # declarations and statements of the engine's own files
 
-hls/lint/rules.py checks the subset of the language with it, hls/stress/trips.py counts iterations. libclang comes from PyPI; the
-system's headers are those of g++, which the co-simulation is built with.
+rules.py checks the subset of the language with it, hls/estimate/ what the engine takes of the chip, hls/stress/trips.py
+counts iterations. libclang comes from PyPI; the system's headers are those of g++, which the co-simulation is built
+with.
 """
 
 import functools

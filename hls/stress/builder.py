@@ -1,4 +1,4 @@
-"""Builds programs for tests: instructions with their weights and tables, and the memory that they may use.
+"""Builds random programs: instructions with their weights and tables, and the memory that they may use.
 
 Sizes are primes, so that the remainders of tiles and groups are hit; scales are chosen so that activations are
 neither all zero nor all saturated. A program reads only what it has written for the same image: a map that was

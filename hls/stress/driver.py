@@ -18,7 +18,7 @@ import numpy as np
 from hls import cosim, isa
 from hls.stress.builds import build, engine_sources
 
-SOURCE = cosim.ROOT / "tests" / "hls" / "fuzz_driver.cpp"
+SOURCE = Path(__file__).with_name("fuzz_driver.cpp")
 SANITIZERS = {
     "address": ("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
     "thread": ("-fsanitize=thread",),
@@ -115,9 +115,7 @@ class Driver:
             return 0, self.scalars.index(name)
         known = "weights" if name.startswith("weights") else name
         if known not in _BUFFERS:
-            raise cosim.CosimError(
-                f"the fuzzer does not know the memory port {name}: teach hls/stress/driver.py its size"
-            )
+            raise cosim.CosimError(f"the fuzzer does not know the memory port {name}: teach {__name__} its size")
         return 1, _BUFFERS.index(known)
 
     def run(self, cases):

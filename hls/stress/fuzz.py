@@ -5,7 +5,8 @@
 Each case puts one mutated instruction of a real program where the engine comes to it: behind GATE_CHANNELs that build
 masks, and a GATE_LAYER that jumps there or a TAP whose classifier it is. The engine must give the status and pc that
 hls.program.validate says, and touch nothing outside its buffers. Whole mutated programs are compared with the golden
-model, record by record. What fails goes to build/fuzz/; put it under tests/hls/fuzz_cases/ to keep it as a test.
+model, record by record. What fails goes to build/fuzz/; put it under tests/hls/stress/fuzz_cases/ to keep it as a
+test.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from hls import cosim, golden, isa, package, record
 from hls.program import decode, validate
 from hls.stress.driver import Base, Case, Crash, Driver, program, scalars
 from hls.stress.mutations import limits_of, make_case, make_program
+from hls.stress.random_programs import random_program
 
 CHECKED = range(isa.STATUS_BAD_OPCODE, isa.STATUS_BAD_TARGET + 1)
 BATCH = 2000
@@ -82,8 +84,6 @@ def _differs_from_golden(case, bases, records):
 
 def real_bases(seed, randoms=60):
     """Packages that fit this contract, and random programs; a line on standard error for a package that does not."""
-    from hls.stress.random_programs import random_program  # the repository's own, like this tool
-
     bases = []
     for path in sorted((cosim.ROOT / "packages").glob("*.npz")):
         try:

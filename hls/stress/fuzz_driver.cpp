@@ -1,5 +1,5 @@
 // Runs the engine on cases from standard input, with every buffer exactly as large as the case says: built under a
-// sanitizer by hls/driver.py, so that the first access outside ends it.
+// sanitizer by driver.py, so that the first access outside ends it.
 //
 //     driver BASES THREADS < cases > results       THREADS 0: ddi_engine itself; else ddi_cosim over so many threads
 //

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RUN = '''
 import json, os, sys, tempfile
 
-ALLOWED = {"numpy", "data", "hls", "host", "tests"}  # tests: the board in software, pynq's place
+ALLOWED = {"numpy", "data", "hls", "host", "bench"}  # bench: the board in software, pynq's place
 foreign = []
 
 def ours(frame):
