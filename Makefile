@@ -11,6 +11,7 @@ BOARD  ?= zedboard
 STAGE  ?= all
 VENV   := .venv
 BIN    := $(VENV)/bin
+FORMATTED = $(filter-out hls/src/isa.hpp,$(wildcard hls/src/*.?pp hls/src/*/*.?pp hls/stress/*.cpp))
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: run test check fuzz deploy boards synth synth-report rtl format generate clean
@@ -25,7 +26,7 @@ test: $(VENV)/test.stamp
 check: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check --quiet .
-	$(BIN)/clang-format --dry-run --Werror $(filter-out hls/src/isa.hpp,$(wildcard hls/src/*.?pp))
+	$(BIN)/clang-format --dry-run --Werror $(FORMATTED)
 	$(BIN)/ty check --quiet --python $(VENV)
 	$(BIN)/python -m hls.lint.rules
 	$(BIN)/python -m bitstreams.resources --check
@@ -59,7 +60,7 @@ fuzz: $(VENV)/test.stamp
 format: $(VENV)/test.stamp
 	$(BIN)/ruff check --fix --quiet .
 	$(BIN)/ruff format --quiet .
-	$(BIN)/clang-format -i $(filter-out hls/src/isa.hpp,$(wildcard hls/src/*.?pp))
+	$(BIN)/clang-format -i $(FORMATTED)
 
 generate: $(VENV)/run.stamp
 	$(BIN)/python -m hls.generate

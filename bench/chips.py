@@ -15,19 +15,19 @@ from hls import isa
 from hls.estimate.fabric import dsp
 
 OWN = {"lanes": isa.OUT_LANES, "taps": isa.ROW_TAPS, "drain": isa.DRAIN}
-UNIT = "layer_chip"  # the main loop, where all that grows stands
+UNIT = "chip/layer"  # the main loop, where all that grows stands
 PIXEL_BITS, WEIGHT_BITS = 9, 8
 # Start of a part's place → what it grows with; the first that fits counts. A pair is two lanes of one multiplier.
 GROWTH = (
     ("packing.hpp", ("pairs", "taps")),
-    ("array_chip.hpp, WindowPixel", ("taps",)),
-    ("array_chip.hpp, PartPixel", ("taps",)),
-    ("array_chip.hpp, TakeLargest", ("taps",)),
-    ("array_chip.hpp", ("lanes",)),
+    ("chip/array.hpp, WindowPixel", ("taps",)),
+    ("chip/array.hpp, PartPixel", ("taps",)),
+    ("chip/array.hpp, TakeLargest", ("taps",)),
+    ("chip/array.hpp", ("lanes",)),
     ("state.layer.array", ("lanes",)),
-    ("lanes_chip.hpp", ("lanes",)),
+    ("chip/lanes.hpp", ("lanes",)),
     ("state.layer.lanes", ("lanes",)),
-    ("drain_chip.hpp", ("drain",)),
+    ("chip/drain.hpp", ("drain",)),
     ("requantize.hpp, RequantizeSum", ("drain",)),
     ("requantize.hpp, RequantizeByte", ("drain",)),
 )
@@ -40,7 +40,7 @@ RULE = (
 
 
 def parts_of(estimate):
-    """The parts of an Estimate of hls.estimate, as JSON can hold them: [amount, unit, resource, place], and what is left.
+    """The parts of an Estimate, as JSON can hold them: [amount, unit, resource, place], and what is left.
 
     Their sum by resource is the estimate's total.
     """

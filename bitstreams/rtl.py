@@ -75,7 +75,7 @@ def prepare(folder, part, resources=True):
     found = subprocess.run(command, cwd=folder / "engine", env=environment, capture_output=True, text=True, check=False)
     if found.returncode:
         raise RtlError((found.stderr.splitlines() or ["bitstreams.rtl_small failed without a message"])[-1])
-    for path in sorted((folder / "src").iterdir()):
+    for path in sorted((folder / "src").rglob("*.?pp")):
         path.write_text(bambu.dialect(path.read_text(encoding="utf-8")), encoding="utf-8")
     return json.loads(found.stdout)
 

@@ -1,7 +1,7 @@
 """The engine's C++ as HLS and its test bench take it: a copy with depths, and a header that calls the top function.
 
     top = read_top()             # ports, types and pragmas of ddi_engine, checked against isa.PORTS
-    write(folder, top, depths)   # folder/src/*.hpp, engine.cpp; folder/engine_call.hpp
+    write(folder, top, depths)   # folder/src: headers, engine.cpp; folder/engine_call.hpp
 
 C/RTL co-simulation wants the number of elements behind each pointer (`depth`), which depends on the vectors. A second
 INTERFACE for the same port may be an error or ignored (UG1399, Adding Pragmas and Directives), so the copy's own pragma
@@ -95,11 +95,16 @@ def _check(top, pragmas, ports):
         raise SourceError(f"{MAIN}: {TOP} returns {top.returns}, expected the status in 32 or 64 bits")
 
 
+def headers(folder=SOURCES):
+    """The engine's headers under `folder`, in order."""
+    return sorted(Path(folder).rglob("*.hpp"))
+
+
 def digest(folder=SOURCES):
     """Hexadecimal digest of the engine's sources and contract: results of other ones are another engine's."""
     found = hashlib.sha256(isa.HASH.encode())
-    for path in (*sorted(Path(folder).glob("*.hpp")), Path(folder) / MAIN):
-        found.update(path.name.encode() + b"\0" + path.read_bytes())
+    for path in (*headers(folder), Path(folder) / MAIN):
+        found.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
     return found.hexdigest()
 
 
@@ -107,8 +112,10 @@ def write(folder, top, depths, sources=SOURCES):
     """Write the copy of the sources and engine_call.hpp into `folder`. depths: memory port → elements."""
     folder = Path(folder)
     (folder / "src").mkdir(parents=True, exist_ok=True)
-    for path in sorted(Path(sources).glob("*.hpp")):
-        (folder / "src" / path.name).write_bytes(path.read_bytes())
+    for path in headers(sources):
+        target = folder / "src" / path.relative_to(sources)
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(path.read_bytes())
     text = (Path(sources) / MAIN).read_text(encoding="utf-8")
     deep = _PRAGMA.sub(lambda found: f"{found[0]} depth = {depths[found[1]]}", text)
     (folder / "src" / MAIN).write_text(deep, encoding="utf-8")

@@ -69,7 +69,8 @@ def prepare(board, clock_mhz, tools, folder, jobs=None):
     (folder / commands.CONFIGURATION).write_text(commands.configuration(values), encoding="utf-8")
     cycles = int(record.decode(records, start).cycles.sum())
     digest = hashlib.sha256(isa.HASH.encode() + tools.version.encode())
-    for path in (folder / commands.PARAMETERS, *sorted((folder / "src").iterdir()), *sorted(commands.FLOW.iterdir())):
+    copies = sorted((folder / "src").rglob("*.?pp"))
+    for path in (folder / commands.PARAMETERS, *copies, *sorted(commands.FLOW.iterdir())):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return Job(board, folder, data["limits"], facts, tools, len(images), cycles, digest.hexdigest())
 

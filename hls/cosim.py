@@ -29,7 +29,7 @@ WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-
 VECTORS = ("-mprefer-vector-width=256",) if platform.machine() in ("x86_64", "AMD64") else ()
 FLAGS = ("-std=c++14", "-O3", "-march=native", *VECTORS, "-fPIC", "-shared", "-pthread", *WARNINGS)
 # CONV's main loop in an order for this machine's caches, or cycle by cycle as the chip runs it.
-SHAPES = {"host": FLAGS, "chip": (*FLAGS, "-DDDI_CHIP")}
+SHAPES = {"cpu": FLAGS, "chip": (*FLAGS, "-DDDI_CHIP")}
 
 _POINTERS = [ctypes.c_void_p] * 5
 _SCALARS = [ctypes.c_int32] * 8 + [ctypes.c_uint64] * 2 + [ctypes.c_int32] * 5
@@ -46,6 +46,12 @@ def compiler():
     if path is None:
         raise CosimError(f"no C++ compiler {name!r}: install g++ (apt-get install g++) or set $CXX")
     return path
+
+
+def sources(folder=SOURCES):
+    """The C++ under `folder`: path below it, with "/" → bytes."""
+    paths = sorted(Path(folder).rglob("*.[ch]pp"))
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def build(flags=FLAGS):
@@ -72,7 +78,7 @@ def compile_whole(command, source, name, target):
         os.replace(partial, target)  # also when two processes build at once
 
 
-def run(program, weights, tables, images, start, threads=1, forget=0, shape="host", library=None):
+def run(program, weights, tables, images, start, threads=1, forget=0, shape="cpu", library=None):
     """Run a batch on the engine and return its records, (N, words) int32.
 
     program: (n, INSTRUCTION_WORDS) int32. weights: (bytes,) int8. tables: (words,) int32. images: (N, H, W, C) uint8.
@@ -128,8 +134,8 @@ def load(path):
 def _digest(command):
     """Hexadecimal digest of the sources, the command, the compiler's version and the processor's flags."""
     digest = hashlib.sha256()
-    for path in sorted(SOURCES.glob("*.[ch]pp")):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for name, text in sources().items():
+        digest.update(name.encode() + b"\0" + text)
     version = subprocess.run([command[0], "--version"], capture_output=True, check=False).stdout
     digest.update(repr(command).encode() + version + _processor().encode())
     return digest.hexdigest()[:16]

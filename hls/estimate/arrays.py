@@ -81,7 +81,7 @@ def arrays(unit, folder=cpp.SOURCES):
     state = next(
         each for each, _ in cpp.walk(unit, folder) if each.kind.name == "STRUCT_DECL" and each.spelling == "State"
     )
-    found = [array for each in state.get_children() for array in _members(each, "state", "")]
+    found = [array for each in state.get_children() for array in _members(each, "state", "", folder)]
     for array in found:
         array.pieces, array.grouped = [1] * len(array.sizes), [1] * len(array.sizes)
     by_path = {array.path: array for array in found}
@@ -93,28 +93,27 @@ def arrays(unit, folder=cpp.SOURCES):
     return found
 
 
-def _members(cursor, prefix, unit):
+def _members(cursor, prefix, unit, folder):
     """The arrays of a field, those of its own fields if it is a structure."""
     if cursor.kind.name != "FIELD_DECL":
         return
     path, kind, sizes = f"{prefix}.{cursor.spelling}", cursor.type, []
-    unit = unit or _header(kind, cursor)
+    unit = unit or _header(kind, cursor, folder)
     element = kind.get_canonical()
     while element.kind.name == "CONSTANTARRAY":
         sizes.append(element.element_count)
         element = element.element_type.get_canonical()
     if element.kind.name == "RECORD":
         for each in element.get_declaration().get_children():
-            yield from _members(each, path, unit)
+            yield from _members(each, path, unit, folder)
     else:
         yield Array(path, unit, values.bits(element), sizes)
 
 
-def _header(kind, cursor):
-    """Stem of the file that declares the field's type, or, of a plain one, the field."""
+def _header(kind, cursor, folder):
+    """The unit that declares the field's type, or, of a plain one, the field."""
     declaration = kind.get_declaration()
-    own = declaration.location.file is not None and cpp.in_folder(declaration, cpp.path_of(cursor).parent)
-    return cpp.path_of(declaration if own else cursor).stem
+    return scopes.unit_of(declaration if cpp.in_folder(declaration, folder) else cursor, folder)
 
 
 def _apply(array, pragma, constants):

@@ -4,7 +4,7 @@
 
 The walk follows the calls from ddi_engine. A loop with `unroll`, and any loop inside a pipelined one, multiplies what
 is in it; a call inside a pipelined loop is a copy of the function, outside it one instance serves all calls. Inside
-these the widths of values follow from types, constants, masks and KNOWN ranges (hls/estimate/values.py).
+these the widths of values follow from types, constants, masks and KNOWN ranges (values.py).
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ _CASTS = ("CSTYLE_CAST_EXPR", "CXX_FUNCTIONAL_CAST_EXPR", "CXX_STATIC_CAST_EXPR"
 
 @dataclass
 class Walk:
-    """The operators of a parsed engine.cpp; `arrays` are those of hls.estimate.arrays.arrays."""
+    """The operators of a parsed engine.cpp; `arrays` are those of arrays.arrays."""
 
     parsed: object
     arrays: list
@@ -72,7 +72,7 @@ class Walk:
             names = (
                 {each.hash: values.of_type(each.type) for each in function.get_arguments()} if apart else scope.names
             )
-            scope = Scope(names, scope.places, (), False, cpp.path_of(function).stem)
+            scope = Scope(names, scope.places, (), False, scopes.unit_of(function, self.folder))
         scope = replace(scope, function=function.spelling)
         for child in function.get_children():
             if child.kind.name == "COMPOUND_STMT":
@@ -115,7 +115,7 @@ class Walk:
             self._statement(body, replace(scope, names=names, places=dict(scope.places), loops=loops))
             return
         inner = replace(scope, names=dict(scope.names), places=dict(scope.places), pipelined="pipeline" in pragmas,
-                        loop=f"{cpp.path_of(cursor).name}:{cursor.location.line}")  # fmt: skip
+                        loop=f"{cpp.name_of(cursor, self.folder)}:{cursor.location.line}")  # fmt: skip
         if counter is not None:
             inner.names[counter.hash] = values.span(low, low + trips - 1)
             self._add(inner, "ff", inner.names[counter.hash].bits, cursor)
@@ -372,5 +372,5 @@ class Walk:
             return
         total = amount * (scope.copies if on is None else values.versions(on))
         self.use[scope.unit, resource] += total
-        where = f"{cpp.path_of(cursor).name}, {scope.function}"
+        where = f"{cpp.name_of(cursor, self.folder)}, {scope.function}"
         self.largest[scope.unit, resource, where, what] += total

@@ -20,7 +20,7 @@ REGISTER_BITS = 1 << 16  # up to so many bits an array that many write at once b
 
 # Memories whose accesses take turns, though the sources do not show it to a parser.
 IN_TURN = {
-    "state.maps": "its second port reads or writes, never both (layer_chip.hpp, UseWritePort)",
+    "state.maps": "its second port reads or writes, never both (chip/layer.hpp, UseWritePort)",
     "state.vector": "consecutive addresses meet different banks",
 }
 RULES = (

@@ -70,6 +70,11 @@ class Scope:
         return values.depending(value, *self.loops)
 
 
+def unit_of(cursor, folder):
+    """The header that a declaration stands in, by its path below `folder` without suffix: chip/layer."""
+    return cpp.name_of(cursor, folder).rpartition(".")[0]
+
+
 def banks(array, indices):
     """The indices, as far as they choose between memories that stand side by side."""
     return [

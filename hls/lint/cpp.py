@@ -69,6 +69,11 @@ def path_of(cursor):
     return _resolved(cursor.location.file.name)
 
 
+def name_of(cursor, folder=SOURCES):
+    """The same as a path below `folder`: chip/layer.hpp."""
+    return path_of(cursor).relative_to(folder).as_posix()
+
+
 @functools.cache
 def _resolved(name):
     return Path(name).resolve()

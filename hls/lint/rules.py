@@ -6,8 +6,8 @@
 The subset (STYLE.md, HLS C++): plain arrays, templates and native integers; no heap, recursion, virtuals, exceptions,
 standard library, floating point or lambdas; every loop a labelled `for` with a static bound, or with a
 loop_tripcount that says it; pointers are memory ports and names for places in them. libclang reads the sources as the
-board's compiler sees them and as the co-simulation does. cosim.cpp and files that end in _host.hpp are the
-co-simulation's own, and so is the shim where __SYNTHESIS__ is not defined: not looked at, and never seen by synthesis.
+board's compiler sees them and as the co-simulation does. cosim.cpp and what lies in cpu/ are the co-simulation's own,
+and so is the shim where __SYNTHESIS__ is not defined: not looked at, and never seen by synthesis.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from hls.lint import cpp
 from hls.lint.loops import for_parts, has_static_bound, loops
 from hls.lint.pragmas import PragmaError, directive, lines, placed, problems
 
-SHIM, STATE = "shim.hpp", "DDI_STATE"
+SHIM, STATE, CPU = "shim.hpp", "DDI_STATE", "cpu"
 FIXED_WIDTH = {f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 HEAP = {"malloc", "calloc", "realloc", "free", "alloca", "aligned_alloc", "operator new", "operator delete"}
 FLOATS = {"FLOAT", "DOUBLE", "LONGDOUBLE", "HALF", "FLOAT128"}
@@ -69,12 +69,12 @@ def check(folder=SOURCES):
 
 
 def _files(folder):
-    return [path for path in sorted(folder.glob("*.[ch]pp")) if not is_host(path)]
+    return [path for path in sorted(folder.rglob("*.[ch]pp")) if not is_simulation(path)]
 
 
-def is_host(path, synthesis=True):
+def is_simulation(path, synthesis=True):
     """Is the file the co-simulation's own, in this view of the sources?"""
-    return path.name == "cosim.cpp" or path.name.endswith("_host.hpp") or (path.name == SHIM and not synthesis)
+    return path.name == "cosim.cpp" or path.parent.name == CPU or (path.name == SHIM and not synthesis)
 
 
 def _units(folder, flags):
@@ -104,18 +104,18 @@ def _in_unit(unit, folder, flags, seen_pragmas):
             inside = [each for each in ancestors if each.kind.name in cpp.FUNCTIONS]
             if inside:
                 calls[_key(inside[-1])][1].update(map(_key, cpp.named(cursor)))
-        if not is_host(cpp.path_of(cursor), synthesis):
+        if not is_simulation(cpp.path_of(cursor), synthesis):
             yield from _statement(cursor, ancestors, folder)
     yield from _recursion(calls)
     bounded = set()  # loops with a loop_tripcount
     for path, pragma, site in placed(unit, folder):
         known, here = len(seen_pragmas), (path, pragma.line)
         seen_pragmas.add(here)
-        if len(seen_pragmas) > known and not is_host(path, synthesis):
+        if len(seen_pragmas) > known and not is_simulation(path, synthesis):
             yield from (Violation(*here, "pragma", what) for what in problems(pragma, site))
         if pragma.name == "loop_tripcount":
             bounded.add(site.owner.hash)
-    own = [loop for loop in loops(unit, folder) if not is_host(cpp.path_of(loop.cursor), synthesis)]
+    own = [loop for loop in loops(unit, folder) if not is_simulation(cpp.path_of(loop.cursor), synthesis)]
     yield from _loops(own, bounded)
 
 
@@ -130,12 +130,12 @@ def _diagnostics(unit):
 def _includes(unit, folder, synthesis):
     for each in unit.get_includes():
         source, included = Path(each.source.name).resolve(), Path(each.include.name).resolve()
-        if source.parent != folder or is_host(source, synthesis) or included.name == "cstdint":
+        if not source.is_relative_to(folder) or is_simulation(source, synthesis) or included.name == "cstdint":
             continue
-        if synthesis and is_host(included):
+        if synthesis and is_simulation(included):
             what = f"includes {included.name}, which is the co-simulation's own: keep it from synthesis"
             yield Violation(source, each.location.line, "library", what)
-        elif included.parent != folder:
+        elif not included.is_relative_to(folder):
             what = f"includes <{included.name}>: only <cstdint>, or the co-simulation's part of {SHIM}"
             yield Violation(source, each.location.line, "library", what)
 

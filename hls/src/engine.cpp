@@ -12,12 +12,12 @@
 #include "control.hpp"
 #include "shim.hpp"
 #ifdef DDI_CHIP
-#include "image.hpp"
-#include "layer_chip.hpp"
+#include "chip/image.hpp"
+#include "chip/layer.hpp"
 #else
-#include "image_host.hpp"
-#include "layer_host.hpp"
-#include "rows_host.hpp"
+#include "cpu/image.hpp"
+#include "cpu/layer.hpp"
+#include "cpu/rows.hpp"
 #endif
 #include "cost.hpp"
 #include "exits.hpp"

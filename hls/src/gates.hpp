@@ -315,7 +315,7 @@ RowCycles:
 
 #else
 
-// In rows_host.hpp.
+// In cpu/rows.hpp.
 inline void RunRows(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
                     const int64_t* weights2, const int64_t* tables, VectorMemory& vector, GateMemory& gates);
 

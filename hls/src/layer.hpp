@@ -3,8 +3,8 @@
 // Role     CONV: kernels 1 … 7, stride 1 and 2, padding kernel / 2, both masks, bands, the identity added, the results'
 //          global pool. AFFINE: a scale and a shift for each channel, `channel_offset` placing the input's channels
 //          among the output's. POOL: windows of 1 … 7 pixels. All three gather windows from maps and drain pixels into
-//          maps (docs/engine.md). Their loop is layer_chip.hpp's, cycle by cycle as schedule.hpp plans it, or, where a
-//          processor of this machine plays the chip, layer_host.hpp's: the same sums in an order that suits its caches.
+//          maps (docs/engine.md). Their loop is chip/layer.hpp's, cycle by cycle as schedule.hpp plans it, or, where a
+//          processor of this machine plays the chip, cpu/layer.hpp's: the same sums in an order that suits its caches.
 //          Both are held to the same results by the same tests.
 // Rate     requantisation: kDrain pixels a cycle, two DSPs each, the second for the identity
 // Storage  none

@@ -1,7 +1,7 @@
 // Shim: what differs between synthesis and co-simulation, and nothing else. The results are the same, bit for bit.
 //
 // DDI_CHIP      defined where CONV's main loop is the chip's own, cycle by cycle: for synthesis, and in a co-simulation
-//               that asks for it to compare it with the host's or to count its iterations
+//               that asks for it to compare it with the processor's or to count its iterations
 // DDI_STATE     where the engine's memories live: on the chip, or one set for each thread of the co-simulation
 // DDI_PORT      before a function that reads one memory port, with a name of its own. LLVM makes one load of two in
 //               opposite branches, from a pointer that is chosen, and one function of two with the same body; Bambu

@@ -1,6 +1,6 @@
 """Builds of changed or extended copies of the engine, for counting and for fuzzing; the originals stay as they are.
 
-path = build("trips", [cosim.compiler(), "-O2", …], {"trips.cpp": b"…", **engine_sources()}, "trips.cpp")
+path = build("trips", [cosim.compiler(), "-O2", …], {"trips.cpp": b"…", **cosim.sources()}, "trips.cpp")
 """
 
 import hashlib
@@ -9,11 +9,6 @@ import tempfile
 from pathlib import Path
 
 from hls import cosim
-
-
-def engine_sources():
-    """The files of hls/src: name → bytes."""
-    return {path.name: path.read_bytes() for path in sorted(cosim.SOURCES.glob("*.[ch]pp"))}
 
 
 def build(name, command, sources, main):
@@ -29,6 +24,7 @@ def build(name, command, sources, main):
     cosim.BUILD.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cosim.BUILD) as folder:
         for each, text in sources.items():
+            (Path(folder) / each).parent.mkdir(parents=True, exist_ok=True)
             (Path(folder) / each).write_bytes(text)
         cosim.compile_whole(command, Path(folder) / main, main, target)
     return target

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from hls import cosim, isa
-from hls.stress.builds import build, engine_sources
+from hls.stress.builds import build
 
 SOURCE = Path(__file__).with_name("fuzz_driver.cpp")
 SANITIZERS = {
@@ -101,7 +101,7 @@ class Driver:
         # threads: 0 calls ddi_engine, more cut the images over engines as hls.cosim.run does
         self.bases, self.threads = bases, threads
         command = [cosim.compiler(), *FLAGS, *SANITIZERS[sanitizer], *flags]
-        sources = {**engine_sources(), SOURCE.name: SOURCE.read_bytes()}
+        sources = {**cosim.sources(), SOURCE.name: SOURCE.read_bytes()}
         self.path = build(f"driver-{sanitizer}", command, sources, SOURCE.name)
         ports = [(kind == "memory", name) for name, (kind, _) in isa.PORTS.items()]
         if threads:  # ddi_cosim takes each memory once, and has map memory of its own

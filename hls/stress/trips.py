@@ -13,7 +13,7 @@ import functools
 from hls import cosim
 from hls.lint import cpp
 from hls.lint.loops import loops
-from hls.stress.builds import build, engine_sources
+from hls.stress.builds import build
 
 FLAGS = ("-std=c++14", "-O2", "-fPIC", "-shared", "-pthread", "-Wno-unknown-pragmas")
 _EXPORTS = """\
@@ -85,10 +85,11 @@ def _places(flags):
 
 def _build(flags, places):
     """The counting library, built unless it is there already."""
-    sources = engine_sources()
+    sources = cosim.sources()
     for index, (_, path, offset, braces) in sorted(enumerate(places), key=lambda each: -each[1][2]):
-        text, at = sources[path.name], offset + braces
+        name = path.relative_to(cosim.SOURCES).as_posix()
+        text, at = sources[name], offset + braces
         counted = f" ++::ddi_trips[{index}];" if braces else f"if (++::ddi_trips[{index}]) "
-        sources[path.name] = text[:at] + counted.encode() + text[at:]
+        sources[name] = text[:at] + counted.encode() + text[at:]
     sources["trips.cpp"] = _EXPORTS.format(count=max(1, len(places))).encode()
     return build("trips", [cosim.compiler(), *FLAGS, *flags], sources, "trips.cpp")

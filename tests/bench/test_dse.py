@@ -80,8 +80,8 @@ PARTS = [
     [2, "gates", "dsp", "requantize.hpp, RequantizeSum"],
     [32, chips.UNIT, "bram18", "state.layer.lanes.even"],
     [192, "tile_memory", "bram18", "state.maps"],
-    [60, chips.UNIT, "lut", "array_chip.hpp, WindowPixel"],
-    [30, chips.UNIT, "lut", "array_chip.hpp, TakeTaps"],
+    [60, chips.UNIT, "lut", "chip/array.hpp, WindowPixel"],
+    [30, chips.UNIT, "lut", "chip/array.hpp, TakeTaps"],
     [5, "", "lut", ""],
 ]
 

@@ -116,6 +116,14 @@ def test_the_shim_alone_may_use_the_library_and_only_for_the_co_simulation(tmp_p
     assert rules.check(tmp_path) == found
 
 
+def test_folders_are_checked_and_may_include_each_other(tmp_path):
+    (tmp_path / "chip").mkdir()
+    (tmp_path / "chip" / "sum.hpp").write_text('#include <vector>\n#include "../shim.hpp"\nfloat F();\n')
+    assert [each.rule for each in check(tmp_path, '#include "chip/sum.hpp"')] == ["library", "float"]
+    (tmp_path / "chip" / "sum.hpp").write_text('#include "../shim.hpp"\nint32_t F();\n')
+    assert rules.check(tmp_path) == []
+
+
 def test_both_views_are_checked(tmp_path):
     (tmp_path / "shim.hpp").write_text("#ifdef __SYNTHESIS__\n#define DDI_CHIP\n#endif\n")
     source = '#include "shim.hpp"\n#ifdef DDI_CHIP\nfloat F();\n#else\ndouble G();\n#endif\n'
@@ -124,10 +132,11 @@ def test_both_views_are_checked(tmp_path):
 
 
 def test_what_the_co_simulation_has_for_itself_stays_out_of_synthesis(tmp_path):
-    (tmp_path / "sum_host.hpp").write_text(
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "sum.hpp").write_text(
         "#include <vector>\ninline float Sum(std::vector<float>& all) { return all[0]; }\n"
     )
-    guarded = '#ifndef DDI_CHIP\n#include "sum_host.hpp"\n#endif'
+    guarded = '#ifndef DDI_CHIP\n#include "cpu/sum.hpp"\n#endif'
     assert {each.rule for each in check(tmp_path, guarded)} == {"library"}
     (tmp_path / "shim.hpp").write_text("#ifdef __SYNTHESIS__\n#define DDI_CHIP\n#endif\n")
     assert rules.check(tmp_path) == []

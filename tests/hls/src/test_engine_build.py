@@ -14,7 +14,7 @@ import pytest
 from hls import cosim, golden, isa
 from hls.program import encode, row_bytes
 from hls.record import Start
-from hls.stress import builds, driver
+from hls.stress import driver
 from hls.stress.driver import Base, Case, Driver
 from hls.stress.random_programs import random_program
 from tests.hls.extremes import EXTREMES
@@ -240,10 +240,10 @@ def test_threads_share_nothing():
 
 @pytest.mark.cosim
 def test_the_thread_sanitizer_sees_one_engine_shared_by_threads(monkeypatch):
-    sources = builds.engine_sources()
+    sources = cosim.sources()
     shared = sources["shim.hpp"].replace(b"static thread_local", b"static")
     assert shared != sources["shim.hpp"]
-    monkeypatch.setattr(driver, "engine_sources", lambda: {**sources, "shim.hpp": shared})
+    monkeypatch.setattr(cosim, "sources", lambda: {**sources, "shim.hpp": shared})
     bases, cases = bases_and_cases([(*batch_that_fails_at(12), START)])
     with pytest.raises(driver.Crash, match="data race"):
         Driver(bases, "thread", threads=3).run(cases)

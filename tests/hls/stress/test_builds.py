@@ -35,4 +35,4 @@ def test_a_failed_build_gives_one_line_and_leaves_nothing_behind(folder):
 
 
 def test_the_engine_s_sources_are_all_there():
-    assert {"engine.cpp", "cosim.cpp", "isa.hpp", "packing.hpp"} <= set(builds.engine_sources())
+    assert {"engine.cpp", "cosim.cpp", "isa.hpp", "chip/layer.hpp", "cpu/layer.hpp"} <= set(cosim.sources())

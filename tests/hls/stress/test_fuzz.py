@@ -1,6 +1,6 @@
 """Mutated instructions and programs under the sanitizers: a tenth of what `python -m hls.stress.fuzz` runs.
 
-    pytest --cosim tests/hls/test_fuzz.py
+    pytest --cosim tests/hls/stress/test_fuzz.py
 
 A case that failed stands in tests/hls/fuzz_cases/ and is run again here.
 """
@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hls import isa
-from hls.stress import builds, driver, fuzz, mutations
+from hls import cosim, isa
+from hls.stress import driver, fuzz, mutations
 from hls.stress.driver import Base, Case, Crash, Driver
 from hls.stress.random_programs import random_program
 
@@ -78,10 +78,10 @@ def test_a_program_s_end_is_the_end_of_its_buffer():
 def test_a_wrong_status_is_noticed(monkeypatch):
     """An engine whose header has two statuses exchanged."""
     right, wrong = b"kStatusBadAddress = 4;", b"kStatusBadAddress = 5;"
-    sources = builds.engine_sources()
+    sources = cosim.sources()
     assert right in sources["isa.hpp"]
     broken = {**sources, "isa.hpp": sources["isa.hpp"].replace(right, wrong)}
-    monkeypatch.setattr(driver, "engine_sources", lambda: broken)
+    monkeypatch.setattr(cosim, "sources", lambda: broken)
     failures, _, _ = fuzz.run(4_000, seed=3, jobs=1, programs=0, sanitizer="none", bases=random_bases())
     assert failures
     assert {reason.split(" at ")[0] for _, reason in failures} == {f"status {isa.STATUS_BAD_OVERLAP}"}
@@ -90,10 +90,10 @@ def test_a_wrong_status_is_noticed(monkeypatch):
 @pytest.mark.cosim
 def test_a_wrong_result_is_noticed(monkeypatch):
     """An engine that rounds its requantisation otherwise."""
-    sources = builds.engine_sources()
+    sources = cosim.sources()
     broken = {name: text.replace(b"scale.rounding)", b"2 * scale.rounding)") for name, text in sources.items()}
     assert broken != sources
-    monkeypatch.setattr(driver, "engine_sources", lambda: broken)
+    monkeypatch.setattr(cosim, "sources", lambda: broken)
     failures, _, _ = fuzz.run(0, seed=4, jobs=1, programs=40, sanitizer="none", bases=random_bases())
     assert any("the golden model says" in reason for _, reason in failures)
 

@@ -6,7 +6,7 @@
 #pragma once
 #include <cstdint>
 
-#include "array_chip.hpp"
+#include "array.hpp"
 
 namespace ddi {
 

@@ -6,7 +6,7 @@
 #pragma once
 #include <cstdint>
 
-#include "gates.hpp"
+#include "../gates.hpp"
 
 namespace ddi {
 
@@ -66,7 +66,7 @@ inline void RunRows(const Instruction& instruction, const int64_t* weights0, con
   const int32_t row_bytes = CopyOperands(operands, vector, gates, operand);
   const int32_t rows = to.is_fc ? word[isa::kFcOutputs] : kGates * to.hidden;
   FinishedRows finished = FinishedRows();
-HostRows:
+CpuRows:
   for (int32_t row = 0; row < rows; ++row) {
     #pragma HLS loop_tripcount max = isa::kVectorWords
     finished.sum[0] = MultiplyRow(weights, operand, row_bytes);

@@ -9,9 +9,9 @@
 #pragma once
 #include <cstdint>
 
-#include "layer.hpp"
-#include "packing.hpp"
-#include "ports.hpp"
+#include "../layer.hpp"
+#include "../packing.hpp"
+#include "../ports.hpp"
 
 namespace ddi {
 

@@ -8,7 +8,7 @@
 #pragma once
 #include <cstdint>
 
-#include "window_chip.hpp"
+#include "window.hpp"
 
 namespace ddi {
 

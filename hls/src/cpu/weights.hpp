@@ -1,7 +1,7 @@
 // Weights as the co-simulation multiplies them: rows of packs, one row for each active output channel.
 //
 // Role     a row holds its packs of input channels one after the other, each with all its taps; behind them stands what
-//          a sum starts at where the map is signed: its pixels are raised by 128 (vectors_host.hpp), so -128 · Σ
+//          a sum starts at where the map is signed: its pixels are raised by 128 (vectors.hpp), so -128 · Σ
 //          weights
 // Rate     eight taps of kPacked channels for about ten vector instructions
 // Storage  rows of a convolution without a mask of inputs are kept from image to image; others are packed anew
@@ -10,7 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "strip_host.hpp"
+#include "strip.hpp"
 
 namespace ddi {
 

@@ -7,7 +7,7 @@
 #pragma once
 #include <cstdint>
 
-#include "lanes_chip.hpp"
+#include "lanes.hpp"
 
 namespace ddi {
 

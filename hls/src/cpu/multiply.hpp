@@ -8,9 +8,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "finish_host.hpp"
-#include "strip_host.hpp"
-#include "weights_host.hpp"
+#include "finish.hpp"
+#include "strip.hpp"
+#include "weights.hpp"
 
 namespace ddi {
 
@@ -131,11 +131,11 @@ inline void RunConv(const Layer& layer, const int8_t* weights, const int64_t* ta
   PlaceTaps(layer, strip, memory.at);
   TakeRows(layer, strip, weights, masks, memory.weights);
   std::memset(memory.pooled, 0, size_t(count) * sizeof(memory.pooled[0]));
-HostStrips:
+CpuStrips:
   for (int32_t tile_row = 0; tile_row < layer.output.tiles / layer.output.columns; ++tile_row) {
     #pragma HLS loop_tripcount max = isa::kMaxMap / isa::kTile
     GatherStrip(layer, strip, masks, maps, tile_row, memory.strip.data());
-  HostBlocks:
+  CpuBlocks:
     for (int32_t first = 0; first < count; first += kBlock) {
       #pragma HLS loop_tripcount max = isa::kMaxChannels / kBlock
       const int32_t left = Smaller(kBlock, count - first);

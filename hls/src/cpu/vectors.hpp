@@ -2,7 +2,7 @@
 //
 // Role     numbers of two or four input channels stand in 32 bits, a pack; one instruction of x86 multiplies eight
 //          packs of pixels by one of weights and adds up the products; elsewhere plain loops do. Pixels are unsigned:
-//          those of a signed map are raised by 128, and what that adds to a sum is taken off it (weights_host.hpp)
+//          those of a signed map are raised by 128, and what that adds to a sum is taken off it (weights.hpp)
 // Rate     four channels a pack where the processor multiplies bytes (VNNI), two in halves of 16 bits where it does not
 #pragma once
 #include <cstdint>
@@ -11,8 +11,8 @@
 #include <immintrin.h>
 #endif
 
-#include "packing.hpp"
-#include "shim.hpp"
+#include "../packing.hpp"
+#include "../shim.hpp"
 
 namespace ddi {
 

@@ -1,10 +1,10 @@
 // The loop of CONV, AFFINE, POOL and GLOBAL_POOL as the chip runs it: one iteration a cycle, five processes side by
 // side.
 //
-// Role     fetch     weights, biases and scales of the next group of output channels (lanes_chip.hpp)
-//          gather    the next input channel's window (window_chip.hpp)
-//          multiply  three taps a cycle (array_chip.hpp)
-//          drain     the last step's sums (drain_chip.hpp)
+// Role     fetch     weights, biases and scales of the next group of output channels (lanes.hpp)
+//          gather    the next input channel's window (window.hpp)
+//          multiply  three taps a cycle (array.hpp)
+//          drain     the last step's sums (drain.hpp)
 //          ports     each bank of tile memory has two: one reads windows or identities, the other reads windows or
 //                    writes words
 // Rate     schedule.hpp plans the cycles; the loop runs exactly so many, and results are whole only if all work is
@@ -16,7 +16,7 @@
 #pragma once
 #include <cstdint>
 
-#include "drain_chip.hpp"
+#include "drain.hpp"
 
 namespace ddi {
 

@@ -6,8 +6,8 @@
 #pragma once
 #include <cstdint>
 
-#include "finish_host.hpp"
-#include "strip_host.hpp"
+#include "finish.hpp"
+#include "strip.hpp"
 
 namespace ddi {
 
@@ -159,7 +159,7 @@ PoolRows:
 inline void RunMaps(const Layer& layer, const int64_t* tables, TileMemory& maps, VectorMemory& vector,
                     PoolMemory& memory) {
   const Strip strip = MakeStrip(layer);
-HostMaps:
+CpuMaps:
   for (int32_t channel = 0; channel < layer.shape.active_out; ++channel) {
     #pragma HLS loop_tripcount max = isa::kMaxChannels
     if (layer.writes) {

@@ -10,7 +10,7 @@
 #pragma once
 #include <cstdint>
 
-#include "tile_memory.hpp"
+#include "../tile_memory.hpp"
 
 namespace ddi {
 

@@ -8,8 +8,8 @@
 #pragma once
 #include <cstdint>
 
-#include "finish_host.hpp"
-#include "vectors_host.hpp"
+#include "finish.hpp"
+#include "vectors.hpp"
 
 namespace ddi {
 

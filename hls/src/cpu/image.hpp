@@ -1,12 +1,12 @@
 // IMAGE as a processor of the co-simulation runs it: channel by channel, a table look-up for each pixel.
 //
-// Role     RunImage of image.hpp, the same bytes
+// Role     RunImage of chip/image.hpp, the same bytes
 // Rate     a pixel of one channel for a few instructions
 // Storage  none
 #pragma once
 #include <cstdint>
 
-#include "tile_memory.hpp"
+#include "../tile_memory.hpp"
 
 namespace ddi {
 

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "layer.hpp"
+#include "../layer.hpp"
 
 namespace ddi {
 
