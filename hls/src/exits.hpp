@@ -7,7 +7,7 @@
 #pragma once
 #include <cstdint>
 
-#include "rounding.hpp"
+#include "requantize.hpp"
 #include "vector_memory.hpp"
 
 namespace ddi {

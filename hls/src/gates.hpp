@@ -11,7 +11,6 @@
 #include "masks.hpp"
 #include "ports.hpp"
 #include "requantize.hpp"
-#include "rounding.hpp"
 #include "vector_memory.hpp"
 
 namespace ddi {

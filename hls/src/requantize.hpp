@@ -3,6 +3,7 @@
 // Role     a wide sum becomes a byte or a 16-bit number; docs/engine.md, Numbers
 // Rate     one value a cycle for each instance; layers instantiate eight, a DSP each, and FC one
 // Latency  4 cycles (multiply 2, round and shift 1, clamp 1)
+// Storage  none
 #pragma once
 #include <cstdint>
 
@@ -70,6 +71,36 @@ inline int32_t Saturate16(int64_t value) {
 
 inline int32_t Saturate32(int64_t value) {
   return int32_t(value < INT32_MIN ? INT32_MIN : value > INT32_MAX ? INT32_MAX : value);
+}
+
+// The sums of FC, LSTM and EXIT are wider than a map's, and come one at a time. The numbers are the same, by less logic:
+// twice the product, shifted, plus one, halved, is the product rounded half up. That needs no rounding constant, and a
+// shift of 0 is no case of its own.
+
+// Multiplier and shift of a scale word.
+inline int32_t ScaleMultiplier(int32_t scale) {
+  #pragma HLS inline
+  const int32_t magnitude = scale & 0xFFFF;
+  return scale < 0 ? -magnitude : magnitude;
+}
+
+inline int8_t ScaleShift(int32_t scale) {
+  #pragma HLS inline
+  return int8_t((scale >> 16) & 0x3F);
+}
+
+// |product| < 2^61
+inline int64_t RoundingShift(int64_t product, int8_t shift) {
+  #pragma HLS inline
+  return (((product * 2) >> shift) + 1) >> 1;
+}
+
+// To 16 bits: the bits above must all be copies of the sign.
+inline int16_t Narrow16(int64_t value) {
+  #pragma HLS inline
+  const int64_t above = value >> 15;
+  if (above == 0 || above == -1) return int16_t(value);
+  return above < 0 ? INT16_MIN : INT16_MAX;
 }
 
 }  // namespace ddi

@@ -35,7 +35,6 @@ inline NarrowScale MakeNarrowScale(const Finish& finish) {
   int32_t shift = Smaller(finish.scale.shift, kMostShift);
 SameRatio:
   for (; shift <= kLowBits && multiplier < (1 << 15) && multiplier > -(1 << 15); ++shift) {
-    #pragma HLS loop_tripcount max = kLowBits + 1
     multiplier *= 2;
   }
   NarrowScale scale;

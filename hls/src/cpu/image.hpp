@@ -18,7 +18,6 @@ inline void LoadImageRow(const Map& map, const uint8_t* table, const uint8_t* pi
   int32_t x = 0;
 ImageTiles:
   for (int32_t tile = 0; tile < map.columns; ++tile) {
-    #pragma HLS loop_tripcount max = isa::kMaxMap / isa::kTile
   ImagePixels:
     for (int32_t i = 0; i < isa::kTile; ++i, ++x)
       word[tile * kTilePixels + i] = x < map.width ? table[pixel[x * channels]] : 0;
@@ -34,12 +33,10 @@ inline void RunImage(const Instruction& instruction, const int64_t* weights0, co
   const uint8_t* image = reinterpret_cast<const uint8_t*>(images) + start;
 ImageChannels:
   for (int32_t channel = 0; channel < channels; ++channel) {
-    #pragma HLS loop_tripcount max = isa::kMaxChannels
     uint8_t* plane = maps[map.address + channel * map.tiles];
     std::memset(plane, 0, size_t(map.tiles) * kTilePixels);
   ImageRows:
     for (int32_t y = 0; y < map.height; ++y) {
-      #pragma HLS loop_tripcount max = isa::kMaxMap
       LoadImageRow(map, tables + 256 * channel, image + int64_t(y) * map.width * channels + channel, channels,
                    plane + (y >> 3) * map.columns * kTilePixels + (y & 7) * isa::kTile);
     }

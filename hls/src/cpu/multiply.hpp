@@ -43,7 +43,6 @@ inline Lanes MakeLanes(const Layer& layer, const int64_t* tables, const Masks& m
   Lanes lanes;
 BlockLanes:
   for (int32_t lane = 0; lane < count; ++lane) {
-    #pragma HLS loop_tripcount max = kBlock
     lanes.row[lane] = weights.row[first + lane];
     lanes.channel[lane] = ActiveChannel(masks, layer.out_mask, first + lane);
     lanes.finish[lane] = TableFinish(layer, tables, lanes.channel[lane]);
@@ -66,7 +65,6 @@ StartLanes:
   }
 MultiplyWeights:
   for (int32_t weight = 0; weight < weights; ++weight) {
-    #pragma HLS loop_tripcount max = kMaxPacks
     const uint32_t* pixels = from + at[weight];
     Weights repeated[kLanes];
   LaneWeights:
@@ -93,11 +91,9 @@ inline void RunLanes(const Layer& layer, const Strip& strip, const Lanes& lanes,
   LaneSums sum = {};
 LaneTiles:
   for (int32_t column = 0; column < layer.output.columns; ++column) {
-    #pragma HLS loop_tripcount max = isa::kMaxMap / isa::kTile
     const uint32_t* from = memory.strip.data() + column * isa::kTile;
   TileRows:
     for (int32_t row = 0; row < rows; row += kRows) {
-      #pragma HLS loop_tripcount max = isa::kTile
       MultiplyRows<kLanes, kRows>(strip, memory.at, lanes, from + row * strip.down, row, sum);
     }
   TileLanes:
@@ -133,11 +129,9 @@ inline void RunConv(const Layer& layer, const int8_t* weights, const int64_t* ta
   std::memset(memory.pooled, 0, size_t(count) * sizeof(memory.pooled[0]));
 CpuStrips:
   for (int32_t tile_row = 0; tile_row < layer.output.tiles / layer.output.columns; ++tile_row) {
-    #pragma HLS loop_tripcount max = isa::kMaxMap / isa::kTile
     GatherStrip(layer, strip, masks, maps, tile_row, memory.strip.data());
   CpuBlocks:
     for (int32_t first = 0; first < count; first += kBlock) {
-      #pragma HLS loop_tripcount max = isa::kMaxChannels / kBlock
       const int32_t left = Smaller(kBlock, count - first);
       const Lanes lanes = MakeLanes(layer, tables, masks, memory.weights, first, left);
       RunCount(layer, strip, lanes, left, first, tile_row, maps, memory);
@@ -145,7 +139,6 @@ CpuStrips:
   }
 StorePools:
   for (int32_t index = 0; index < count; ++index) {
-    #pragma HLS loop_tripcount max = isa::kMaxChannels
     StorePool(layer, ActiveChannel(masks, layer.out_mask, index), memory.pooled[index], vector);
   }
 }

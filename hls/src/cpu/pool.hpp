@@ -29,19 +29,16 @@ inline void GatherPixels(const Layer& layer, const Strip& strip, const uint8_t* 
   const uint8_t* pixels = plane + (tiles > 0 ? (row >> 3) * columns * kTilePixels + (row & 7) * isa::kTile : 0);
 PixelsBefore:
   for (int32_t x = 0; x < before; ++x) {
-    #pragma HLS loop_tripcount max = isa::kTile
     line[x] = outside;
   }
 PixelTiles:
   for (int32_t i = 0; i < tiles; ++i) {
-    #pragma HLS loop_tripcount max = kLine / isa::kTile
     int16_t* to = line + before + i * isa::kTile;
   TilePixels:
     for (int32_t x = 0; x < isa::kTile; ++x) to[x] = int16_t((pixels[i * kTilePixels + x] ^ sign) - sign);
   }
 PixelsBehind:
   for (int32_t x = before + Smaller(tiles * isa::kTile, layer.input.width); x < strip.pitch; ++x) {
-    #pragma HLS loop_tripcount max = kLine
     line[x] = outside;
   }
 }
@@ -53,11 +50,9 @@ inline void Reduce(const int16_t* const (&from)[isa::kMaxKernel], int32_t count,
   std::memcpy(to, from[0], size_t(pixels) * sizeof(int16_t));
 ReduceRows:
   for (int32_t i = 1; i < count; ++i) {
-    #pragma HLS loop_tripcount max = isa::kMaxKernel
     const int16_t* row = from[i];
   ReducePixels:
     for (int32_t x = 0; x < pixels; ++x) {
-      #pragma HLS loop_tripcount max = kLine
       to[x] = kSum ? int16_t(to[x] + row[x]) : to[x] > row[x] ? to[x] : row[x];
     }
   }
@@ -73,21 +68,18 @@ inline void ReduceWindows(const Layer& layer, const Strip& strip, int32_t y, Poo
   const int16_t* from[isa::kMaxKernel] = {memory.line[y * strip.step]};
 WindowRows:
   for (int32_t i = 0; i < kernel; ++i) {
-    #pragma HLS loop_tripcount max = isa::kMaxKernel
     from[i] = memory.line[y * strip.step + i];
   }
   Reduce<kSum>(from, kernel, strip.pitch, down);
   if (layer.shape.stride == 2) SplitColumns(down, strip.pitch, split);
 WindowColumns:
   for (int32_t i = 0; i < kernel; ++i) {
-    #pragma HLS loop_tripcount max = isa::kMaxKernel
     from[i] = (layer.shape.stride == 2 ? split : down) + TapColumn(layer, strip, i);
   }
   Reduce<kSum>(from, kernel, layer.output.columns * isa::kTile, along);
   const int32_t fraction = layer.mode == kPass ? 1 << isa::kFractionBits : 1;
 StoreTiles:
   for (int32_t column = 0; column < layer.output.columns; ++column) {
-    #pragma HLS loop_tripcount max = kMostColumns
     int32_t* to = memory.sum[column] + y * isa::kTile;
   StorePixels:
     for (int32_t x = 0; x < isa::kTile; ++x) to[x] = along[column * isa::kTile + x] * fraction;
@@ -100,12 +92,10 @@ inline void ReduceTiles(const Layer& layer, const Strip& strip, const uint8_t* p
   const int32_t rows = Inside(tile_row, layer.output.height);
 GatherRows:
   for (int32_t y = 0; y < (rows - 1) * strip.step + layer.shape.kernel; ++y) {
-    #pragma HLS loop_tripcount max = kMostRows
     GatherPixels(layer, strip, plane, StripTop(layer, tile_row) + y * strip.skip, memory.line[y]);
   }
 OutputRows:
   for (int32_t y = 0; y < rows; ++y) {
-    #pragma HLS loop_tripcount max = isa::kTile
     if (layer.mode == kReduce && !layer.average) {
       ReduceWindows<false>(layer, strip, y, memory);
     } else {
@@ -125,13 +115,11 @@ inline void RunOneMap(const Layer& layer, const Strip& strip, const int64_t* tab
   if (!has_source) std::memset(memory.sum, 0, size_t(layer.output.columns) * sizeof(memory.sum[0]));
 MapTileRows:
   for (int32_t tile_row = 0; tile_row * isa::kTile < layer.output.height; ++tile_row) {
-    #pragma HLS loop_tripcount max = kMostColumns
     if (has_source) {
       ReduceTiles(layer, strip, maps[layer.input.address + source * layer.input.tiles], tile_row, memory);
     }
   MapTiles:
     for (int32_t column = 0; column < layer.output.columns; ++column) {
-      #pragma HLS loop_tripcount max = kMostColumns
       pooled += FinishTile(layer, finish, scale, channel, tile_row, column, memory.sum[column], maps);
     }
   }
@@ -144,10 +132,8 @@ inline void PoolChannel(const Layer& layer, int32_t channel, const TileMemory& m
   const uint8_t (*from)[kTilePixels] = maps + layer.input.address + channel * layer.input.tiles;
 PoolRows:
   for (int32_t tile_row = 0; tile_row * isa::kTile < layer.input.height; ++tile_row) {
-    #pragma HLS loop_tripcount max = kMostColumns
   PoolTiles:
     for (int32_t column = 0; column < layer.input.columns; ++column) {
-      #pragma HLS loop_tripcount max = kMostColumns
       uint8_t word[kTilePixels];
       WriteWord(layer.input, tile_row, column, *from++, word);
       sum += SumWord(word, layer.in_signed);
@@ -161,7 +147,6 @@ inline void RunMaps(const Layer& layer, const int64_t* tables, TileMemory& maps,
   const Strip strip = MakeStrip(layer);
 CpuMaps:
   for (int32_t channel = 0; channel < layer.shape.active_out; ++channel) {
-    #pragma HLS loop_tripcount max = isa::kMaxChannels
     if (layer.writes) {
       RunOneMap(layer, strip, tables, channel, maps, vector, memory);
     } else {

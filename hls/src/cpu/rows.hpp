@@ -20,17 +20,14 @@ inline int32_t CopyOperands(const Operands& operands, const VectorMemory& vector
   const int32_t padded = RowBytes(count);
 CopyInputs:
   for (int32_t i = 0; i < operands.inputs; ++i) {
-    #pragma HLS loop_tripcount max = isa::kVectorWords
     operand[i] = Narrow16(vector[operands.input + i]);
   }
 CopyHidden:
   for (int32_t i = 0; i < operands.hidden; ++i) {
-    #pragma HLS loop_tripcount max = isa::kMaxHidden
     operand[operands.inputs + i] = gates.hidden[i & 7][i >> 3];
   }
 CopyZeros:
   for (int32_t i = count; i < padded; ++i) {
-    #pragma HLS loop_tripcount max = kBanks
     operand[i] = 0;
   }
   return padded;
@@ -41,12 +38,10 @@ inline int64_t MultiplyRow(const int8_t* row, const int16_t* operand, int32_t co
   int64_t sum = 0;
 RowParts:
   for (int32_t first = 0; first < count; first += kSafeProducts) {
-    #pragma HLS loop_tripcount max = kMostOperands / kSafeProducts + 1
     const int32_t end = Smaller(first + kSafeProducts, count);
     int32_t part = 0;
   PartBytes:
     for (int32_t i = first; i < end; ++i) {
-      #pragma HLS loop_tripcount max = kSafeProducts
       part += int16_t(row[i]) * operand[i];
     }
     sum += part;
@@ -68,7 +63,6 @@ inline void RunRows(const Instruction& instruction, const int64_t* weights0, con
   FinishedRows finished = FinishedRows();
 CpuRows:
   for (int32_t row = 0; row < rows; ++row) {
-    #pragma HLS loop_tripcount max = isa::kVectorWords
     finished.sum[0] = MultiplyRow(weights, operand, row_bytes);
     finished.left = 1;
     FinishRow(to, tables, finished, vector, gates);

@@ -65,14 +65,11 @@ inline void PlaceTaps(const Layer& layer, const Strip& strip, int32_t* at) {
   const int32_t kernel = layer.shape.kernel;
 PlacePacks:
   for (int32_t pack = 0; pack < strip.packs; ++pack) {
-    #pragma HLS loop_tripcount max = isa::kMaxChannels / 2
   PlaceRows:
     for (int32_t row = 0; row < kernel; ++row) {
-      #pragma HLS loop_tripcount max = isa::kMaxKernel
       const int32_t start = (pack * strip.rows + row) * strip.pitch;
     PlaceColumns:
       for (int32_t i = 0; i < kernel; ++i) {
-        #pragma HLS loop_tripcount max = isa::kMaxKernel
         *at++ = start + TapColumn(layer, strip, i);
       }
     }
@@ -96,13 +93,11 @@ LineChannels:
   for (int32_t c = 0; c < kPacked; ++c) pixels[c] = plane[c] + start;
 TilesBefore:
   for (int32_t tile = 0; tile < before; ++tile) {
-    #pragma HLS loop_tripcount max = 1
     StoreSums8(reinterpret_cast<int32_t*>(line), outside);
     line += isa::kTile;
   }
 TilesInside:
   for (int32_t tile = 0; tile < inside; ++tile) {
-    #pragma HLS loop_tripcount max = isa::kMaxMap / isa::kTile
     PackPixels8(pixels, tile + 1 == columns ? last : ~uint64_t(0), raise, line);
   NextPixels:
     for (int32_t c = 0; c < kPacked; ++c) pixels[c] += kTilePixels;
@@ -110,7 +105,6 @@ TilesInside:
   }
 TilesBehind:
   for (int32_t tile = before + inside; tile < tiles; ++tile) {
-    #pragma HLS loop_tripcount max = kLine / isa::kTile
     StoreSums8(reinterpret_cast<int32_t*>(line), outside);
     line += isa::kTile;
   }
@@ -121,7 +115,6 @@ template <typename Number>
 inline void SplitColumns(const Number* line, int32_t pitch, Number* to) {
 SplitLine:
   for (int32_t x = 0; x < pitch / 2; ++x) {
-    #pragma HLS loop_tripcount max = kLine
     to[x] = line[2 * x];
     to[pitch / 2 + x] = line[2 * x + 1];
   }
@@ -134,7 +127,6 @@ inline void GatherStrip(const Layer& layer, const Strip& strip, const Masks& mas
   uint32_t line[2 * kLine];
 StripPacks:
   for (int32_t pack = 0; pack < strip.packs; ++pack) {
-    #pragma HLS loop_tripcount max = isa::kMaxChannels / 2
     const uint8_t* plane[kPacked];
   PackPlanes:
     for (int32_t c = 0; c < kPacked; ++c) {
@@ -144,7 +136,6 @@ StripPacks:
     }
   StripRows:
     for (int32_t y = 0; y < strip.rows; ++y) {
-      #pragma HLS loop_tripcount max = 2 * isa::kTile + isa::kMaxKernel
       GatherLine(layer, strip, plane, top + y * strip.skip, layer.shape.stride == 2 ? line : to);
       if (layer.shape.stride == 2) SplitColumns(line, strip.pitch, to);
       to += strip.pitch;

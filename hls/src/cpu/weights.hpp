@@ -35,7 +35,6 @@ inline int32_t SumWeights(const uint32_t* pack, int32_t count) {
   int32_t sum = 0;
 SumPacks:
   for (int32_t i = 0; i < count; ++i) {
-    #pragma HLS loop_tripcount max = isa::kLaneBytes
   SumPlaces:
     for (int32_t place = 0; place < kPacked; ++place) sum += Unpack(pack[i], place);
   }
@@ -48,7 +47,6 @@ inline void PackFilters(const uint8_t* const (&filter)[kPacked], int32_t taps, b
   int32_t tap = 0;
 FilterOctets:
   for (; tap + (is_padded ? 1 : 8) <= taps; tap += 8) {
-    #pragma HLS loop_tripcount max = kMaxTaps / 8 + 1
     const uint8_t* octet[kPacked];
   OctetChannels:
     for (int32_t c = 0; c < kPacked; ++c) octet[c] = filter[c] + tap;
@@ -56,7 +54,6 @@ FilterOctets:
   }
 FilterTaps:
   for (; tap < taps; ++tap) {
-    #pragma HLS loop_tripcount max = 7
     to[tap] = 0;
   TapChannels:
     for (int32_t c = 0; c < kPacked; ++c) to[tap] |= Pack(ReadableWeight(int8_t(filter[c][tap])), c);
@@ -70,7 +67,6 @@ inline void PackRow(const Layer& layer, const Masks& masks, const int8_t* row, u
   uint32_t* const start = to;
 RowPacks:
   for (int32_t i = 0; i < layer.shape.active_in; i += kPacked) {
-    #pragma HLS loop_tripcount max = isa::kMaxChannels / 2
     const uint8_t* filter[kPacked];
   PackChannels:
     for (int32_t c = 0; c < kPacked; ++c) {
@@ -115,7 +111,6 @@ inline void TakeRows(const Layer& layer, const Strip& strip, const int8_t* weigh
   if (keep && kept->there.size() < size_t(rows)) kept->there.resize(size_t(rows), 0);
 TakeChannels:
   for (int32_t index = 0; index < count; ++index) {
-    #pragma HLS loop_tripcount max = isa::kMaxChannels
     const int32_t channel = ActiveChannel(masks, layer.out_mask, index);
     const int8_t* row = weights + layer.weights + int64_t(channel) * layer.row_pitch;
     if (keep) {
