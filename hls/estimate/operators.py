@@ -285,7 +285,7 @@ class Walk:
             if array and len(indices) == len(array.sizes):
                 self._multiplex(cursor, array, indices, scope)
         elif scopes.is_table(base):
-            return self._rom(base, indices[0], scope)
+            return self._rom(cursor, base, indices[0], scope)
         elif "CONSTANTARRAY" in base.type.get_canonical().kind.name:
             self._local(cursor, base, (indices, around), scope)
         return values.depending(self._known(self._member(cursor), cursor.type), *indices, *around)
@@ -333,10 +333,10 @@ class Walk:
         what, on = f"{sources}:1 of {base.spelling}", values.depending(values.one(0), *indices, *around)
         self._add(scope, "lut", fabric.multiplexer(sources, values.bits(cursor.type)), cursor, what, on)
 
-    def _rom(self, base, index, scope):
-        """A table's reader; its block RAMs serve two each."""
+    def _rom(self, cursor, base, index, scope):
+        """A table's reader, in the unit where the read stands; its block RAMs serve two each."""
         if not scope.quiet:
-            self.readers[scope.unit, base.spelling] += values.versions(index)
+            self.readers[scopes.unit_of(cursor, self.folder), base.spelling] += values.versions(index)
         width = scopes.table_width(base)
         self.tables[base.spelling] = fabric.rom_bram18(base.type.get_canonical().element_count, width)
         return values.depending(values.span(-(2 ** (width - 1)), 2 ** (width - 1) - 1), index)

@@ -14,6 +14,7 @@
 #ifdef DDI_CHIP
 #include "chip/image.hpp"
 #include "chip/layer.hpp"
+#include "chip/rows.hpp"
 #else
 #include "cpu/image.hpp"
 #include "cpu/layer.hpp"

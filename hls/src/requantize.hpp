@@ -73,9 +73,9 @@ inline int32_t Saturate32(int64_t value) {
   return int32_t(value < INT32_MIN ? INT32_MIN : value > INT32_MAX ? INT32_MAX : value);
 }
 
-// The sums of FC, LSTM and EXIT are wider than a map's, and come one at a time. The numbers are the same, by less logic:
-// twice the product, shifted, plus one, halved, is the product rounded half up. That needs no rounding constant, and a
-// shift of 0 is no case of its own.
+// The sums of FC, LSTM and EXIT are wider than a map's, and come one at a time. The numbers are the same, by less
+// logic: twice the product, shifted, plus one, halved, is the product rounded half up. That needs no rounding constant,
+// and a shift of 0 is no case of its own.
 
 // Multiplier and shift of a scale word.
 inline int32_t ScaleMultiplier(int32_t scale) {

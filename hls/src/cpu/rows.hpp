@@ -1,6 +1,6 @@
 // FC and LSTM's rows as a processor of the co-simulation multiplies them: operands once, then row by row.
 //
-// Role     RunRows of gates.hpp, where the chip's own is not asked for
+// Role     RunRows of chip/rows.hpp, the same sums
 // Rate     16 products for a few vector instructions
 // Storage  none
 #pragma once

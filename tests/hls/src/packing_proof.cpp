@@ -1,6 +1,6 @@
 // Proof by trial that packed and plain arithmetic agree.
 //
-//     g++ -std=c++14 -O2 -I hls/src tests/hls/packing_proof.cpp -o packing_proof && ./packing_proof
+//     g++ -std=c++14 -O2 -I hls/src tests/hls/src/packing_proof.cpp -o packing_proof && ./packing_proof
 //
 // Six weights and three pixels have too many values to try them all at once; but MultiplyTaps is three MultiplyPacked,
 // their sum and UnpackSum, and the parts can be tried in full:

@@ -1,7 +1,7 @@
 """The engine's source on 32-bit machines, as a board's processor and the engine's own words are: the same bits.
 
-    pytest --cosim tests/hls/test_engine_32bit.py        # apt-get install g++-multilib, or for a real ARM build
-                                                         # g++-arm-linux-gnueabihf qemu-user
+    pytest --cosim tests/hls/src/test_engine_32bit.py        # apt-get install g++-multilib, or for a real ARM build
+                                                             # g++-arm-linux-gnueabihf qemu-user
 
 A small program is built around hls/src/cosim.cpp; it reads calls of ddi_engine from its input, port by port in the
 contract's order, and writes their results. The expected records are the 64-bit co-simulation's.

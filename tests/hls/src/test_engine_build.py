@@ -1,6 +1,6 @@
 """The engine as a shared library: it builds clean, touches nothing outside its buffers, and threads change nothing.
 
-    pytest --cosim tests/hls/test_engine_build.py
+    pytest --cosim tests/hls/src/test_engine_build.py
 
 What it computes is compared with the golden model in test_conformance.py.
 """

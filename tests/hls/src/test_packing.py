@@ -1,9 +1,10 @@
 """Two weights share one DSP, three DSPs add up: packed and plain arithmetic agree in every case, within every port.
 
-pytest --cosim tests/hls/test_packing.py
+pytest --cosim tests/hls/src/test_packing.py
 """
 
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from hls import cosim, isa
 
-PROOF = cosim.ROOT / "tests" / "hls" / "packing_proof.cpp"
+PROOF = Path(__file__).with_name("packing_proof.cpp")
 PORTS = {"pair_bits": 25, "pixel_bits": 18, "low_bits": 18, "sum_bits": 48}  # of a DSP48E1; low: 2^17 and a sign
 SHIFT = 17
 WEIGHTS, PIXELS = st.integers(-127, 127), st.integers(-128, 255)

@@ -2,7 +2,7 @@
 
     pytest --cosim tests/hls/stress/test_fuzz.py
 
-A case that failed stands in tests/hls/fuzz_cases/ and is run again here.
+A case that failed stands in tests/hls/stress/fuzz_cases/ and is run again here.
 """
 
 from dataclasses import replace

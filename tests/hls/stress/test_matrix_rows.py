@@ -1,6 +1,6 @@
 """FC and LSTM on the chip's three ports: rows of every remainder, results and cycles.
 
-pytest --cosim tests/hls/test_matrix_rows.py
+pytest --cosim tests/hls/stress/test_matrix_rows.py
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """Iterations of the engine's loops, counted in the running code and compared with numbers made by hand.
 
-pytest --cosim tests/hls/test_trips.py
+pytest --cosim tests/hls/stress/test_trips.py
 """
 
 from dataclasses import replace
