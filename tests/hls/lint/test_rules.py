@@ -122,6 +122,8 @@ def test_folders_are_checked_and_may_include_each_other(tmp_path):
     assert [each.rule for each in check(tmp_path, '#include "chip/sum.hpp"')] == ["library", "float"]
     (tmp_path / "chip" / "sum.hpp").write_text('#include "../shim.hpp"\nint32_t F();\n')
     assert rules.check(tmp_path) == []
+    (tmp_path / "chip" / "alone.hpp").write_text("float G();\n")  # that nothing includes
+    assert [each.rule for each in rules.check(tmp_path)] == ["float"]
 
 
 def test_both_views_are_checked(tmp_path):
