@@ -11,9 +11,9 @@ power.interval_width, the middle one's. Both carry the seed.
 
 import numpy as np
 
-from host.energy import measure
-from host.meter import Meter
+from host.energy.measure import measure
 from host.meters.calibration import Calibration
+from host.meters.open import Meter
 from host.meters.trace import Collector
 
 DRAWS = 1000

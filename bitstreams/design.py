@@ -136,7 +136,9 @@ def _config(properties):
 
 def tcl(values):
     """TCL that sets a variable for each of `values`: dictionaries and lists become TCL's."""
-    head = "# Made by bitstreams/synth.py of the board's file, overlay.json and the contract: change those, not this."
+    head = (
+        "# Made by bitstreams.vitis.synth of the board's file, overlay.json and the contract: change those, not this."
+    )
     return "\n".join([head, *(f"set {name} {word(value)}" for name, value in values.items())]) + "\n"
 
 

@@ -18,7 +18,7 @@ OUTPUT = FOLDER / "boards.json"
 BOARDS = FOLDER / "boards"
 CHIP = ("limits", "energy")  # tables that belong to the chip and not to the board
 CLOCK_KINDS = ("target", "met", "measured")
-_LEVEL = {"published_pj": float, "scale": float, "source": str}  # energy of one access, host/energy_model.py
+_LEVEL = {"published_pj": float, "scale": float, "source": str}  # energy of one access, host/energy/model.py
 SCHEMA = {
     "title": str,
     "part": str,

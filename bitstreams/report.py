@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitstreams import design, sources
-from bitstreams.commands import STAGES
 from bitstreams.generate import BoardError
 from bitstreams.report_picture import draw
-from bitstreams.synth import BUILD, RESULTS
+from bitstreams.vitis.commands import STAGES
+from bitstreams.vitis.synth import BUILD, RESULTS
 from hls import isa
 
 RTL = BUILD.parent / "rtl" / "result.json"

@@ -18,7 +18,7 @@ from data.datasets import DataError, load, load_sample
 from hls import cosim, golden, isa
 from hls.package import PackageError, read
 from hls.record import NO_BUDGET, Start, words
-from host.board_ports import room, scalars
+from host.board.ports import room, scalars
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOW = ROOT / "bitstreams" / "flow"
@@ -67,7 +67,7 @@ def write(folder, package, images, start, top=None):
     values = {**vars(start), **scalars(package, start, len(images), images[:1].size)}
     missing = [item.name for item in top.parameters if not item.pointer and item.name not in values]
     if missing:
-        raise VectorError(f"no value for the engine's argument {missing[0]}: add it in host/board_ports.py")
+        raise VectorError(f"no value for the engine's argument {missing[0]}: add it in host/board/ports.py")
     values |= {"record_words": records.shape[1], "expected_status": isa.STATUS_OK}
     values["bad_start_status"] = isa.STATUS_BAD_START
     lines = [f"{name} {int(value) % 2**64}" for name, value in values.items()]

@@ -8,8 +8,8 @@ computes the same integers (tests/export/test_integer.py) more slowly.
 
 import torch
 
+from export.compile.lower import stop_after
 from export.integer import IntegerNetwork
-from export.lower import stop_after
 from hls import cosim
 from hls.record import decode
 from training.evaluate import evaluate

@@ -4,9 +4,10 @@ import argparse
 import math
 from pathlib import Path
 
-from host import boards, link
 from host.backends import NAMES
-from host.limit import parse_limit
+from host.board import catalog
+from host.budgets.limit import parse_limit
+from host.remote import link
 
 DEFAULT = "fashion-mnist"
 BUDGETS = "FLOPs (74M, 0.85G), time on the board (1.5ms, 900us), modelled energy (0.8mJ), or none"
@@ -54,13 +55,13 @@ def add_common(parser):
         metavar="B",
         help=f"{names}; auto: the best here (default: %(default)s)",
     )
-    add("--board", default=boards.DEFAULT, metavar="NAME", help="clock, energy and bitstream of (default: %(default)s)")
+    add("--board", default=catalog.DEFAULT, metavar="NAME", help="its clock, energy, bitstream (default: %(default)s)")
     add("--threads", type=int, default=1, metavar="N", help="threads of the co-simulation (default: %(default)s)")
     add(
         "--key", default=str(link.key_path()), metavar="FILE", help="shared key of remote boards (default: %(default)s)"
     )
     add("--interrupt", action="store_true", help="on a board: wait for the engine by its interrupt, not by polling")
-    add("--energy", metavar="FILE", help="coefficients of modelled energy, as host.energy_fit writes them")
+    add("--energy", metavar="FILE", help="coefficients of modelled energy, as host.energy.fit writes them")
     add("--meter", metavar="M", help="measure energy: serial:/dev/ttyUSB0, visa:ADDRESS or replay:FILE")
     add(
         "--entropy",

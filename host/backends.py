@@ -8,9 +8,9 @@
 
 from itertools import pairwise
 
-from host import board_checks
 from host.backend import BackendMissing
-from host.board import Board
+from host.board import machine
+from host.board.driver import Board
 from host.simulation import Cosim, Golden
 
 AUTO = ("pynq", "cosim", "golden")  # in order of preference
@@ -25,7 +25,7 @@ def choose(name, threads, warn):
     """
     if name != "auto":
         return _CLASSES[name](threads)
-    candidates = AUTO if board_checks.present() else AUTO[1:]
+    candidates = AUTO if machine.present() else AUTO[1:]
     for candidate, following in pairwise(candidates):
         try:
             return _CLASSES[candidate](threads)

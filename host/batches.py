@@ -11,7 +11,7 @@ import numpy as np
 
 from hls import isa
 from hls.record import Results, decode, explain
-from host.budget import Budget
+from host.budgets.budget import Budget
 
 BATCH = 256  # images between two looks at the clock, at the plan and at Ctrl-C
 

@@ -53,7 +53,7 @@ def check_compiler(on_board):
 def check_pynq(on_board):
     """The pynq library, and that it sees a device."""
     from host.backend import BackendError
-    from host.board_checks import module
+    from host.board.machine import module
 
     try:
         pynq = module()
@@ -72,7 +72,7 @@ def check_remote(on_board):
     except ImportError:
         remedy = "pip install -r requirements/remote.txt (on a board: pip install --no-deps)"
         return Finding("remote", NOTE, "no RPyC: no boards over the network", remedy)
-    from host import link
+    from host.remote import link
 
     version = ".".join(map(str, rpyc.version.version))
     path = link.key_path()
@@ -120,8 +120,8 @@ def check_engine(on_board):
 
 def check_bitstream(on_board, board):
     """.bit, .hwh and build.json of one build, for this board and contract."""
-    from host import overlay
     from host.backend import BackendError, BackendMissing
+    from host.board import overlay
 
     try:
         build = overlay.find(overlay.BITSTREAMS / board, board)
@@ -243,7 +243,7 @@ def check_meter_ports(on_board):
 
 def check_meter(text):
     """A meter that was asked for answers."""
-    from host import gauge
+    from host.energy import gauge
 
     try:
         with gauge.open_meter(text) as meter, gauge.sampling(meter):

@@ -24,8 +24,9 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # a script has its own folder there, which hides no module
 
-from host import boards, overlay, run
+from host import run
 from host.backend import BackendError, BackendMissing
+from host.board import catalog, overlay
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("host", "hls", "data", "requirements")  # the rest is for training, building and testing
@@ -60,7 +61,7 @@ def main(argv=None):
     try:
         check(arguments)
         copy(arguments)
-    except (DeployError, boards.BoardError, BackendError, OSError) as error:
+    except (DeployError, catalog.BoardError, BackendError, OSError) as error:
         return _fail(error, 2)
     except KeyboardInterrupt:
         return _fail("interrupted: the board keeps what it had", 2)
@@ -82,7 +83,7 @@ def _parser():
     )
     add = parser.add_argument
     add("host", help="where ssh goes: user@address, or a name of ~/.ssh/config")
-    add("--board", default=boards.DEFAULT, help="which bitstream goes along (default: %(default)s)")
+    add("--board", default=catalog.DEFAULT, help="which bitstream goes along (default: %(default)s)")
     add("--folder", default="ddi", help="folder there, from the user's home (default: %(default)s)")
     add("--backend", default="pynq", help="what the test runs on there (default: %(default)s)")
     add("--package", default="fashion-mnist", help="package of the test (default: %(default)s)")
@@ -98,7 +99,7 @@ def check(arguments):
     folder = arguments.folder
     if not FOLDER.fullmatch(folder) or ".." in folder.split("/") or folder.endswith("/"):
         raise DeployError(f"--folder {folder!r} is not understood: expected a name below the user's home, like ddi")
-    boards.read(arguments.board)
+    catalog.read(arguments.board)
     try:
         overlay.find(overlay.BITSTREAMS / arguments.board, arguments.board)
     except BackendMissing as error:

@@ -14,8 +14,9 @@ from data.datasets import DATASETS, DataError, load, load_sample
 from hls import isa
 from hls.cost import worst_case
 from hls.package import Package, read
-from host import boards, budget
 from host.arguments import DEFAULT, InputError
+from host.board import catalog
+from host.budgets import budget
 
 PACKAGES = Path(__file__).resolve().parents[1] / "packages"
 
@@ -30,7 +31,7 @@ class Job:
     images: np.ndarray  # (N, height, width, channels) uint8
     labels: np.ndarray  # (N,)
     source: str  # where the images came from, for people
-    board: boards.Board
+    board: catalog.Board
     exits: list
     rule: int = isa.RULE_NONE
     threshold: int = 0
@@ -83,10 +84,10 @@ def read_job(arguments):
 
 def _board(arguments):
     """The board, with the energy coefficients of --energy where they are given. BoardError."""
-    board = boards.read(arguments.board)
+    board = catalog.read(arguments.board)
     if not arguments.energy:
         return board
-    from host.energy_fit import read_coefficients
+    from host.energy.fit import read_coefficients
 
     return replace(board, energy=read_coefficients(arguments.energy))
 

@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 
-from host.budget import show
+from host.budgets.budget import show
 
 BAR = 24  # columns of the longest bar
 EVERY_S = 0.2  # between two drawings on a terminal

@@ -2,8 +2,8 @@
 
     python host/run.py --budget 74M                          # the default package on the embedded images
     python host/run.py --package cifar10 --budget 1.5ms --json result.json --picture result.svg
-    python host/run.py --schedule day.txt --watch            # budgets that change while it runs (host/schedule.py)
-    python host/run.py --limit 0.8mJ                         # chooses the budget to keep an average (host/limit.py)
+    python host/run.py --schedule day.txt --watch            # budgets that change (host/budgets/schedule.py)
+    python host/run.py --limit 0.8mJ                         # keeps an average (host/budgets/limit.py)
     python host/run.py --backend remote:zed1,zed2            # boards that run host/server.py
 
 Exit codes: 0 done; 2 bad input or interrupted, with one line that says what to do and no file written; 3 an image spent
@@ -22,20 +22,23 @@ if __package__ in (None, ""):
 
 from data.datasets import DataError
 from hls.package import PackageError
-from host import board_checks, boards, budget, gauge, picture, report
 from host.arguments import InputError, check_run, run_parser
 from host.backend import BackendError
 from host.backends import choose
 from host.batches import EngineError, OverBudget, run_batches
-from host.board import Board
+from host.board import catalog, machine
+from host.board.driver import Board
+from host.budgets import budget
+from host.budgets.limit import Controller, LimitError, parse_limit
+from host.budgets.schedule import Fixed, Lines, Schedule, ScheduleError, read
+from host.energy import gauge
 from host.files import write_whole
 from host.job import read_job
-from host.limit import Controller, LimitError, parse_limit
 from host.live import Progress, Watch
-from host.schedule import Fixed, Lines, Schedule, ScheduleError, read
-from host.table import table
+from host.views import picture, report
+from host.views.table import table
 
-ERRORS = (InputError, EngineError, budget.BudgetError, boards.BoardError, PackageError, DataError, BackendError)
+ERRORS = (InputError, EngineError, budget.BudgetError, catalog.BoardError, PackageError, DataError, BackendError)
 ERRORS += (ScheduleError, LimitError, gauge.GaugeError)
 
 
@@ -128,11 +131,11 @@ def finished(job, backend, plan, batches, energy, command):
 def open_backend(arguments, tell):
     """The backend that --backend names, made ready. BackendError."""
     if arguments.backend.startswith("remote:"):
-        from host.remote import Remote
+        from host.remote.client import Remote
 
         return Remote(arguments.backend.removeprefix("remote:"), arguments.key, tell)
-    chosen = arguments.interrupt or arguments.board != boards.DEFAULT
-    if chosen and arguments.backend in ("auto", "pynq") and board_checks.present():
+    chosen = arguments.interrupt or arguments.board != catalog.DEFAULT
+    if chosen and arguments.backend in ("auto", "pynq") and machine.present():
         return Board(board=arguments.board, interrupt=arguments.interrupt)
     if arguments.interrupt:
         tell("this machine is no board: --interrupt changes nothing")

@@ -20,14 +20,16 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # a script has its own folder there, which hides no module
 
-from host import budget, gauge, report, sweep_picture
 from host.arguments import InputError, add_common, check_common, new_parser
 from host.batches import run_batches
+from host.budgets import budget
+from host.budgets.schedule import Fixed
+from host.energy import gauge
 from host.files import write_whole
 from host.job import read_job
 from host.live import Progress
 from host.run import finished, guarded, open_backend
-from host.schedule import Fixed
+from host.views import report, sweep_picture
 
 LEAST_POINTS, MOST_POINTS = 2, 200
 NONE = budget.Budget("none")

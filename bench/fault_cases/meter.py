@@ -16,9 +16,9 @@ from pathlib import Path
 from unittest import mock
 
 from bench.fault_cases import Case, Outcome
-from host.energy import measure
-from host.meter import MeterError, open_meter
+from host.energy.measure import measure
 from host.meters.__main__ import main
+from host.meters.open import MeterError, open_meter
 from host.meters.protocol import checksum
 from host.meters.trace import COLUMNS
 from tests.host.standin_meter import LineMeter, ScpiMeter, Unplug, noisy_idle, resend

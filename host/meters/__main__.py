@@ -12,8 +12,8 @@ import math
 import sys
 import time
 
-from host.meter import FORMS, MeterError, open_meter
 from host.meters.calibration import fit, write_calibration
+from host.meters.open import FORMS, MeterError, open_meter
 
 POINT_S = 5.0  # averaged at each load
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from bench import oracle_speed
 from bench.engine import image_ratios, random_ratio
-from bench.oracle import codes, onnx_of, open_session, ratio
-from bench.walk import Walker, busy, proportionality, total
-from export.shapes import resnet8
+from bench.networks import oracle_speed
+from bench.networks.oracle import codes, onnx_of, open_session, ratio
+from bench.networks.walk import Walker, busy, proportionality, total
+from export.compile.shapes import resnet8
 from hls import cosim, isa
 from hls.cost import instruction_cost
 from hls.program import encode

@@ -12,8 +12,9 @@ from unittest import mock
 
 import numpy as np
 
-from bitstreams import commands, design, synth, vectors
-from bitstreams.tools import CLASSIC, GENERATIONS
+from bitstreams import design, vectors
+from bitstreams.vitis import commands, synth
+from bitstreams.vitis.tools import CLASSIC, GENERATIONS
 from hls.record import Start
 from tests.host import tiny
 

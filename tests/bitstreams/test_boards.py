@@ -6,7 +6,7 @@ import pytest
 
 from bitstreams import design
 from bitstreams.generate import BOARDS, CHIP, FOLDER, OUTPUT, BoardError, chip, generate, main, read_board
-from host import boards as host_boards
+from host.board import catalog as host_boards
 
 pytest.importorskip("tomllib", reason="boards' files are read with Python 3.11 or newer")
 TEXT = (FOLDER / "boards" / "zedboard.toml").read_text()

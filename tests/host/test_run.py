@@ -14,17 +14,19 @@ from data import datasets
 from hls import golden, isa
 from hls.package import read
 from hls.record import NO_BUDGET, Start, decode
-from host import batches, boards, budget, job
+from host import batches, job
 from host import run as command
 from host.arguments import run_parser
 from host.backend import Backend, BackendMissing
+from host.board import catalog
+from host.budgets import budget
+from host.budgets.schedule import Fixed
 from host.job import read_job
-from host.schedule import Fixed
 from host.simulation import Cosim
 from tests.host import tiny
 
 ROOT = Path(__file__).resolve().parents[2]
-MHZ = boards.read().clock_hz / 1e6
+MHZ = catalog.read().clock_hz / 1e6
 KEYS = {"images", "accuracy", "budget", "flops", "cycles", "exits", "layers_run", "channels_run", "seconds"}
 KEYS |= {"backend", "package", "engine"}
 

@@ -15,8 +15,9 @@ from hls import golden, isa
 from hls.cost import worst_case
 from hls.package import read
 from hls.record import NO_BUDGET, Start, decode
-from host import boards, energy, gauge
 from host import run as command
+from host.board import catalog
+from host.energy import gauge
 from host.job import PACKAGES, exits_under
 from host.simulation import Golden
 from tests.host import tiny
@@ -158,7 +159,7 @@ def measured(monkeypatch):
         numbers = {"joule_per_image": 0.8e-3, "standard_error": 1e-5, "interval95": (0.78e-3, 0.82e-3)}
         return SimpleNamespace(kind="measured", meter=meter.name, trace=trace, **values, **numbers)
 
-    monkeypatch.setattr(energy, "measure", measure)
+    monkeypatch.setattr("host.energy.measure.measure", measure)
     return asked
 
 
@@ -196,8 +197,8 @@ def test_modelled_energy_is_named_so(capsys, path):
 
 
 def test_a_board_without_a_model_has_no_energy(capsys, path, monkeypatch):
-    plain = replace(boards.read(), energy=None)
-    monkeypatch.setattr(boards, "read", lambda name: plain)
+    plain = replace(catalog.read(), energy=None)
+    monkeypatch.setattr(catalog, "read", lambda name: plain)
     code, found, _ = run(capsys, path)
     assert code == 0 and found["energy"] is None
     code, _, err = run(capsys, path, "--limit", "1mJ")
@@ -277,13 +278,13 @@ def test_a_budget_of_time_is_one_of_the_boards_own_clock(capsys, path, monkeypat
     assert code == 0 and found["budget"]["cycles"] == 5000
     assert found["time_ms"]["clock_mhz"] == 100 and found["time_ms"]["clock_kind"] == "measured"
     least = tiny.package().exits[0]["cycles"]
-    aimed = least / boards.read().clock_hz * 1e6 + 0.01  # enough at the clock aimed at, not at the board's
+    aimed = least / catalog.read().clock_hz * 1e6 + 0.01  # enough at the clock aimed at, not at the board's
     code, _, err = run(capsys, path, "--budget", f"{aimed:.3f}us")
     assert code == 2 and "at 100 MHz: the smallest that works" in err
 
 
 def test_other_boards(capsys, path):
-    names = [name for name in json.loads(boards.FILE.read_text()) if name != boards.DEFAULT]
+    names = [name for name in json.loads(catalog.FILE.read_text()) if name != catalog.DEFAULT]
     for name in names:
         code, found, _ = run(capsys, path, "--board", name)
         assert code == 0 and found["time_ms"]["board"] == name
