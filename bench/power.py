@@ -12,8 +12,8 @@ power.interval_width, the middle one's. Both carry the seed.
 import numpy as np
 
 from host.energy.measure import measure
+from host.meters.base import Meter
 from host.meters.calibration import Calibration
-from host.meters.open import Meter
 from host.meters.trace import Collector
 
 DRAWS = 1000

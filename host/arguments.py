@@ -4,6 +4,7 @@ import argparse
 import math
 from pathlib import Path
 
+from hls.errors import UserError
 from host.backends import NAMES
 from host.board import catalog
 from host.budgets.limit import parse_limit
@@ -11,10 +12,6 @@ from host.remote import link
 
 DEFAULT = "fashion-mnist"
 BUDGETS = "FLOPs (74M, 0.85G), time on the board (1.5ms, 900us), modelled energy (0.8mJ), or none"
-
-
-class InputError(Exception):
-    """An argument that cannot be used; the message is one line."""
 
 
 def run_parser(text):
@@ -84,45 +81,45 @@ def _backend(text):
 
 
 def check_common(arguments):
-    """Numbers out of range. InputError."""
+    """Numbers out of range. UserError."""
     for option, least in (("images", 1), ("threads", 1)):
         value = getattr(arguments, option)
         if value is not None and value < least:
-            raise InputError(f"--{option} {value} is too few: give {least} or more")
+            raise UserError(f"--{option} {value} is too few: give {least} or more")
     if arguments.interrupt and arguments.backend not in ("auto", "pynq"):
-        raise InputError(
+        raise UserError(
             f"--interrupt is for a board, not for --backend {arguments.backend}: leave it away, or give it to the "
             "board's host/server.py"
         )
     entropy = arguments.entropy
     if entropy is not None and not 0 < entropy <= 100:
-        raise InputError(f"--entropy {entropy} is no threshold: give nats above 0 (ten classes have at most 2.3)")
+        raise UserError(f"--entropy {entropy} is no threshold: give nats above 0 (ten classes have at most 2.3)")
 
 
 def check_run(arguments):
-    """What cannot go together or cannot be written. InputError, LimitError."""
+    """What cannot go together or cannot be written. UserError."""
     check_common(arguments)
     chosen = [name for name in ("schedule", "limit") if getattr(arguments, name)]
     if arguments.budget != "none" and arguments.limit:
-        raise InputError("--limit chooses the budget itself: leave --budget away")
+        raise UserError("--limit chooses the budget itself: leave --budget away")
     if len(chosen) > 1:
-        raise InputError("--schedule and --limit both choose the budget: give one of them")
+        raise UserError("--schedule and --limit both choose the budget: give one of them")
     if arguments.limit:
         parse_limit(arguments.limit)
     if arguments.rate is not None and not 0 < arguments.rate < math.inf:
-        raise InputError(f"--rate {arguments.rate} is no rate: give images a second, more than 0")
+        raise UserError(f"--rate {arguments.rate} is no rate: give images a second, more than 0")
     if arguments.trace and not arguments.meter:
-        raise InputError("--trace writes what a meter saw: give --meter too")
+        raise UserError("--trace writes what a meter saw: give --meter too")
     check_files({"picture": ".svg", "trace": ".csv", "json": ""}, arguments)
 
 
 def check_files(endings, arguments):
-    """Options that name files to be written, each with its ending ("" for any). InputError."""
+    """Options that name files to be written, each with its ending ("" for any). UserError."""
     for option, ending in endings.items():
         path = getattr(arguments, option)
         if not path or (path == "-" and not ending):
             continue
         if ending and Path(path).suffix != ending:
-            raise InputError(f"--{option} {path} has another ending than {ending}, the only format: name it so")
+            raise UserError(f"--{option} {path} has another ending than {ending}, the only format: name it so")
         if not Path(path).parent.is_dir() or Path(path).is_dir():
-            raise InputError(f"--{option} {path} cannot be written: its folder must exist, and it must be a file")
+            raise UserError(f"--{option} {path} cannot be written: its folder must exist, and it must be a file")

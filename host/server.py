@@ -16,11 +16,10 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # a script has its own folder there, which hides no module
 
-from host.backend import BackendError
-from host.backends import NAMES
+from hls.errors import UserError
+from host.backends import NAMES, open_backend
 from host.board import catalog
 from host.remote import link
-from host.run import open_backend
 
 SETTLE_S = 10.0  # for a run under way when the server is ended
 MISSING = "RPyC is not installed here: pip install -r requirements/remote.txt (on a board: pip install --no-deps)"
@@ -35,7 +34,7 @@ def main(argv=None):
             print(f"wrote {arguments.key}: copy it to the other machine, where it must also have mode 0600")
             return 0
         return _serve(arguments)
-    except (BackendError, catalog.BoardError, link.KeyFileError, ValueError) as error:
+    except (UserError, ValueError) as error:
         return _fail(error)
     except OSError as error:
         return _fail(f"{error}: is the port taken, or the address another machine's? give another --listen")

@@ -19,8 +19,8 @@ from unittest import mock
 
 from bench.fault_cases import ROOT, Case, Outcome
 from hls import isa
+from hls.errors import UserError
 from host import backends
-from host.backend import BackendError
 from host.board import driver, overlay
 from host.board.lock import BoardLock
 from tests.host.standin import files, hwh
@@ -81,7 +81,7 @@ def _leaked(bench, threads):
     try:
         BoardLock(bench.lock).close()
         locked = 0
-    except BackendError:
+    except UserError:
         locked = int(bench.lock.parent.is_dir())
     end = time.monotonic() + SETTLE_S
     while threading.active_count() > threads and time.monotonic() < end:
@@ -110,7 +110,7 @@ def with_interrupt(floor_s=5.0, **faults):
 
     def prepare(bench):
         bench.machine.faults.update(faults)
-        by_interrupt = mock.patch.dict(backends._CLASSES, pynq=partial(driver.Board, interrupt=True))
+        by_interrupt = mock.patch.dict(backends._CLASSES, pynq=partial(driver.Pynq, interrupt=True))
         return _patched(by_interrupt, mock.patch.object(driver, "FLOOR_S", floor_s))
 
     return prepare
@@ -158,14 +158,14 @@ def between_runs(change):
     """`change(machine)` after the first run of the backend, before the second."""
 
     def prepare(bench):
-        original = driver.Board.run
+        original = driver.Pynq.run
 
         def run(self, *arguments):
             if self.measured_cycles is not None:
                 change(bench.machine)
             return original(self, *arguments)
 
-        return _patched(mock.patch.object(driver.Board, "run", run))
+        return _patched(mock.patch.object(driver.Pynq, "run", run))
 
     return prepare
 

@@ -15,16 +15,13 @@ from bench.packages import PAPER_BUDGET
 from export.compile.draft import random_image
 from export.compile.shapes import resnet
 from hls import cosim
+from hls.errors import UserError
 from hls.record import Start, decode
 
 DEPTHS, THREADS, BATCHES = (20, 74), (1, 2), (1, 64)
 IMAGES, REPETITIONS, SEED = 64, 5, 0
 LEAST_AGREEMENT = 0.85  # share of images with our label; roundings of halves differ
 FULL = 74  # depth of the package's own backbone
-
-
-class OracleError(cosim.CosimError):
-    """ONNX Runtime computes another network."""
 
 
 def add_rows(rows, package, sha256, images):
@@ -57,14 +54,14 @@ def random_images(count):
 
 
 def check_labels(compiled, graph, images):
-    """Share of images with the same label in both; OracleError if it is small."""
+    """Share of images with the same label in both; UserError if it is small."""
     start = Start(gates=0, classes=compiled.classes, map_words=compiled.map_words)
     ours = decode(cosim.run(compiled.program, compiled.weights, compiled.tables, images, start), start)
     theirs = open_session(graph, 1).run(None, {"codes": codes(compiled, images)})[0]
     agreement = float((theirs.argmax(1) == ours.label).mean())
     if agreement < LEAST_AGREEMENT:
         text = f"{agreement:.0%} of the labels, expected at least {LEAST_AGREEMENT:.0%}"
-        raise OracleError(f"ONNX Runtime agrees with the engine on {text}: bench/networks/oracle.py builds another")
+        raise UserError(f"ONNX Runtime agrees with the engine on {text}: bench/networks/oracle.py builds another")
     return agreement
 
 

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from bitstreams import sources, vectors
+from hls.errors import UserError
 
 DEVICE = "xc7z020-1clg484-VVD"
 TOP_FILE = f"{sources.TOP}.v"
@@ -23,10 +24,6 @@ DIFFERENCE = (
 )
 INLINE = "__attribute__((always_inline))"
 _PRAGMA = re.compile(r"^( *)#pragma HLS (\w+)(.*)$")
-
-
-class BambuError(Exception):
-    """What Bambu left behind is not as it should be; the message is one line."""
 
 
 def dialect(text):
@@ -82,11 +79,11 @@ def complaint(log):
 
 
 def simulated_cycles(folder):
-    """Cycles of each call of the top function, in order, of a simulation that has run in `folder`. BambuError."""
+    """Cycles of each call of the top function, in order, of a simulation that has run in `folder`. UserError."""
     path = Path(folder) / CYCLES
     try:
         first = path.read_text(encoding="utf-8").split("\n")[0]
         calls = [call.split("|") for call in first.rstrip(",").split(",")]
         return [-(-(int(end) - int(start)) // 2) for start, end in calls]
     except (OSError, ValueError) as error:
-        raise BambuError(f"{path.name} does not say how many cycles each call took: {error}") from None
+        raise UserError(f"{path.name} does not say how many cycles each call took: {error}") from None

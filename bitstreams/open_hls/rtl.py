@@ -19,6 +19,7 @@ from pathlib import Path
 from bitstreams import sources, vectors
 from bitstreams.open_hls import bambu, small, states
 from hls import variant
+from hls.errors import UserError
 
 BUILD = vectors.BUILD.parent / "rtl"
 RESULT = "result.json"
@@ -35,10 +36,6 @@ TOOLS = {
 CELLS = {r"LUT[1-6]|INV": ("lut", 1), r"FD[CPRS]E": ("ff", 1), r"DSP48E1": ("dsp", 1),
          r"RAMB18E1": ("bram18", 1), r"RAMB36E1": ("bram18", 2), r"RAM(32|64)M|RAM128X1D": ("lut", 4),
          r"RAM(32|64)X1D": ("lut", 2), r"RAM\w+|SRL\w+": ("lut", 1)}  # fmt: skip
-
-
-class RtlError(Exception):
-    """The open tools were there and failed; the message is one line."""
 
 
 def place(part):
@@ -64,7 +61,7 @@ def missing(found):
 def prepare(folder, part, resources=True):
     """Write the small configuration, its vectors and the sources in Bambu's dialect into an empty `folder`.
 
-    Its facts (small.answer), with the modelled resources or without. RtlError where its C++ does not compile or
+    Its facts (small.answer), with the modelled resources or without. UserError where its C++ does not compile or
     differs from the golden model.
     """
     folder = Path(folder)
@@ -75,7 +72,7 @@ def prepare(folder, part, resources=True):
     command += ["--resources"] * resources
     found = subprocess.run(command, cwd=folder / "engine", env=environment, capture_output=True, text=True, check=False)
     if found.returncode:
-        raise RtlError((found.stderr.splitlines() or ["bitstreams.open_hls.small failed without a message"])[-1])
+        raise UserError((found.stderr.splitlines() or ["bitstreams.open_hls.small failed without a message"])[-1])
     for path in sorted((folder / "src").iterdir()):
         path.write_text(bambu.dialect(path.read_text(encoding="utf-8")), encoding="utf-8")
     return json.loads(found.stdout)
@@ -89,12 +86,12 @@ def map_command(program, verilog, statistics):
 
 
 def used(statistics):
-    """Resource → count from yosys's `stat -json`. RtlError for another form."""
+    """Resource → count from yosys's `stat -json`. UserError for another form."""
     try:
         design = json.loads(statistics)["design"]
         cells = {name.lstrip("\\"): int(count) for name, count in design["num_cells_by_type"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RtlError(
+        raise UserError(
             f"yosys's statistics are not of the form that is known ({error}): use yosys 0.40 or newer"
         ) from None
     found = dict.fromkeys(RESOURCES, 0)
@@ -109,7 +106,7 @@ def used(statistics):
 def run(found, folder, facts):
     """Compile, simulate and, with a yosys, map in `folder`; what is written to result.json, as soon as it is known.
 
-    RtlError, BambuError, StatesError.
+    UserError where a tool fails.
     """
     folder = Path(folder)
     result = {"what": f"{facts['part']} of the engine, small memories", "sources": sources.digest(), **facts}
@@ -130,7 +127,7 @@ def _note(result, folder):
 
 
 def _map(program, folder):
-    """What yosys says of the Verilog in `folder`: {"used": …}, or why there is nothing. RtlError, StatesError."""
+    """What yosys says of the Verilog in `folder`: {"used": …}, or why there is nothing. UserError."""
     text = states.split((folder / bambu.TOP_FILE).read_text(encoding="utf-8"))
     (folder / MAPPED).write_text(text, encoding="utf-8")
     statistics = folder / "statistics.json"
@@ -139,15 +136,15 @@ def _map(program, folder):
     except subprocess.TimeoutExpired:
         return {"unmapped": f"yosys was not done after {MAP_S // 60} minutes"}
     if code:
-        raise RtlError(f"yosys failed with exit code {code}: {bambu.complaint(text)}")
+        raise UserError(f"yosys failed with exit code {code}: {bambu.complaint(text)}")
     return {"used": used(statistics.read_text(encoding="utf-8"))}
 
 
 def _compile(command, folder):
-    """Compile and simulate: does the RTL compute what the C++ does? RtlError where it came to no simulation."""
+    """Compile and simulate: does the RTL compute what the C++ does? UserError where it came to no simulation."""
     code, text = _run(command, folder, "bambu.log")
     if code and not (folder / bambu.TESTBENCH_LOG).exists():
-        raise RtlError(f"bambu failed with exit code {code}: {bambu.complaint(text)}")
+        raise UserError(f"bambu failed with exit code {code}: {bambu.complaint(text)}")
     return code == 0 and bambu.agrees(folder)
 
 
@@ -199,7 +196,7 @@ def main(argv=None):
     try:
         folder = (arguments.out or place(arguments.part)).resolve()
         result = run(found, folder, prepare(folder, arguments.part))
-    except (RtlError, bambu.BambuError, states.StatesError, ValueError, OSError) as error:
+    except (UserError, ValueError, OSError) as error:
         print(f"bitstreams.open_hls.rtl: {error}", file=sys.stderr)
         return 1
     print("\n".join(table(result)))

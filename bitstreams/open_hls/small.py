@@ -19,6 +19,7 @@ import numpy as np
 from bitstreams import sources, vectors
 from hls import isa
 from hls.cost import classifier_cost
+from hls.errors import UserError
 from hls.package import Package
 from hls.program import encode
 from hls.record import Start, decode
@@ -198,13 +199,13 @@ def _unused(call):
 
 
 def cut(folder, part):
-    """Leave the calls out of the copy of the sources in `folder` that `part` does without. SourceError."""
+    """Leave the calls out of the copy of the sources in `folder` that `part` does without. UserError."""
     path = Path(folder) / "src" / sources.MAIN
     text = path.read_text(encoding="utf-8")
     for call in LEFT_OUT[part]:
         text, found = re.subn(rf"^( +)(?:if \([^;]*\) )?{call}\(([^;]*)\);\n", _unused, text, flags=re.MULTILINE)
         if found != 1:
-            raise sources.SourceError(f"{sources.MAIN} calls {call} {found} times, expected once: adapt LEFT_OUT")
+            raise UserError(f"{sources.MAIN} calls {call} {found} times, expected once: adapt LEFT_OUT")
     path.write_text(text, encoding="utf-8")
 
 
@@ -213,11 +214,11 @@ def answer(folder, part, resources):
     package, images, start = batch(part)
     results = decode(vectors.write(folder, package, images, start), start)
     if results.status.any():
-        raise vectors.VectorError(f"the small program ends with status {results.status.tolist()}, expected OK")
+        raise UserError(f"the small program ends with status {results.status.tolist()}, expected OK")
     cut(folder, part)
     passed, text = vectors.simulate(folder)
     if not passed:
-        raise vectors.VectorError(f"the C++ differs from the golden model: {text}")
+        raise UserError(f"the C++ differs from the golden model: {text}")
     used = sorted({int(word) for word in package.program[:, 0]})
     return {
         "part": part,
@@ -249,7 +250,7 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     try:
         found = answer(arguments.folder, arguments.part, arguments.resources)
-    except (vectors.VectorError, sources.SourceError, ValueError, OSError) as error:
+    except (UserError, ValueError, OSError) as error:
         print(f"bitstreams.open_hls.small: {error}", file=sys.stderr)
         return 1
     print(json.dumps(found))

@@ -7,6 +7,8 @@ that set it, under their conditions: the same function of the state, which synth
 
 import re
 
+from hls.errors import UserError
+
 _CONTROLLER = re.compile(r"^module (controller_\w+)\(.*?^endmodule$", re.MULTILINE | re.DOTALL)
 _CODES = re.compile(r"^  parameter \[\d+:0\] (S_\d+ = [^;]*);\n", re.MULTILINE)
 _REGISTER = re.compile(r"^  reg \[\d+:0\] _present_state=", re.MULTILINE)
@@ -17,19 +19,15 @@ _TOKEN = re.compile(r"\d+'b[01?]+|[\w$]+|==|\S")
 NEXT, ZERO = "_next_state", "1'b0"
 
 
-class StatesError(Exception):
-    """A controller of another form; the message is one line."""
-
-
 def split(verilog):
-    """The Verilog with every controller taken apart. StatesError."""
+    """The Verilog with every controller taken apart. UserError."""
     return _CONTROLLER.sub(lambda found: _split(found[1], found[0]), verilog)
 
 
 def _split(name, text):
     declared, register, block = _CODES.search(text), _REGISTER.search(text), _BLOCK.search(text)
     if not (declared and register and block):
-        raise StatesError(f"{name} has no states, no register of them or no case: not a controller as Bambu's")
+        raise UserError(f"{name} has no states, no register of them or no case: not a controller as Bambu's")
     codes = {state: bit for bit, state in enumerate(re.findall(r"S_\d+(?= =)", declared[1]))}
     outputs = {output: [] for output in re.findall(r"^    (\w+) = 1'b0;$", block[1], re.MULTILINE)}
     outputs |= {f"{NEXT}[{bit}]": [] for bit in codes.values()}
@@ -65,7 +63,7 @@ class _Reader:
     def take(self, expected=None):
         token = self.tokens[self.at]
         if expected not in (None, token):
-            raise StatesError(f"{self.name}: {token!r} where {expected!r} was expected: not a controller as Bambu's")
+            raise UserError(f"{self.name}: {token!r} where {expected!r} was expected: not a controller as Bambu's")
         self.at += 1
         return token
 

@@ -5,7 +5,7 @@
     utilization("utilization.rpt"), timing("timing_summary.rpt")
     registers("xddi_engine_hw.h") # offsets of the engine's registers
 
-A report of another form raises ReportError with the file and what was not found in it.
+A report of another form raises UserError with the file and what was not found in it.
 """
 
 import re
@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from hls.errors import UserError
+
 RESOURCES = {"lut": "LUT", "ff": "FF", "dsp": "DSP", "bram18": "BRAM_18K"}  # ours → csynth.xml's
 # ours → a row of Vivado's tables; a star stands behind a name that has a footnote
 SITES = {"lut": "Slice LUTs", "ff": "Slice Registers", "bram36": "Block RAM Tile", "dsp": "DSPs"}
-
-
-class ReportError(ValueError):
-    """A report that is missing or not of the form that is known; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -71,19 +69,19 @@ def _text(path):
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise ReportError(f"{path} cannot be read ({error.strerror}): run the stage that writes it") from None
+        raise UserError(f"{path} cannot be read ({error.strerror}): run the stage that writes it") from None
 
 
 def _wrong(path, what):
-    return ReportError(f"{path} has no {what}: not the report that is known, run its stage again with a known version")
+    return UserError(f"{path} has no {what}: not the report that is known, run its stage again with a known version")
 
 
 def synthesis(path):
-    """Synthesis from the top's csynth.xml, the loops of every module with it. ReportError."""
+    """Synthesis from the top's csynth.xml, the loops of every module with it. UserError."""
     try:
         root = ElementTree.fromstring(_text(path))
     except ElementTree.ParseError as error:
-        raise ReportError(f"{path} is no XML ({error}): run the stage hls again") from None
+        raise UserError(f"{path} is no XML ({error}): run the stage hls again") from None
 
     def value(place):
         found = root.findtext(place)
@@ -104,7 +102,7 @@ def synthesis(path):
         )
     except ValueError as error:
         raise (
-            error if isinstance(error, ReportError) else _wrong(path, f"number where one is expected ({error})")
+            error if isinstance(error, UserError) else _wrong(path, f"number where one is expected ({error})")
         ) from None
 
 
@@ -149,7 +147,7 @@ def _widths(root):
 
 
 def cosimulation(path):
-    """Cosimulation from the table of the report, its row for Verilog. ReportError."""
+    """Cosimulation from the table of the report, its row for Verilog. UserError."""
     for line in _text(path).splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
         if len(cells) >= 5 and cells[0] == "Verilog":
@@ -159,7 +157,7 @@ def cosimulation(path):
 
 
 def utilization(path):
-    """Resource → (used, available) after placement, BRAM in 36 Kb blocks, halves counted. ReportError."""
+    """Resource → (used, available) after placement, BRAM in 36 Kb blocks, halves counted. UserError."""
     rows, header = {}, None
     for line in _text(path).splitlines():
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
@@ -184,7 +182,7 @@ def _number(path, text):
 
 
 def timing(path):
-    """Timing from the design's summary and its first clock. ReportError."""
+    """Timing from the design's summary and its first clock. UserError."""
     text = _text(path)
     summary = _row_below(text, "WNS(ns)")
     clock = re.search(r"^(\S+)\s+\{[\d. ]+\}\s+([\d.]+)\s+([\d.]+)\s*$", text, re.MULTILINE)
@@ -214,7 +212,7 @@ def _row_below(text, head):
 
 
 def registers(path):
-    """Name → (offset, words) of the engine's registers, from the header that HLS writes for drivers. ReportError."""
+    """Name → (offset, words) of the engine's registers, from the header that HLS writes for drivers. UserError."""
     text = _text(path)
     found = re.findall(r"^#define X\w+?_CONTROL_ADDR_(\w+)\s+(0x[0-9a-fA-F]+)", text, re.MULTILINE)
     if not found:

@@ -20,12 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitstreams import design, sources, vectors
-from bitstreams.generate import FOLDER, BoardError
+from bitstreams.generate import FOLDER
 from bitstreams.vitis import checks, commands
-from bitstreams.vitis.reports import ReportError
 from bitstreams.vitis.tools import CLASSIC, GENERATIONS, VIVADO, Tool, Tools, ToolsMissing, choose, look
 from hls import isa, record
-from hls.package import PackageError
+from hls.errors import UserError
 
 ROOT = FOLDER.parent
 BUILD = ROOT / "build" / "synth"
@@ -33,10 +32,6 @@ RESULTS = "results.json"
 REPORTS = ("timing_summary.rpt", "utilization.rpt", "utilization_hierarchical.rpt")
 STAGES = (*commands.STAGES, "all")
 NEEDS = {"cosim": "hls", "impl": "hls"}
-
-
-class StageError(Exception):
-    """A stage that could not run or did not end well; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +80,11 @@ def results(job):
 
 
 def run_stage(stage, job):
-    """Run one stage, check what it made, and note its facts. StageError, CheckError, ReportError."""
+    """Run one stage, check what it made, and note its facts. UserError."""
     needed = NEEDS.get(stage)
     done = results(job)
     if needed and needed not in done:
-        raise StageError(
+        raise UserError(
             f"{stage} needs what {needed} makes of these sources: make synth BOARD={job.board} STAGE={needed}"
         )
     for step in commands.steps(stage, job.tools, job.folder):
@@ -106,14 +101,14 @@ def run_stage(stage, job):
 
 
 def _run(step, folder):
-    """Run a tool in `folder`, its output in STAGE.log. StageError with the first error that it tells."""
+    """Run a tool in `folder`, its output in STAGE.log. UserError with the first error that it tells."""
     log = folder / f"{step.stage}.log"
     with log.open("wb") as file:
         code = subprocess.run(step.command, cwd=folder, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
     if code:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
         told = next((line for line in lines if line.startswith(("ERROR", "CRITICAL"))), lines[-1] if lines else "")
-        raise StageError(
+        raise UserError(
             f"{step.stage} failed ({Path(step.command[0]).name}, exit code {code}): {told.strip()} (see {log})"
         )
 
@@ -225,7 +220,7 @@ def main(argv=None):
     except ToolsMissing as missing:
         print(missing.text)
         return 2
-    except (BoardError, design.DesignError, sources.SourceError, vectors.VectorError, PackageError, OSError) as error:
+    except (UserError, OSError) as error:
         print(f"bitstreams.vitis.synth: {error}", file=sys.stderr)
         return 2
     if arguments.dry_run:
@@ -243,7 +238,7 @@ def _build(job, stages, target):
             run_stage(stage, job)
         if "impl" in stages:
             install(job, target)
-    except (StageError, checks.CheckError, ReportError, OSError) as error:
+    except (UserError, OSError) as error:
         print(f"bitstreams.vitis.synth: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

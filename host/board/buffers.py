@@ -8,18 +8,18 @@ Every buffer is given back when it is replaced, and all of them by close().
 
 import numpy as np
 
-from host.backend import BackendError
+from hls.errors import UserError
 from host.board.overlay import line
 
 ADDRESS_LIMIT = 1 << 32  # of the processor and of its memory ports
 
 
-class OutOfMemory(BackendError):
+class OutOfMemory(UserError):
     """No contiguous memory is left for a buffer."""
 
 
 class Buffers:
-    """What pynq.allocate gave, until close(). OutOfMemory and BackendError name the buffer."""
+    """What pynq.allocate gave, until close(). OutOfMemory and UserError name the buffer."""
 
     def __init__(self, pynq, alignment):
         self._allocate, self._alignment, self._held = pynq.allocate, alignment, {}
@@ -63,7 +63,7 @@ class Buffers:
         """What the engine's ports can reach: below 4 GB, on the boundary that its bursts need."""
         if address % self._alignment or address <= 0 or address + size > ADDRESS_LIMIT:
             self.free(name)
-            raise BackendError(
+            raise UserError(
                 f"the buffer for {name} is at 0x{address:X}, expected a multiple of {self._alignment} below "
                 f"0x{ADDRESS_LIMIT:X}: restart the board, or take the PYNQ image of this board"
             )

@@ -8,12 +8,10 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from hls.errors import UserError
+
 FILE = Path(__file__).resolve().parents[2] / "bitstreams" / "boards.json"
 DEFAULT = "zedboard"
-
-
-class BoardError(ValueError):
-    """A board that is not known, or a damaged list of boards; the message is one line."""
 
 
 LEVELS = ("mac", "register", "block_ram", "ddr", "static")  # of the energy model, host/energy/model.py
@@ -62,16 +60,16 @@ class Board:
 
 
 def read(name=DEFAULT, path=FILE):
-    """The board `name`. BoardError when it is unknown, or the file is missing, damaged or lacks a key."""
+    """The board `name`. UserError when it is unknown, or the file is missing, damaged or lacks a key."""
     path = Path(path)
     remedy = "make it anew: python -m bitstreams.generate"
     try:
         boards = json.loads(path.read_text(encoding="utf-8"))
         found = boards.get(name)
     except (OSError, ValueError, AttributeError) as error:
-        raise BoardError(f"{path} cannot be read ({' '.join(str(error).split())}): {remedy}") from None
+        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())}): {remedy}") from None
     if found is None:
-        raise BoardError(f"unknown board {name!r}: expected one of {', '.join(sorted(boards))}")
+        raise UserError(f"unknown board {name!r}: expected one of {', '.join(sorted(boards))}")
     try:
         power = found["power"]
         clock_hz = round(float(found["clock_mhz"]) * 1e6)
@@ -80,9 +78,9 @@ def read(name=DEFAULT, path=FILE):
         energy = _coefficients(found["energy"]) if "energy" in found else None
         board = Board(name, str(found["title"]), clock_hz, str(found["clock_kind"]), **numbers, energy=energy)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise BoardError(f"{path}: board {name} is not as expected ({error}): {remedy}") from None
+        raise UserError(f"{path}: board {name} is not as expected ({error}): {remedy}") from None
     if board.clock_hz <= 0:
-        raise BoardError(f"{path}: board {name} has a clock of {board.clock_hz} Hz, expected more than 0: {remedy}")
+        raise UserError(f"{path}: board {name} has a clock of {board.clock_hz} Hz, expected more than 0: {remedy}")
     return board
 
 

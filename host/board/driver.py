@@ -1,6 +1,6 @@
 """The engine on a board, through pynq (3.0 or 3.1 on a Zynq-7000; its Python 3.10 and numpy 1.x are enough).
 
-    with Board() as board:                             # loads bitstreams/zedboard/, checks it, takes the board's lock
+    with Pynq() as board:                              # loads bitstreams/zedboard/, checks it, takes the board's lock
         records = board.run(package, images, start)    # (N, words) int32
         board.measured_cycles, board.busy_share        # of that run: (N,) by the hardware's counter; share of its time
 
@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from hls import isa
+from hls.errors import UserError
 from hls.record import check_start, explain, not_run, words
-from host.backend import Backend, BackendError
+from host.backend import Backend
 from host.board import catalog, overlay
 from host.board.buffers import Buffers, OutOfMemory
 from host.board.engine import Engine, Timeout
@@ -34,7 +35,7 @@ STATUS, IMAGE = isa.RECORD.index("status"), isa.RECORD.index("image")
 UNWRITTEN = -1  # in the status of a record that the engine has not written
 
 
-class Board(Backend):
+class Pynq(Backend):
     """The board's engine, ready to run. BackendMissing where there is no board or no bitstream."""
 
     name = "pynq"
@@ -64,7 +65,7 @@ class Board(Backend):
         self.version = f"contract {isa.HASH}, bitstream {self._build.bit.name} of commit {self._build.commit}"
 
     def run(self, package, images, start):
-        """Records (N, words) int32 of uint8 images (N, height, width, channels). BackendError when it fails."""
+        """Records (N, words) int32 of uint8 images (N, height, width, channels). UserError when it fails."""
         _check_call(package, images, start)
         began, self._busy_s, self.busy_share = time.perf_counter(), 0.0, None
         self.measured_cycles = np.zeros(len(images))
@@ -125,9 +126,9 @@ class Board(Backend):
         engine.wait(0.0, HANDSHAKE_S)
         status, found = engine.result()
         if found != isa.HASH[:8]:
-            raise BackendError(f"the engine answers with contract {found}…, this is {isa.HASH}: {overlay.AGAIN}")
+            raise UserError(f"the engine answers with contract {found}…, this is {isa.HASH}: {overlay.AGAIN}")
         if status != isa.STATUS_BAD_START:
-            raise BackendError(
+            raise UserError(
                 f"the engine answers an empty start with status {status}, expected BAD_START: {overlay.AGAIN}"
             )
 
@@ -136,7 +137,7 @@ class Board(Backend):
         if not self._overlay.is_loaded() or not self._engine.unchanged():
             engine, self._engine = self._engine, None
             engine.running = False
-            raise BackendError("another program has loaded the board's logic meanwhile: end it, then run again")
+            raise UserError("another program has loaded the board's logic meanwhile: end it, then run again")
 
     def _abandon(self, error):
         """After a failure: no engine left running, no buffer left held. A late engine is stopped by loading it anew."""
@@ -148,7 +149,7 @@ class Board(Backend):
         except Exception as failure:
             self._engine = None
             text = f"{overlay.line(error) if error else 'the engine runs on'}; stopping it failed too"
-            raise BackendError(f"{text} ({overlay.line(failure)}): power-cycle the board") from None
+            raise UserError(f"{text} ({overlay.line(failure)}): power-cycle the board") from None
         finally:
             self._package = None
             if self._buffers is not None:
@@ -241,7 +242,7 @@ class Board(Backend):
         if status != isa.STATUS_OK or found != isa.HASH[:8]:
             text = f"it answers with {found}, another program may have loaded the logic"
             text = explain(status, 0, at) if found == isa.HASH[:8] else text
-            raise BackendError(f"the engine stopped before image {at} was run ({text})")
+            raise UserError(f"the engine stopped before image {at} was run ({text})")
         self._cycles_an_image = cycles / (end - at)
         self.measured_cycles[at:end] = self._cycles_an_image
         self._busy_s += cycles / self.clock_hz
@@ -254,7 +255,7 @@ class Board(Backend):
         batch[:] = results[: end - at]
         wrong = np.flatnonzero((batch[:, STATUS] == UNWRITTEN) | (batch[:, IMAGE] != np.arange(end - at)))
         if len(wrong):
-            raise BackendError(
+            raise UserError(
                 f"the engine said it was done, but the record of image {at + wrong[0]} is not there: run again"
             )
         batch[:, IMAGE] += at
@@ -271,14 +272,14 @@ def _settles(engine, error):
 
 
 def _check_call(package, images, start):
-    """BackendError for images or start parameters that the engine would refuse."""
+    """UserError for images or start parameters that the engine would refuse."""
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != package.image_shape:
         shape = ", ".join(map(str, package.image_shape))
-        raise BackendError(f"images are {images.dtype} {images.shape}, expected uint8 (N, {shape})")
+        raise UserError(f"images are {images.dtype} {images.shape}, expected uint8 (N, {shape})")
     try:
         check_start(start, len(package.program), len(images))
         for name in ("threshold", "target_class"):
             if not -(2**31) <= getattr(start, name) < 2**31:
                 raise ValueError(f"{name} is {getattr(start, name)}, expected 32 bits")
     except ValueError as error:
-        raise BackendError(str(error)) from None
+        raise UserError(str(error)) from None

@@ -16,7 +16,7 @@ import warnings
 from contextlib import suppress
 
 from hls import isa
-from host.backend import BackendError
+from hls.errors import UserError
 from host.board.overlay import check_block, match
 
 START, DONE, IDLE = 1, 2, 4  # bits of the control register
@@ -26,7 +26,7 @@ PAUSE_S = 0.0001  # between two looks at an engine that is about to be done: wha
 SLICE_S = 0.05  # of waiting for an interrupt, between two looks: one that is lost costs no more than that
 
 
-class Timeout(BackendError):
+class Timeout(UserError):
     """The engine was not done by its deadline."""
 
 
@@ -93,7 +93,7 @@ class Interrupt:
 
 
 class Engine:
-    """The loaded engine. BackendError when the design or its state is not as it must be."""
+    """The loaded engine. UserError when the design or its state is not as it must be."""
 
     def __init__(self, pynq, overlay, design):
         for block in (design.engine, design.timer):
@@ -101,7 +101,7 @@ class Engine:
         self._offsets = match(overlay.ip_dict[design.engine.ip]["registers"])
         self._mmio = pynq.MMIO(design.engine.base, design.engine.range)
         if not self._read("control") & IDLE:
-            raise BackendError("the engine is busy right after it was loaded: power-cycle the board")
+            raise UserError("the engine is busy right after it was loaded: power-cycle the board")
         self.timer = Timer(pynq.MMIO(design.timer.base, design.timer.range))
         self.running, self._began, self._written = False, 0, {}
         self._waiting = Polling()
@@ -121,7 +121,7 @@ class Engine:
         """Write the arguments, all of them by name; those that are as before are not written again."""
         if set(values) != set(isa.PORTS):
             odd = sorted(set(values) ^ set(isa.PORTS))[0]
-            raise BackendError(f"the driver and the contract differ about the engine's argument {odd}: update host/")
+            raise UserError(f"the driver and the contract differ about the engine's argument {odd}: update host/")
         for name, value in values.items():
             if self._written.get(name) != value:
                 self._write(name, value)

@@ -1,6 +1,6 @@
 """One process at a time drives a board: a lock that tells a second one who holds it.
 
-    with BoardLock(path):      # BackendError when another process has it
+    with BoardLock(path):      # UserError when another process has it
 
 The lock is the kernel's (flock), so that it goes with a process that dies, however it dies; the file's text only tells
 who holds it.
@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from host.backend import BackendError
+from hls.errors import UserError
 
 
 def default_path(name):
@@ -26,7 +26,7 @@ def default_path(name):
 
 
 class BoardLock:
-    """Held from construction until close. BackendError names the holder, or says that the file cannot be had."""
+    """Held from construction until close. UserError names the holder, or says that the file cannot be had."""
 
     def __init__(self, path):
         self.path, self._file = Path(path), -1
@@ -36,10 +36,10 @@ class BoardLock:
         except BlockingIOError:
             holder = _holder(self._file)
             self._release()
-            raise BackendError(f"the board is in use by {holder}: wait for it, or end it") from None
+            raise UserError(f"the board is in use by {holder}: wait for it, or end it") from None
         except OSError as error:
             self._release()
-            raise BackendError(f"the board's lock {path} cannot be had ({error.strerror}): run it as root") from None
+            raise UserError(f"the board's lock {path} cannot be had ({error.strerror}): run it as root") from None
         text = json.dumps({"pid": os.getpid(), "command": _command(), "since": time.strftime("%Y-%m-%d %H:%M:%S")})
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, text.encode(), 0)

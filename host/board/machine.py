@@ -4,7 +4,7 @@
     check_chip(pynq, "xc7z020clg484-1")
     clock_hz = check_clock(pynq, timer, 142857143, 0.01)
 
-All of them raise BackendError with one line.
+All of them raise UserError with one line.
 """
 
 import importlib
@@ -13,7 +13,8 @@ import sys
 import warnings
 from contextlib import contextmanager
 
-from host.backend import BackendError, BackendMissing
+from hls.errors import UserError
+from host.backend import BackendMissing
 from host.board.overlay import line
 
 ARCHITECTURE = "armv7l"
@@ -52,20 +53,20 @@ def check_chip(pynq, part):
     code = int(pynq.MMIO(CHIP_REGISTER, 4).read(0)) >> 12 & 0x1F
     name = {value: name for name, value in CHIPS.items()}.get(code, f"an unknown chip (0x{code:02X})")
     if not part.startswith(name):
-        raise BackendError(f"this board has {name}, the bitstream is for {part}: give the bitstream of this board")
+        raise UserError(f"this board has {name}, the bitstream is for {part}: give the bitstream of this board")
 
 
 def check_clock(pynq, timer, clock_hz, tolerance):
     """The engine's clock in Hz, as set and as its timer counts; both must be `clock_hz` within their tolerance."""
     found = float(pynq.Clocks.fclk0_mhz) * 1e6
     if abs(found - clock_hz) > tolerance * clock_hz:
-        raise BackendError(
+        raise UserError(
             f"the engine's clock is {found / 1e6:.6g} MHz, the bitstream was built for {clock_hz / 1e6:.6g} MHz: "
             "restart the board, and check that its .hwh belongs to the .bit"
         )
     low, high = timer.rate(RATE_S)
     if low > (1 + RATE_SLACK) * found or high < (1 - RATE_SLACK) * found:
-        raise BackendError(
+        raise UserError(
             f"the engine's timer counts at {low / 1e6:.6g} MHz, its clock is set to {found / 1e6:.6g} MHz: "
             "restart the board, and check that its .hwh belongs to the .bit"
         )
@@ -74,14 +75,14 @@ def check_clock(pynq, timer, clock_hz, tolerance):
 
 @contextmanager
 def told(doing, remedy="try again, and restart the board if it stays"):
-    """Turn what pynq or the system raises while `doing` something into a BackendError of one line."""
+    """Turn what pynq or the system raises while `doing` something into a UserError of one line."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
-    except BackendError:
+    except UserError:
         raise
     except Exception as error:
         denied = isinstance(error, PermissionError) or "permission" in str(error).lower()
         remedy = "run it as root (sudo)" if denied else remedy
-        raise BackendError(f"{doing} failed ({line(error)}): {remedy}") from None
+        raise UserError(f"{doing} failed ({line(error)}): {remedy}") from None

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hls import isa
-from host.backend import BackendError, BackendMissing
+from hls.errors import UserError
+from host.backend import BackendMissing
 from host.board import catalog
 
 BITSTREAMS = Path(__file__).resolve().parents[2] / "bitstreams"
@@ -67,7 +68,7 @@ class Build:
 
 
 def read(path=FILE):
-    """The Design at `path`. BackendError when it is missing or damaged."""
+    """The Design at `path`. UserError when it is missing or damaged."""
     try:
         facts = json.loads(Path(path).read_text(encoding="utf-8"))
         return Design(
@@ -82,7 +83,7 @@ def read(path=FILE):
             alignment=int(facts["buffer_alignment"]),
         )
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise BackendError(f"{path} cannot be used ({line(error)}): restore it from the repository") from None
+        raise UserError(f"{path} cannot be used ({line(error)}): restore it from the repository") from None
 
 
 def _block(facts):
@@ -92,32 +93,30 @@ def _block(facts):
 def find(folder, board=catalog.DEFAULT):
     """The Build in `folder` for `board`.
 
-    BackendMissing when there is no bitstream; BackendError when its files are incomplete, damaged or for another board.
+    BackendMissing when there is no bitstream; UserError when its files are incomplete, damaged or for another board.
     """
     folder = Path(folder)
     bits = sorted(folder.glob("*.bit"))
     if not bits:
         raise BackendMissing(f"no bitstream in {folder}: build one (bitstreams/), or copy a release's files there")
     if len(bits) > 1:
-        raise BackendError(
-            f"{len(bits)} bitstreams in {folder}, expected one: keep {bits[0].name} or another one alone"
-        )
+        raise UserError(f"{len(bits)} bitstreams in {folder}, expected one: keep {bits[0].name} or another one alone")
     bit = bits[0]
     if not bit.with_suffix(".hwh").is_file():
-        raise BackendError(f"{bit.with_suffix('.hwh')} is missing, which describes {bit.name}: {AGAIN}")
+        raise UserError(f"{bit.with_suffix('.hwh')} is missing, which describes {bit.name}: {AGAIN}")
     facts = _build_facts(folder / "build.json")
     if facts["isa_hash"] != isa.HASH:
-        raise BackendError(f"{bit.name} is an engine for contract {facts['isa_hash']}, this is {isa.HASH}: {AGAIN}")
+        raise UserError(f"{bit.name} is an engine for contract {facts['isa_hash']}, this is {isa.HASH}: {AGAIN}")
     expected = part(board)
     if facts["part"] != expected:
-        raise BackendError(f"{bit.name} is for {facts['part']}, {board} has {expected}: {AGAIN}")
+        raise UserError(f"{bit.name} is for {facts['part']}, {board} has {expected}: {AGAIN}")
     for name, sha256 in facts.get("sha256", {}).items():
         _check_file(folder / name, sha256)
     return Build(bit, round(float(facts["clock_mhz"]) * 1e6), facts["part"], str(facts.get("commit", "unknown")))
 
 
 def _build_facts(path):
-    """What build.json says; BackendError unless it has all that the driver needs."""
+    """What build.json says; UserError unless it has all that the driver needs."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         texts = all(isinstance(facts[key], str) for key in ("isa_hash", "part"))
@@ -126,16 +125,16 @@ def _build_facts(path):
         problem = "isa_hash and part must be texts, clock_mhz a number of MHz"
     except (OSError, KeyError, TypeError, ValueError) as error:
         problem = line(error)
-    raise BackendError(f"{path} cannot be used ({problem}): {AGAIN}")
+    raise UserError(f"{path} cannot be used ({problem}): {AGAIN}")
 
 
 def _check_file(path, sha256):
     try:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise BackendError(f"{path} cannot be read ({line(error)}): {AGAIN}") from None
+        raise UserError(f"{path} cannot be read ({line(error)}): {AGAIN}") from None
     if found != sha256:
-        raise BackendError(f"{path} is not the file that build.json was written with: copied in part or mixed, {AGAIN}")
+        raise UserError(f"{path} is not the file that build.json was written with: copied in part or mixed, {AGAIN}")
 
 
 def part(board):
@@ -143,24 +142,24 @@ def part(board):
     try:
         return json.loads(catalog.FILE.read_text(encoding="utf-8"))[board]["part"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BackendError(f"{catalog.FILE} has no part of {board} ({line(error)}): restore it") from None
+        raise UserError(f"{catalog.FILE} has no part of {board} ({line(error)}): restore it") from None
 
 
 def check_block(block, ip_dict):
-    """BackendError unless a loaded design has `block` where it belongs: a wrong address hangs the processor."""
+    """UserError unless a loaded design has `block` where it belongs: a wrong address hangs the processor."""
     found = ip_dict.get(block.ip)
     if found is None:
         have = ", ".join(sorted(name for name in ip_dict if name)) or "none"
-        raise BackendError(f"the loaded design has no {block.ip} (its blocks: {have}): {AGAIN}")
+        raise UserError(f"the loaded design has no {block.ip} (its blocks: {have}): {AGAIN}")
     where = found.get("phys_addr"), found.get("addr_range")
     if where != (block.base, block.range):
         shown = " + ".join("?" if value is None else f"0x{value:X}" for value in where)
         expected = f"0x{block.base:X} + 0x{block.range:X}"
-        raise BackendError(f"{block.ip} is at {shown} in the .hwh, expected {expected}: {AGAIN}")
+        raise UserError(f"{block.ip} is at {shown} in the .hwh, expected {expected}: {AGAIN}")
 
 
 def match(registers):
-    """Register → offset for isa.REGISTERS, from a block's `registers` of the .hwh; BackendError names a difference.
+    """Register → offset for isa.REGISTERS, from a block's `registers` of the .hwh; UserError names a difference.
 
     An argument of 64 bits is two registers, NAME_1 and NAME_2, or one of that size; a name that is a word of an HDL has
     _r behind it.
@@ -169,13 +168,13 @@ def match(registers):
     for name, (expected, words) in isa.REGISTERS.items():
         found = _take(known, name, words)
         if found is None:
-            raise BackendError(f"the engine in the .hwh has no register {name}, its contract is another one: {AGAIN}")
+            raise UserError(f"the engine in the .hwh has no register {name}, its contract is another one: {AGAIN}")
         if found != [expected + 4 * word for word in range(words)]:
             shown = ", ".join(f"0x{offset:02X}" for offset in found)
-            raise BackendError(f"register {name} is at {shown} in the .hwh, the contract has 0x{expected:02X}: {AGAIN}")
+            raise UserError(f"register {name} is at {shown} in the .hwh, the contract has 0x{expected:02X}: {AGAIN}")
         offsets[name] = expected
     if known:
-        raise BackendError(
+        raise UserError(
             f"the engine in the .hwh has a register {sorted(known)[0]} that is not in the contract: {AGAIN}"
         )
     return offsets

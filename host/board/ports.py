@@ -1,11 +1,11 @@
 """What goes to which port of the engine: a table that must have an entry for every port of the contract.
 
-check_ports(isa.PORTS)                                   # BackendError names one that is not in the tables
+check_ports(isa.PORTS)                                   # UserError names one that is not in the tables
 values = scalars(package, start, count, image_bytes)     # name → value of every scalar argument
 """
 
 from hls import isa
-from host.backend import BackendError
+from hls.errors import UserError
 
 CONSTANT = ("program", "weights", "tables")  # a package's arrays, put in place once
 BATCHED = ("images", "results")  # those of a batch, in two sets
@@ -30,11 +30,11 @@ SCALARS = {
 
 
 def check_ports(ports):
-    """BackendError naming a port of the engine that this driver does not serve: the contract has grown."""
+    """UserError naming a port of the engine that this driver does not serve: the contract has grown."""
     known = {"memory": MEMORY, "scalar": SCALARS}
     for name, (kind, _) in ports.items():
         if name not in known.get(kind, ()):
-            raise BackendError(
+            raise UserError(
                 f"the engine has a {kind} port {name} that the driver does not know: add it in host/board/ports.py"
             )
 

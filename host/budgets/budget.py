@@ -1,7 +1,7 @@
 """Budgets as people type them: FLOPs (74M, 0.85G), time on the board (1.5ms, 900us), modelled energy (1.2mJ), or none.
 
-    budget = parse("74M")                      # BudgetError for anything else, naming what is accepted
-    check(budget, package.exits, board)        # BudgetError with the smallest that works
+    budget = parse("74M")                      # UserError for anything else, naming what is accepted
+    check(budget, package.exits, board)        # UserError with the smallest that works
     flops, cycles = limits(budget, board)      # what the engine compares with, for each image
 
 A budget of time becomes cycles of the modelled schedule at the board's clock. Amounts are whole FLOPs, nanoseconds or
@@ -19,6 +19,7 @@ import re
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 
+from hls.errors import UserError
 from hls.record import NO_BUDGET
 from hls.schedule import MULTIPLICATIONS
 from host.energy.model import rates
@@ -33,10 +34,6 @@ EXPECTED = "expected FLOPs like 74M, 0.85G or 500k, a time like 1.5ms, an energy
 _NUMBER = re.compile(r"(\d{1,18}(?:\.\d{0,18})?|\.\d{1,18})\s*([a-zA-Zµμ]*)", re.ASCII)
 
 
-class BudgetError(ValueError):
-    """A budget that is not understood, or too small for a package; the message is one line."""
-
-
 @dataclass(frozen=True)
 class Budget:
     """`kind` is flops, time, energy or none; `amount` in FLOPs, ns or pJ, 0 for none. `str` gives what parses to it."""
@@ -49,28 +46,28 @@ class Budget:
 
 
 def parse(text):
-    """The Budget that `text` says. BudgetError when its number or unit is not understood, or it is 0."""
+    """The Budget that `text` says. UserError when its number or unit is not understood, or it is 0."""
     text = str(text).strip()
     if text.lower() == "none":
         return Budget("none")
     match = _NUMBER.fullmatch(text)
     if not match:
-        raise BudgetError(f"budget {_short(text)} is not a number with a unit: {EXPECTED}")
+        raise UserError(f"budget {_short(text)} is not a number with a unit: {EXPECTED}")
     number, unit = Decimal(match[1]), match[2].replace("µ", "u").replace("μ", "u")
     kind = next((kind for kind, units in UNITS.items() if unit in units), None)
     if kind is None:
         found = f"the unknown unit {unit!r}" if unit else "no unit"
-        raise BudgetError(f"budget {_short(text)} has {found}: {EXPECTED}")
+        raise UserError(f"budget {_short(text)} has {found}: {EXPECTED}")
     amount = int((number * UNITS[kind][unit]).to_integral_value(ROUND_FLOOR))
     if amount < 1:
-        raise BudgetError(f"budget {_short(text)} is nothing: {EXPECTED}")
+        raise UserError(f"budget {_short(text)} is nothing: {EXPECTED}")
     return Budget(kind, amount)
 
 
 def limits(budget, board):
     """(FLOPs, cycles) that an image may spend under `budget` on `board`; NO_BUDGET where there is no limit.
 
-    BudgetError for an energy on a board whose energy is not modelled.
+    UserError for an energy on a board whose energy is not modelled.
     """
     if budget.kind == "flops":
         return min(budget.amount, NO_BUDGET), NO_BUDGET
@@ -83,9 +80,9 @@ def limits(budget, board):
 
 
 def _picojoule(board):
-    """The most picojoules of a cycle in which FLOPS_A_CYCLE FLOPs are spent. BudgetError without a model."""
+    """The most picojoules of a cycle in which FLOPS_A_CYCLE FLOPs are spent. UserError without a model."""
     if board.energy is None:
-        raise BudgetError(f"board {board.name} has no energy model: give FLOPs (74M) or time (1.5ms)")
+        raise UserError(f"board {board.name} has no energy model: give FLOPs (74M) or time (1.5ms)")
     flop, cycle = rates(board)
     return 1e12 * (flop * FLOPS_A_CYCLE + cycle)
 
@@ -109,13 +106,13 @@ def smallest(kind, exits, board):
 
 
 def check(budget, exits, board):
-    """Refuse a budget that may not reach the first exit: BudgetError names the smallest that works, in its unit."""
+    """Refuse a budget that may not reach the first exit: UserError names the smallest that works, in its unit."""
     flops, cycles = limits(budget, board)
     if any(item["flops"] <= flops and item["cycles"] <= cycles for item in exits):
         return
     least = smallest(budget.kind, exits, board)
     clock = f" at {board.clock_hz / 1e6:g} MHz" if budget.kind in ("time", "energy") else ""
-    raise BudgetError(
+    raise UserError(
         f"budget {budget} is below the worst case of the first exit{clock}: "
         f"the smallest that works with this package is --budget {least}"
     )

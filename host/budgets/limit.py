@@ -1,8 +1,8 @@
 """Keep average power, or average energy an image, under a limit by choosing the budget of the next batch.
 
-    controller = Controller(parse_limit("0.8mJ"), low, high)     # low, high: budgets in FLOPs
-    budget, most = controller.next(done, seconds)
-    controller.ran_with(images, seconds, joule)                  # measured, or modelled: whoever calls it knows
+    plan = LimitPlan(parse_limit("0.8mJ"), low, high)     # low, high: budgets in FLOPs
+    budget, most = plan.next(done, seconds)
+    plan.ran_with(images, seconds, joule)                 # measured, or modelled: whoever calls it knows
 
 Feedback alone, no model of the board: after each batch the budget is scaled by (aim ÷ found)^GAIN. The aim is the limit
 less MARGIN, plus what was left unused so far, spread over the next batches; so noise and the slow start from the
@@ -12,8 +12,10 @@ smallest budget are paid back, and the average stays below. The budget chosen is
 import re
 from dataclasses import dataclass
 
+from hls.errors import UserError
 from host.budgets.budget import Budget
-from host.budgets.schedule import SMALL, Fixed
+from host.budgets.plan import Plan
+from host.budgets.schedule import SMALL
 
 UNITS = {
     "W": ("power", 1.0),
@@ -31,10 +33,6 @@ PATIENCE = 6  # batches in a row at the smallest budget and over the limit befor
 _LIMIT = re.compile(r"(\d{1,9}(?:\.\d{0,9})?|\.\d{1,9})\s*([a-zA-Zµμ]+)", re.ASCII)
 
 
-class LimitError(ValueError):
-    """A limit that is not understood, or that cannot be kept; the message is one line."""
-
-
 @dataclass(frozen=True)
 class Limit:
     """`kind` is power (amount in W, on average) or energy (amount in J an image, on average)."""
@@ -49,20 +47,20 @@ class Limit:
 
 
 def parse_limit(text):
-    """The Limit that `text` says (2.9W, 900mW, 0.8mJ, 500uJ). LimitError."""
+    """The Limit that `text` says (2.9W, 900mW, 0.8mJ, 500uJ). UserError."""
     text = str(text).strip()
     match = _LIMIT.fullmatch(text.replace("µ", "u").replace("μ", "u"))
     if not match or match[2] not in UNITS:
         shown = text if len(text) <= 40 else f"{text[:40]}…"
-        raise LimitError(f"limit {shown!r} is not understood: expected power (2.9W, 900mW) or energy (0.8mJ, 500uJ)")
+        raise UserError(f"limit {shown!r} is not understood: expected power (2.9W, 900mW) or energy (0.8mJ, 500uJ)")
     kind, unit = UNITS[match[2]]
     amount = float(match[1]) * unit
     if amount <= 0:
-        raise LimitError(f"limit {text!r} is nothing: give more than 0")
+        raise UserError(f"limit {text!r} is nothing: give more than 0")
     return Limit(kind, amount, text)
 
 
-class Controller(Fixed):
+class LimitPlan(Plan):
     """A budget that follows what the batches before took.
 
     `gauge(images, results, seconds)` gives (joule, seconds) of a batch, or None while it does not know.
@@ -106,7 +104,7 @@ class Controller(Fixed):
             self._unknown = 0
 
     def ran_with(self, images, seconds, joule):
-        """`images` took `seconds` and `joule` under the present budget: choose the next. LimitError if none will do."""
+        """`images` took `seconds` and `joule` under the present budget: choose the next. UserError if none will do."""
         weight = images if self.limit.kind == "energy" else seconds
         if weight <= 0 or joule < 0:
             return
@@ -130,7 +128,7 @@ class Controller(Fixed):
         if self._stuck >= PATIENCE:
             power = self.limit.kind == "power"
             what, remedy = ("of power", ", or let images arrive more slowly (--rate)") if power else ("an image", "")
-            raise LimitError(
+            raise UserError(
                 f"limit {self.limit.text} cannot be kept: even the smallest budget, {self.budget} FLOPs, takes about "
                 f"{self.limit.show(self.average)} {what}: give a higher --limit{remedy}"
             )

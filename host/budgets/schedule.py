@@ -16,17 +16,15 @@ import threading
 import time
 from dataclasses import dataclass
 
-from host.budgets.budget import Budget, BudgetError, parse
+from hls.errors import UserError
+from host.budgets.budget import Budget, parse
+from host.budgets.plan import Plan
 
 MOST_LINES = 10_000
 FIRST_S = 0.3  # the longest that the first batch waits for a first line
 SMALL = 32  # images of a batch where the budget may change with time
 _SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s", re.ASCII)
 _IMAGES = re.compile(r"\d{1,12}", re.ASCII)
-
-
-class ScheduleError(ValueError):
-    """A schedule that is not understood; the message is one line that names the line."""
 
 
 @dataclass(frozen=True)
@@ -46,39 +44,39 @@ class Step:
 
 
 def read(path):
-    """The steps in a file. ScheduleError, OSError."""
+    """The steps in a file. UserError, OSError."""
     with open(path, encoding="utf-8", errors="replace") as file:
         return parse_steps(file.read(MOST_LINES * 200), str(path))
 
 
 def parse_steps(text, name="schedule"):
-    """The steps of a schedule's text, at least one. ScheduleError names the line that is not understood."""
+    """The steps of a schedule's text, at least one. UserError names the line that is not understood."""
     steps = []
     for number, line in enumerate(text.splitlines(), 1):
         step = parse_line(line, f"{name}, line {number}")
         if step is None:
             continue
         if steps and steps[-1].images is None and steps[-1].seconds is None:
-            raise ScheduleError(f"{name}, line {number}: the step before it has no length, so it holds to the end")
+            raise UserError(f"{name}, line {number}: the step before it has no length, so it holds to the end")
         steps.append(step)
         if len(steps) > MOST_LINES:
-            raise ScheduleError(f"{name} has more than {MOST_LINES} steps: give fewer")
+            raise UserError(f"{name} has more than {MOST_LINES} steps: give fewer")
     if not steps:
-        raise ScheduleError(f"{name} has no steps: expected lines like `500 74M` (images) or `2.5s 1.2ms` (seconds)")
+        raise UserError(f"{name} has no steps: expected lines like `500 74M` (images) or `2.5s 1.2ms` (seconds)")
     return tuple(steps)
 
 
 def parse_line(line, name="line"):
-    """The Step of one line, or None when there is nothing on it. ScheduleError."""
+    """The Step of one line, or None when there is nothing on it. UserError."""
     parts = line.split("#", 1)[0].split()
     if not parts:
         return None
     if len(parts) > 2:
-        raise ScheduleError(f"{name}: {len(parts)} words, expected `<images or seconds> <budget>`")
+        raise UserError(f"{name}: {len(parts)} words, expected `<images or seconds> <budget>`")
     try:
         budget = parse(parts[-1])
-    except BudgetError as error:
-        raise ScheduleError(f"{name}: {error}") from None
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
     if len(parts) == 1:
         return Step(budget)
     length = parts[0]
@@ -88,27 +86,11 @@ def parse_line(line, name="line"):
     if match and float(match[1]) > 0:
         return Step(budget, seconds=float(match[1]))
     shown = length if len(length) <= 20 else f"{length[:20]}…"
-    raise ScheduleError(f"{name}: {shown!r} is no length: expected images (500) or seconds (2.5s), more than 0")
+    raise UserError(f"{name}: {shown!r} is no length: expected images (500) or seconds (2.5s), more than 0")
 
 
 # -------------------------------------------------------------------------------------------------------------- plans
-class Fixed:
-    """One budget for all images. What every plan has: `next` before each batch, `ran` after it."""
-
-    kind = "fixed"
-
-    def __init__(self, budget):
-        self.budget = budget
-
-    def next(self, done, seconds):
-        """(Budget, the most images it may be used for at once) after `done` images and `seconds`."""
-        return self.budget, math.inf
-
-    def ran(self, images, results, seconds):
-        """A batch of `images` took `seconds` on the backend."""
-
-
-class Schedule(Fixed):
+class SchedulePlan(Plan):
     """Steps, one after the other."""
 
     kind = "schedule"
@@ -138,10 +120,10 @@ class Schedule(Fixed):
         return math.inf if step.seconds is None else step.seconds - (seconds - self._seconds)
 
 
-class Lines(Fixed):
+class LinesPlan(Plan):
     """Steps that come in as lines (standard input), each in force from the next batch on.
 
-    `check(budget)` raises BudgetError for one that is too small; `warn(sentence)` is told of lines passed over.
+    `check(budget)` raises UserError for one that is too small; `warn(sentence)` is told of lines passed over.
     """
 
     kind = "schedule"
@@ -180,7 +162,7 @@ class Lines(Fixed):
                 if step is None:
                     continue
                 self._check(step.budget)
-            except (ScheduleError, BudgetError) as error:
+            except UserError as error:
                 self._warn(f"{error}; going on with {self.budget}")
                 continue
             if step.images is None and step.seconds is None:

@@ -21,7 +21,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from host.board.catalog import DEFAULT, BoardError, Coefficients
+from hls.errors import UserError
+from host.board.catalog import DEFAULT, Coefficients
 from host.board.catalog import read as read_board
 from host.energy.gauge import COUNTERS
 from host.energy.model import modelled, of
@@ -35,7 +36,7 @@ def fit(runs, board, source="fitted to measured runs"):
 
     Counters within a part of PARTS move together, so that runs cannot tell them apart: one factor each for compute and
     memory on the board's published coefficients, and one power for the time, by weighted least squares, none below 0.
-    Idle was subtracted, so that `static` becomes what running takes above idle. BoardError with fewer than three runs,
+    Idle was subtracted, so that `static` becomes what running takes above idle. UserError with fewer than three runs,
     or with runs too alike to part the three (use several budgets and packages).
     """
     start = of(board)
@@ -46,11 +47,11 @@ def fit(runs, board, source="fitted to measured runs"):
         joules.append(float(joule))
         weights.append(1 / max(float(error), 1e-3 * abs(float(joule)), 1e-15))
     if len(runs) < len(PARTS):
-        raise BoardError(f"{len(runs)} measured runs, expected {len(PARTS)} or more: measure at more budgets")
+        raise UserError(f"{len(runs)} measured runs, expected {len(PARTS)} or more: measure at more budgets")
     matrix = np.array(design) * np.array(weights)[:, None]
     scale = np.linalg.norm(matrix, axis=0)
     if (scale == 0).any() or np.linalg.cond(matrix / scale) > 1e4:
-        raise BoardError("the measured runs are too alike to fit energy to: use budgets and packages that differ more")
+        raise UserError("the measured runs are too alike to fit energy to: use budgets and packages that differ more")
     factors = _not_negative(matrix / scale, np.array(joules) * weights) / scale
     new = {name: getattr(start, name) * factor for names, factor in zip(PARTS.values(), factors) for name in names}
     kind = f"modelled, coefficients fitted to {len(runs)} measured runs"
@@ -76,12 +77,12 @@ def write_coefficients(path, coefficients):
 
 
 def read_coefficients(path):
-    """Coefficients from a file of write_coefficients. BoardError when it is missing or damaged."""
+    """Coefficients from a file of write_coefficients. UserError when it is missing or damaged."""
     try:
         return Coefficients.checked(json.loads(Path(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         found = " ".join(str(error).split())
-        raise BoardError(f"{path} has no energy coefficients ({found}): fit them anew, see docs/power.md") from None
+        raise UserError(f"{path} has no energy coefficients ({found}): fit them anew, see docs/power.md") from None
 
 
 # -------------------------------------------------------------------------------------------------------------- command
@@ -103,7 +104,7 @@ def main(argv=None):
         runs = [read_run(path) for path in arguments.runs]
         found = fit(runs, board, ", ".join(Path(path).name for path in arguments.runs))
         write_coefficients(arguments.output, found)
-    except (BoardError, OSError) as error:
+    except (UserError, OSError) as error:
         print(f"energy_fit: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     for results, joule, error in runs:
@@ -127,8 +128,8 @@ def read_run(path):
             return SimpleNamespace(**counters), 1e-3 * energy["mean_mj"], 1e-3 * energy["standard_error_mj"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         found = " ".join(f"{type(error).__name__} {error}".split())
-        raise BoardError(f"{path} is no result of a measured run ({found}): {again}") from None
-    raise BoardError(f"{path} has an energy of the kind {kind}, expected measured: {again}")
+        raise UserError(f"{path} is no result of a measured run ({found}): {again}") from None
+    raise UserError(f"{path} has an energy of the kind {kind}, expected measured: {again}")
 
 
 if __name__ == "__main__":

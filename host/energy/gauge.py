@@ -1,6 +1,5 @@
 """What a run took in energy: measured by a meter where there is one, and modelled; each figure says which.
 
-with open_meter("serial:/dev/ttyUSB0") as meter: ...        # GaugeError, also where the meter's library is missing
 summary, trace = energy(meter, backend, job, plan, batches) # of a finished run
 gauge = batch_gauge(meter, board, rate)                     # joules of one batch, for host/budgets/limit.py
 """
@@ -10,31 +9,12 @@ from contextlib import contextmanager
 import numpy as np
 
 from hls.record import decode
-from host.batches import check_spent, check_status
+from host.energy.measure import measure
+from host.energy.model import modelled as model
+from host.verdict import check_spent, check_status
 
 COUNTERS = ("flops", "cycles", "weight_bytes", "instructions")  # that modelled energy is reckoned from
 MEASURED = 256  # images of the batch that is measured, at most
-
-
-class GaugeError(Exception):
-    """A meter that cannot be used; the message is one line."""
-
-
-def open_meter(text):
-    """The meter that `text` names (host/meters/open.py), its failures as GaugeError. Its libraries are loaded now."""
-    from host.meters.open import open_meter as opened
-
-    return _spoken(opened, text)
-
-
-def _spoken(function, *arguments):
-    """function(*arguments), with the meter's own errors as GaugeError."""
-    from host.meters.open import MeterError
-
-    try:
-        return function(*arguments)
-    except MeterError as error:
-        raise GaugeError(str(error)) from None
 
 
 @contextmanager
@@ -43,7 +23,7 @@ def sampling(meter):
     if meter is None:
         yield
         return
-    _spoken(meter.start)
+    meter.start()
     try:
         yield
     finally:
@@ -59,8 +39,6 @@ def energy(meter, backend, job, plan, batches):
     """
     if meter is None:
         return modelled(batches.results, job.board), None
-    from host.energy import measure as energies
-
     start = job.start(batches.steps[-1][0])
     count, last = min(len(job.images), MEASURED), []
 
@@ -68,7 +46,7 @@ def energy(meter, backend, job, plan, batches):
         last[:] = [backend.run(job.package, job.images[:count], start)]
         return last[0]
 
-    found = _spoken(energies.measure, meter, run_batch, count)
+    found = measure(meter, run_batch, count)
     check_status(last[0])
     results = decode(last[0], start)
     check_spent(results, start.budget_flops, start.budget_cycles)
@@ -96,8 +74,6 @@ def modelled(results, board, above_idle=False):
     """What a report says of modelled energy; None for a board whose energy is not modelled."""
     if board.energy is None:
         return None
-    from host.energy.model import modelled as model
-
     found = model(results, board)
     millijoule = 1e3 * (found.above_idle if above_idle else found.joule)
     spread = {"mean_mj": millijoule.mean(), "min_mj": millijoule.min(), "max_mj": millijoule.max()}
@@ -123,8 +99,6 @@ class _Modelled:
         self._board, self._rate = board, rate
 
     def __call__(self, images, results, seconds):
-        from host.energy.model import modelled as model
-
         joule = float(model(results, self._board).joule.sum())
         modelled_s = float(self._board.seconds(results.cycles).sum())
         return joule, max(modelled_s, images / self._rate if self._rate else 0.0)
@@ -139,7 +113,7 @@ class _Measured:
         self._meter, self._last = meter, None
 
     def __call__(self, images, results, seconds):
-        _spoken(self._meter.check)
+        self._meter.check()
         latest = self._meter.latest()
         if latest is None or (self._last is not None and latest[0] <= self._last[0]):
             return None

@@ -19,11 +19,9 @@ from statistics import NormalDist
 
 import numpy as np
 
-from host.energy.model import ModelledEnergy, modelled
+from hls.errors import UserError
 from host.meters.calibration import UNCALIBRATED
-from host.meters.open import MeterError, Trace
-
-__all__ = ["Energy", "MeterError", "ModelledEnergy", "Repetition", "estimate", "measure", "modelled", "student_t"]
+from host.meters.trace import Trace
 
 IDLE_S = 0.5  # before and after a loop, and half of the loop's least length
 FIRST = 8  # repetitions before their spread is believed
@@ -77,11 +75,11 @@ def measure(meter, run_batch, images, *, relative_error=0.02, idle_s=None, max_s
 
     `relative_error`: of the standard error to the energy, the share to reach. `idle_s`: idle before and after each
     loop (default: IDLE_S, more with a slow meter); `max_s`: time after which no repetition begins; `loop_s`: least
-    length of a loop (default: twice the idle). MeterError when the meter fails, when the time is too short, or when
+    length of a loop (default: twice the idle). UserError when the meter fails, when the time is too short, or when
     running cannot be told from idle. The meter is started and stopped here.
     """
     if images < 1 or not 0 < relative_error < 1:
-        raise MeterError(f"{images} images at {relative_error:g} of error: expected 1 or more, and 0 to 1")
+        raise UserError(f"{images} images at {relative_error:g} of error: expected 1 or more, and 0 to 1")
     begin_s = clock.monotonic()
     meter.start()
     try:
@@ -107,7 +105,7 @@ def _idle(idle_s, period_s):
     if idle_s is None:
         return max(IDLE_S, 25 * period_s)
     if idle_s < least:
-        raise MeterError(f"{idle_s:g} s of idle phase is too short to subtract: expected {least:.2g} s or more")
+        raise UserError(f"{idle_s:g} s of idle phase is too short to subtract: expected {least:.2g} s or more")
     return idle_s
 
 
@@ -124,13 +122,13 @@ class _Plan:
         self.idle_s, self.period_s, self.clock, self.repetitions = idle_s, period_s, clock, []
 
     def go_on(self, relative_error, deadline_s, length_s, max_s):
-        """Repeat until the spread says it is enough, or time runs out. MeterError when LEAST do not fit."""
+        """Repeat until the spread says it is enough, or time runs out. UserError when LEAST do not fit."""
         wanted = FIRST
         while True:
             while len(self.repetitions) < wanted:
                 if self.clock.monotonic() + length_s > deadline_s:
                     if len(self.repetitions) < LEAST:
-                        raise MeterError(
+                        raise UserError(
                             f"{max_s:g} s are too short: a repetition takes {length_s:.3g} s and {LEAST} are needed: "
                             "give fewer images a batch, or more time"
                         )
@@ -168,7 +166,7 @@ def _sleep(meter, clock, seconds):
 
 # ---------------------------------------------------------------------------------------------------------- estimates
 def estimate(trace, repetitions, batches, meter, relative_error=0.02):
-    """The Energy of `repetitions` (Repetition) in `trace`; `batches` ran in each. MeterError as for measure."""
+    """The Energy of `repetitions` (Repetition) in `trace`; `batches` ran in each. UserError as for measure."""
     joules, idle, kept = _energies(trace, repetitions)
     mean, error = _mean(joules)
     calibrated = meter.calibration is not None
@@ -179,7 +177,7 @@ def estimate(trace, repetitions, batches, meter, relative_error=0.02):
     if mean - student_t(len(joules) - 1) * error <= 0:
         spread = error * kept[0].images / running_s
         found = f"running takes {watt:.3g} W more than idle, give or take {spread:.2g} W"
-        raise MeterError(f"{meter.name}: {found}: not to be told apart; is the meter in this board's supply?")
+        raise UserError(f"{meter.name}: {found}: not to be told apart; is the meter in this board's supply?")
     warnings = list(trace.warnings)
     if not calibrated:
         warnings.append(f"the meter is not calibrated, {UNCALIBRATED:.0%} is assumed: python -m host.meters calibrate")
@@ -221,7 +219,7 @@ def _energies(trace, repetitions):
         found.append((*_above_idle(trace, item, margin_s), item))
     if 3 * len(found) < 2 * len(repetitions) or len(found) < 2:
         lost = f"{len(repetitions) - len(found)} of {len(repetitions)} repetitions lack samples"
-        raise MeterError(f"{lost}: check the meter's cable and rate, and that this machine is not overloaded")
+        raise UserError(f"{lost}: check the meter's cable and rate, and that this machine is not overloaded")
     joules, idle, kept = zip(*found)
     return np.array(joules), np.array(idle), kept
 

@@ -33,8 +33,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from hls import isa
+from hls.errors import UserError
 from hls.schedule import MULTIPLICATIONS, window_reads
-from host.board.catalog import LEVELS, BoardError
+from host.board.catalog import LEVELS
 
 KERNEL = 3  # of the convolutions that nearly all MACs of the packages' networks belong to
 WEIGHT_READS = isa.OUT_LANES * isa.FOLD * isa.PORT_BYTES / MULTIPLICATIONS  # bytes a MAC
@@ -73,7 +74,7 @@ class ModelledEnergy:
 
 
 def modelled(results, board, coefficients=None):
-    """The ModelledEnergy of hls.record.Results, by the board's coefficients or by those given. BoardError without."""
+    """The ModelledEnergy of hls.record.Results, by the board's coefficients or by those given. UserError without."""
     coefficients = coefficients or of(board)
     counts = _counts(results, board)
     levels = {name: getattr(coefficients, name) * counts[name] for name in LEVELS}
@@ -81,9 +82,9 @@ def modelled(results, board, coefficients=None):
 
 
 def of(board):
-    """The board's coefficients. BoardError when its file has none."""
+    """The board's coefficients. UserError when its file has none."""
     if board.energy is None:
-        raise BoardError(f"board {board.name} has no [energy] coefficients: add them, as in boards/zedboard.toml")
+        raise UserError(f"board {board.name} has no [energy] coefficients: add them, as in boards/zedboard.toml")
     return board.energy
 
 

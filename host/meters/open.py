@@ -11,24 +11,21 @@ docs/power.md says how to wire one. What a meter needs beyond numpy (pyserial, p
 
 from urllib.parse import parse_qsl
 
-from host.meters.base import Meter
-from host.meters.trace import MeterError, Trace
-
-__all__ = ["FORMS", "Meter", "MeterError", "Trace", "open_meter"]
+from hls.errors import UserError
 
 FORMS = "serial:/dev/ttyUSB0[?baud=115200], visa:ASRL/dev/ttyUSB1::INSTR or replay:FILE"
 
 
 def open_meter(text):
-    """The Meter that `text` asks for, opened. MeterError when it is not understood or cannot be opened."""
+    """The Meter that `text` asks for, opened. UserError when it is not understood or cannot be opened."""
     scheme, colon, rest = str(text).partition(":")
     kinds = {"serial": _serial, "visa": _visa, "replay": _replay}
     if not colon or scheme not in kinds or not rest:
-        raise MeterError(f"meter {str(text)[:60]!r} is not understood: expected {FORMS}")
+        raise UserError(f"meter {str(text)[:60]!r} is not understood: expected {FORMS}")
     address, _, query = rest.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
     if query and not options:
-        raise MeterError(f"meter {str(text)[:60]!r}: {query!r} is no option, expected KEY=VALUE: see docs/power.md")
+        raise UserError(f"meter {str(text)[:60]!r}: {query!r} is no option, expected KEY=VALUE: see docs/power.md")
     return kinds[scheme](address, options)
 
 

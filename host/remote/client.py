@@ -4,7 +4,7 @@
         records = backend.run(package, images, start)       # (N, words) int32, as if one board had run them all
 
 A board that drops out, says an error or stays silent is left aside for the rest of the run, with one line of warning,
-and the others run its share; with none left it is a BackendError.
+and the others run its share; with none left it is a UserError.
 """
 
 import contextlib
@@ -20,8 +20,9 @@ import numpy as np
 
 from hls import isa
 from hls import package as packages
+from hls.errors import UserError
 from hls.record import not_run, words
-from host.backend import Backend, BackendError, BackendMissing
+from host.backend import Backend, BackendMissing
 from host.remote import link
 
 CONNECT_S = 5.0
@@ -38,7 +39,7 @@ class Remote(Backend):
     name = "remote"
 
     def __init__(self, addresses, key_file, warn):
-        """Connect to each of "host[:port],…" and compare versions. BackendError naming the first that will not do."""
+        """Connect to each of "host[:port],…" and compare versions. UserError naming the first that will not do."""
         self.measured_cycles, self.busy_share, self._warn, self._boards = None, None, warn, []
         self._sent = (None, b"", "")  # package, its file, the file's sha256
         try:
@@ -49,9 +50,9 @@ class Remote(Backend):
             key = link.read_key(key_file)
             for text in addresses.split(","):
                 self._boards.append(_Connection(rpyc, text.strip(), key))
-        except (BackendError, ValueError) as error:
+        except (UserError, ValueError) as error:
             self.close()
-            raise BackendError(str(error)) from None
+            raise UserError(str(error)) from None
         titles = ", ".join(f"{board.address} ({board.said['title']})" for board in self._boards)
         self.title = titles if len(self._boards) == 1 else f"{len(self._boards)} boards: {titles}"
         self.version = ", ".join(sorted({str(board.said["version"]) for board in self._boards}))
@@ -77,13 +78,13 @@ class Remote(Backend):
                     return
                 try:
                     done[share[0]] = board.run(file, sha256, images[slice(*share)], start)
-                except BackendError as error:
+                except UserError as error:
                     board.failure = str(error)
                     waiting.append(share)
 
         while waiting:  # a share that came back may find that the others have ended
             if not self._boards:
-                raise BackendError("no board is left: see above why they dropped out, and start again")
+                raise UserError("no board is left: see above why they dropped out, and start again")
             self._all(work)
         return self._gather([done[at] for at in sorted(done)], start)
 
@@ -100,7 +101,7 @@ class Remote(Backend):
         for board in lost:
             board.close()
             if not self._boards:
-                raise BackendError(f"{board.address} failed and no other board is left: {board.failure}")
+                raise UserError(f"{board.address} failed and no other board is left: {board.failure}")
             self._warn(f"{board.address} dropped out ({board.failure}); the others run its share")
 
     def _gather(self, answers, start):
@@ -148,7 +149,7 @@ class _Connection:
             self._socket = socket.create_connection((host, port), CONNECT_S)
         except OSError as error:
             remedy = "is host/server.py running there, with --listen on that address?"
-            raise BackendError(f"{self.address} cannot be reached ({_line(error)}): {remedy}") from None
+            raise UserError(f"{self.address} cannot be reached ({_line(error)}): {remedy}") from None
         try:
             _keep_alive(self._socket)
             sealed = link.introduce(self._socket, key)
@@ -159,8 +160,8 @@ class _Connection:
             self._check()
         except (link.HandshakeError, OSError) as error:
             self._socket.close()
-            raise BackendError(f"{self.address} was not accepted: {_line(error)}") from None
-        except BackendError:
+            raise UserError(f"{self.address} was not accepted: {_line(error)}") from None
+        except UserError:
             self._socket.close()
             raise
 
@@ -173,38 +174,38 @@ class _Connection:
             found = self.said.get(name)
             if found != ours:
                 words_of = {"protocol": "protocol", "isa": "engine contract"}[name]
-                raise BackendError(
+                raise UserError(
                     f"{self.address} has {words_of} {found}, this is {ours}: {remedy} (python host/deploy.py …)"
                 )
 
     def run(self, file, sha256, images, start):
-        """(records (N, words), measured cycles (N,) or None, share of time in the engine or None). BackendError."""
+        """(records (N, words), measured cycles (N,) or None, share of time in the engine or None). UserError."""
         for _ in range(2):
             if self._loaded == sha256:
                 answer = self._ask("run", RUN_S, sha256, link.pack(images), _numbers(start))
                 if answer[0] == "ok":
                     return _results(answer, len(images), start, self.address)
                 if answer[0] == "error":
-                    raise BackendError(str(answer[1]))
+                    raise UserError(str(answer[1]))
             answer = self._ask("load", ANSWER_S + len(file) / 1e6, file)
             if answer[0] != "ok":
-                raise BackendError(str(answer[1]))
+                raise UserError(str(answer[1]))
             self._loaded = sha256
-        raise BackendError("another laptop loads its own packages there: use the board one after the other")
+        raise UserError("another laptop loads its own packages there: use the board one after the other")
 
     def _ask(self, method, seconds, *arguments):
-        """What the board's method returns, a tuple. BackendError when it does not in that time."""
+        """What the board's method returns, a tuple. UserError when it does not in that time."""
         try:
             remote = getattr(self._connection.root, method)
             answer = self._rpyc.timed(remote, seconds)(*arguments).value
         except TimeoutError:
-            raise BackendError(f"no answer within {seconds:.0f} s") from None
+            raise UserError(f"no answer within {seconds:.0f} s") from None
         except (EOFError, OSError) as error:
-            raise BackendError(f"the connection broke ({_line(error)})") from None
+            raise UserError(f"the connection broke ({_line(error)})") from None
         except Exception as error:  # what the other side raised
-            raise BackendError(f"it answered {type(error).__name__} {_line(error)[:200]}") from None
+            raise UserError(f"it answered {type(error).__name__} {_line(error)[:200]}") from None
         if type(answer) is not tuple:
-            raise BackendError(f"it answered a {type(answer).__name__}, expected a tuple")
+            raise UserError(f"it answered a {type(answer).__name__}, expected a tuple")
         return answer
 
     def close(self):
@@ -229,7 +230,7 @@ def _plain(pairs):
 
 
 def _results(answer, count, start, address):
-    """The answer's arrays, checked. BackendError if they are not records of `count` images."""
+    """The answer's arrays, checked. UserError if they are not records of `count` images."""
     try:
         _, records, cycles, busy = answer
         records = link.unpack(records, ("<i4",), 2)
@@ -237,7 +238,7 @@ def _results(answer, count, start, address):
         if records.shape != (count, words(start.gates, start.classes)) or (cycles is not None and len(cycles) != count):
             raise ValueError(f"records of {records.shape} for {count} images")
     except ValueError as error:
-        raise BackendError(f"{address} answered something else than records ({error})") from None
+        raise UserError(f"{address} answered something else than records ({error})") from None
     return records, cycles, busy if type(busy) is float else None
 
 

@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hls.errors import UserError
+
 PORT = 18861
 PROTOCOL = 1
 GREETING = b"ddi-link-1\n"
@@ -41,16 +43,12 @@ CLOSED = {  # RPyC's settings: nothing of an object can be reached that is not m
 }
 
 
-class HandshakeError(Exception):
+class HandshakeError(UserError):
     """A peer that does not prove that it has the key; the message is one line."""
 
 
-class KeyFileError(ValueError):
-    """A key file that is missing, damaged or open to others; the message is one line."""
-
-
 def address(text, default_port=PORT):
-    """(host, port) of "host", "host:port" or "[IPv6]:port". ValueError naming what is wrong."""
+    """(host, port) of "host", "host:port" or "[IPv6]:port". UserError naming what is wrong."""
     host, port = text, ""
     if text.startswith("["):
         host, _, rest = text[1:].partition("]")
@@ -58,7 +56,7 @@ def address(text, default_port=PORT):
     elif text.count(":") == 1:
         host, port = text.split(":")
     if not host or (port and not (port.isascii() and port.isdigit() and int(port) < 65536)):
-        raise ValueError(f"address {text!r} is not understood: expected host or host:port, with a port below 65536")
+        raise UserError(f"address {text!r} is not understood: expected host or host:port, with a port below 65536")
     return host, int(port) if port else default_port
 
 
@@ -70,32 +68,32 @@ def key_path():
 
 
 def write_key(path):
-    """Write a new key at `path` with mode 0600. KeyFileError if a file is there: a key in use is not overwritten."""
+    """Write a new key at `path` with mode 0600. UserError if a file is there: a key in use is not overwritten."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_hex(KEY_BYTES) + "\n")
     except FileExistsError:
-        raise KeyFileError(f"{path} is there already: copy it to the other machine, or delete it first") from None
+        raise UserError(f"{path} is there already: copy it to the other machine, or delete it first") from None
 
 
 def read_key(path):
-    """The key (KEY_BYTES bytes) in the file at `path`. KeyFileError when it cannot be used."""
+    """The key (KEY_BYTES bytes) in the file at `path`. UserError when it cannot be used."""
     path = Path(path)
     try:
         mode, text = path.stat().st_mode, path.read_text(encoding="ascii")
     except (OSError, ValueError):
         remedy = "make one (python host/server.py --new-key) and copy it to the other machine"
-        raise KeyFileError(f"no key can be read from {path}: {remedy}") from None
+        raise UserError(f"no key can be read from {path}: {remedy}") from None
     if os.name == "posix" and mode & 0o077:
-        raise KeyFileError(f"{path} can be read by others (mode {mode & 0o777:04o}): chmod 600 {path}")
+        raise UserError(f"{path} can be read by others (mode {mode & 0o777:04o}): chmod 600 {path}")
     try:
         key = bytes.fromhex(text.strip())
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
-        raise KeyFileError(
+        raise UserError(
             f"{path} is not a key of {2 * KEY_BYTES} hexadecimal digits: copy it again from the other machine"
         )
     return key

@@ -21,13 +21,13 @@ from rpyc.utils.authenticators import AuthenticationError
 from rpyc.utils.server import ThreadedServer
 
 from hls import isa
+from hls.errors import UserError
 from hls.package import MAX_BYTES, PackageError, read
 from hls.record import Start
-from host.backend import BackendError
 from host.remote import link
 
 
-class Board(rpyc.Service):
+class BoardService(rpyc.Service):
     """One backend, used by one caller at a time. An answer is ("ok", …) or ("error", a sentence)."""
 
     ALIASES = ("DDI",)
@@ -75,7 +75,7 @@ class Board(rpyc.Service):
                 return "load", "another package is loaded"
             try:
                 return self._run(self._package, images, start)
-            except BackendError as error:
+            except UserError as error:
                 return "error", str(error)
             except Exception as error:  # whatever it is, the caller gets a sentence and the server stays
                 logging.getLogger("server").exception("a run failed")
@@ -89,10 +89,10 @@ class Board(rpyc.Service):
     def _run(self, package, images, start):
         images = link.unpack(images, ("|u1",), 4)
         if images.shape[1:] != package.image_shape or not len(images):
-            raise BackendError(f"images of {images.shape}, expected (1 or more, {package.image_shape})")
+            raise UserError(f"images of {images.shape}, expected (1 or more, {package.image_shape})")
         count = len(fields(Start))
         if type(start) is not tuple or len(start) != count or not all(type(value) is int for value in start):
-            raise BackendError(f"start parameters {start!r}, expected {count} whole numbers")
+            raise UserError(f"start parameters {start!r}, expected {count} whole numbers")
         backend = self._backend
         records = backend.run(package, images, Start(*start))
         cycles = getattr(backend, "measured_cycles", None)
@@ -125,7 +125,7 @@ def listen(backend, host, port, key):
     socket.create_server((host, port), family=family).close()  # RPyC leaves its socket open where it cannot bind it
     logger = logging.getLogger("server.rpyc")
     server = _Server(
-        Board(backend),
+        BoardService(backend),
         hostname=host,
         port=port,
         ipv6=":" in host,

@@ -15,8 +15,8 @@ from hls.record import NO_BUDGET, Results, Start, top
 from host.batches import Batches
 from host.board.catalog import Board
 from host.budgets.budget import Budget
-from host.budgets.limit import Controller
-from host.budgets.schedule import Fixed
+from host.budgets.limit import LimitPlan
+from host.budgets.plan import Plan
 
 FEW_CLASSES = 20  # up to here the five best of them say little
 
@@ -40,7 +40,7 @@ class Run:
     command: str
     results: Results
     labels: np.ndarray
-    plan: Fixed | None = None  # what set the budgets, where they changed
+    plan: Plan | None = None  # what set the budgets, where they changed
     batches: Batches | None = None
     energy: dict | None = None  # host/energy/gauge.py
 
@@ -124,7 +124,7 @@ def _varied(run):
     found = {"text": f"{len({str(budget) for budget, _ in steps})} budgets", "kind": run.plan.kind}
     found |= {"flops": None, "cycles": None}
     found["steps"] = [{"budget": str(budget), "images": count} for budget, count in steps]
-    if isinstance(run.plan, Controller):
+    if isinstance(run.plan, LimitPlan):
         found["limit"] = run.plan.summary()
     return found
 

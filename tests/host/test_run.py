@@ -20,7 +20,7 @@ from host.arguments import run_parser
 from host.backend import Backend, BackendMissing
 from host.board import catalog
 from host.budgets import budget
-from host.budgets.schedule import Fixed
+from host.budgets.plan import FixedPlan
 from host.job import read_job
 from host.simulation import Cosim
 from tests.host import tiny
@@ -268,7 +268,7 @@ class Broken(Backend):
 
 
 def with_backend(monkeypatch, change):
-    monkeypatch.setattr(command, "choose", lambda *_: Broken(change))
+    monkeypatch.setattr("host.backends.choose", lambda *_: Broken(change))
 
 
 def test_an_image_over_its_budget_is_loud(capsys, path, monkeypatch, tmp_path):
@@ -341,7 +341,7 @@ def test_a_disk_that_is_full(capsys, path, monkeypatch, tmp_path):
 def test_images_are_numbered_through_batches(path, monkeypatch):
     monkeypatch.setattr(batches, "BATCH", 7)
     arguments = run_parser(command.__doc__).parse_args(["--package", path, "--images", "20"])
-    found = batches.run_batches(Broken(lambda records: None), read_job(arguments), Fixed(budget.parse("none")))
+    found = batches.run_batches(Broken(lambda records: None), read_job(arguments), FixedPlan(budget.parse("none")))
     assert found.results.image.tolist() == list(range(20)) and found.seconds > 0
     assert found.steps == ((budget.parse("none"), 20),)
 

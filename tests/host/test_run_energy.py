@@ -14,7 +14,8 @@ from hls.record import decode
 from host import sweep
 from host.board import catalog
 from host.budgets import budget
-from host.energy import fit, gauge, measure
+from host.energy import fit, gauge
+from host.energy.measure import measure
 from host.energy.model import modelled
 from host.simulation import Golden
 from tests.host import tiny
@@ -65,8 +66,9 @@ def world(monkeypatch):
         return records
 
     monkeypatch.setattr(Golden, "run", ran)
-    monkeypatch.setattr(gauge, "open_meter", lambda text: Meter(world))
-    monkeypatch.setattr(measure, "measure", functools.partial(measure.measure, clock=world))
+    monkeypatch.setattr("host.run.open_meter", lambda text: Meter(world))
+    monkeypatch.setattr("host.sweep.open_meter", lambda text: Meter(world))
+    monkeypatch.setattr(gauge, "measure", functools.partial(measure, clock=world))
     return world
 
 

@@ -17,7 +17,6 @@ from hls.package import read
 from hls.record import NO_BUDGET, Start, decode
 from host import run as command
 from host.board import catalog
-from host.energy import gauge
 from host.job import PACKAGES, exits_under
 from host.simulation import Golden
 from tests.host import tiny
@@ -143,7 +142,7 @@ class Meter:
 @pytest.fixture
 def meter(monkeypatch):
     meter = Meter()
-    monkeypatch.setattr(gauge, "open_meter", lambda text: meter)
+    monkeypatch.setattr(command, "open_meter", lambda text: meter)
     return meter
 
 
@@ -159,7 +158,7 @@ def measured(monkeypatch):
         numbers = {"joule_per_image": 0.8e-3, "standard_error": 1e-5, "interval95": (0.78e-3, 0.82e-3)}
         return SimpleNamespace(kind="measured", meter=meter.name, trace=trace, **values, **numbers)
 
-    monkeypatch.setattr("host.energy.measure.measure", measure)
+    monkeypatch.setattr("host.energy.gauge.measure", measure)
     return asked
 
 
@@ -246,7 +245,7 @@ def test_a_budget_is_checked_against_the_worst_case_under_the_rule(capsys, path)
 
 
 # -------------------------------------------------------------------------------------------------------------- a board
-class Board(Golden):
+class Measuring(Golden):
     """The golden model as if it were a board that measures."""
 
     name, title, version = "pynq", "a board in software", "test"
@@ -259,7 +258,7 @@ class Board(Golden):
 
 
 def test_measured_cycles_stand_beside_modelled_ones(capsys, path, monkeypatch, tmp_path):
-    monkeypatch.setattr(command, "choose", lambda *_: Board())
+    monkeypatch.setattr("host.backends.choose", lambda *_: Measuring())
     code, found, _ = run(capsys, path, "--picture", tmp_path / "a.svg", images=300)
     assert "Time, mean (measured)" in (tmp_path / "a.svg").read_text()
     assert code == 0 and found["cycles"]["kind"] == "modelled" and found["cycles_measured"]["kind"] == "measured"
@@ -273,7 +272,7 @@ def test_measured_cycles_stand_beside_modelled_ones(capsys, path, monkeypatch, t
 
 def test_a_budget_of_time_is_one_of_the_boards_own_clock(capsys, path, monkeypatch):
     """Not of the clock that its data file aims at: a slower board has fewer cycles in a millisecond."""
-    monkeypatch.setattr(command, "choose", lambda *_: Board())
+    monkeypatch.setattr("host.backends.choose", lambda *_: Measuring())
     code, found, _ = run(capsys, path, "--budget", "50us")
     assert code == 0 and found["budget"]["cycles"] == 5000
     assert found["time_ms"]["clock_mhz"] == 100 and found["time_ms"]["clock_kind"] == "measured"

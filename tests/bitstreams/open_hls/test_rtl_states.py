@@ -6,6 +6,7 @@ import re
 import pytest
 
 from bitstreams.open_hls import states
+from hls.errors import UserError
 
 CONTROLLER = """\
 module controller_top(done_port,
@@ -143,5 +144,5 @@ def test_states_are_bits_and_the_rest_stays():
     [("case (_present_state)", "case (state)"), ("parameter", "localparam"), ("written = 1'b1;", "written <= 1'b1;")],
 )
 def test_a_controller_of_another_form_is_refused(old, new):
-    with pytest.raises(states.StatesError, match="controller_top"):
+    with pytest.raises(UserError, match="controller_top"):
         states.split(CONTROLLER.replace(old, new))

@@ -12,6 +12,7 @@ from bitstreams.generate import OUTPUT
 from bitstreams.vitis import commands
 from bitstreams.vitis.tools import CLASSIC, GENERATIONS, UNIFIED
 from hls import isa
+from hls.errors import UserError
 from tests.bitstreams import dry_run
 
 pytestmark = pytest.mark.skipif(shutil.which("tclsh") is None, reason="needs tclsh: apt-get install tcl")
@@ -199,16 +200,16 @@ def test_the_clock_is_one_that_the_processor_can_make(asked, made):
 
 @pytest.mark.parametrize("asked", [9, 251, float("nan")])
 def test_a_clock_out_of_range_is_refused(asked):
-    with pytest.raises(design.DesignError, match="expected 10 to 250"):
+    with pytest.raises(UserError, match="expected 10 to 250"):
         design.facts("zedboard", asked)
 
 
 def test_a_port_without_a_place_is_named():
-    with pytest.raises(design.DesignError, match=r"memory port gain without a place: add it in overlay\.json"):
+    with pytest.raises(UserError, match=r"memory port gain without a place: add it in overlay\.json"):
         design.facts("zedboard", ports={**isa.PORTS, "gain": ["memory", 32]})
 
 
 @pytest.mark.parametrize("text", ["a[b]", "a$b", 'a"b', "a{b", "a;b"])
 def test_text_that_tcl_would_read_is_refused(text):
-    with pytest.raises(design.DesignError, match="TCL reads"):
+    with pytest.raises(UserError, match="TCL reads"):
         design.word(text)

@@ -9,6 +9,7 @@ pytest.importorskip("tomllib", reason="boards' files are read with Python 3.11 o
 from bitstreams import design
 from bitstreams.vitis import checks, reports
 from hls import isa
+from hls.errors import UserError
 from host.board import overlay
 from tests.bitstreams import samples
 from tests.host.standin import hwh
@@ -55,7 +56,7 @@ def test_what_hls_made(tmp_path):
 def test_a_damaged_synthesis_report_is_named(tmp_path, old, new, expected):
     text = samples.csynth()
     assert old in text
-    with pytest.raises(reports.ReportError, match=expected) as error:
+    with pytest.raises(UserError, match=expected) as error:
         reports.synthesis(write(tmp_path, "csynth.xml", text.replace(old, new)))
     assert "csynth.xml" in str(error.value) and "\n" not in str(error.value)
 
@@ -96,9 +97,9 @@ def test_timing(tmp_path):
     ],
 )
 def test_another_form_is_named(tmp_path, read, text, expected):
-    with pytest.raises(reports.ReportError, match=expected):
+    with pytest.raises(UserError, match=expected):
         read(write(tmp_path, "report", text))
-    with pytest.raises(reports.ReportError, match="cannot be read"):
+    with pytest.raises(UserError, match="cannot be read"):
         read(tmp_path / "nothing")
 
 
@@ -119,7 +120,7 @@ def test_damage_never_raises_anything_else(tmp_path_factory, index, cut, size):
     path.write_text(text[:at] + text[at + size :], encoding="utf-8")
     try:
         read(path)
-    except reports.ReportError as error:
+    except UserError as error:
         assert str(path) in str(error) and "\n" not in str(error)
 
 
@@ -139,7 +140,7 @@ def test_the_contracts_registers_are_recognised(tmp_path):
     ],
 )
 def test_other_registers_are_refused(tmp_path, text, expected):
-    with pytest.raises(checks.CheckError, match=expected):
+    with pytest.raises(UserError, match=expected):
         checks.check_registers(reports.registers(write(tmp_path, "x_hw.h", text)))
 
 
@@ -156,9 +157,9 @@ def test_the_contracts_registers_lie_as_hls_lays_them_out():
 def test_a_hwh_that_the_host_takes_has_the_addresses_that_are_checked():
     slaves = design.facts("zedboard")["slaves"]
     checks.check_addresses(hwh.write(overlay.read()), slaves)
-    with pytest.raises(checks.CheckError, match="axi_timer_0 is at nowhere"):
+    with pytest.raises(UserError, match="axi_timer_0 is at nowhere"):
         checks.check_addresses(hwh.write(overlay.read(), leave_out=("axi_timer_0",)), slaves)
-    with pytest.raises(checks.CheckError, match="ddi_engine_0 is at 0x40000000"):
+    with pytest.raises(UserError, match="ddi_engine_0 is at 0x40000000"):
         checks.check_addresses(hwh.write(overlay.read(), base=0x40000000), slaves)
-    with pytest.raises(checks.CheckError, match="is no XML"):
+    with pytest.raises(UserError, match="is no XML"):
         checks.check_addresses("<EDKSYSTEM>", slaves)

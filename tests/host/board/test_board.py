@@ -15,14 +15,15 @@ import pytest
 
 from data import datasets
 from hls import golden, isa
+from hls.errors import UserError
 from hls.record import Start
 from host import backends, server
-from host.backend import BackendError, BackendMissing
+from host.backend import BackendMissing
+from host.backends import open_backend
 from host.board import driver, machine, overlay, ports
 from host.board.buffers import Buffers
 from host.board.engine import Interrupt, Timer
 from host.board.lock import BoardLock
-from host.run import open_backend
 from tests.hls.packages import random_package
 from tests.host import tiny
 from tests.host.standin import machine as standin
@@ -137,13 +138,13 @@ def test_the_next_batch_is_put_in_place_while_the_engine_runs(bench, monkeypatch
     monkeypatch.setattr(driver, "BATCH", 4)
     events = []
     for name in ("_put", "_start", "_wait", "_fetch"):
-        original = getattr(driver.Board, name)
+        original = getattr(driver.Pynq, name)
 
         def noted(self, *arguments, name=name, original=original):
             events.append(name[1:])
             return original(self, *arguments)
 
-        monkeypatch.setattr(driver.Board, name, noted)
+        monkeypatch.setattr(driver.Pynq, name, noted)
     with bench.board() as board:
         board.run(tiny.package(), sample(12), START)
     assert events == ["put", *["start", "put", "wait"], *["start", "fetch", "put", "wait"],
@@ -196,7 +197,7 @@ def test_after_a_failure_the_same_driver_runs_again(bench, monkeypatch):
     package, images = tiny.package(), sample(70)
     with bench.board() as board:
         bench.machine.faults["never_done"] = 2
-        with pytest.raises(BackendError, match="images 64 to 69"):
+        with pytest.raises(UserError, match="images 64 to 69"):
             board.run(package, images, START)
         assert bench.machine.leaks() == 0
         bench.machine.faults.clear()
@@ -238,7 +239,7 @@ def test_a_second_run_does_not_take_the_first_ones_records(bench, fault, value, 
     with bench.board() as board:
         board.run(package, images, START)
         bench.machine.faults[fault] = value
-        with pytest.raises(BackendError, match=expected):
+        with pytest.raises(UserError, match=expected):
             board.run(package, images, START)
 
 
@@ -247,7 +248,7 @@ def test_logic_that_another_program_has_loaded_is_not_touched(bench):
     with bench.board() as board:
         bench.machine.download(bench.machine.hardware)
         bench.machine.faults["bus"] = 0
-        with pytest.raises(BackendError, match="another program has loaded the board's logic"):
+        with pytest.raises(UserError, match="another program has loaded the board's logic"):
             board.run(tiny.package(), sample(2), START)
         bench.machine.faults.clear()
         assert board.run(tiny.package(), sample(2), START)[:, 0].tolist() == [isa.STATUS_OK] * 2
@@ -284,7 +285,7 @@ def test_the_board_in_software_has_a_cache_that_must_be_cared_for(bench, fault):
         bench.machine.faults[fault] = True
         try:
             wrong = board.run(package, images, START)
-        except BackendError as error:
+        except UserError as error:
             assert "record of image 0 is not there" in str(error) or "stopped" in str(error)
         else:
             assert not np.array_equal(wrong, reference(package, images, START))
@@ -316,7 +317,7 @@ def test_nothing_stays_held_whenever_it_ends(bench, monkeypatch, failure):
     for after in range(1, accesses - 4, 7):  # the last ones stop the timer
         try:
             run(after)
-        except (KeyboardInterrupt, BackendError):
+        except (KeyboardInterrupt, UserError):
             pass
         else:
             assert left[0] >= 0, after  # a machine that was less busy looked less often at the engine: nothing failed
@@ -339,7 +340,7 @@ def test_nothing_stays_held_whenever_it_ends(bench, monkeypatch, failure):
 )
 def test_what_the_engine_would_refuse_is_refused_before(bench, images, start, expected):
     with bench.board() as board:
-        with pytest.raises(BackendError, match=expected):
+        with pytest.raises(UserError, match=expected):
             board.run(tiny.package(), images, start)
         assert bench.machine.starts == 0
 
@@ -347,7 +348,7 @@ def test_what_the_engine_would_refuse_is_refused_before(bench, images, start, ex
 def test_a_port_that_the_driver_does_not_know_is_named():
     driver.check_ports(isa.PORTS)
     for kind in ("memory", "scalar"):
-        with pytest.raises(BackendError, match=f"has a {kind} port gain that the driver does not know"):
+        with pytest.raises(UserError, match=f"has a {kind} port gain that the driver does not know"):
             driver.check_ports({**isa.PORTS, "gain": [kind, 32]})
 
 
@@ -367,7 +368,7 @@ def test_buffers_have_room_for_whole_words(count, item_bytes, expected):
 
 
 def test_arguments_are_all_of_the_contracts_and_no_other(bench):
-    with bench.board() as board, pytest.raises(BackendError, match="argument gain: update host"):
+    with bench.board() as board, pytest.raises(UserError, match="argument gain: update host"):
         board._engine.write({**dict.fromkeys(isa.PORTS, 0), "gain": 1})
 
 
@@ -388,7 +389,7 @@ def test_overlay_json_has_a_port_for_each_of_the_engines_memories():
 def test_a_damaged_overlay_json(tmp_path, text):
     path = tmp_path / "overlay.json"
     path.write_text(text)
-    with pytest.raises(BackendError, match=r"cannot be used .*restore it"):
+    with pytest.raises(UserError, match=r"cannot be used .*restore it"):
         overlay.read(path)
 
 
@@ -415,12 +416,12 @@ def test_auto_takes_the_board_and_passes_over_one_without_a_bitstream(bench):
 
 def test_auto_does_not_pass_over_a_board_that_fails(bench):
     bench.machine.faults["hash"] = "0" * 16
-    with pytest.raises(BackendError, match="contract 00000000"):
+    with pytest.raises(UserError, match="contract 00000000"):
         backends.choose("auto", 1, print)
 
 
 def test_a_second_driver_is_told_who_holds_the_board(bench):
-    with bench.board(), pytest.raises(BackendError, match=r"in use by process \d+ \(.*\) since \d{4}-"):
+    with bench.board(), pytest.raises(UserError, match=r"in use by process \d+ \(.*\) since \d{4}-"):
         bench.board()
     bench.board().close()
 
@@ -429,7 +430,7 @@ def test_a_lock_whose_file_says_nothing(tmp_path):
     path = tmp_path / "lock"
     with BoardLock(path):
         path.write_text("nonsense")
-        with pytest.raises(BackendError, match="in use by another process"):
+        with pytest.raises(UserError, match="in use by another process"):
             BoardLock(path)
     with BoardLock(path):
         assert str(driver.default_path("zedboard")).endswith("ddi-zedboard.lock")

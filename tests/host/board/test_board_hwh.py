@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hls import isa
-from host.backend import BackendError
+from hls.errors import UserError
 from host.board import overlay
 from tests.host.standin import files, hwh, software_pynq
 from tests.host.standin.machine import Machine
@@ -149,10 +149,10 @@ REGISTERS = hwh.parse(hwh.write(DESIGN)).ip_dict[DESIGN.engine.ip]["registers"]
 
 @pytest.mark.parametrize("name", sorted(REGISTERS))
 def test_every_register_that_is_missing_or_elsewhere_is_named(name):
-    with pytest.raises(BackendError, match="has no register"):
+    with pytest.raises(UserError, match="has no register"):
         overlay.match(hwh.without(REGISTERS, name))
     moved = {**REGISTERS, name: {**REGISTERS[name], "address_offset": REGISTERS[name]["address_offset"] ^ 0x100}}
-    with pytest.raises(BackendError, match=r"the contract has 0x"):
+    with pytest.raises(UserError, match=r"the contract has 0x"):
         overlay.match(moved)
 
 
@@ -181,5 +181,5 @@ def test_a_damaged_hwh_never_ends_in_anything_but_one_line(data):
     try:
         overlay.check_block(DESIGN.engine, hardware.ip_dict)
         overlay.match(hardware.ip_dict[DESIGN.engine.ip]["registers"])
-    except BackendError as error:
+    except UserError as error:
         assert "\n" not in str(error)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hls import golden, isa
 from hls.cost import instruction_cost
+from hls.errors import UserError
 from hls.program import decode as decode_instruction
 from hls.record import NO_BUDGET, decode
 from host.board import catalog
@@ -20,7 +21,6 @@ from host.budgets.budget import (
     FLOPS_A_CYCLE,
     TIME,
     Budget,
-    BudgetError,
     check,
     limits,
     parse,
@@ -88,7 +88,7 @@ def test_what_is_understood(text, budget):
     ],
 )
 def test_what_is_refused(text, expected):
-    with pytest.raises(BudgetError, match=expected) as error:
+    with pytest.raises(UserError, match=expected) as error:
         parse(text)
     assert "\n" not in str(error.value) and len(str(error.value)) < 220
     assert "74M" in str(error.value)  # every refusal shows what would be understood
@@ -98,7 +98,7 @@ def test_what_is_refused(text, expected):
 def test_garbage_is_refused_or_round_trips(text):
     try:
         budget = parse(text)
-    except BudgetError as error:
+    except UserError as error:
         assert EXPECTED in str(error)
     else:
         assert parse(str(budget)) == budget
@@ -146,7 +146,7 @@ def test_a_budget_is_enough_or_refused_with_one_that_is(kind, exits, amount):
     enough = any(item["flops"] <= flops and item["cycles"] <= cycles for item in exits)
     try:
         check(budget, exits, BOARD)
-    except BudgetError as error:
+    except UserError as error:
         assert not enough
         typed = str(error).rsplit("--budget ", 1)[1]
         check(parse(typed), exits, BOARD)
@@ -225,7 +225,7 @@ def test_the_engine_keeps_an_energy(share):
 
 
 def test_an_energy_on_a_board_without_a_model_is_refused():
-    with pytest.raises(BudgetError, match="board zedboard has no energy model: give FLOPs"):
+    with pytest.raises(UserError, match="board zedboard has no energy model: give FLOPs"):
         limits(parse("1mJ"), replace(BOARD, energy=None))
 
 
@@ -249,6 +249,6 @@ def test_the_zedboard():
 def test_damaged_list_of_boards(tmp_path, content, expected):
     if content is not None:
         (tmp_path / "boards.json").write_text(content)
-    with pytest.raises(catalog.BoardError, match=expected) as error:
+    with pytest.raises(UserError, match=expected) as error:
         catalog.read(path=tmp_path / "boards.json")
     assert "\n" not in str(error.value)

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from host.budgets.budget import Budget, BudgetError, parse
-from host.budgets.limit import Controller, LimitError, parse_limit
-from host.budgets.schedule import SMALL, Lines, Schedule, ScheduleError, Step, parse_line, parse_steps, read
+from hls.errors import UserError
+from host.budgets.budget import Budget, parse
+from host.budgets.limit import LimitPlan, parse_limit
+from host.budgets.schedule import SMALL, LinesPlan, SchedulePlan, Step, parse_line, parse_steps, read
 
 BUDGETS = st.one_of(
     st.just(Budget("none")),
@@ -42,7 +43,7 @@ def test_what_is_written_is_read(steps, open_end, between):
 def test_any_text_is_steps_or_one_line_that_names_the_line(text):
     try:
         steps = parse_steps(text, "day.txt")
-    except ScheduleError as error:
+    except UserError as error:
         assert str(error).startswith("day.txt") and "\n" not in str(error)
     else:
         assert steps and parse_steps("\n".join(map(str, steps))) == steps
@@ -65,7 +66,7 @@ def test_any_text_is_steps_or_one_line_that_names_the_line(text):
     ],
 )
 def test_bad_schedules(text, expected):
-    with pytest.raises(ScheduleError, match=expected):
+    with pytest.raises(UserError, match=expected):
         parse_steps(text)
 
 
@@ -77,13 +78,13 @@ def test_a_file(tmp_path):
         Step(parse("none")),
     )
     (tmp_path / "day.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ScheduleError):
+    with pytest.raises(UserError):
         read(tmp_path / "day.txt")
 
 
 # --------------------------------------------------------------------------------------------------------------- steps
 def test_images_are_counted_to_the_last_one():
-    plan = Schedule(parse_steps("10 1M\n5 2M\n3M"))
+    plan = SchedulePlan(parse_steps("10 1M\n5 2M\n3M"))
     assert plan.next(0, 0.0) == (parse("1M"), 10)
     assert plan.next(7, 9.0) == (parse("1M"), 3)
     assert plan.next(10, 9.0) == (parse("2M"), 5)
@@ -92,19 +93,19 @@ def test_images_are_counted_to_the_last_one():
 
 
 def test_seconds_begin_when_the_step_does():
-    plan = Schedule(parse_steps("10 1M\n2s 2M\n1s 3M\n4M"))
+    plan = SchedulePlan(parse_steps("10 1M\n2s 2M\n1s 3M\n4M"))
     plan.next(0, 0.0)
     assert plan.next(10, 5.0) == (parse("2M"), SMALL)
     assert plan.next(20, 6.9)[0] == parse("2M")
     assert plan.next(30, 7.1)[0] == parse("3M")
     assert plan.next(40, 7.9)[0] == parse("3M")
     assert plan.next(50, 8.1)[0] == parse("4M")
-    late = Schedule(parse_steps("1s 1M\n1s 2M\n3M"))
+    late = SchedulePlan(parse_steps("1s 1M\n1s 2M\n3M"))
     assert late.next(0, 0.0)[0] == parse("1M") and late.next(10, 5.0)[0] == parse("3M")
 
 
 def test_the_last_budget_holds_on():
-    plan = Schedule(parse_steps("10 1M\n5 2M"))
+    plan = SchedulePlan(parse_steps("10 1M\n5 2M"))
     plan.next(0, 0.0)
     assert plan.next(10, 0.0)[0] == plan.next(1000, 0.0)[0] == parse("2M")
 
@@ -113,7 +114,7 @@ def test_the_last_budget_holds_on():
 def lines(text, check=lambda budget: None):
     """(plan, what it warned of) of lines that have all come in."""
     warned = []
-    plan = Lines(io.StringIO(text), parse("none"), check, warned.append)
+    plan = LinesPlan(io.StringIO(text), parse("none"), check, warned.append)
     deadline = time.monotonic() + 5
     while plan._lines.qsize() < len(text.splitlines()) and time.monotonic() < deadline:
         time.sleep(0.001)
@@ -138,7 +139,7 @@ def test_lines_with_a_length_queue_up_and_one_without_ends_them():
 def test_bad_lines_are_told_and_passed_over():
     def check(budget):
         if budget.amount < 1000:
-            raise BudgetError("too small")
+            raise UserError("too small")
 
     plan, warned = lines("74M\n5parsecs\n\n0.5k\n", check)
     assert plan.next(0, 0.0)[0] == parse("74M")
@@ -166,7 +167,7 @@ def test_limits_are_read(text, kind, amount):
 def test_other_limits_are_one_line(text):
     try:
         assert parse_limit(text).amount > 0
-    except LimitError as error:
+    except UserError as error:
         assert "\n" not in str(error)
 
 
@@ -196,25 +197,25 @@ def simulate(controller, plant, seed, batches=200, noise=0.1, disturbed=True):
 @pytest.mark.parametrize("plant", PLANTS)
 @pytest.mark.parametrize("seed", range(10))
 def test_the_average_stays_under_the_limit_and_uses_what_it_may(text, plant, seed):
-    assert 0.97 <= simulate(Controller(parse_limit(text), LOW, HIGH), PLANTS[plant], seed) <= 1.0
+    assert 0.97 <= simulate(LimitPlan(parse_limit(text), LOW, HIGH), PLANTS[plant], seed) <= 1.0
 
 
 def test_what_takes_less_than_the_limit_runs_in_full():
-    controller = Controller(parse_limit("1mJ"), LOW, HIGH)
+    controller = LimitPlan(parse_limit("1mJ"), LOW, HIGH)
     assert simulate(controller, lambda share: 0.2 + 0.5 * share, 1, disturbed=False) < 0.75
     assert controller.budget.amount == HIGH
 
 
 def test_a_limit_below_all_budgets_is_told():
-    controller = Controller(parse_limit("0.1mJ"), LOW, HIGH)
-    with pytest.raises(LimitError, match=r"34M FLOPs, takes about 0\.2 mJ an image: give a higher --limit"):
+    controller = LimitPlan(parse_limit("0.1mJ"), LOW, HIGH)
+    with pytest.raises(UserError, match=r"34M FLOPs, takes about 0\.2 mJ an image: give a higher --limit"):
         for _ in range(20):
             controller.ran_with(32, 0.02, 32 * 0.2e-3)
 
 
 def test_a_gauge_that_does_not_know_yet_changes_nothing():
     answers = iter([None, (32e-3, 0.02), None])
-    controller = Controller(parse_limit("1mJ"), LOW, HIGH, lambda *_: next(answers))
+    controller = LimitPlan(parse_limit("1mJ"), LOW, HIGH, lambda *_: next(answers))
     controller.ran(16, None, 0.01)
     assert controller.average is None and controller.budget.amount == LOW and not controller.summary()["kept"]
     controller.ran(16, None, 0.01)

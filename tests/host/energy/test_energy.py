@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from bench import power
 from hls import golden, isa
+from hls.errors import UserError
 from hls.record import decode
 from host.board import catalog
 from host.energy.fit import fit, main, read_coefficients, write_coefficients
@@ -21,7 +22,8 @@ from host.energy.gauge import COUNTERS
 from host.energy.measure import FIRST, Repetition, _mean, estimate, integral, measure, student_t
 from host.energy.model import INSTRUCTION_BYTES, MAC_BLOCK_RAM, modelled, worst_case
 from host.meters.calibration import UNCALIBRATED, Calibration
-from host.meters.open import MeterError, Trace, open_meter
+from host.meters.open import open_meter
+from host.meters.trace import Trace
 from tests.host import tiny
 from tests.host.standin_meter import LineMeter, noisy_idle
 
@@ -186,7 +188,7 @@ def test_a_meter_without_samples_of_the_runs():
             trace = super().so_far()
             return trace.between(0, trace.time_s[0] + 1.0)
 
-    with pytest.raises(MeterError, match="repetitions lack samples"):
+    with pytest.raises(UserError, match="repetitions lack samples"):
         measure(Deaf(world), world.run_batch, 256, clock=world)
 
 
@@ -201,13 +203,13 @@ def test_a_meter_without_samples_of_the_runs():
 )
 def test_what_cannot_be_measured(options, expected):
     world = quiet_world()
-    with pytest.raises(MeterError, match=expected):
+    with pytest.raises(UserError, match=expected):
         measure(Known(world), world.run_batch, **{"images": 256, "clock": world, **options})
 
 
 def test_running_that_is_no_more_than_idle():
     world = quiet_world(extra=0.0)
-    with pytest.raises(MeterError, match="not to be told apart"):
+    with pytest.raises(UserError, match="not to be told apart"):
         measure(Known(world, _noise=0.01), world.run_batch, 256, clock=world)
 
 
@@ -301,9 +303,9 @@ def test_a_fit_of_noisy_runs_has_no_energy_below_zero():
 
 def test_runs_that_fit_nothing():
     few = list(runs(BOARD, range(2)))
-    with pytest.raises(catalog.BoardError, match="2 measured runs, expected 3"):
+    with pytest.raises(UserError, match="2 measured runs, expected 3"):
         fit(few, BOARD)
-    with pytest.raises(catalog.BoardError, match="too alike"):
+    with pytest.raises(UserError, match="too alike"):
         fit([few[0]] * 5, BOARD)
 
 
@@ -313,7 +315,7 @@ def test_runs_that_fit_nothing():
 def test_damaged_coefficients(tmp_path, text):
     if text is not None:
         (tmp_path / "e.json").write_text(text)
-    with pytest.raises(catalog.BoardError, match="has no energy coefficients") as error:
+    with pytest.raises(UserError, match="has no energy coefficients") as error:
         read_coefficients(tmp_path / "e.json")
     assert "\n" not in str(error.value)
 
@@ -351,7 +353,7 @@ def test_the_command_refuses_other_files(tmp_path, capsys, change, expected):
 
 
 def test_a_board_without_coefficients():
-    with pytest.raises(catalog.BoardError, match=r"no \[energy\] coefficients"):
+    with pytest.raises(UserError, match=r"no \[energy\] coefficients"):
         modelled(results(1), replace(BOARD, energy=None))
 
 
@@ -359,7 +361,7 @@ def test_a_board_without_coefficients():
 def test_damaged_energy_in_the_list_of_boards(tmp_path, change):
     text = catalog.FILE.read_text().replace('"watt": 0.15', change)
     (tmp_path / "boards.json").write_text(text)
-    with pytest.raises(catalog.BoardError, match="board zedboard is not as expected"):
+    with pytest.raises(UserError, match="board zedboard is not as expected"):
         catalog.read(path=tmp_path / "boards.json")
 
 

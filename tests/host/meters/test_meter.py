@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hls.errors import UserError
 from host.meters import serial_line
 from host.meters.__main__ import main
+from host.meters.base import Meter
 from host.meters.calibration import Calibration, fit, read_calibration, write_calibration
-from host.meters.open import Meter, MeterError, Trace, open_meter
+from host.meters.open import open_meter
 from host.meters.protocol import MAX_LINE, WRAP_US, Clock, Lines, sample_line
-from host.meters.trace import COLUMNS, Collector, align, read_csv
+from host.meters.trace import COLUMNS, Collector, Trace, align, read_csv
 from tests.host.standin_meter import LineMeter, ScpiMeter
 
 STAMPS = st.integers(0, WRAP_US - 1)
@@ -52,7 +54,7 @@ def fed(pieces, step_s=0.0025, **options):
     ],
 )
 def test_what_is_refused(text, expected):
-    with pytest.raises(MeterError, match=expected.replace("?", "\\?")) as error:
+    with pytest.raises(UserError, match=expected.replace("?", "\\?")) as error:
         open_meter(text)
     assert "\n" not in str(error.value)
 
@@ -139,7 +141,7 @@ def test_a_line_that_lost_its_end_needs_the_checksum():
     ],
 )
 def test_what_the_firmware_reports(remark, expected):
-    with pytest.raises(MeterError, match=expected):
+    with pytest.raises(UserError, match=expected):
         fed([*lines(5), remark])
 
 
@@ -169,7 +171,7 @@ def test_small_steps_back_are_dropped(step_us):
 def test_a_restart_is_told_from_a_wrap(start_us, stamp):
     clock = Clock("m")
     clock.seconds(start_us, 0.0)
-    with pytest.raises(MeterError, match="clock jumped"):
+    with pytest.raises(UserError, match="clock jumped"):
         clock.seconds(stamp, 0.01)
 
 
@@ -236,7 +238,7 @@ def test_part_of_a_trace():
 )
 def test_damaged_csv(tmp_path, text, expected):
     (tmp_path / "t.csv").write_text(",".join(COLUMNS) + "\n" + text)
-    with pytest.raises(MeterError, match=expected):
+    with pytest.raises(UserError, match=expected):
         read_csv(tmp_path / "t.csv")
 
 
@@ -273,7 +275,7 @@ def test_noise_of_the_points_is_in_the_uncertainty():
     ],
 )
 def test_points_that_do_not_do(points, expected):
-    with pytest.raises(MeterError, match=expected):
+    with pytest.raises(UserError, match=expected):
         fit(points, 0.005)
 
 
@@ -281,7 +283,7 @@ def test_points_that_do_not_do(points, expected):
 def test_a_calibration_out_of_range(tmp_path, change):
     values = {"ampere_gain": 1.0, "ampere_offset": 0.0, "volt_gain": 1.0, "gain_uncertainty": 0.01, "points": 5}
     write_calibration(tmp_path / "c.json", Calibration(**(values | change)))
-    with pytest.raises(MeterError, match="out of range"):
+    with pytest.raises(UserError, match="out of range"):
         read_calibration(tmp_path / "c.json")
 
 
@@ -340,7 +342,7 @@ def test_a_replay_plays_what_was_recorded(tmp_path):
 
 
 def test_stop_before_start():
-    with LineMeter() as device, open_meter(device.address) as meter, pytest.raises(MeterError, match=r"call start\(\)"):
+    with LineMeter() as device, open_meter(device.address) as meter, pytest.raises(UserError, match=r"call start\(\)"):
         meter.stop()
 
 
@@ -352,7 +354,7 @@ def test_a_driver_that_breaks_is_told_and_ends():
             raise ZeroDivisionError("division by zero")
 
     threads = threading.active_count()
-    with Broken() as meter, pytest.raises(MeterError, match="broken: ZeroDivisionError division by zero"):
+    with Broken() as meter, pytest.raises(UserError, match="broken: ZeroDivisionError division by zero"):
         meter.start()
     assert threading.active_count() == threads
 

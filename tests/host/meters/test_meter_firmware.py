@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from host.meters.open import MeterError
+from hls.errors import UserError
 from host.meters.protocol import Lines
 from host.meters.trace import Collector
 
@@ -106,5 +106,5 @@ def test_its_clock_wraps_around(tmp_path):
 
 @pytest.mark.parametrize(("change", "expected"), [({"shunt": 32767}, "saturated"), ({"answers": "false"}, "no answer")])
 def test_what_it_reports(tmp_path, change, expected):
-    with pytest.raises(MeterError, match=expected):
+    with pytest.raises(UserError, match=expected):
         read(printed(tmp_path, **change))

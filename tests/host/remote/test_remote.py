@@ -21,10 +21,11 @@ pytest.importorskip("rpyc", reason="needs requirements/remote.txt")
 
 from data.datasets import load_sample
 from hls import golden, isa
+from hls.errors import UserError
 from hls.record import Start
 from host import run as command
 from host import server
-from host.backend import Backend, BackendError, BackendMissing
+from host.backend import Backend, BackendMissing
 from host.remote import client, link, service
 from host.simulation import Cosim, Golden
 from tests.host import tiny
@@ -140,7 +141,7 @@ def test_the_command(serve, key, tmp_path, capsys):
 # ------------------------------------------------------------------------------------------------- boards that drop out
 def test_a_board_that_fails_is_left_aside(serve, key):
     def fail():
-        raise BackendError("the engine timed out")
+        raise UserError("the engine timed out")
 
     warned, package = [], tiny.package()
     (bad, _), (good, _) = serve(Scripted(fail)), serve(Golden())
@@ -179,9 +180,9 @@ def test_the_last_board_is_an_error(serve, key):
     address, board = serve(Golden())
     with client.Remote(address, key, print) as backend:
         board.close()
-        with pytest.raises(BackendError, match=f"{address} failed and no other board is left: the connection broke"):
+        with pytest.raises(UserError, match=f"{address} failed and no other board is left: the connection broke"):
             backend.run(tiny.package(), images(5), START)
-        with pytest.raises(BackendError, match="no board is left"):
+        with pytest.raises(UserError, match="no board is left"):
             backend.run(tiny.package(), images(5), START)
 
 
@@ -189,7 +190,7 @@ def test_a_fault_of_the_server_is_one_line(serve, key):
     def fail():
         raise ZeroDivisionError("by\nzero")
 
-    with client.Remote(serve(Scripted(fail))[0], key, print) as backend, pytest.raises(BackendError) as found:
+    with client.Remote(serve(Scripted(fail))[0], key, print) as backend, pytest.raises(UserError) as found:
         backend.run(tiny.package(), images(5), START)
     assert "ZeroDivisionError" in str(found.value) and "Traceback" not in str(found.value)
 
@@ -197,7 +198,7 @@ def test_a_fault_of_the_server_is_one_line(serve, key):
 # ------------------------------------------------------------------------------------------------------------ strangers
 def test_another_key_is_refused_on_both_sides(serve, key, tmp_path):
     link.write_key(tmp_path / "other")
-    with pytest.raises(BackendError, match="it has another key"):
+    with pytest.raises(UserError, match="it has another key"):
         client.Remote(serve(Golden())[0], tmp_path / "other", print)
 
 
@@ -205,14 +206,14 @@ def test_versions_are_compared_first(serve, key, monkeypatch):
     address = serve(Golden())[0]
     monkeypatch.setattr(link, "PROTOCOL", 99)  # both sides, here: the server's answer is made when it is asked
     client.Remote(address, key, print).close()
-    hello = service.Board.exposed_hello
+    hello = service.BoardService.exposed_hello
     for name, value, expected_words in (("protocol", 0, "has protocol 0"), ("isa", "0" * 16, "engine contract 0000")):
 
         def changed(self, name=name, value=value):
             return tuple({**dict(hello(self)), name: value}.items())
 
-        monkeypatch.setattr(service.Board, "exposed_hello", changed)
-        with pytest.raises(BackendError, match=expected_words):
+        monkeypatch.setattr(service.BoardService, "exposed_hello", changed)
+        with pytest.raises(UserError, match=expected_words):
             client.Remote(address, key, print)
 
 
@@ -226,14 +227,14 @@ def test_what_is_not_this_server(key):
 
         thread = threading.Thread(target=talk)
         thread.start()
-        with pytest.raises(BackendError, match="is not this project's"):
+        with pytest.raises(UserError, match="is not this project's"):
             client.Remote(address, key, print)
         thread.join()
 
 
 def test_silence_ends_in_time(key, monkeypatch):
     monkeypatch.setattr(link, "PATIENCE_S", 0.2)
-    silent = pytest.raises(BackendError, match=r"no answer within 0\.2 s")
+    silent = pytest.raises(UserError, match=r"no answer within 0\.2 s")
     with socket.create_server(("127.0.0.1", 0)) as listener, silent:
         client.Remote(f"127.0.0.1:{listener.getsockname()[1]}", key, print)
 
@@ -270,7 +271,7 @@ def test_only_three_methods_can_be_reached(serve, key):
     ],
 )
 def test_the_server_answers_nonsense_with_a_sentence(arguments):
-    board = service.Board(Golden())
+    board = service.BoardService(Golden())
     answer = getattr(board, f"exposed_{arguments[0]}")(*arguments[1:])
     assert answer[0] in ("error", "load") and "\n" not in answer[1]
 
@@ -348,17 +349,17 @@ def test_key_files(tmp_path, monkeypatch):
     path = tmp_path / "deep" / "key"
     link.write_key(path)
     assert path.stat().st_mode & 0o777 == 0o600 and len(link.read_key(path)) == link.KEY_BYTES
-    with pytest.raises(link.KeyFileError, match="is there already"):
+    with pytest.raises(UserError, match="is there already"):
         link.write_key(path)
     path.chmod(0o640)
-    with pytest.raises(link.KeyFileError, match=r"can be read by others \(mode 0640\): chmod 600"):
+    with pytest.raises(UserError, match=r"can be read by others \(mode 0640\): chmod 600"):
         link.read_key(path)
     path.chmod(0o600)
     for text in ("", "12", "z" * 64):
         path.write_text(text)
-        with pytest.raises(link.KeyFileError, match="not a key"):
+        with pytest.raises(UserError, match="not a key"):
             link.read_key(path)
-    with pytest.raises(link.KeyFileError, match="--new-key"):
+    with pytest.raises(UserError, match="--new-key"):
         link.read_key(tmp_path / "none")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert link.key_path() == tmp_path / "ddi" / "remote.key"
@@ -374,7 +375,7 @@ def test_addresses(text, expected_address):
 
 @pytest.mark.parametrize("text", ["", ":7", "zed:port", "zed:65536", "[::1]x", "zed:-1", "zed:٣"])
 def test_bad_addresses(text):
-    with pytest.raises(ValueError, match="is not understood"):
+    with pytest.raises(UserError, match="is not understood"):
         link.address(text)
 
 

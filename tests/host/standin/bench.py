@@ -59,7 +59,7 @@ class Bench:
 
     def board(self, **options):
         """The driver, open."""
-        return driver.Board(**options)
+        return driver.Pynq(**options)
 
     def command(self, *argv, backend="pynq"):
         """(exit code, standard output, standard error without the command's name) of host/run.py."""
