@@ -101,9 +101,7 @@ def synthesis(path):
             widths=_widths(root),
         )
     except ValueError as error:
-        raise (
-            error if isinstance(error, UserError) else _wrong(path, f"number where one is expected ({error})")
-        ) from None
+        raise _wrong(path, f"number where one is expected ({error})") from None
 
 
 def _loops(root):
