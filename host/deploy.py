@@ -31,7 +31,7 @@ from host.board import catalog, overlay
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("host", "hls", "data", "requirements")  # the rest is for training, building and testing
-FILES = ("bitstreams/boards.json", "bitstreams/overlay.json", "packages/*.npz", "LICENSE*")
+FILES = ("bitstreams/boards.json", "bitstreams/overlay.json", "packages/*.npz", "LICENSE")
 LEFT_OUT = ("__pycache__", ".partial", "~")
 SSH = ("ssh", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3")
 COPY_S, TEST_S = 300, 600
