@@ -1,16 +1,14 @@
-"""The page of the design space: docs/dse.md's blocks and docs/dse.svg, made from the rows of `python -m bench dse`."""
+"""The page of the design space: docs/dse.md's blocks, made from the rows of `python -m bench dse`.
+
+python -m bench.documents     # writes them; bench/sizes/figure.py draws docs/dse.svg
+"""
 
 from bench.sizes import chips
 from hls import isa, resources
-from host.views.svg import INK, SOFT, Canvas, Plot, ticks
 
 LARGE = "densenet201"  # the network whose maps do not fit the chip
 OWN = {**chips.OWN, "packing": 2, "tile_words": isa.TILE_WORDS, "lane_bytes": isa.LANE_BYTES,
        "weight_ports": isa.WEIGHT_PORTS}  # the shipped sizes  # fmt: skip
-WIDTH, HEIGHT, BOX = 760, 430, (80, 60, 470, 300)
-COLOURS = {False: "#9fb3c8", True: "#c2571a"}  # on the front
-LIMIT, SHIPPED = "#b3261e", "#1b7f4d"
-SMALL, BIG = 3.5, 7.0  # radius of the fewest and the most block RAMs
 SHOWN = {"dsp": "DSP", "bram18": "BRAM18", "lut": "LUT"}
 
 
@@ -188,53 +186,3 @@ def _limits(own, at):
         + " ([resources.md](resources.md)). "
         + (f"{len(within)} of {len(at)} points fit.")
     )
-
-
-def figure(rows):
-    """docs/dse.svg: images/s against DSP, block RAM as the size of a dot."""
-    at, canvas = points(rows), Canvas(WIDTH, HEIGHT)
-    if not at:
-        canvas.label(24, 32, "No rows: run python -m bench dse")
-        return canvas.text()
-    best, limit = front(at), resources.limits()
-    most = max(max(detail["dsp"] for _, detail in at), limit["dsp"])
-    blocks = [detail["bram18"] for _, detail in at]
-    canvas.rect(0, 0, WIDTH, HEIGHT, "#ffffff")
-    canvas.label(24, 32, "Sizes of the engine: images a second against DSP", 16, INK, weight=600)
-    x_range, y_range = (0, most * 1.05), (0, max(rate for rate, _ in at) * 1.08)
-    plot = Plot(canvas, BOX, x_range, y_range)
-    plot.y_axis(ticks(y_range[1]), "{:,.0f}".format, "images/s, package at its own decisions")
-    plot.x_axis(ticks(x_range[1]), "{:,.0f}".format, "DSP48E1 (estimated from the sources)")
-    canvas.line(plot.x(limit["dsp"]), plot.top, plot.x(limit["dsp"]), plot.bottom, LIMIT, 1.5, "4 3")
-    canvas.label(plot.x(limit["dsp"]) + 5, plot.top + 12, f"the board's {limit['dsp']}", 11, LIMIT)
-    for point in sorted(at, key=lambda point: point in best):
-        _draw_point(plot, point, point in best, blocks)
-    _legend(canvas, blocks)
-    return canvas.text()
-
-
-def _radius(block, blocks):
-    spread = max(blocks) - min(blocks) or 1
-    return SMALL + (BIG - SMALL) * (block - min(blocks)) / spread
-
-
-def _draw_point(plot, point, on_front, blocks):
-    rate, detail = point
-    fill = SHIPPED if shipped(detail) else COLOURS[on_front]
-    title = ", ".join(f"{name} {value}" for name, value in detail.items())
-    radius = _radius(detail["bram18"], blocks)
-    plot.canvas.dot(plot.x(detail["dsp"]), plot.y(rate), radius, fill, f"{rate:,.0f} images/s: {title}")
-    if shipped(detail):
-        plot.canvas.label(plot.x(detail["dsp"]), plot.y(rate) - 12, "shipped", 12, SHIPPED, "middle", 600)
-
-
-def _legend(canvas, blocks):
-    x, y = 580, 90
-    for colour, text in ((SHIPPED, "shipped"), (COLOURS[True], "on the front"), (COLOURS[False], "beaten")):
-        canvas.dot(x, y - 4, 5, colour)
-        canvas.label(x + 12, y, text, 12)
-        y += 22
-    for block in (min(blocks), max(blocks)):
-        canvas.dot(x, y - 4, _radius(block, blocks), SOFT)
-        canvas.label(x + 12, y, f"{block} BRAM18", 12)
-        y += 22
