@@ -1,6 +1,6 @@
 """Accuracy at export: the float network and the int8 package, exit by exit, on the same validation images.
 
-    figures = measure(model, package, split, 1000)
+    figures = measure(model, quantised, package, split, 1000)
 
 The int8 figures come from the C++ engine in co-simulation, or, where no compiler is, from export/integer.py, which
 computes the same integers (tests/export/test_integer.py) more slowly.

@@ -1,6 +1,7 @@
 """What a run looks like while it goes on: a line of progress, or with --watch a small board of figures.
 
-watch = Progress(total)      or      Watch(total, exit_names, meter)
+watch = Progress()                       # a line on a terminal
+watch = Watch(exit_names, meter)         # accuracy, images a second, power, exits
 """
 
 import sys
