@@ -9,7 +9,7 @@ import struct
 
 from bench.standin import hwh
 from hls import isa
-from host import overlay
+from host.board import overlay
 
 CLOCK_MHZ = 142.857143  # 1 GHz over 7, the nearest to the board's target that its dividers give
 BUILD = {
