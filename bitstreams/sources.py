@@ -18,7 +18,7 @@ from hls.errors import UserError
 
 SOURCES = Path(isa.__file__).resolve().parent / "src"
 MAIN = "engine.cpp"
-TOP = "ddi_engine"
+TOP, TOP_FILE = "ddi_engine", "top.hpp"  # the function, and the generated file that has it
 TYPE_BITS = {f"{sign}int{bits}_t": bits for sign in ("", "u") for bits in (8, 16, 32, 64)}
 _PRAGMA = re.compile(r"^ *#pragma HLS interface m_axi port = (\w+)(.*)$", re.MULTILINE)
 
@@ -47,11 +47,11 @@ class Top:
 
 
 def read_top(folder=SOURCES, ports=None):
-    """The Top in engine.cpp. UserError unless its arguments are those of `ports` (isa.PORTS), with m_axi pragmas."""
-    text = (Path(folder) / MAIN).read_text(encoding="utf-8")
+    """The Top in top.hpp. UserError unless its arguments are those of `ports` (isa.PORTS), with m_axi pragmas."""
+    text = (Path(folder) / TOP_FILE).read_text(encoding="utf-8")
     found = re.search(rf'extern "C" (\w+) {TOP}\((.*?)\)', text, re.DOTALL)
     if found is None:
-        raise UserError(f'{MAIN} has no extern "C" {TOP}(…): the flow has no top function')
+        raise UserError(f'{TOP_FILE} has no extern "C" {TOP}(…): the flow has no top function')
     parameters = tuple(_parameter(part) for part in found[2].split(","))
     pragmas = _PRAGMA.findall(text)
     top = Top(found[1], parameters, {name: _widened(options) for name, options in pragmas})
@@ -63,7 +63,7 @@ def _parameter(text):
     match = re.fullmatch(r"\s*(const )?(\w+)(\*?) (\w+)\s*", text)
     if match is None or match[2] not in TYPE_BITS:
         raise UserError(
-            f"{MAIN}: argument {' '.join(text.split())!r} of {TOP}, expected a pointer or fixed-width integer"
+            f"{TOP_FILE}: argument {' '.join(text.split())!r} of {TOP}, expected a pointer or fixed-width integer"
         )
     return Parameter(match[4], match[2], bool(match[3]), bool(match[1]))
 
@@ -81,15 +81,15 @@ def _check(top, pragmas, ports):
             (pair for pair in zip(found.items(), expected.items()) if pair[0] != pair[1]), (len(found), len(expected))
         )
         raise UserError(
-            f"{MAIN}: {TOP} has the argument {wrong[0]}, the contract {wrong[1]}: change both (hls/isa.toml)"
+            f"{TOP_FILE}: {TOP} has the argument {wrong[0]}, the contract {wrong[1]}: run python -m hls.generate"
         )
     memories = [item.name for item in top.memories]
     if sorted(pragmas) != sorted(memories):
         raise UserError(
-            f"{MAIN} has m_axi pragmas for {', '.join(pragmas)}, expected one for each of {', '.join(memories)}"
+            f"{TOP_FILE} has m_axi pragmas for {', '.join(pragmas)}, expected one for each of {', '.join(memories)}"
         )
     if TYPE_BITS.get(top.returns) not in (32, 64):
-        raise UserError(f"{MAIN}: {TOP} returns {top.returns}, expected the status in 32 or 64 bits")
+        raise UserError(f"{TOP_FILE}: {TOP} returns {top.returns}, expected the status in 32 or 64 bits")
 
 
 def headers(folder=SOURCES):
@@ -113,9 +113,10 @@ def write(folder, top, depths, sources=SOURCES):
         target = folder / "src" / path.relative_to(sources)
         target.parent.mkdir(exist_ok=True)
         target.write_bytes(path.read_bytes())
-    text = (Path(sources) / MAIN).read_text(encoding="utf-8")
+    (folder / "src" / MAIN).write_bytes((Path(sources) / MAIN).read_bytes())
+    text = (Path(sources) / TOP_FILE).read_text(encoding="utf-8")
     deep = _PRAGMA.sub(lambda found: f"{found[0]} depth = {depths[found[1]]}", text)
-    (folder / "src" / MAIN).write_text(deep, encoding="utf-8")
+    (folder / "src" / TOP_FILE).write_text(deep, encoding="utf-8")
     (folder / "engine_call.hpp").write_text(call_header(top), encoding="utf-8")
 
 
@@ -136,7 +137,7 @@ def call_header(top):
         if item.pointer
     )
     return f"""\
-// Made by bitstreams/sources.py of {MAIN}: how the test bench calls the engine.
+// Made by bitstreams/sources.py of {TOP_FILE}: how the test bench calls the engine.
 #pragma once
 #include <cstdint>
 #ifdef __BAMBU_SIM__

@@ -18,8 +18,9 @@ from data.datasets import load, load_sample
 from hls import cosim, golden, isa
 from hls.errors import UserError
 from hls.package import read
-from hls.record import NO_BUDGET, Start, words
-from host.board.ports import room, scalars
+from hls.pool import fresh
+from hls.record import NO_BUDGET, scalars, words
+from host.board.ports import room
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOW = ROOT / "bitstreams" / "flow"
@@ -37,7 +38,8 @@ def arrays(package, images, start, top):
     """
     known = {"program": package.program, "weights": package.weights, "tables": package.tables, "images": images}
     known["results"] = np.zeros((len(images), words(start.gates, start.classes)), np.int32)
-    known["maps"] = np.zeros((start.map_words, isa.TILE**2), np.uint8)  # the engine's own, in the DDR
+    maps = np.zeros((start.map_words, isa.TILE**2), np.uint8)  # the engine's own, in the DDR
+    known["maps"] = np.frombuffer(maps.tobytes() + fresh(start).tobytes(), np.uint8)
     found = {}
     for port in top.memories:
         name = port.name if port.name in known else port.name.rstrip("0123456789")
@@ -61,10 +63,10 @@ def write(folder, package, images, start, top=None):
     for name, data in memories.items():
         (folder / "vectors" / f"{name}.bin").write_bytes(data)
     (folder / "vectors" / "results.expected.bin").write_bytes(np.ascontiguousarray(records, np.int32).tobytes())
-    values = {**vars(start), **scalars(package, start, len(images), images[:1].size)}
+    values = scalars(start, package.program, package.weights, package.tables, images)
     missing = [item.name for item in top.parameters if not item.pointer and item.name not in values]
     if missing:
-        raise UserError(f"no value for the engine's argument {missing[0]}: add it in host/board/ports.py")
+        raise UserError(f"no value for the engine's argument {missing[0]}: add it in hls/record.py")
     values |= {"record_words": records.shape[1], "expected_status": isa.STATUS_OK}
     values["bad_start_status"] = isa.STATUS_BAD_START
     lines = [f"{name} {int(value) % 2**64}" for name, value in values.items()]
@@ -100,8 +102,7 @@ def batch(name="fashion-mnist", count=IMAGES, budget_flops=NO_BUDGET, data=None)
     else:  # any pixels do: the records are compared, not their accuracy
         random = np.random.default_rng(0)
         images = random.integers(0, 256, (count, *package.image_shape), dtype=np.uint8)
-    start = Start(package.gates, package.classes, budget_flops=budget_flops, map_words=package.map_words)
-    return package, images, start
+    return package, images, package.start(budget_flops=budget_flops)
 
 
 def main(argv=None):

@@ -21,6 +21,8 @@ import numpy as np
 
 from hls import isa
 from hls.errors import UserError
+from hls.pool import fresh
+from hls.record import scalars
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "hls" / "src"
@@ -32,8 +34,13 @@ FLAGS = ("-std=c++14", "-O3", "-march=native", *VECTORS, "-fPIC", "-shared", "-p
 # CONV's main loop in an order for this machine's caches, or cycle by cycle as the chip runs it.
 SHAPES = {"cpu": FLAGS, "chip": (*FLAGS, "-DDDI_CHIP")}
 
-_POINTERS = [ctypes.c_void_p] * 5
-_SCALARS = [ctypes.c_int32] * 8 + [ctypes.c_uint64] * 2 + [ctypes.c_int32] * 5
+_TYPES = {32: ctypes.c_int32, 64: ctypes.c_uint64}  # of a scalar argument
+
+
+class _Start(ctypes.Structure):
+    """isa.hpp's Start."""
+
+    _fields_ = [(name, _TYPES[bits]) for name, (kind, bits) in isa.PORTS.items() if kind == "scalar"]
 
 
 class CosimError(UserError):
@@ -79,14 +86,15 @@ def compile_whole(command, source, name, target):
         os.replace(partial, target)  # also when two processes build at once
 
 
-def run(program, weights, tables, images, start, threads=1, forget=0, shape="cpu", library=None):
+def run(program, weights, tables, images, start, threads=1, forget=0, shape="cpu", library=None, history=None):
     """Run a batch on the engine and return its records, (N, words) int32.
 
     program: (n, INSTRUCTION_WORDS) int32. weights: (bytes,) int8. tables: (words,) int32. images: (N, H, W, C) uint8.
     start: hls.record.Start. threads: images are split over so many engines; the records are the same for any number.
     forget: byte that fills tile and vector memory before each image; results that depend on it come from a program that
     reads what it did not write. shape: of CONV's main loop, one of SHAPES; the records are the same. library: of
-    `load`, in place of that shape's. CosimError for BAD_START or arrays of another kind.
+    `load`, in place of that shape's. history: of the pool (hls/pool.py), brought up to date; a fresh one without.
+    CosimError for BAD_START or arrays of another kind.
     """
     program = _array("program", program, np.int32, 2)
     weights = _aligned(_array("weights", weights, np.int8, 1))
@@ -96,17 +104,27 @@ def run(program, weights, tables, images, start, threads=1, forget=0, shape="cpu
         raise CosimError(f"an instruction has {isa.INSTRUCTION_WORDS} words, program has {program.shape[1]}")
     words = isa.RECORD_HEADER + _within(start.gates, isa.MAX_GATES) + _within(start.classes, isa.MAX_CLASSES)
     records = np.zeros((len(images), words), np.int32)
-    sizes = (len(program), weights.size, tables.size, start.map_words, len(images), images[:1].size)
-    settings = (start.gates, start.classes, start.budget_flops, start.budget_cycles, start.rule, start.threshold)
-    pointers = (array.ctypes.data for array in (program, weights, tables, images, records))
-    arguments = (*sizes, *map(int, settings), int(start.target_class), int(threads), int(forget))
-    _fit_scalars(arguments)
+    values = _fitting(scalars(start, program, weights, tables, images))
+    charges = _history(start, history)
     library = _library(shape) if library is None else library
-    status = library.ddi_cosim(*pointers, *arguments)
+    pointers = (array.ctypes.data for array in (program, weights, tables, images, charges, records))
+    status = library.ddi_cosim(*pointers, ctypes.byref(_Start(**values)), int(threads), int(forget))
     if status != isa.STATUS_OK:
         what = f"{len(program)} instructions, {len(images)} images, {start}"
         raise CosimError(f"the engine refused to start (BAD_START): {what}")
+    if history is not None:
+        history[:] = charges
     return records
+
+
+def _history(start, history):
+    """The pool's charges in memory of their own, so that a failed start leaves `history` as it was."""
+    size = _within(start.pool, isa.MAX_POOL)
+    if history is None:
+        return fresh(start) if 1 < size == start.pool else np.zeros((0, 2), np.int64)
+    if history.shape != (max(size - 1, 0), 2) or history.dtype != np.int64:
+        raise CosimError(f"history is {history.dtype} {history.shape}, expected int64 {(size - 1, 2)} (BAD_START)")
+    return history.copy()
 
 
 def state_bytes():
@@ -125,7 +143,8 @@ def load(path):
     library.ddi_isa_hash.restype = ctypes.c_char_p
     library.ddi_state_bytes.restype = ctypes.c_int64
     library.ddi_cosim.restype = ctypes.c_int32
-    library.ddi_cosim.argtypes = _POINTERS + _SCALARS
+    pointers = [ctypes.c_void_p] * 6
+    library.ddi_cosim.argtypes = [*pointers, ctypes.POINTER(_Start), ctypes.c_int32, ctypes.c_int32]
     found = library.ddi_isa_hash().decode()
     if found != isa.HASH:
         raise CosimError(f"{path} is for contract {found}, this is {isa.HASH}: run python -m hls.generate")
@@ -170,12 +189,14 @@ def _within(value, high):
     return min(max(int(value), 0), high)
 
 
-def _fit_scalars(arguments):
-    """ctypes cuts what does not fit; here it is an error."""
-    for kind, value in zip(_SCALARS, arguments):
+def _fitting(values):
+    """The scalars as whole numbers. ctypes cuts what does not fit; here it is an error."""
+    for name, kind in _Start._fields_:
+        bits = 8 * ctypes.sizeof(kind)
         low, high = (0, 2**64) if kind is ctypes.c_uint64 else (-(2**31), 2**31)
-        if not low <= value < high:
-            raise CosimError(f"start parameter {value} does not fit {8 * ctypes.sizeof(kind)} bits")
+        if not low <= values[name] < high:
+            raise CosimError(f"start parameter {name} = {values[name]} does not fit {bits} bits")
+    return {name: int(value) for name, value in values.items()}
 
 
 def main():

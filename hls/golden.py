@@ -13,6 +13,7 @@ import numpy as np
 from hls import isa, record
 from hls.cost import Cost, instruction_cost
 from hls.golden_maps import clamp8, requantize, requantize_sums, sat16, to_pixels, to_words
+from hls.pool import Pool, fresh
 from hls.program import Limits, decode, validate
 from hls.shapes import conv_row, filter_bytes, halo_rows, output_size, row_bytes, tiles
 
@@ -27,21 +28,29 @@ class _Failed(Exception):
     """An image that cannot go on: (status, pc)."""
 
 
-def run(program, weights, tables, images, start):
+def run(program, weights, tables, images, start, history=None):
     """Records (N, words) int32 of `images` (N, …) uint8, each run under `start`.
 
-    `program` (n, INSTRUCTION_WORDS) int32, `weights` (bytes,) int8, `tables` (words,) int32. ValueError for start
-    parameters outside their ranges; a bad program shows in the records' status.
+    `program` (n, INSTRUCTION_WORDS) int32, `weights` (bytes,) int8, `tables` (words,) int32. `history`: of the pool
+    (hls/pool.py), brought up to date; a fresh one without. ValueError for start parameters outside their ranges; a bad
+    program shows in the records' status.
     """
     images = np.asarray(images, np.uint8).reshape(len(images), -1)
-    record.check_start(start, len(program), len(images))
+    record.check_start(record.scalars(start, program, weights, tables, images))
+    history = fresh(start) if history is None else history
+    pool = Pool(start, history)
     sizes = len(program), len(weights), len(tables), images.shape[1]
     limits = Limits(*sizes, start.gates, start.classes, start.map_words)
     engine = Engine(program, weights, tables, start, limits)
     records, stopped = [], False
     for index, image in enumerate(images):
-        records.append(record.not_run(index, start) if stopped else engine.run_image(index, image))
+        if stopped:
+            records.append(record.not_run(index, start))
+            continue
+        records.append(engine.run_image(index, image, pool.allowed))
+        pool.charge(engine.spent.flops, engine.spent.cycles)
         stopped = records[-1][0] != isa.STATUS_OK
+    history[:] = pool.history()
     return np.stack(records)
 
 
@@ -57,15 +66,15 @@ class Engine:
         self.vector = np.zeros(isa.VECTOR_WORDS, np.int64)
         self.methods = {code: getattr(self, f"_{name.lower()}") for name, code in isa.OPCODES.items()}
 
-    def run_image(self, index, image):
-        """The record of one image."""
+    def run_image(self, index, image, allowed):
+        """The record of one image that may spend `allowed` (FLOPs, cycles)."""
         for memory in (self.tiles, self.maps, self.vector):
             memory[:] = 0  # the engine's hold anything; a program does not read what it did not write
         self.image, self.last_pc, self.layers, self.instructions = image, -1, 0, 0
         self.masks = [np.zeros(0, np.int64)] * isa.MASKS
         self.mask_channels = [0] * isa.MASKS
         self.hidden = self.cell = np.zeros(isa.MAX_HIDDEN, np.int64)
-        self.kept, self.spent = None, Cost(0, 0, 0)
+        self.kept, self.spent, self.allowed = None, Cost(0, 0, 0), allowed
         self.trace = [isa.TRACE_NOT_REACHED] * self.start.gates
         self.result, self.logits = no_result = _NO_RESULT, [0] * self.start.classes
         try:
@@ -77,7 +86,9 @@ class Engine:
 
     def _record(self, status, index, reason):
         values = {"status": status, "image": index, "pc": self.last_pc, "reason": reason, **self.result}
-        for name, value in (("flops", self.spent.flops), ("cycles", self.spent.cycles)):
+        wide = {"flops": self.spent.flops, "cycles": self.spent.cycles}
+        wide |= dict(zip(("allowed_flops", "allowed_cycles"), self.allowed))
+        for name, value in wide.items():
             values[f"{name}_low"], values[f"{name}_high"] = value & 0xFFFFFFFF, value >> 32
         values["layers_run"], values["channels_run"] = self.layers, sum(max(word, 0) for word in self.trace)
         values["weight_bytes"], values["instructions"] = self.spent.weight_bytes & 0xFFFFFFFF, self.instructions
@@ -119,8 +130,7 @@ class Engine:
         return pc + 1 if target is None else target
 
     def _over_budget(self, price, reserve):
-        budgets = self.start.budget_flops, self.start.budget_cycles
-        return any(sum(costs) > budget for *costs, budget in zip(self.spent, price, reserve, budgets))
+        return any(sum(costs) > allowed for *costs, allowed in zip(self.spent, price, reserve, self.allowed))
 
     def _reserve(self, fields):
         if fields["opcode"] == isa.TAP:

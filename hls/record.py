@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hls import isa
+from hls import isa, pool
+from hls.isa import Start  # noqa: F401 (for those who read records)
+from hls.pool import NO_BUDGET
 from hls.program import STATUS_TEXT
 
-NO_BUDGET = 2**63 - 1
+SIZES = ("instructions", "weight_bytes", "table_words", "images_count", "image_bytes")  # scalars that are no Start's
 
 _INDEX = {name: index for index, name in enumerate(isa.RECORD)}
 _NEW_EXPORT = "the package does not suit this engine, export it again (python -m export …)"
@@ -18,20 +20,6 @@ _REMEDY = {
     isa.STATUS_BAD_START: "see docs/engine.md for the ranges of the start parameters",
     isa.STATUS_NOT_RUN: "look at the first image that failed",
 }
-
-
-@dataclass(frozen=True)
-class Start:
-    """Parameters of one start; thresholds are · 2^16 (nats for ENTROPY), budgets hold for each image."""
-
-    gates: int
-    classes: int
-    budget_flops: int = NO_BUDGET
-    budget_cycles: int = NO_BUDGET
-    rule: int = isa.RULE_NONE
-    threshold: int = 0
-    target_class: int = 0
-    map_words: int = 0  # of the DDR's map memory, 64 bytes each
 
 
 @dataclass(frozen=True)
@@ -46,6 +34,8 @@ class Results:
     reason: np.ndarray
     flops: np.ndarray  # FLOPs
     cycles: np.ndarray  # of the modelled schedule
+    allowed_flops: np.ndarray  # what the image might spend: its budget, or what the pool had left
+    allowed_cycles: np.ndarray
     layers_run: np.ndarray
     channels_run: np.ndarray
     weight_bytes: np.ndarray
@@ -61,22 +51,24 @@ def words(gates, classes):
     return isa.RECORD_HEADER + gates + classes
 
 
-def check_start(start, instructions, images):
-    """ValueError naming the start parameter outside its range (BAD_START)."""
-    target = start.target_class if start.rule == isa.RULE_CLASS else 0
-    for name, value, low, high in (
-        ("instructions", instructions, 1, isa.MAX_INSTRUCTIONS),
-        ("map_words", start.map_words, 0, isa.DDR_ADDRESS - 1),
-        ("gates", start.gates, 0, isa.MAX_GATES),
-        ("classes", start.classes, 1, isa.MAX_CLASSES),
-        ("images", images, 1, 2**31 - 1),
-        ("rule", start.rule, 0, max(isa.RULES.values())),
-        ("target_class", target, 0, start.classes - 1),
-        ("budget_flops", start.budget_flops, 0, NO_BUDGET),
-        ("budget_cycles", start.budget_cycles, 0, NO_BUDGET),
-    ):
-        if not low <= value <= high:
-            raise ValueError(f"BAD_START: {name} is {value}, expected {low} to {high}")
+def scalars(start, program, weights, tables, images):
+    """Every scalar argument of the engine by its name in the contract: the sizes of a batch's arrays, and Start's."""
+    sizes = len(program), weights.size, tables.size, len(images), images[:1].size
+    return {**dict(zip(SIZES, sizes)), **vars(start)}
+
+
+def check_start(values):
+    """ValueError (BAD_START) naming the first of the scalar arguments `values` that is outside its range."""
+    ranges = dict(isa.RANGES)
+    if values["rule"] == isa.RULE_CLASS:
+        ranges["target_class"] = 0, values["classes"] - 1
+    if values["pool"] > 1:
+        for unit in ("flops", "cycles"):
+            if values[f"budget_{unit}"] != NO_BUDGET:
+                ranges[f"budget_{unit}"] = values[f"floor_{unit}"], pool.MOST - 1
+    for name, (low, high) in ranges.items():
+        if not low <= values[name] <= high:
+            raise ValueError(f"BAD_START: {name} is {values[name]}, expected {low} to {high}")
 
 
 def not_run(index, start):
@@ -108,6 +100,8 @@ def decode(records, start):
         **{name: column(name).astype(np.int64) for name in plain},
         flops=wide("flops"),
         cycles=wide("cycles"),
+        allowed_flops=wide("allowed_flops"),
+        allowed_cycles=wide("allowed_cycles"),
         weight_bytes=column("weight_bytes").astype(np.int64) & 0xFFFFFFFF,
         confidence=column("confidence") / 65536,
         entropy=column("entropy") / 65536,

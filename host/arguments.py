@@ -4,6 +4,7 @@ import argparse
 import math
 from pathlib import Path
 
+from hls import isa
 from hls.errors import UserError
 from host.backends import NAMES
 from host.board import catalog
@@ -61,6 +62,13 @@ def add_common(parser):
     add("--energy", metavar="FILE", help="coefficients of modelled energy, as host.energy.fit writes them")
     add("--meter", metavar="M", help="measure energy: serial:/dev/ttyUSB0, visa:ADDRESS or replay:FILE")
     add(
+        "--pool",
+        type=int,
+        metavar="N",
+        help="share the budget among any N images in a row: what easy ones leave is lent to hard ones "
+        f"(1 to {isa.MAX_POOL}; default: each has its own)",
+    )
+    add(
         "--entropy",
         type=float,
         metavar="T",
@@ -86,6 +94,8 @@ def check_common(arguments):
         value = getattr(arguments, option)
         if value is not None and value < least:
             raise UserError(f"--{option} {value} is too few: give {least} or more")
+    if arguments.pool is not None and not 1 <= arguments.pool <= isa.MAX_POOL:
+        raise UserError(f"--pool {arguments.pool} is no window: give 1 to {isa.MAX_POOL} images")
     if arguments.interrupt and arguments.backend not in ("auto", "pynq"):
         raise UserError(
             f"--interrupt is for a board, not for --backend {arguments.backend}: leave it away, or give it to the "
@@ -106,6 +116,8 @@ def check_run(arguments):
         raise UserError("--schedule and --limit both choose the budget: give one of them")
     if arguments.limit:
         parse_limit(arguments.limit)
+    if arguments.pool is not None and (chosen or arguments.budget == "none"):
+        raise UserError(f"--pool {arguments.pool} shares one budget: give --budget, without --schedule and --limit")
     if arguments.rate is not None and not 0 < arguments.rate < math.inf:
         raise UserError(f"--rate {arguments.rate} is no rate: give images a second, more than 0")
     if arguments.trace and not arguments.meter:

@@ -18,8 +18,11 @@ class Backend:
     version = ""
     threads = 1
 
-    def run(self, package, images, start):
-        """Records (N, words) int32 of uint8 images (N, height, width, channels). UserError when it fails."""
+    def run(self, package, images, start, history=None):
+        """Records (N, words) int32 of uint8 images (N, height, width, channels). UserError when it fails.
+
+        `history`: of the pool (hls/pool.py), brought up to date for the next call; a fresh one without.
+        """
         raise NotImplementedError
 
     def close(self):

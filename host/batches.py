@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hls import isa
+from hls.pool import fresh
 from hls.record import Results, decode
 from host.budgets.budget import Budget
-from host.verdict import check_spent, check_status
+from host.verdict import Windows, check_spent, check_status
 
 BATCH = 256  # images between two looks at the clock, at the plan and at Ctrl-C
 
@@ -24,8 +25,7 @@ class Batches:
     results: Results
     seconds: float  # on the backend
     steps: tuple[tuple[Budget, int], ...]  # budgets in the order they were used, each with its number of images
-    flops_limit: np.ndarray  # (N,) int64
-    cycles_limit: np.ndarray
+    history: np.ndarray  # of the pool, for what is run after them
     measured_cycles: np.ndarray | None = None  # by the board's timer, where it has one
     busy_share: float | None = None  # of the time, with the engine running
 
@@ -35,7 +35,7 @@ def run_batches(backend, job, plan, watch=None, rate=None):
 
     `watch`, if any, is told of each batch and of the end; at `rate` images a second, batches wait for their last image.
     """
-    records, steps, starts, measured, busy = [], [], [], [], []
+    records, steps, measured, busy, windows, history = [], [], [], [], Windows(), None
     at, seconds, began, total = 0, 0.0, time.monotonic(), len(job.images)
     while at < total:
         budget, most = plan.next(at, time.monotonic() - began)
@@ -44,14 +44,15 @@ def run_batches(backend, job, plan, watch=None, rate=None):
         if rate:
             time.sleep(max(began + (at + len(images)) / rate - time.monotonic(), 0))
         before = time.perf_counter()
-        batch = backend.run(job.package, images, start)
+        history = fresh(start) if history is None else history
+        batch = backend.run(job.package, images, start, history)
         spent = time.perf_counter() - before
         check_status(batch, at)
         batch[:, isa.RECORD.index("image")] += at
         results = decode(batch, start)
-        check_spent(results, start.budget_flops, start.budget_cycles, at)
+        check_spent(results, start, at)
+        windows.check(results, start, at)
         records.append(batch)
-        starts.append((len(batch), start))
         steps.append((budget, len(batch)))
         measured.append(getattr(backend, "measured_cycles", None))
         busy.append((getattr(backend, "busy_share", None), spent))
@@ -62,11 +63,10 @@ def run_batches(backend, job, plan, watch=None, rate=None):
     if watch:
         watch.end()
     return Batches(
-        results=decode(np.concatenate(records), starts[0][1]),
+        results=decode(np.concatenate(records), start),
         seconds=seconds,
         steps=_merge(steps),
-        flops_limit=np.repeat([start.budget_flops for _, start in starts], [count for count, _ in starts]),
-        cycles_limit=np.repeat([start.budget_cycles for _, start in starts], [count for count, _ in starts]),
+        history=history,
         measured_cycles=None if any(item is None for item in measured) else np.concatenate(measured),
         busy_share=_mean(busy),
     )

@@ -15,6 +15,7 @@ from hls import isa
 from hls.cost import worst_case
 from hls.errors import UserError
 from hls.package import Package, read
+from hls.pool import MOST, NO_BUDGET
 from host.arguments import DEFAULT
 from host.board import catalog
 from host.budgets import budget
@@ -36,6 +37,7 @@ class Job:
     exits: list
     rule: int = isa.RULE_NONE
     threshold: int = 0
+    pool: int = 1  # images in a row that share a budget
 
     def on(self, backend):
         """This job at the clock that a board's engine really has: a budget of time is one of that clock's cycles."""
@@ -55,9 +57,13 @@ class Job:
 
     def start(self, asked):
         """The engine's start parameters under a Budget."""
-        flops, cycles = budget.limits(asked, self.board)
-        rule = {"rule": self.rule, "threshold": self.threshold}
-        return self.package.start(budget_flops=flops, budget_cycles=cycles, **rule)
+        limits = budget.limits(asked, self.board)
+        options = {"rule": self.rule, "threshold": self.threshold}
+        if self.pool > 1 and asked.kind != "none":
+            limits = tuple(limit if limit == NO_BUDGET else min(limit, MOST - 1) for limit in limits)
+            floor = budget.floor(limits, self.exits)
+            options |= {"pool": self.pool, "floor_flops": floor[0], "floor_cycles": floor[1]}
+        return self.package.start(budget_flops=limits[0], budget_cycles=limits[1], **options)
 
 
 def read_job(arguments):
@@ -80,6 +86,7 @@ def read_job(arguments):
         exits=exits_under(package, rule),
         rule=rule,
         threshold=threshold,
+        pool=arguments.pool or 1,
     )
 
 

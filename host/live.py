@@ -46,11 +46,12 @@ class Watch(Progress):
 
     batch = 64
 
-    def __init__(self, exit_names, meter=None, stream=None, clock=time.monotonic):
+    def __init__(self, exit_names, meter=None, stream=None, clock=time.monotonic, pool=None):
         super().__init__(stream)
         self._names, self._meter, self._clock = exit_names, meter, clock
         self._right, self._exits, self._flops = 0, np.zeros(len(exit_names), int), 0
         self._drawn, self._lines = -np.inf, 0
+        self._shared = f", shared by {pool} images" if pool else ""
 
     def batch_done(self, results, labels, budget, seconds, total):
         self.done, self.seconds = self.done + len(labels), self.seconds + seconds
@@ -76,7 +77,7 @@ class Watch(Progress):
         power = f"  {watt:.2f} W (measured)" if watt is not None else ""
         return (
             f"{self.done:,} of {total:,} images  accuracy {self._right / self.done:.1%}  {speed:,.0f} images/s  "
-            f"{show(self._flops / self.done, 'flops')} FLOPs an image{power}  budget {budget}"
+            f"{show(self._flops / self.done, 'flops')} FLOPs an image{power}  budget {budget}{self._shared}"
         )
 
     def _watt(self):

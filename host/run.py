@@ -3,6 +3,7 @@
     python host/run.py --budget 74M                          # the default package on the embedded images
     python host/run.py --package cifar10 --budget 1.5ms --json result.json --picture result.svg
     python host/run.py --schedule day.txt --watch            # budgets that change (host/budgets/schedule.py)
+    python host/run.py --budget 74M --pool 100               # any 100 images in a row share 100 times the budget
     python host/run.py --limit 0.8mJ                         # keeps an average (host/budgets/limit.py)
     python host/run.py --backend remote:zed1,zed2            # boards that run host/server.py
 
@@ -92,7 +93,8 @@ def execute(arguments, command):
         job = job.on(backend)
         job.check_all(asked_for)
         plan = _plan(arguments, job, asked, steps, meter)
-        watch = Watch([item["name"] for item in job.package.exits], meter) if arguments.watch else Progress()
+        names = [item["name"] for item in job.package.exits]
+        watch = Watch(names, meter, pool=arguments.pool) if arguments.watch else Progress()
         with gauge.sampling(meter if arguments.watch or arguments.limit else None):
             batches = run_batches(backend, job, plan, watch, arguments.rate)
         energy, trace = gauge.energy(meter, backend, job, plan, batches)

@@ -29,11 +29,11 @@ class Cosim(Backend):
         except (cosim.CosimError, OSError) as error:
             raise UserError(f"the C++ engine cannot be built ({_line(error)}): or give --backend golden") from None
 
-    def run(self, package, images, start):
-        """Records of the images, shared out over `threads` engines."""
+    def run(self, package, images, start, history=None):
+        """Records of the images, shared out over `threads` engines; with a pool one engine runs them in order."""
         arrays = package.program, package.weights, package.tables
         try:
-            return self._cosim.run(*arrays, images, start, threads=min(self.threads, len(images)))
+            return self._cosim.run(*arrays, images, start, threads=min(self.threads, len(images)), history=history)
         except self._cosim.CosimError as error:
             raise UserError(_line(error)) from None
 
@@ -50,10 +50,10 @@ class Golden(Backend):
 
         self._golden = golden
 
-    def run(self, package, images, start):
+    def run(self, package, images, start, history=None):
         """Records of the images, one after the other."""
         try:
-            return self._golden.run(package.program, package.weights, package.tables, images, start)
+            return self._golden.run(package.program, package.weights, package.tables, images, start, history)
         except ValueError as error:
             raise UserError(_line(error)) from None
 

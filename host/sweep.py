@@ -112,6 +112,7 @@ class _Results:
             "data": job.source,
             "rule": job.rule,
             "threshold": job.threshold,
+            "pool": job.pool,
             "backend": arguments.backend,
             "board": arguments.board,
             "meter": arguments.meter,

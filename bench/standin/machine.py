@@ -15,8 +15,10 @@ from dataclasses import fields
 import numpy as np
 
 from hls import cosim, golden, isa
+from hls.pool import CHARGE_BYTES
 from hls.record import Start, words
 from host.board import machine, overlay
+from host.board.ports import charges_at
 
 PAGE = 4096
 FIRST_ADDRESS = 0x1E000000
@@ -282,7 +284,10 @@ class Engine:
         images = pixels.reshape(arguments["images_count"], -1, 1, 1)
         began = time.monotonic()
         try:
-            records = machine.run_engine(program, weights, view["tables"].view(np.int32), images, start)
+            first, size = charges_at(start)
+            charges = view["maps"][first : first + size].view(np.int64).reshape(-1, 2)
+            tables = view["tables"].view(np.int32)
+            records = machine.run_engine(program, weights, tables, images, start, history=charges)
         except (cosim.CosimError, ValueError):
             return isa.STATUS_BAD_START
         self._take_time(records, began)
@@ -311,7 +316,7 @@ def _reads(arguments):
     """Memory port → bytes that the engine may touch there, in whole words of the port; results are checked apart."""
     items = {"program": arguments["instructions"] * isa.INSTRUCTION_WORDS * 4, "tables": arguments["table_words"] * 4,
              "images": arguments["images_count"] * arguments["image_bytes"],
-             "maps": arguments["map_words"] * isa.TILE**2}  # fmt: skip
+             "maps": arguments["map_words"] * isa.TILE**2 + (arguments["pool"] - 1) * CHARGE_BYTES}  # fmt: skip
     items |= {f"weights{bus}": arguments["weight_bytes"] for bus in range(3)}
     assert set(items) | {"results"} == {name for name, (kind, _) in isa.PORTS.items() if kind == "memory"}
     if len({arguments[f"weights{bus}"] for bus in range(3)}) > 1:

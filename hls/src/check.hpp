@@ -6,6 +6,7 @@
 #pragma once
 #include <cstdint>
 
+#include "budget.hpp"
 #include "geometry.hpp"
 #include "masks.hpp"
 
@@ -28,12 +29,10 @@ inline bool IsMask(const Masks& masks, int32_t mask, int32_t channels) {
   return Between(mask, 0, isa::kMasks - 1) && (mask == 0 || masks.built_for[mask] == channels);
 }
 
+// Each parameter in its range, and those that depend on others.
 inline bool StartIsGood(const Start& start) {
-  return Between(start.instructions, 1, isa::kMaxInstructions) && Between(start.map_words, 0, isa::kDdrAddress - 1) &&
-         Between(start.gates, 0, isa::kMaxGates) && Between(start.classes, 1, isa::kMaxClasses) && start.images >= 1 &&
-         Between(start.rule, isa::kRuleNone, isa::kRuleClass) && (start.budget_flops >> 63) == 0 &&
-         (start.budget_cycles >> 63) == 0 &&
-         (start.rule != isa::kRuleClass || Between(start.target_class, 0, start.classes - 1));
+  return StartIsInRange(start) &&
+         (start.rule != isa::kRuleClass || Between(start.target_class, 0, start.classes - 1)) && PoolIsGood(start);
 }
 
 inline bool IsClassifierOpcode(int32_t opcode) {

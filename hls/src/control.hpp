@@ -33,6 +33,8 @@ struct Progress {
   int32_t reason;
   uint64_t flops;
   uint64_t cycles;
+  uint64_t allowed_flops;  // what the image may spend
+  uint64_t allowed_cycles;
   uint64_t weight_bytes;
   int32_t instructions;
   int32_t layers;
@@ -46,15 +48,14 @@ inline void Fail(Progress& progress, int32_t status, int32_t pc) {
   progress.done = true;
 }
 
-// Would this instruction, with the classifier held in reserve, pass the budget?
-inline bool ExceedsBudget(const Instruction& instruction, const Cost& cost, const Start& start,
-                          const Progress& progress) {
+// Would this instruction, with the classifier held in reserve, pass what is allowed?
+inline bool ExceedsBudget(const Instruction& instruction, const Cost& cost, const Progress& progress) {
   const bool is_tap = instruction.word[0] == isa::kOpTap;
   const bool has_reserve = progress.kept.any && !progress.kept.has_run;
   const uint32_t flops = is_tap ? uint32_t(instruction.word[isa::kTapFlops]) : has_reserve ? progress.kept.flops : 0;
   const uint32_t cycles = is_tap ? uint32_t(instruction.word[isa::kTapCycles]) : has_reserve ? progress.kept.cycles : 0;
-  return progress.flops + cost.flops + flops > start.budget_flops ||
-         progress.cycles + cost.cycles + cycles > start.budget_cycles;
+  return progress.flops + cost.flops + flops > progress.allowed_flops ||
+         progress.cycles + cost.cycles + cycles > progress.allowed_cycles;
 }
 
 // Stop the image at `pc`: with the kept exit's result, with its classifier still to run, or without any.
@@ -91,7 +92,7 @@ inline void AfterExit(const Start& start, Progress& progress) {
   if (!progress.in_classifier) {
     progress.reason = isa::kReasonEnd;
     progress.done = true;
-  } else if (progress.flops > start.budget_flops || progress.cycles > start.budget_cycles) {
+  } else if (progress.flops > progress.allowed_flops || progress.cycles > progress.allowed_cycles) {
     Fail(progress, isa::kStatusBudgetExceeded, progress.last_pc);
   } else if (progress.stopping) {
     progress.done = true;
@@ -138,6 +139,10 @@ WriteLogits:
   record[isa::kRecordInstructions] = progress.instructions;
   record[isa::kRecordConfidence] = progress.prediction.confidence;
   record[isa::kRecordEntropy] = progress.prediction.entropy;
+  record[isa::kRecordAllowedFlopsLow] = int32_t(uint32_t(progress.allowed_flops));
+  record[isa::kRecordAllowedFlopsHigh] = int32_t(uint32_t(progress.allowed_flops >> 32));
+  record[isa::kRecordAllowedCyclesLow] = int32_t(uint32_t(progress.allowed_cycles));
+  record[isa::kRecordAllowedCyclesHigh] = int32_t(uint32_t(progress.allowed_cycles >> 32));
 }
 
 // The record of an image that was not run, because an earlier one of the batch failed.

@@ -15,48 +15,55 @@ const char* ddi_isa_hash() { return ddi::isa::kHash; }
 
 int64_t ddi_state_bytes() { return int64_t(sizeof(ddi::State)); }
 
-// As ddi_engine, over `threads` threads; memories start every image filled with the byte `forget`.
+// As ddi_engine, over `threads` threads; memories start every image filled with the byte `forget`. With a pool the
+// images run one after the other, whatever the threads; its charges come from `history` and go back there.
 int32_t ddi_cosim(const int32_t* program, const int64_t* weights, const int64_t* tables, const uint8_t* images,
-                  int32_t* results, int32_t instructions, int32_t weight_bytes, int32_t table_words, int32_t map_words,
-                  int32_t images_count, int32_t image_bytes, int32_t gates, int32_t classes, uint64_t budget_flops,
-                  uint64_t budget_cycles, int32_t rule, int32_t threshold, int32_t target_class, int32_t threads,
-                  int32_t forget) {
+                  int64_t* history, int32_t* results, const ddi::Start* given, int32_t threads, int32_t forget) {
   using namespace ddi;
-  const Start start = {instructions, weight_bytes, table_words,   map_words, images_count, image_bytes, gates,
-                       classes,      budget_flops, budget_cycles, rule,      threshold,    target_class};
+  const Start start = *given;
   if (!StartIsGood(start)) return isa::kStatusBadStart;
   const int64_t stride = RecordWords(start);
+  const size_t image_bytes = size_t(start.image_bytes);
+  const size_t charge_bytes = size_t(start.pool - 1) * 2 * sizeof(int64_t);
+  const size_t map_bytes = size_t(start.map_words) * kTilePixels;
   auto run = [&](int32_t first, int32_t count) {
     SetForgetByte(forget);
-    std::vector<int64_t> maps(size_t(map_words) * kTilePixels / sizeof(int64_t) + 1);
-    int32_t* records = results + first * stride;
+    std::vector<int64_t> maps((map_bytes + charge_bytes) / sizeof(int64_t) + 1);
+    int64_t* charges = maps.data() + map_bytes / sizeof(int64_t);
+    if (charge_bytes > 0) std::memcpy(charges, history, charge_bytes);
     // Image by image where there is map memory, so that each starts with what `forget` says.
-    const int32_t at_once = map_words > 0 ? 1 : count;
-    std::vector<int64_t> pixels(size_t(at_once) * size_t(image_bytes) / sizeof(int64_t) + 1);
-    for (int32_t i = 0; i < count; i += at_once) {
-      std::memcpy(pixels.data(), images + int64_t(first + i) * image_bytes, size_t(at_once) * size_t(image_bytes));
-      std::memset(maps.data(), forget, maps.size() * sizeof(int64_t));
-      ddi_engine(program, weights, weights, weights, tables, pixels.data(), maps.data(), records + i * stride,
-                 instructions, weight_bytes, table_words, map_words, at_once, image_bytes, gates, classes, budget_flops,
-                 budget_cycles, rule, threshold, target_class);
+    Start part = start;
+    part.images_count = start.map_words > 0 ? 1 : count;
+    std::vector<int64_t> pixels(size_t(part.images_count) * image_bytes / sizeof(int64_t) + 1);
+    for (int32_t i = 0; i < count; i += part.images_count) {
+      int32_t* records = results + (first + i) * stride;
+      std::memcpy(pixels.data(), images + size_t(first + i) * image_bytes, size_t(part.images_count) * image_bytes);
+      std::memset(maps.data(), forget, map_bytes);
+      const int32_t status =
+          RunBatch(program, weights, weights, weights, tables, pixels.data(), maps.data(), records, part);
+      if (status != isa::kStatusOk) return status;
+      if (part.images_count == 1 && records[isa::kRecordStatus] != isa::kStatusOk) break;  // the others are not run
     }
-    for (int32_t i = 0; i < count; ++i) records[i * stride + isa::kRecordImage] = first + i;
+    for (int32_t i = 0; i < count; ++i) results[(first + i) * stride + isa::kRecordImage] = first + i;
+    if (charge_bytes > 0) std::memcpy(history, charges, charge_bytes);
+    return isa::kStatusOk;
   };
-  const int32_t parts = threads < 1 ? 1 : threads < images_count ? threads : images_count;
+  const int32_t most = start.pool > 1 ? 1 : threads;
+  const int32_t parts = most < 1 ? 1 : most < start.images_count ? most : start.images_count;
   std::vector<std::thread> workers;
   for (int32_t part = 1; part < parts; ++part) {
-    const int32_t first = int32_t(int64_t(images_count) * part / parts);
-    const int32_t end = int32_t(int64_t(images_count) * (part + 1) / parts);
+    const int32_t first = int32_t(int64_t(start.images_count) * part / parts);
+    const int32_t end = int32_t(int64_t(start.images_count) * (part + 1) / parts);
     workers.emplace_back(run, first, end - first);
   }
-  run(0, images_count / parts);
+  const int32_t status = run(0, start.images_count / parts);
   for (std::thread& worker : workers) worker.join();
   bool failed = false;
-  for (int32_t image = 0; image < images_count; ++image) {
+  for (int32_t image = 0; image < start.images_count && status == isa::kStatusOk; ++image) {
     if (failed) WriteNotRun(image, start, results + image * stride);
     failed = failed || results[image * stride + isa::kRecordStatus] != isa::kStatusOk;
   }
-  return isa::kStatusOk;
+  return status;
 }
 
 }  // extern "C"

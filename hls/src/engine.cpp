@@ -3,11 +3,12 @@
 // Role     fetch, check, price, compare with the budget, execute; gates, masks, exits and counters are all here, and
 //          the host does nothing between start and done
 // Ports    m_axi, one width each: program, tables and results 32 bits; images, weights (three ports on the same bytes)
-//          and the DDR's map memory 64 bits; s_axilite for the start parameters and the return value
+//          and the DDR's map memory 64 bits; s_axilite for the start parameters and the return value (top.hpp)
 // Rate     kFetch cycles an instruction, then its unit's loops (docs/isa.md, Loops; cost.hpp adds them up)
 // Storage  State below, the maps included
 #include <cstdint>
 
+#include "budget.hpp"
 #include "check.hpp"
 #include "control.hpp"
 #include "shim.hpp"
@@ -40,6 +41,7 @@ struct State {
   GateMemory gates;
   LayerMemory layer;
   ImageMemory image;
+  ChargeMemory charges;
   int32_t code[isa::kCodeStore][isa::kInstructionWords];
   int32_t trace[isa::kMaxGates];
   int32_t logits[isa::kMaxClasses];
@@ -78,10 +80,10 @@ FetchWords:
 
 inline void Execute(const Instruction& instruction, const LayerPlan& planned, const int64_t* weights0,
                     const int64_t* weights1, const int64_t* weights2, const int64_t* tables, const int64_t* images,
-                    int64_t image, int64_t* maps, const Start& start, Progress& progress) {
+                    int64_t image_byte, int64_t* maps, const Start& start, Progress& progress) {
   switch (instruction.word[0]) {
     case isa::kOpImage:
-      RunImage(instruction, weights0, images, image, state.maps, state.image);
+      RunImage(instruction, weights0, images, image_byte, state.maps, state.image);
       break;
     case isa::kOpConv:
     case isa::kOpAffine:
@@ -121,10 +123,10 @@ inline void Execute(const Instruction& instruction, const LayerPlan& planned, co
   }
 }
 
-// One instruction of the image that starts at byte `image`: checked, priced, compared with the budget, counted,
+// One instruction of the image that starts at `image_byte`: checked, priced, compared with the budget, counted,
 // executed.
 inline void Step(const int32_t* program, const int64_t* weights0, const int64_t* weights1, const int64_t* weights2,
-                 const int64_t* tables, const int64_t* images, int64_t image, int64_t* maps, const Start& start,
+                 const int64_t* tables, const int64_t* images, int64_t image_byte, int64_t* maps, const Start& start,
                  Progress& progress) {
   const int32_t pc = progress.pc;
   if (pc >= start.instructions) {
@@ -139,7 +141,7 @@ inline void Step(const int32_t* program, const int64_t* weights0, const int64_t*
   }
   const LayerPlan planned = PlanLayer(instruction, state.masks);
   const Cost cost = Price(instruction, pc, planned, state.masks);
-  if (!progress.in_classifier && ExceedsBudget(instruction, cost, start, progress)) {
+  if (!progress.in_classifier && ExceedsBudget(instruction, cost, progress)) {
     Stop(progress, isa::kReasonBudget, pc);
     return;
   }
@@ -149,7 +151,7 @@ inline void Step(const int32_t* program, const int64_t* weights0, const int64_t*
   ++progress.instructions;
   progress.last_pc = pc;
   progress.pc = pc + 1;
-  Execute(instruction, planned, weights0, weights1, weights2, tables, images, image, maps, start, progress);
+  Execute(instruction, planned, weights0, weights1, weights2, tables, images, image_byte, maps, start, progress);
 }
 
 // Memories as they are at the start of an image.
@@ -166,15 +168,17 @@ ForgetTrace:
 }
 
 inline Progress RunOneImage(const int32_t* program, const int64_t* weights0, const int64_t* weights1,
-                            const int64_t* weights2, const int64_t* tables, const int64_t* images, int64_t image,
-                            int64_t* maps, const Start& start) {
+                            const int64_t* weights2, const int64_t* tables, const int64_t* images, int64_t image_byte,
+                            int64_t* maps, const Allowance& allowance, const Start& start) {
   Progress progress = Progress();
+  progress.allowed_flops = allowance.flops;
+  progress.allowed_cycles = allowance.cycles;
   progress.prediction = NoPrediction();
   StartImage(start);
   // Every target lies ahead, so the main stream has at most kMaxInstructions steps, and so has each classifier.
 Steps:
   for (int32_t step = 0; step < isa::kMaxInstructions * isa::kMaxInstructions && !progress.done; ++step) {
-    Step(program, weights0, weights1, weights2, tables, images, image, maps, start, progress);
+    Step(program, weights0, weights1, weights2, tables, images, image_byte, maps, start, progress);
   }
   if (progress.status != isa::kStatusOk) {
     progress.reason = 0;
@@ -183,47 +187,10 @@ Steps:
   return progress;
 }
 
-}  // namespace ddi
-
-// Run `images_count` images of `image_bytes` each; a record for each goes to `results`. Returns OK, or BAD_START, when
-// nothing is written; above it, in the high word, the first half of the contract's hash.
-extern "C" uint64_t ddi_engine(const int32_t* program, const int64_t* weights0, const int64_t* weights1,
-                               const int64_t* weights2, const int64_t* tables, const int64_t* images, int64_t* maps,
-                               int32_t* results, int32_t instructions, int32_t weight_bytes, int32_t table_words,
-                               int32_t map_words, int32_t images_count, int32_t image_bytes, int32_t gates,
-                               int32_t classes, uint64_t budget_flops, uint64_t budget_cycles, int32_t rule,
-                               int32_t threshold, int32_t target_class) {
-  #pragma HLS interface m_axi port = program offset = slave bundle = program
-  #pragma HLS interface m_axi port = weights0 offset = slave bundle = weights0
-  #pragma HLS interface m_axi port = weights1 offset = slave bundle = weights1
-  #pragma HLS interface m_axi port = weights2 offset = slave bundle = weights2
-  #pragma HLS interface m_axi port = tables offset = slave bundle = tables
-  #pragma HLS interface m_axi port = images offset = slave bundle = images
-  #pragma HLS interface m_axi port = maps offset = slave bundle = maps
-  #pragma HLS interface m_axi port = results offset = slave bundle = results
-  #pragma HLS interface s_axilite port = program
-  #pragma HLS interface s_axilite port = weights0
-  #pragma HLS interface s_axilite port = weights1
-  #pragma HLS interface s_axilite port = weights2
-  #pragma HLS interface s_axilite port = tables
-  #pragma HLS interface s_axilite port = images
-  #pragma HLS interface s_axilite port = maps
-  #pragma HLS interface s_axilite port = results
-  #pragma HLS interface s_axilite port = instructions
-  #pragma HLS interface s_axilite port = weight_bytes
-  #pragma HLS interface s_axilite port = table_words
-  #pragma HLS interface s_axilite port = map_words
-  #pragma HLS interface s_axilite port = images_count
-  #pragma HLS interface s_axilite port = image_bytes
-  #pragma HLS interface s_axilite port = gates
-  #pragma HLS interface s_axilite port = classes
-  #pragma HLS interface s_axilite port = budget_flops
-  #pragma HLS interface s_axilite port = budget_cycles
-  #pragma HLS interface s_axilite port = rule
-  #pragma HLS interface s_axilite port = threshold
-  #pragma HLS interface s_axilite port = target_class
-  #pragma HLS interface s_axilite port = return
-  using namespace ddi;
+// Run a batch under `start`: a record for each image, and the charges of the pool go back to their place. The status.
+inline int32_t RunBatch(const int32_t* program, const int64_t* weights0, const int64_t* weights1,
+                        const int64_t* weights2, const int64_t* tables, const int64_t* images, int64_t* maps,
+                        int32_t* results, const Start& start) {
   #pragma HLS array_partition variable = state.maps complete dim = 2
   #pragma HLS bind_storage variable = state.maps type = ram_t2p impl = bram
   #pragma HLS array_partition variable = state.layer.lanes.even complete dim = 1
@@ -243,28 +210,33 @@ extern "C" uint64_t ddi_engine(const int32_t* program, const int64_t* weights0, 
   #pragma HLS array_partition variable = state.image.pixel complete dim = 0
   #pragma HLS array_partition variable = state.image.table complete dim = 1
   #pragma HLS array_partition variable = state.gates.hidden complete
-  const uint64_t hash = uint64_t(isa::kHashHigh) << 32;
-  const Start start = {instructions, weight_bytes, table_words,   map_words, images_count, image_bytes, gates,
-                       classes,      budget_flops, budget_cycles, rule,      threshold,    target_class};
-  if (!StartIsGood(start)) return hash | uint64_t(isa::kStatusBadStart);
-  LoadCode(program, instructions);
+  if (!StartIsGood(start)) return isa::kStatusBadStart;
+  Allowance allowance = LoadCharges(start, maps, state.charges);
+  if (!allowance.good) return isa::kStatusBadStart;
+  LoadCode(program, start.instructions);
   ForgetWeights();
   bool failed = false;
-  int64_t record = 0;  // its first word
+  int64_t record_word = 0;
   int64_t image_byte = 0;
 Images:
-  for (int32_t image = 0; image < images_count; ++image) {
+  for (int32_t image = 0; image < start.images_count; ++image) {
     #pragma HLS loop_tripcount max = 10000
     if (failed) {
-      WriteNotRun(image, start, results + record);
+      WriteNotRun(image, start, results + record_word);
     } else {
       const Progress progress =
-          RunOneImage(program, weights0, weights1, weights2, tables, images, image_byte, maps, start);
-      WriteRecord(progress, image, start, state.trace, state.logits, results + record);
+          RunOneImage(program, weights0, weights1, weights2, tables, images, image_byte, maps, allowance, start);
+      WriteRecord(progress, image, start, state.trace, state.logits, results + record_word);
+      ChargeImage(start, progress.flops, progress.cycles, state.charges, allowance);
       failed = progress.status != isa::kStatusOk;
     }
-    record += RecordWords(start);
-    image_byte += image_bytes;
+    record_word += RecordWords(start);
+    image_byte += start.image_bytes;
   }
-  return hash | uint64_t(isa::kStatusOk);
+  SaveCharges(start, state.charges, allowance, maps);
+  return isa::kStatusOk;
 }
+
+}  // namespace ddi
+
+#include "top.hpp"

@@ -1,4 +1,4 @@
-// Geometry: sizes of maps, tiles and rows of weights; the fields of an instruction; the start parameters.
+// Geometry: sizes of maps, tiles and rows of weights; the fields of an instruction.
 //
 // Role     shared arithmetic of validation, pricing and execution, so that the three cannot disagree
 // Rate     a few additions and shifts an instruction, no storage
@@ -16,23 +16,6 @@ static_assert((isa::kWeightAlign & (isa::kWeightAlign - 1)) == 0, "rows are roun
 // One instruction: its opcode, then the fields that isa.hpp numbers.
 struct Instruction {
   int32_t word[isa::kInstructionWords];
-};
-
-// The scalars of the control registers, except the pointers; `image_bytes` is the size of one image.
-struct Start {
-  int32_t instructions;
-  int32_t weight_bytes;
-  int32_t table_words;
-  int32_t map_words;
-  int32_t images;
-  int32_t image_bytes;
-  int32_t gates;
-  int32_t classes;
-  uint64_t budget_flops;
-  uint64_t budget_cycles;
-  int32_t rule;
-  int32_t threshold;
-  int32_t target_class;
 };
 
 // The multiplier of everything that happens once an instruction: one, and its calls take turns. The DSPs are the

@@ -5,8 +5,8 @@
 namespace ddi {
 namespace isa {
 
-static const char kHash[] = "95aaa8118164d7fe";
-constexpr uint32_t kHashHigh = 0x95aaa811;
+static const char kHash[] = "96934182f6d6ee18";
+constexpr uint32_t kHashHigh = 0x96934182;
 
 constexpr int32_t kInstructionWords = 16;
 constexpr int32_t kTile = 8;
@@ -28,7 +28,9 @@ constexpr int32_t kMaxInstructions = 8192;
 constexpr int32_t kCodeStore = 512;
 constexpr int32_t kMaxGates = 256;
 constexpr int32_t kMaxClasses = 1024;
-constexpr int32_t kRecordHeader = 16;
+constexpr int32_t kMaxPool = 256;
+constexpr int32_t kPooledBits = 47;
+constexpr int32_t kRecordHeader = 20;
 constexpr int32_t kImageLanes = 3;
 constexpr int32_t kWeightAlign = 8;
 constexpr int32_t kTableRow = 2;
@@ -198,6 +200,10 @@ constexpr int32_t kRecordWeightBytes = 12;
 constexpr int32_t kRecordInstructions = 13;
 constexpr int32_t kRecordConfidence = 14;
 constexpr int32_t kRecordEntropy = 15;
+constexpr int32_t kRecordAllowedFlopsLow = 16;
+constexpr int32_t kRecordAllowedFlopsHigh = 17;
+constexpr int32_t kRecordAllowedCyclesLow = 18;
+constexpr int32_t kRecordAllowedCyclesHigh = 19;
 
 constexpr int32_t kDepthLoadTables = 28;
 constexpr int32_t kDepthImageBeats = 28;
@@ -442,4 +448,41 @@ static const int32_t kLogTable[kLogEntries] = {
 };
 
 }  // namespace isa
+
+// The scalars of the control registers.
+struct Start {
+  int32_t instructions;
+  int32_t weight_bytes;
+  int32_t table_words;
+  int32_t images_count;
+  int32_t image_bytes;
+  int32_t gates;
+  int32_t classes;
+  uint64_t budget_flops;
+  uint64_t budget_cycles;
+  int32_t rule;
+  int32_t threshold;
+  int32_t target_class;
+  int32_t map_words;
+  int32_t pool;
+  uint64_t floor_flops;
+  uint64_t floor_cycles;
+};
+
+constexpr int32_t kStartFields = 16;
+
+inline bool StartIsInRange(const Start& start) {
+  return start.instructions >= 1 && start.instructions <= 8192 &&
+         start.images_count >= 1 &&
+         start.gates >= 0 && start.gates <= 256 &&
+         start.classes >= 1 && start.classes <= 1024 &&
+         start.budget_flops <= 9223372036854775807u &&
+         start.budget_cycles <= 9223372036854775807u &&
+         start.rule >= 0 && start.rule <= 3 &&
+         start.map_words >= 0 && start.map_words <= 1073741823 &&
+         start.pool >= 1 && start.pool <= 256 &&
+         start.floor_flops <= 9223372036854775807u &&
+         start.floor_cycles <= 9223372036854775807u;
+}
+
 }  // namespace ddi

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hls import cosim, isa
+from hls import cosim, isa, record
+from hls.pool import CHARGE_BYTES
 from hls.stress.builds import build
 
 SOURCE = Path(__file__).with_name("fuzz_driver.cpp")
@@ -71,15 +72,8 @@ class Case:
 def scalars(case, bases):
     """Start parameters of a case by the name of their port."""
     base = bases[case.base]
-    return {
-        "instructions": len(program(case, bases)),
-        "weight_bytes": base.weights.size,
-        "table_words": base.tables.size,
-        "images_count": case.images,
-        "image_bytes": base.images[0].size,
-        **vars(case.start),
-        **case.scalars,
-    }
+    values = record.scalars(case.start, program(case, bases), base.weights, base.tables, base.images)
+    return {**values, "images_count": case.images, **case.scalars}
 
 
 def program(case, bases):
@@ -104,8 +98,6 @@ class Driver:
         sources = {**cosim.sources(), SOURCE.name: SOURCE.read_bytes()}
         self.path = build(f"driver-{sanitizer}", command, sources, SOURCE.name)
         ports = [(kind == "memory", name) for name, (kind, _) in isa.PORTS.items()]
-        if threads:  # ddi_cosim takes each memory once, and has map memory of its own
-            ports = [port for port in ports if port[1] not in ("weights1", "weights2", "maps")]
         self.scalars = [name for is_memory, name in ports if not is_memory]
         self.head = _numbers(len(ports), *(number for port in ports for number in self._argument(*port)))
 
@@ -138,7 +130,8 @@ class Driver:
         values = scalars(case, self.bases)
         records = _record_words(values) * max(0, values["images_count"]) * 4
         length = len(program(case, self.bases))
-        maps = isa.TILE**2 * (values["map_words"] if 0 <= values.get("map_words", -1) < _TOO_MANY_MAPS else 0)
+        maps = isa.TILE**2 * (values["map_words"] if 0 <= values["map_words"] < _TOO_MANY_MAPS else 0)
+        maps += CHARGE_BYTES * (values["pool"] - 1 if 1 <= values["pool"] <= isa.MAX_POOL else 0)  # all of them 0
         head = _numbers(case.base, case.before, length, maps, records, len(case.patches))
         patches = b"".join(_numbers(pc) + np.asarray(row, np.int32).tobytes() for pc, row in case.patches.items())
         return head + patches + _numbers(*(values[name] for name in self.scalars))

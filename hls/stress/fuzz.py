@@ -21,6 +21,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from hls import cosim, golden, isa, package, record
+from hls.pool import Pool
 from hls.program import decode, validate
 from hls.stress.driver import Base, Case, Crash, Driver, program, scalars
 from hls.stress.mutations import limits_of, make_case, make_program
@@ -34,12 +35,18 @@ FOLDER = cosim.BUILD / "fuzz"
 def is_bad_start(case, bases):
     """Does hls.record refuse the start parameters?"""
     values = scalars(case, bases)
-    start = replace(case.start, **{each.name: values[each.name] for each in fields(case.start)})
     try:
-        record.check_start(start, values["instructions"], values["images_count"])
+        record.check_start(values)
+        start = replace(case.start, **{each.name: values[each.name] for each in fields(case.start)})
+        Pool(start, no_charges(start))
     except ValueError:
         return True
     return False
+
+
+def no_charges(start):
+    """The pool's history that every case starts with."""
+    return np.zeros((start.pool - 1, 2), np.int64)
 
 
 def expectation(case, bases):
@@ -75,11 +82,13 @@ def disagreement(case, bases, outcome):
 
 def _differs_from_golden(case, bases, records):
     base = bases[case.base]
-    expected = golden.run(program(case, bases), base.weights, base.tables, base.images[: case.images], case.start)
+    data = program(case, bases), base.weights, base.tables, base.images[: case.images]
+    expected = golden.run(*data, case.start, no_charges(case.start))
     if np.array_equal(expected, records):
         return None
-    word = int(np.flatnonzero(expected[0] != records[0])[0])
-    return f"record word {word} is {records[0, word]}, the golden model says {expected[0, word]}"
+    image, word = (int(at) for at in np.argwhere(expected != records)[0])
+    found, wanted = records[image, word], expected[image, word]
+    return f"image {image}: record word {word} is {found}, the golden model says {wanted}"
 
 
 def real_bases(seed, randoms=60):
@@ -97,10 +106,7 @@ def _package_base(found, seed):
     size = found.meta["input"]
     shape = 1, size["height"], size["width"], size["channels"]
     images = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-    start = record.Start(gates=len(found.meta["gates"]), classes=len(found.meta["classes"]))
-    if "map_words" in found.meta:
-        start = replace(start, map_words=found.meta["map_words"])
-    return Base(found.program, found.weights, found.tables, images, start)
+    return Base(found.program, found.weights, found.tables, images, found.start())
 
 
 def save(case, bases, reason, folder=None):

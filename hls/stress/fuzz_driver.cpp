@@ -65,6 +65,11 @@ int64_t Call(Result (*engine)(Parameters...), const std::vector<Argument>& argum
   return Call(engine, arguments, std::index_sequence_for<Parameters...>());
 }
 
+template <size_t... kIndex>
+ddi::Start MakeStart(const std::vector<int64_t>& number, std::index_sequence<kIndex...>) {
+  return ddi::Start{Argument{nullptr, number[kIndex]}...};
+}
+
 bool ReadBytes(std::FILE* file, void* to, size_t size) { return std::fread(to, 1, size, file) == size; }
 
 int64_t ReadNumber(std::FILE* file) {
@@ -141,9 +146,10 @@ int main(int count, char** words) {
     if (threads == 0) {
       returned = Call(ddi_engine, arguments);
     } else {
-      arguments.push_back({nullptr, threads});
-      arguments.push_back({nullptr, 0});  // the byte that memories start with
-      returned = Call(ddi_cosim, arguments);
+      const ddi::Start start = MakeStart(number, std::make_index_sequence<ddi::kStartFields>());
+      const Argument in[] = {{memory[kProgram], 0}, {memory[kWeights], 0}, {memory[kTables], 0}, {memory[kImages], 0}};
+      const Argument out = {memory[kResults], 0};
+      returned = ddi_cosim(in[0], in[1], in[2], in[3], nullptr, out, &start, int32_t(threads), 0);  // pools of one
     }
     const int64_t head[2] = {returned, int64_t(results.size)};
     std::fwrite(head, sizeof(head), 1, stdout);

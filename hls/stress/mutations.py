@@ -61,7 +61,7 @@ def make_case(bases, rng):
     """A mutated instruction where the engine comes to it."""
     number = int(rng.integers(len(bases)))
     base, other = bases[number], bases[int(rng.integers(len(bases)))]
-    start = replace(base.start, gates=max(1, base.start.gates), rule=isa.RULE_NONE)
+    start = replace(_alone(base.start), gates=max(1, base.start.gates), rule=isa.RULE_NONE)
     at = int(rng.integers(len(base.program)))
     words = mutate(base.program[at], other.program, limits_of(Case(number, start), bases), rng)
     masks = _masks(words, rng)
@@ -82,6 +82,11 @@ def make_case(bases, rng):
     if rng.random() < 0.1:
         _mutate_start(case, scalars(case, bases), rng)
     return case
+
+
+def _alone(start):
+    """Every image with a budget of its own."""
+    return replace(start, pool=1, floor_flops=0, floor_cycles=0)
 
 
 def _masks(words, rng):
@@ -107,14 +112,18 @@ def _is_long(words):
 def _mutate_start(case, truth, rng):
     """Another start parameter: outside its range, or less than what there is."""
     less = ("instructions", "weight_bytes", "table_words", "image_bytes", "images_count")  # never more
-    free = ("gates", "classes", "rule", "threshold", "target_class")
+    free = ("gates", "classes", "rule", "threshold", "target_class", "pool")
     values = {name: min(int(rng.choice([-1, 0, 1, 2, truth[name] - 1, INT32[0]])), truth[name]) for name in less}
     values |= {name: int(rng.choice([-1, 0, 1, 2, 3, 4, *INT32, isa.MAX_GATES + 1, isa.MAX_CLASSES])) for name in free}
-    values |= {name: int(rng.choice([2**63, 2**64 - 1])) for name in ("budget_flops", "budget_cycles")}
-    if "map_words" in truth:
-        values["map_words"] = int(rng.choice([-1, 0, 7, isa.DDR_ADDRESS]))
+    budgets = ("budget_flops", "budget_cycles")
+    values |= {name: int(rng.choice(np.array([2**63, 2**64 - 1], np.uint64))) for name in budgets}
+    values["map_words"] = int(rng.choice([-1, 0, 7, isa.DDR_ADDRESS]))
     name = sorted(values)[int(rng.integers(len(values)))]
     case.scalars[name] = values[name]
+    if name == "pool":  # its history is all 0, so that other floors are refused; budgets may be too large to share
+        case.scalars["pool"] = int(rng.choice([-1, 0, 2, 3, isa.MAX_POOL, isa.MAX_POOL + 1, *INT32]))
+        case.scalars["floor_cycles"] = int(rng.choice([0, 0, 1, MAX_CYCLES, 2**62]))
+        case.scalars["budget_flops"] = int(rng.choice([2**63 - 1, 2**isa.POOLED_BITS, 2**isa.POOLED_BITS - 1]))
 
 
 def make_program(bases, rng):
@@ -131,5 +140,5 @@ def make_program(bases, rng):
         else:
             words[at] = mutate(words[at], other.program, limits, rng)
     budget = min(base.start.budget_cycles, 16 * MAX_CYCLES)
-    start = replace(base.start, budget_cycles=budget)
-    return Case(number, start, instructions=len(words), patches=dict(enumerate(words)))
+    start = replace(base.start, budget_cycles=budget, floor_flops=0, floor_cycles=0)  # the pool's history is all 0
+    return Case(number, start, instructions=len(words), patches=dict(enumerate(words)), images=len(base.images))

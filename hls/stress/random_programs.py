@@ -160,4 +160,6 @@ def _start(builder, program):
         int(65536 * top * rng.random()) if builder.chance(0.9) else builder.pick((-(2**31), 2**31 - 1, 0, 65536))
     )
     target, map_words = int(rng.integers(builder.classes)), builder.far_at + int(rng.integers(0, 3))
-    return Start(builder.gates, builder.classes, *budgets, rule, threshold, target, map_words)
+    pool = builder.pick((1, 1, 2, 3, 4))
+    floors = [int(rng.uniform(0, 1) ** 3 * budget) if pool > 1 and budget < NO_BUDGET else 0 for budget in budgets]
+    return Start(builder.gates, builder.classes, *budgets, rule, threshold, target, map_words, pool, *floors)

@@ -17,14 +17,15 @@ import numpy as np
 
 from hls import isa
 from hls.errors import UserError
-from hls.record import check_start, explain, not_run, words
+from hls.pool import Pool, fresh
+from hls.record import check_start, explain, not_run, scalars, words
 from host.backend import Backend
 from host.board import catalog, overlay
 from host.board.buffers import Buffers, OutOfMemory
 from host.board.engine import Engine, Timeout
 from host.board.lock import BoardLock, default_path
 from host.board.machine import check_chip, check_clock, module, told
-from host.board.ports import BATCHED, CONSTANT, MEMORY, SCRATCH, check_ports, room, scalars
+from host.board.ports import BATCHED, CONSTANT, MEMORY, SCRATCH, charges_at, check_ports, room
 
 BATCH = 64  # images a start: each set of buffers holds so many
 MARGIN = 10  # the engine may take so many times what the schedule models
@@ -64,9 +65,12 @@ class Pynq(Backend):
         self.title = f"{title} (engine at {self.clock_hz / 1e6:.4g} MHz{self._waits()})"
         self.version = f"contract {isa.HASH}, bitstream {self._build.bit.name} of commit {self._build.commit}"
 
-    def run(self, package, images, start):
-        """Records (N, words) int32 of uint8 images (N, height, width, channels). UserError when it fails."""
-        _check_call(package, images, start)
+    def run(self, package, images, start, history=None):
+        """Records (N, words) int32 of uint8 images (N, height, width, channels). UserError when it fails.
+
+        The pool's charges stay in the engine's memory from batch to batch; `history` has them before and after.
+        """
+        history = _checked_history(package, images, start, history)
         began, self._busy_s, self.busy_share = time.perf_counter(), 0.0, None
         self.measured_cycles = np.zeros(len(images))
         try:
@@ -74,7 +78,7 @@ class Pynq(Backend):
                 self._connect()
             with told("running the engine"):
                 self._check_untouched()
-                records = self._run(package, images, start)
+                records = self._run(package, images, start, history)
         except BaseException as error:
             self._abandon(error)
             raise
@@ -156,16 +160,17 @@ class Pynq(Backend):
                 self._buffers.close()
 
     # ---------------------------------------------------------------------------------------------------------- a run
-    def _run(self, package, images, start):
+    def _run(self, package, images, start, history):
         """Batches in two sets of buffers, in turn; after the first image that failed, the others are not run."""
         self._load(package)
         size = self._make_sets(len(images), images[0].size, start)
+        self._put_history(start, history)
         records = np.empty((len(images), words(start.gates, start.classes)), np.int32)
         spans = [(at, min(at + size, len(images))) for at in range(0, len(images), size)]
         previous, done = None, 0
         self._put(0, images[: spans[0][1]])
         for number, (at, end) in enumerate(spans):
-            self._start(number % 2, end - at, package, images[0].size, start)
+            self._start(number % 2, package, images[at:end], start)
             if previous is not None:
                 done = self._fetch((number - 1) % 2, *previous, records)
             if number + 1 < len(spans) and done == at:
@@ -178,6 +183,7 @@ class Pynq(Backend):
             done = self._fetch((len(spans) - 1) % 2, *spans[-1], records)
         for image in range(done, len(images)):
             records[image] = not_run(image, start)
+        self._fetch_history(start, history)
         return records
 
     def _load(self, package):
@@ -219,8 +225,23 @@ class Pynq(Backend):
     def _set(self, index):
         return tuple(self._buffers.held(f"{name} {index}") for name in BATCHED)
 
-    def _start(self, index, count, package, image_bytes, start):
-        values = scalars(package, start, count, image_bytes)
+    def _put_history(self, start, history):
+        """The pool's charges, behind the map memory."""
+        first, size = charges_at(start)
+        if size:
+            buffer = self._buffers.held("maps")
+            buffer[first : first + size] = np.ascontiguousarray(history).view(np.uint8).reshape(-1)
+            buffer.flush()
+
+    def _fetch_history(self, start, history):
+        first, size = charges_at(start)
+        if size:
+            buffer = self._buffers.held("maps")
+            buffer.invalidate()
+            history[:] = np.array(buffer[first : first + size]).view(np.int64).reshape(history.shape)
+
+    def _start(self, index, package, images, start):
+        values = scalars(start, package.program, package.weights, package.tables, images)
         for name, (kind, _) in isa.PORTS.items():
             if kind == "memory":
                 held = f"{MEMORY[name]} {index}" if name in BATCHED else MEMORY[name]
@@ -230,7 +251,8 @@ class Pynq(Backend):
 
     def _wait(self, at, end, package, start):
         """Until the batch of images `at` to `end` is done; its cycles are counted."""
-        worst = min(max(item["cycles"] for item in package.exits), start.budget_cycles) * (end - at)
+        worst = max(item["cycles"] for item in package.exits)
+        worst = (min(worst, start.budget_cycles) if start.pool == 1 else worst) * (end - at)
         expected_s = self._cycles_an_image * (end - at) / self.clock_hz
         try:
             cycles = self._engine.wait(expected_s, MARGIN * worst / self.clock_hz + FLOOR_S)
@@ -271,15 +293,18 @@ def _settles(engine, error):
         return False
 
 
-def _check_call(package, images, start):
-    """UserError for images or start parameters that the engine would refuse."""
+def _checked_history(package, images, start, history):
+    """The pool's history, a fresh one for None. UserError for images or start parameters that the engine refuses."""
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != package.image_shape:
         shape = ", ".join(map(str, package.image_shape))
         raise UserError(f"images are {images.dtype} {images.shape}, expected uint8 (N, {shape})")
     try:
-        check_start(start, len(package.program), len(images))
+        check_start(scalars(start, package.program, package.weights, package.tables, images))
         for name in ("threshold", "target_class"):
             if not -(2**31) <= getattr(start, name) < 2**31:
                 raise ValueError(f"{name} is {getattr(start, name)}, expected 32 bits")
+        history = fresh(start) if history is None else history
+        Pool(start, history)
+        return history
     except ValueError as error:
         raise UserError(str(error)) from None

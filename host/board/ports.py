@@ -1,37 +1,24 @@
 """What goes to which port of the engine: a table that must have an entry for every port of the contract.
 
-check_ports(isa.PORTS)                                   # UserError names one that is not in the tables
-values = scalars(package, start, count, image_bytes)     # name → value of every scalar argument
+check_ports(isa.PORTS)                        # UserError names one that is not in the tables
+first, size = charges_at(start)               # of the pool's history, in bytes of the port maps
 """
 
 from hls import isa
 from hls.errors import UserError
+from hls.pool import CHARGE_BYTES
+from hls.record import SIZES, Start
 
 CONSTANT = ("program", "weights", "tables")  # a package's arrays, put in place once
 BATCHED = ("images", "results")  # those of a batch, in two sets
-SCRATCH = {"maps": lambda start: start.map_words * isa.TILE**2}  # memory for the engine's own use, and its bytes
+SCRATCH = {"maps": lambda start: sum(charges_at(start))}  # memory for the engine's own use, and its bytes
 MEMORY = {name: name for name in (*CONSTANT, *BATCHED, *SCRATCH)}  # port → what is there
 MEMORY |= {f"weights{bus}": "weights" for bus in range(3)}  # the same bytes, each port on a bus of its own
-SCALARS = {
-    "instructions": lambda package, start: len(package.program),
-    "weight_bytes": lambda package, start: package.weights.size,
-    "table_words": lambda package, start: package.tables.size,
-    "map_words": lambda package, start: start.map_words,
-    "images_count": lambda package, start: 0,  # these two are a batch's
-    "image_bytes": lambda package, start: 0,
-    "gates": lambda package, start: start.gates,
-    "classes": lambda package, start: start.classes,
-    "budget_flops": lambda package, start: start.budget_flops,
-    "budget_cycles": lambda package, start: start.budget_cycles,
-    "rule": lambda package, start: start.rule,
-    "threshold": lambda package, start: start.threshold,
-    "target_class": lambda package, start: start.target_class,
-}
 
 
 def check_ports(ports):
     """UserError naming a port of the engine that this driver does not serve: the contract has grown."""
-    known = {"memory": MEMORY, "scalar": SCALARS}
+    known = {"memory": MEMORY, "scalar": (*SIZES, *vars(Start(0, 0)))}
     for name, (kind, _) in ports.items():
         if name not in known.get(kind, ()):
             raise UserError(
@@ -39,10 +26,9 @@ def check_ports(ports):
             )
 
 
-def scalars(package, start, count, image_bytes):
-    """The engine's scalar arguments, those that the contract has, for `count` images."""
-    values = {name: value(package, start) for name, value in SCALARS.items() if name in isa.PORTS}
-    return values | {"images_count": count, "image_bytes": image_bytes}
+def charges_at(start):
+    """Where the pool's history is in the engine's own memory: (first byte, bytes)."""
+    return start.map_words * isa.TILE**2, (start.pool - 1) * CHARGE_BYTES
 
 
 def room(count, item_bytes=1):

@@ -118,6 +118,13 @@ def check(budget, exits, board):
     )
 
 
+def floor(limits, exits):
+    """(FLOPs, cycles) that are always enough for an exit which `limits` (FLOPs, cycles) reach: the cheapest one's."""
+    costs = [(item["flops"], item["cycles"]) for item in exits]
+    reached = [cost for cost in costs if cost[0] <= limits[0] and cost[1] <= limits[1]]
+    return min(reached, default=(0, 0))
+
+
 def show(value, kind):
     """FLOPs, nanoseconds or picojoules for people: three digits, rounded to the nearest."""
     units = UNITS[kind]

@@ -11,7 +11,7 @@ import numpy as np
 from hls.record import decode
 from host.energy.measure import measure
 from host.energy.model import modelled as model
-from host.verdict import check_spent, check_status
+from host.verdict import Windows, check_spent, check_status
 
 COUNTERS = ("flops", "cycles", "weight_bytes", "instructions")  # that modelled energy is reckoned from
 MEASURED = 256  # images of the batch that is measured, at most
@@ -40,16 +40,17 @@ def energy(meter, backend, job, plan, batches):
     if meter is None:
         return modelled(batches.results, job.board), None
     start = job.start(batches.steps[-1][0])
-    count, last = min(len(job.images), MEASURED), []
+    count, last, history = min(len(job.images), MEASURED), [], batches.history.copy()
 
     def run_batch():
-        last[:] = [backend.run(job.package, job.images[:count], start)]
+        last[:] = [backend.run(job.package, job.images[:count], start, history)]
         return last[0]
 
     found = measure(meter, run_batch, count)
     check_status(last[0])
     results = decode(last[0], start)
-    check_spent(results, start.budget_flops, start.budget_cycles)
+    check_spent(results, start)
+    Windows().check(results, start)
     low, high = found.interval95
     text = f"{found.meter}, {found.repetitions} repetitions, {found.batches} batches of {count} images, above idle"
     summary = {

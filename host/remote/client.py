@@ -21,6 +21,7 @@ import numpy as np
 from hls import isa
 from hls import package as packages
 from hls.errors import UserError
+from hls.pool import fresh
 from hls.record import not_run, words
 from host.backend import Backend, BackendMissing
 from host.remote import link
@@ -62,11 +63,12 @@ class Remote(Backend):
             [clock for clock in clocks if clock > 0], default=0
         )  # a budget of time holds on the slowest
 
-    def run(self, package, images, start):
-        """Records of the images, shared out over the boards that are left."""
+    def run(self, package, images, start, history=None):
+        """Records of the images, shared out over the boards that are left; with a pool one of them runs all in order."""
         file, sha256 = self._file(package)
-        count = len(images)
-        size = count if len(self._boards) <= 1 else max(-(-count // (ROUNDS * len(self._boards))), SMALLEST)
+        count, alone = len(images), len(self._boards) <= 1 or start.pool > 1
+        size = count if alone else max(-(-count // (ROUNDS * len(self._boards))), SMALLEST)
+        history = fresh(start) if history is None else history
         waiting = deque((at, min(at + size, count)) for at in range(0, count, size))
         done = {}  # first image of a share → its answer
 
@@ -77,7 +79,7 @@ class Remote(Backend):
                 except IndexError:
                     return
                 try:
-                    done[share[0]] = board.run(file, sha256, images[slice(*share)], start)
+                    done[share[0]] = board.run(file, sha256, images[slice(*share)], start, history)
                 except UserError as error:
                     board.failure = str(error)
                     waiting.append(share)
@@ -86,7 +88,9 @@ class Remote(Backend):
             if not self._boards:
                 raise UserError("no board is left: see above why they dropped out, and start again")
             self._all(work)
-        return self._gather([done[at] for at in sorted(done)], start)
+        answers = [done[at] for at in sorted(done)]
+        history[:] = answers[-1][3]
+        return self._gather(answers, start)
 
     def _all(self, work):
         """`work(board)` for every board at once; those that fail are left aside."""
@@ -107,7 +111,7 @@ class Remote(Backend):
     def _gather(self, answers, start):
         """One array of records, numbered through; as on one board, nothing is run after an image that failed."""
         shares, at = [], 0
-        for records, _, _ in answers:
+        for records, *_ in answers:
             records = records.copy()
             records[:, isa.RECORD.index("image")] += at
             at += len(records)
@@ -178,11 +182,11 @@ class _Connection:
                     f"{self.address} has {words_of} {found}, this is {ours}: {remedy} (python host/deploy.py …)"
                 )
 
-    def run(self, file, sha256, images, start):
-        """(records (N, words), measured cycles (N,) or None, share of time in the engine or None). UserError."""
+    def run(self, file, sha256, images, start, history):
+        """(records (N, words), measured cycles (N,) or None, share of time in the engine or None, history). UserError."""
         for _ in range(2):
             if self._loaded == sha256:
-                answer = self._ask("run", RUN_S, sha256, link.pack(images), _numbers(start))
+                answer = self._ask("run", RUN_S, sha256, link.pack(images), _numbers(start), link.pack(history))
                 if answer[0] == "ok":
                     return _results(answer, len(images), start, self.address)
                 if answer[0] == "error":
@@ -232,14 +236,17 @@ def _plain(pairs):
 def _results(answer, count, start, address):
     """The answer's arrays, checked. UserError if they are not records of `count` images."""
     try:
-        _, records, cycles, busy = answer
+        _, records, cycles, busy, history = answer
+        history = link.unpack(history, ("<i8",), 2)
         records = link.unpack(records, ("<i4",), 2)
         cycles = None if cycles is None else link.unpack(cycles, ("<f8",), 1)
         if records.shape != (count, words(start.gates, start.classes)) or (cycles is not None and len(cycles) != count):
             raise ValueError(f"records of {records.shape} for {count} images")
+        if history.shape != (start.pool - 1, 2):
+            raise ValueError(f"a history of {history.shape} for a pool of {start.pool}")
     except ValueError as error:
         raise UserError(f"{address} answered something else than records ({error})") from None
-    return records, cycles, busy if type(busy) is float else None
+    return records, cycles, busy if type(busy) is float else None, history
 
 
 def _keep_alive(sock):

@@ -21,7 +21,7 @@ import numpy as np
 from hls.errors import UserError
 
 PORT = 18861
-PROTOCOL = 1
+PROTOCOL = 2
 GREETING = b"ddi-link-1\n"
 NONCE = KEY_BYTES = 32
 TAG = 16

@@ -68,13 +68,16 @@ class BoardService(rpyc.Service):
             self._package, self._sha256 = package, hashlib.sha256(data).hexdigest()
         return "ok", self._sha256
 
-    def exposed_run(self, sha256, images, start):
-        """("ok", records, measured cycles or None, share of time in the engine or None) of images under `start`."""
+    def exposed_run(self, sha256, images, start, history):
+        """("ok", records, measured cycles or None, share of time in the engine or None, history) of images.
+
+        `history` is the pool's, before and after them.
+        """
         with self._lock:
             if sha256 != self._sha256:
                 return "load", "another package is loaded"
             try:
-                return self._run(self._package, images, start)
+                return self._run(self._package, images, start, history)
             except UserError as error:
                 return "error", str(error)
             except Exception as error:  # whatever it is, the caller gets a sentence and the server stays
@@ -86,19 +89,21 @@ class BoardService(rpyc.Service):
         if self._lock.acquire(timeout=seconds):
             self._lock.release()
 
-    def _run(self, package, images, start):
+    def _run(self, package, images, start, history):
         images = link.unpack(images, ("|u1",), 4)
         if images.shape[1:] != package.image_shape or not len(images):
             raise UserError(f"images of {images.shape}, expected (1 or more, {package.image_shape})")
         count = len(fields(Start))
         if type(start) is not tuple or len(start) != count or not all(type(value) is int for value in start):
             raise UserError(f"start parameters {start!r}, expected {count} whole numbers")
-        backend = self._backend
-        records = backend.run(package, images, Start(*start))
+        backend, start = self._backend, Start(*start)
+        history = link.unpack(history, ("<i8",), 2).copy()
+        records = backend.run(package, images, start, history)
         cycles = getattr(backend, "measured_cycles", None)
         busy = getattr(backend, "busy_share", None)
         cycles = None if cycles is None else np.asarray(cycles, np.float64)
-        return "ok", link.pack(records), link.pack(cycles), None if busy is None else float(busy)
+        busy = None if busy is None else float(busy)
+        return "ok", link.pack(records), link.pack(cycles), busy, link.pack(history)
 
 
 class _Server(ThreadedServer):

@@ -146,7 +146,8 @@ def _spending(canvas, run, box):
 def _over_images(canvas, run, box):
     """What each image spent, in the order they were run, under the steps of its budget."""
     flops, count = run.results.flops * 1e-6, len(run.results.flops)
-    limits = np.where(run.batches.flops_limit == NO_BUDGET, np.nan, run.batches.flops_limit * 1e-6)
+    allowed = run.results.allowed_flops
+    limits = np.where(allowed == NO_BUDGET, np.nan, allowed * 1e-6)
     high = float(np.nanmax([flops.max() * 1.04, np.nanmin([np.nanmax(limits, initial=0), flops.max() * 1.5]) * 1.04]))
     plot = Plot(canvas, box, (0, count), (0, high))
     note = "FLOPs of each image, coloured by the exit it took; the line is its budget, where that is one of FLOPs"

@@ -17,6 +17,7 @@ from host.board.catalog import Board
 from host.budgets.budget import Budget
 from host.budgets.limit import LimitPlan
 from host.budgets.plan import Plan
+from host.verdict import window_sums
 
 FEW_CLASSES = 20  # up to here the five best of them say little
 
@@ -60,6 +61,7 @@ def summarize(run):
         "accuracy": float(correct.mean()),
         "top5_accuracy": _top5(run),
         "budget": _budget(run),
+        "pool": _pool(run),
         "rule": _rule(run.start),
         "flops": {**_spread(results.flops), "full": last["flops"], "kind": _counted(run)},
         "cycles": {**_spread(results.cycles), "full": last["cycles"], "kind": "modelled"},
@@ -127,6 +129,25 @@ def _varied(run):
     if isinstance(run.plan, LimitPlan):
         found["limit"] = run.plan.summary()
     return found
+
+
+def _pool(run):
+    """What a pool did to each budget that it shares, in its unit; None without one."""
+    size, found = run.start.pool, {}
+    if size == 1:
+        return None
+    for unit, budget in (("flops", run.start.budget_flops), ("cycles", run.start.budget_cycles)):
+        if budget != NO_BUDGET:
+            spent = getattr(run.results, unit)
+            sums = window_sums(spent, size)
+            found[unit] = {
+                "budget": budget,
+                "fullest_window_mean": int(sums.max()) / size,
+                "images_over": int((spent > budget).sum()),
+                "lent": int(np.maximum(spent - budget, 0).sum()),
+                "windows_over": int((sums > size * budget).sum()),
+            }
+    return {"images": size, "windows": max(len(run.labels) - size, 0) + 1, **found}
 
 
 def _rule(start):

@@ -50,12 +50,14 @@ def _budget_rows(summary):
         text = f"none; the full network takes up to {show(full, 'flops')} FLOPs"
     elif budget["kind"] == "flops":
         share = f"{budget['flops'] / full:.0%} of the full network's {show(full, 'flops')}"
-        text = f"{budget['text']} FLOPs an image, {share}; kept for every image"
+        text = f"{budget['text']} FLOPs an image, {share}; {_kept(summary)}"
     elif "steps" in budget:
         text = _steps_line(budget["steps"])
     else:
-        text = f"{budget['text']} an image, {_limits(budget)} (modelled); kept for every image"
+        text = f"{budget['text']} an image, {_limits(budget)} (modelled); {_kept(summary)}"
     rows = [("budget", text)]
+    if summary["pool"] is not None:
+        rows += _pool_rows(summary["pool"])
     if "limit" in budget:
         rows.append(("limit", _limit_line(budget["limit"])))
     if rule["threshold"] is not None:
@@ -63,6 +65,24 @@ def _budget_rows(summary):
             ("stopping rule", f"{rule['name'].lower()} under {rule['threshold']:.4g} nats; classifiers on the way cost")
         )
     return rows
+
+
+def _kept(summary):
+    pool = summary["pool"]
+    return "kept for every image" if pool is None else f"kept for any {pool['images']} images in a row"
+
+
+def _pool_rows(pool):
+    """What the pool did: a line for each budget that it shares."""
+    for unit, name in (("flops", "FLOPs"), ("cycles", "cycles")):
+        if unit in pool:
+            item = pool[unit]
+            lent, fullest = (show(item[key], "flops") for key in ("lent", "fullest_window_mean"))
+            yield (
+                f"pool of {pool['images']}",
+                f"fullest window {fullest} {name} an image; {item['images_over']:,} images over their share, {lent} "
+                f"{name} lent; {item['windows_over']} of {pool['windows']:,} windows over",
+            )
 
 
 def _limits(budget):

@@ -187,10 +187,10 @@ LastRow:
   }
 }
 
-inline ImageSource MakeImageSource(const Map& map, int64_t start, int32_t channels) {
+inline ImageSource MakeImageSource(const Map& map, int64_t image_byte, int32_t channels) {
   ImageSource source = ImageSource();
-  source.word = start >> 3;
-  source.before = int8_t(start & 7);
+  source.word = image_byte >> 3;
+  source.before = int8_t(image_byte & 7);
   source.channels = int16_t(channels);
   source.pitch = uint32_t(Product(uint32_t(map.width), uint16_t(channels)));
   source.tile_bytes = int16_t(channels * isa::kTile);
@@ -198,12 +198,12 @@ inline ImageSource MakeImageSource(const Map& map, int64_t start, int32_t channe
   return source;
 }
 
-inline void RunImage(const Instruction& instruction, const int64_t* weights0, const int64_t* images, int64_t start,
+inline void RunImage(const Instruction& instruction, const int64_t* weights0, const int64_t* images, int64_t image_byte,
                      TileMemory& maps, ImageMemory& memory) {
   const int32_t* word = instruction.word;
   const int32_t channels = word[isa::kImageChannels];
   const Map map = MakeMap(word[isa::kImageOutput], word[isa::kImageHeight], word[isa::kImageWidth]);
-  ImageSource source = MakeImageSource(map, start, channels);
+  ImageSource source = MakeImageSource(map, image_byte, channels);
 ImageGroups:
   for (int32_t first = 0; first < channels; first += isa::kImageLanes) {
     #pragma HLS loop_tripcount max = isa::kMaxChannels / isa::kImageLanes + 1

@@ -24,20 +24,20 @@ ImageTiles:
   }
 }
 
-inline void RunImage(const Instruction& instruction, const int64_t* weights0, const int64_t* images, int64_t start,
+inline void RunImage(const Instruction& instruction, const int64_t* weights0, const int64_t* images, int64_t image_byte,
                      TileMemory& maps, ImageMemory&) {
   const int32_t* word = instruction.word;
   const int32_t channels = word[isa::kImageChannels];
   const Map map = MakeMap(word[isa::kImageOutput], word[isa::kImageHeight], word[isa::kImageWidth]);
   const uint8_t* tables = reinterpret_cast<const uint8_t*>(weights0) + word[isa::kImageWeights];
-  const uint8_t* image = reinterpret_cast<const uint8_t*>(images) + start;
+  const uint8_t* pixels = reinterpret_cast<const uint8_t*>(images) + image_byte;
 ImageChannels:
   for (int32_t channel = 0; channel < channels; ++channel) {
     uint8_t* plane = maps[map.address + channel * map.tiles];
     std::memset(plane, 0, size_t(map.tiles) * kTilePixels);
   ImageRows:
     for (int32_t y = 0; y < map.height; ++y) {
-      LoadImageRow(map, tables + 256 * channel, image + int64_t(y) * map.width * channels + channel, channels,
+      LoadImageRow(map, tables + 256 * channel, pixels + int64_t(y) * map.width * channels + channel, channels,
                    plane + (y >> 3) * map.columns * kTilePixels + (y & 7) * isa::kTile);
     }
   }
