@@ -45,7 +45,7 @@ def build(network, source, accuracy):
         "exits": _exits(network.shape, compiled.program),
         "gates": [_gate(network.shape, i) for i in network.shape.gates],
         "map_words": compiled.map_words,
-        "scales": network.scales,
+        "steps": network.steps,
         "training": source.training,
         "accuracy": accuracy,
     }
@@ -56,7 +56,7 @@ def _input(network, source):
     size, channels = network.shape.size, len(network.image_table)
     mean, std = ([float(value) for value in values] for values in (source.mean, source.std))
     sizes = {"height": size, "width": size, "channels": channels}
-    return {**sizes, "mean": mean, "std": std, "scale": network.scales["image"]}
+    return {**sizes, "mean": mean, "std": std, "step": network.steps["image"]}
 
 
 def _gate(shape, i):

@@ -67,7 +67,7 @@ class Network8:
     lstm: Linear8 | None  # rows over (inputs, hidden), output in PREACTIVATION_UNIT
     decision: Linear8 | None
     exit_scale: int  # word that takes logits to LOGIT_UNIT
-    scales: dict  # by name, for the package's meta: a code times its scale is the float value
+    steps: dict  # by name, for the package's meta: a code times its step is the float value
 
 
 def quantize(network, ranges, mean, std, clip="mse"):
@@ -79,7 +79,7 @@ def quantize(network, ranges, mean, std, clip="mse"):
 
 
 class _Quantizer:
-    """Holds the scales while the parts are made."""
+    """Holds the steps while the parts are made."""
 
     def __init__(self, network, ranges, clip):
         self.network, self.ranges, self.clip = network, ranges, clip
@@ -105,10 +105,10 @@ class _Quantizer:
         if network.lstm:
             lstm = _lstm(network.lstm, self.embed)
             decision = linear(network.decision, HIDDEN_UNIT)
-        scales = {"image": image, "stages": self.stages, "logits": self.logit, "embed": self.embed}
+        steps = {"image": image, "stages": self.stages, "logits": self.logit, "embed": self.embed}
         head = linear(network.head, stage_scale / POOL_UNIT, self.logit)
         exit_scale = scale_word(self.logit / LOGIT_UNIT)
-        return Network8(network, table, stem, tuple(blocks), head, lstm, decision, exit_scale, scales)
+        return Network8(network, table, stem, tuple(blocks), head, lstm, decision, exit_scale, steps)
 
     def _block(self, i, block, before):
         """Block `i`, whose input has scale `before`."""

@@ -2,13 +2,13 @@
 
 format, isa         1 and isa.HASH
 name, architecture, dataset
-input               height, width, channels; mean, std per channel; scale of the input map
+input               height, width, channels; mean, std per channel; step of the input map: the float value of 1
 classes             names, in the order of the logits
 exits               in order: name, block, flops, cycles (the budget that is always enough, hls.cost.worst_case),
                     classifier_flops, classifier_cycles
 gates               in the order of the trace: block, stage, channels
 map_words           words of the DDR's map memory that the program uses
-scales, training, accuracy      anything
+steps, training, accuracy       anything; steps: of the network's maps, as the input's
 """
 
 import math
@@ -18,7 +18,7 @@ from hls.errors import UserError
 from hls.program import decode
 
 KEYS = ("format", "isa", "name", "architecture", "dataset", "input", "classes", "exits", "gates", "map_words")
-KEYS += ("scales", "training", "accuracy")
+KEYS += ("steps", "training", "accuracy")
 EXIT_COUNTS = ("block", "flops", "cycles", "classifier_flops", "classifier_cycles")
 GATE_COUNTS = ("block", "stage", "channels")
 
@@ -35,7 +35,7 @@ def check_meta(meta):
     for key in ("name", "architecture", "dataset"):
         if not isinstance(meta[key], str) or not meta[key]:
             raise MetaError(f"meta's {key} is {meta[key]!r}, expected a name")
-    for key in ("scales", "training", "accuracy"):
+    for key in ("steps", "training", "accuracy"):
         if not isinstance(meta[key], dict):
             raise MetaError(f"meta's {key} is {meta[key]!r}, expected an object")
     _check_input(meta["input"])
@@ -67,8 +67,8 @@ def _check_input(value):
         numbers = value.get(key)
         if not isinstance(numbers, list) or len(numbers) != value["channels"] or not all(map(_is_number, numbers)):
             raise MetaError(f"meta's input {key} is {numbers!r}, expected {value['channels']} numbers")
-    if min(value["std"]) <= 0 or not _is_number(value.get("scale")) or value["scale"] <= 0:
-        raise MetaError(f"meta's input std {value['std']} and scale {value.get('scale')!r} must be above 0")
+    if min(value["std"]) <= 0 or not _is_number(value.get("step")) or value["step"] <= 0:
+        raise MetaError(f"meta's input std {value['std']} and step {value.get('step')!r} must be above 0")
 
 
 def _is_count(value):

@@ -7,9 +7,9 @@ from hls import isa
 
 # What the checks before execution, or the plan, guarantee of fields whose type holds more.
 KNOWN = {
-    "Scale.multiplier": (-0xFFFF, 0xFFFF),  # 16 bits and a sign, from DecodeScale
+    "Requantizer.multiplier": (-0xFFFF, 0xFFFF),  # 16 bits and a sign
     "Finish.bias": (-(2**31), 2**31 - 1),  # a word of a table
-    "Scale.shift": (0, 63),
+    "Requantizer.shift": (0, 63),
     "ConvShape.kernel": (1, isa.MAX_KERNEL),
     "ConvShape.stride": (1, 2),
     "ConvShape.row": (0, isa.LANE_BYTES),
@@ -111,8 +111,6 @@ RETURNED = {
     "Saturate16": (-(2**15), 2**15 - 1),
     "Distance": (0, 4 * isa.EXP_ENTRIES - 1),
     "Narrow16": (-(2**15), 2**15 - 1),
-    "ScaleMultiplier": (-0xFFFF, 0xFFFF),
-    "ScaleShift": (0, 63),
     "Multiply": (-(2**7) * (2**15 - 1), 2**22),
     "Sigmoid": (0, 2**15 - 1),
     "Tanh": (-(2**15), 2**15 - 1),

@@ -35,9 +35,10 @@ inline Prediction NoPrediction() {
 
 inline uint16_t Distance(int32_t logit, int32_t largest, int32_t scale) {
   #pragma HLS inline
-  const int64_t product = (int64_t(logit) - largest) * ScaleMultiplier(scale);
+  const Requantizer requantizer = MakeRequantizer(scale);
+  const int64_t product = (int64_t(logit) - largest) * requantizer.multiplier;
   #pragma HLS bind_op variable = product op = mul impl = fabric
-  const int64_t distance = -RoundingShift(product, ScaleShift(scale));
+  const int64_t distance = -RoundingShift(product, requantizer.shift);
   return uint16_t(distance < 0 ? 0 : distance > kMaxDistance ? kMaxDistance : distance);
 }
 

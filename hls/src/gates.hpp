@@ -54,7 +54,7 @@ struct FinishedRows {
 // A row's number: requantised, and saturated to 16 bits. |sum| < 2^36.
 inline int16_t Rescale(int64_t sum, int32_t scale) {
   #pragma HLS inline
-  return Narrow16(RoundingShift(sum * ScaleMultiplier(scale), ScaleShift(scale)));
+  return Narrow16(Requantize(sum, MakeRequantizer(scale)));
 }
 
 // Fractions of the LSTM's numbers, and the shift from a number to the bin of its table.

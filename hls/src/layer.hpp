@@ -36,7 +36,7 @@ struct Layer {
   int32_t table;                        // row of the first output channel's bias and scale; POOL has none
   int32_t pool;                         // vector of the results' global pool, or -1
   int32_t in_channels, channel_offset;  // of AFFINE
-  Scale identity_scale, pool_scale, scale;
+  Requantizer of_identity, of_pool, of_sum;
   bool in_signed, relu, add, add_signed, average;
   bool takes_largest;  // pixel of a window
   bool has_fraction;   // AFFINE and GLOBAL_POOL give their sums one
@@ -66,8 +66,8 @@ inline Layer DecodeConv(const Instruction& instruction, const int64_t* tables) {
   const TableRow first = ReadTable(tables, table);
   layer.table = table + 1;
   layer.pool = word[isa::kConvPool];
-  layer.pool_scale = DecodeScale(first.bias);
-  layer.identity_scale = DecodeScale(first.scale);
+  layer.of_pool = MakeRequantizer(first.bias);
+  layer.of_identity = MakeRequantizer(first.scale);
   layer.in_signed = (flags & isa::kFlagInSigned) != 0;
   layer.relu = (flags & isa::kFlagRelu) != 0;
   layer.add = (flags & isa::kFlagAdd) != 0;
@@ -87,7 +87,7 @@ inline Layer DecodeAffine(const Instruction& instruction) {
   layer.has_table = layer.writes = true;
   layer.table = word[isa::kAffineTable] >> 1;
   layer.pool = word[isa::kAffinePool];
-  layer.pool_scale = DecodeScale(word[isa::kAffinePoolScale]);
+  layer.of_pool = MakeRequantizer(word[isa::kAffinePoolScale]);
   layer.in_channels = word[isa::kAffineInChannels];
   layer.channel_offset = word[isa::kAffineChannelOffset];
   layer.in_signed = (word[isa::kAffineFlags] & isa::kFlagInSigned) != 0;
@@ -108,7 +108,7 @@ inline Layer DecodePool(const Instruction& instruction) {
   layer.writes = true;
   layer.average = (flags & isa::kFlagAverage) != 0;
   layer.takes_largest = !layer.average;
-  layer.scale = DecodeScale(layer.average ? word[isa::kPoolScale] : 1);  // a maximum stays as it is
+  layer.of_sum = MakeRequantizer(layer.average ? word[isa::kPoolScale] : 1);  // a maximum stays as it is
   layer.in_signed = (flags & isa::kFlagInSigned) != 0;
   layer.relu = (flags & isa::kFlagRelu) != 0;
   return layer;
@@ -122,9 +122,9 @@ inline Layer DecodeGlobalPool(const Instruction& instruction) {
   layer.input = MakeMap(word[isa::kGlobalPoolInput], word[isa::kGlobalPoolHeight], word[isa::kGlobalPoolWidth]);
   layer.output = layer.input;
   layer.pool = word[isa::kGlobalPoolOutput];
-  layer.pool_scale = DecodeScale(word[isa::kGlobalPoolScale]);
+  layer.of_pool = MakeRequantizer(word[isa::kGlobalPoolScale]);
   layer.in_channels = word[isa::kGlobalPoolChannels];
-  layer.scale = DecodeScale((isa::kFractionBits << 16) | 1);  // takes the fraction away again
+  layer.of_sum = MakeRequantizer((isa::kFractionBits << 16) | 1);  // takes the fraction away again
   layer.in_signed = (word[isa::kGlobalPoolFlags] & isa::kFlagInSigned) != 0;
   layer.relu = !layer.in_signed;
   return layer;
@@ -168,11 +168,11 @@ inline int32_t StepColumn(const Layer& layer, int32_t column) {
 // Bias and scale of one output channel.
 struct Finish {
   int32_t bias;
-  Scale scale;
+  Requantizer requantizer;
 };
 
 inline Finish MakeFinish(const Layer& layer, int32_t bias, int32_t scale) {
-  const Finish finish = {layer.has_table ? bias : 0, layer.has_table ? DecodeScale(scale) : layer.scale};
+  const Finish finish = {layer.has_table ? bias : 0, layer.has_table ? MakeRequantizer(scale) : layer.of_sum};
   return finish;
 }
 
@@ -186,12 +186,12 @@ inline int16_t PixelValue(uint8_t byte, bool is_signed) {
 inline uint8_t FinishPixel(const Layer& layer, const Finish& finish, int32_t sum, int32_t identity) {
   #pragma HLS inline
   const int32_t added =
-      layer.add ? RequantizeByte(PixelValue(uint8_t(identity), layer.add_signed), layer.identity_scale) : 0;
-  return uint8_t(Clamp8(RequantizeSum(int64_t(sum) + finish.bias, finish.scale) + added, layer.relu));
+      layer.add ? RequantizeByte(PixelValue(uint8_t(identity), layer.add_signed), layer.of_identity) : 0;
+  return uint8_t(Clamp8(RequantizeSum(int64_t(sum) + finish.bias, finish.requantizer) + added, layer.relu));
 }
 
 inline void StorePool(const Layer& layer, int32_t channel, int32_t sum, VectorMemory& vector) {
-  if (layer.pool >= 0) vector[layer.pool + channel] = Saturate16(Requantize(sum, layer.pool_scale));
+  if (layer.pool >= 0) vector[layer.pool + channel] = Saturate16(Requantize(sum, layer.of_pool));
 }
 
 }  // namespace ddi

@@ -11,25 +11,31 @@
 
 namespace ddi {
 
-// A scale word taken apart: sign, multiplier (bits 0-15) and shift (bits 16-21).
-struct Scale {
+// A scale taken apart: sign and multiplier (bits 31, 0-15) and shift (bits 16-21).
+struct Requantizer {
   int32_t multiplier;
-  int32_t shift;
-  int64_t rounding;
+  int8_t shift;
 };
 
-inline Scale DecodeScale(int32_t word) {
-  const int32_t magnitude = word & 0xFFFF;
-  Scale scale;
-  scale.multiplier = word < 0 ? -magnitude : magnitude;
-  scale.shift = (word >> 16) & 0x3F;
-  scale.rounding = scale.shift > 0 ? int64_t(1) << (scale.shift - 1) : 0;
-  return scale;
+inline Requantizer MakeRequantizer(int32_t scale) {
+  #pragma HLS inline
+  const int32_t magnitude = scale & 0xFFFF;
+  const Requantizer requantizer = {scale < 0 ? -magnitude : magnitude, int8_t((scale >> 16) & 0x3F)};
+  return requantizer;
 }
 
-// (value · multiplier) >> shift, rounds half up. |value| < 2^36, so nothing overflows whatever the scale.
-inline int64_t Requantize(int64_t value, const Scale& scale) {
-  return (value * scale.multiplier + scale.rounding) >> scale.shift;
+// product >> shift, rounded half up: twice the product, shifted, plus one, halved. That needs no rounding constant, and
+// a shift of 0 is no case of its own. Twice the product must fit.
+template <typename Integer>
+inline Integer RoundingShift(Integer product, int8_t shift) {
+  #pragma HLS inline
+  return Integer((((product * 2) >> shift) + 1) >> 1);
+}
+
+// value · scale, rounded half up. |value| < 2^45, so that nothing overflows whatever the scale.
+inline int64_t Requantize(int64_t value, const Requantizer& requantizer) {
+  #pragma HLS inline
+  return RoundingShift(value * requantizer.multiplier, requantizer.shift);
 }
 
 // A sum of CONV, AFFINE or POOL, saturated to what one side of a DSP takes.
@@ -41,20 +47,17 @@ inline int32_t SaturateSum(int64_t value) {
 
 // Requantise such a sum: 25 bits by 17, one DSP. What is beyond 2^26 either way stays beyond a byte with any identity
 // added, so that it may be saturated there.
-inline int32_t RequantizeSum(int64_t value, const Scale& scale) {
+inline int32_t RequantizeSum(int64_t value, const Requantizer& requantizer) {
   constexpr int64_t kMost = int64_t(1) << 26;
-  const int64_t wide = (int64_t(SaturateSum(value)) * scale.multiplier + scale.rounding) >> scale.shift;
+  const int64_t wide = Requantize(SaturateSum(value), requantizer);
   const int64_t raised = wide < -kMost ? -kMost : wide;
   return int32_t(raised > kMost ? kMost : raised);
 }
 
 // The same for a pixel: |byte · multiplier| < 2^24, so that 32 bits do and a shift beyond 30 gives 0 as one of 30 does.
-inline int32_t RequantizeByte(int32_t byte, const Scale& scale) {
+inline int32_t RequantizeByte(int32_t byte, const Requantizer& requantizer) {
   #pragma HLS inline
-  const int32_t shift = scale.shift < 30 ? scale.shift : 30;
-  const int32_t rounding = shift > 0 ? 1 << (shift - 1) : 0;
-  const int32_t product = byte * scale.multiplier;
-  return (product + rounding) >> shift;
+  return RoundingShift(byte * requantizer.multiplier, requantizer.shift < 30 ? requantizer.shift : int8_t(30));
 }
 
 // To [0, 255] after a ReLU, else to [-128, 127]; the low byte of the result is what a map stores.
@@ -71,28 +74,6 @@ inline int32_t Saturate16(int64_t value) {
 
 inline int32_t Saturate32(int64_t value) {
   return int32_t(value < INT32_MIN ? INT32_MIN : value > INT32_MAX ? INT32_MAX : value);
-}
-
-// The sums of FC, LSTM and EXIT are wider than a map's, and come one at a time. The numbers are the same, by less
-// logic: twice the product, shifted, plus one, halved, is the product rounded half up. That needs no rounding constant,
-// and a shift of 0 is no case of its own.
-
-// Multiplier and shift of a scale word.
-inline int32_t ScaleMultiplier(int32_t scale) {
-  #pragma HLS inline
-  const int32_t magnitude = scale & 0xFFFF;
-  return scale < 0 ? -magnitude : magnitude;
-}
-
-inline int8_t ScaleShift(int32_t scale) {
-  #pragma HLS inline
-  return int8_t((scale >> 16) & 0x3F);
-}
-
-// |product| < 2^61
-inline int64_t RoundingShift(int64_t product, int8_t shift) {
-  #pragma HLS inline
-  return (((product * 2) >> shift) + 1) >> 1;
 }
 
 // To 16 bits: the bits above must all be copies of the sign.

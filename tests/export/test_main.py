@@ -164,4 +164,4 @@ def test_meta_is_plain_json(checkpoint, tmp_path):
     assert command.main([str(checkpoint), "-o", str(tmp_path / "p.npz"), "--images", "4"]) == 0
     meta = package.read(tmp_path / "p.npz").meta
     assert json.loads(json.dumps(meta)) == meta
-    assert all(np.isfinite(meta["scales"]["stages"])) and onnx_graph.OPSET == 20
+    assert all(np.isfinite(meta["steps"]["stages"])) and onnx_graph.OPSET == 20

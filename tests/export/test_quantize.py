@@ -89,7 +89,7 @@ def test_int8_logits_stay_near_the_floats(clip):
     network8 = quantize.quantize(network, calibrate(network, [x]), MEAN, STD, clip)
     expected, found = fold.forward(network, x), IntegerNetwork(network8)(images)
     for one, other in zip(found.logits, expected.logits):
-        error = one * network8.scales["logits"] - other
+        error = one * network8.steps["logits"] - other
         assert error.square().mean().sqrt() < 0.05 * other.std()
 
 

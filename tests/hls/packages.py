@@ -31,7 +31,7 @@ def meta_of(program, images, start, taps):
         flops, cycles = own[0][:2] if own else (0, 0)
         exits.append({"name": f"exit {item.exit}", "block": item.exit, "flops": item.flops, "cycles": item.cycles,
                       "classifier_flops": flops, "classifier_cycles": cycles})  # fmt: skip
-    statistics = {"mean": [0.5] * channels, "std": [0.25] * channels, "scale": 0.01}
+    statistics = {"mean": [0.5] * channels, "std": [0.25] * channels, "step": 0.01}
     return {
         "format": 1,
         "isa": isa.HASH,
@@ -43,7 +43,7 @@ def meta_of(program, images, start, taps):
         "exits": exits,
         "gates": gates,
         "map_words": start.map_words,
-        "scales": {},
+        "steps": {},
         "training": {"seed": 0},
         "accuracy": {},
     }

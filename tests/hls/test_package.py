@@ -240,7 +240,7 @@ def put(*path_and_value):
     [
         (put("format", 2), "format 2, this reads 1"),
         (put("more", 1), r"unknown keys \['more'\]"),
-        (lambda meta: meta.pop("scales"), r"lacks \['scales'\]"),
+        (lambda meta: meta.pop("steps"), r"lacks \['steps'\]"),
         (put("name", ""), "name"),
         (put("training", []), "training"),
         (put("input", None), "input"),
@@ -249,7 +249,7 @@ def put(*path_and_value):
         (put("input", "height", 251), "instruction 0"),
         (put("input", "mean", []), "mean"),
         (put("input", "std", 0, 0), "std"),
-        (put("input", "scale", "1"), "scale"),
+        (put("input", "step", "1"), "step"),
         (put("classes", [1, 2]), "classes"),
         (put("classes", []), "0 classes"),
         (put("classes", ["one"]), "instruction"),
@@ -292,4 +292,4 @@ def test_weights_of_minus_128_are_refused_but_in_images_tables(scratch, good):
 def test_meta_that_json_cannot_hold_is_refused(scratch, good):
     for value in (float("nan"), {1, 2}, "\ud800"):
         with pytest.raises(PackageError, match="cannot be written as JSON"):
-            write(scratch, replace(good, meta={**good.meta, "scales": {"x": value}}))
+            write(scratch, replace(good, meta={**good.meta, "steps": {"x": value}}))

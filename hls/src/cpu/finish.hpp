@@ -25,39 +25,39 @@ static_assert(isa::kSumBits - 1 - kLowBits + 16 < 30, "the high part's product l
 constexpr int32_t kMostShift = isa::kSumBits - 1 + 16 + 1;
 
 // A requantiser in those terms.
-struct NarrowScale {
-  int32_t bias, multiplier, shift, rounding;
+struct NarrowRequantizer {
+  int32_t bias, multiplier;
+  int8_t shift;
   bool fits;  // shifts that are too small are FinishPixel's
 };
 
-inline NarrowScale MakeNarrowScale(const Finish& finish) {
-  int32_t multiplier = finish.scale.multiplier;
-  int32_t shift = Smaller(finish.scale.shift, kMostShift);
+inline NarrowRequantizer MakeNarrowRequantizer(const Finish& finish) {
+  int32_t multiplier = finish.requantizer.multiplier;
+  int32_t shift = Smaller(finish.requantizer.shift, kMostShift);
 SameRatio:
   for (; shift <= kLowBits && multiplier < (1 << 15) && multiplier > -(1 << 15); ++shift) {
     multiplier *= 2;
   }
-  NarrowScale scale;
-  scale.fits = shift > kLowBits;
-  scale.bias = Clamp(finish.bias, -(1 << 30), 1 << 30);  // |sum| < 2^28, so that the result is saturated beyond it
-  scale.multiplier = multiplier;
-  scale.shift = scale.fits ? shift - kLowBits : 1;
-  scale.rounding = 1 << (scale.shift - 1);
-  return scale;
+  NarrowRequantizer narrow;
+  narrow.fits = shift > kLowBits;
+  narrow.bias = Clamp(finish.bias, -(1 << 30), 1 << 30);  // |sum| < 2^28, so that the result is saturated beyond it
+  narrow.multiplier = multiplier;
+  narrow.shift = int8_t(narrow.fits ? shift - kLowBits : 1);
+  return narrow;
 }
 
-inline int32_t RequantizeNarrow(int32_t sum, const NarrowScale& scale) {
+inline int32_t RequantizeNarrow(int32_t sum, const NarrowRequantizer& narrow) {
   constexpr int32_t kMost = 1 << (isa::kSumBits - 1);
-  const int32_t value = Clamp(sum + scale.bias, -kMost, kMost - 1);
-  const int32_t low = (value & ((1 << kLowBits) - 1)) * scale.multiplier;
-  const int32_t high = (value >> kLowBits) * scale.multiplier;
-  return (high + (low >> kLowBits) + scale.rounding) >> scale.shift;
+  const int32_t value = Clamp(sum + narrow.bias, -kMost, kMost - 1);
+  const int32_t low = (value & ((1 << kLowBits) - 1)) * narrow.multiplier;
+  const int32_t high = (value >> kLowBits) * narrow.multiplier;
+  return RoundingShift(high + (low >> kLowBits), narrow.shift);
 }
 
-inline void FinishPixels(const Layer& layer, const NarrowScale& scale, const int32_t (&sum)[kTilePixels],
+inline void FinishPixels(const Layer& layer, const NarrowRequantizer& narrow, const int32_t (&sum)[kTilePixels],
                          uint8_t (&word)[kTilePixels]) {
   const int32_t least = layer.relu ? 0 : -128;
-  const NarrowScale local = scale;
+  const NarrowRequantizer local = narrow;
 NarrowPixels:
   for (int32_t i = 0; i < kTilePixels; ++i) {
     word[i] = uint8_t(Clamp(RequantizeNarrow(sum[i], local), least, least + 255));
@@ -65,22 +65,20 @@ NarrowPixels:
 }
 
 // The same with an identity: RequantizeByte's product and shift.
-inline void FinishAdded(const Layer& layer, const NarrowScale& scale, const int32_t (&sum)[kTilePixels],
+inline void FinishAdded(const Layer& layer, const NarrowRequantizer& narrow, const int32_t (&sum)[kTilePixels],
                         const uint8_t (&identity)[kTilePixels], uint8_t (&word)[kTilePixels]) {
   const int32_t least = layer.relu ? 0 : -128;
   const int32_t sign = layer.add_signed ? 128 : 0;
-  const int32_t multiplier = layer.identity_scale.multiplier;
-  const int32_t shift = Smaller(layer.identity_scale.shift, 30);
-  const int32_t rounding = shift > 0 ? 1 << (shift - 1) : 0;
-  const NarrowScale local = scale;
+  const Requantizer of_identity = layer.of_identity;
+  const NarrowRequantizer local = narrow;
 AddedPixels:
   for (int32_t i = 0; i < kTilePixels; ++i) {
-    const int32_t added = (((identity[i] ^ sign) - sign) * multiplier + rounding) >> shift;
+    const int32_t added = RequantizeByte((identity[i] ^ sign) - sign, of_identity);
     word[i] = uint8_t(Clamp(RequantizeNarrow(sum[i], local) + added, least, least + 255));
   }
 }
 
-// Pixel by pixel, whatever the scale.
+// Pixel by pixel, whatever the narrow.
 inline void FinishWide(const Layer& layer, const Finish& finish, const int32_t (&sum)[kTilePixels],
                        const uint8_t (&identity)[kTilePixels], uint8_t (&word)[kTilePixels]) {
 WidePixels:
@@ -116,17 +114,17 @@ WordPixels:
 }
 
 // Requantise a tile of one output channel, write it, and give the sum of its pixels if they are pooled.
-inline int32_t FinishTile(const Layer& layer, const Finish& finish, const NarrowScale& scale, int32_t channel,
+inline int32_t FinishTile(const Layer& layer, const Finish& finish, const NarrowRequantizer& narrow, int32_t channel,
                           int32_t tile_row, int32_t tile_column, const int32_t (&sum)[kTilePixels], TileMemory& maps) {
   const int32_t at = channel * layer.output.tiles + tile_row * layer.output.columns + tile_column;
   const uint8_t (&identity)[kTilePixels] = maps[layer.add ? layer.identity.address + at : 0];
   uint8_t word[kTilePixels];
-  if (!scale.fits) {
+  if (!narrow.fits) {
     FinishWide(layer, finish, sum, identity, word);
   } else if (layer.add) {
-    FinishAdded(layer, scale, sum, identity, word);
+    FinishAdded(layer, narrow, sum, identity, word);
   } else {
-    FinishPixels(layer, scale, sum, word);
+    FinishPixels(layer, narrow, sum, word);
   }
   uint8_t (&written)[kTilePixels] = maps[layer.output.address + at];
   WriteWord(layer.output, tile_row, tile_column, word, written);

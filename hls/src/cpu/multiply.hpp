@@ -34,7 +34,7 @@ struct ConvMemory {
 struct Lanes {
   const uint32_t* row[kBlock];
   Finish finish[kBlock];
-  NarrowScale scale[kBlock];
+  NarrowRequantizer narrow[kBlock];
   int32_t channel[kBlock];
 };
 
@@ -46,7 +46,7 @@ BlockLanes:
     lanes.row[lane] = weights.row[first + lane];
     lanes.channel[lane] = ActiveChannel(masks, layer.out_mask, first + lane);
     lanes.finish[lane] = TableFinish(layer, tables, lanes.channel[lane]);
-    lanes.scale[lane] = MakeNarrowScale(lanes.finish[lane]);
+    lanes.narrow[lane] = MakeNarrowRequantizer(lanes.finish[lane]);
   }
   return lanes;
 }
@@ -98,7 +98,7 @@ LaneTiles:
     }
   TileLanes:
     for (int32_t lane = 0; lane < kLanes; ++lane) {
-      memory.pooled[first + lane] += FinishTile(layer, lanes.finish[lane], lanes.scale[lane], lanes.channel[lane],
+      memory.pooled[first + lane] += FinishTile(layer, lanes.finish[lane], lanes.narrow[lane], lanes.channel[lane],
                                                 tile_row, column, sum[lane], maps);
     }
   }

@@ -110,7 +110,7 @@ inline void RunOneMap(const Layer& layer, const Strip& strip, const int64_t* tab
   const bool has_source = HasSource(layer, channel);
   const int32_t source = layer.mode == kReduce ? channel : channel - layer.channel_offset;
   const Finish finish = TableFinish(layer, tables, channel);
-  const NarrowScale scale = MakeNarrowScale(finish);
+  const NarrowRequantizer narrow = MakeNarrowRequantizer(finish);
   int32_t pooled = 0;
   if (!has_source) std::memset(memory.sum, 0, size_t(layer.output.columns) * sizeof(memory.sum[0]));
 MapTileRows:
@@ -120,7 +120,7 @@ MapTileRows:
     }
   MapTiles:
     for (int32_t column = 0; column < layer.output.columns; ++column) {
-      pooled += FinishTile(layer, finish, scale, channel, tile_row, column, memory.sum[column], maps);
+      pooled += FinishTile(layer, finish, narrow, channel, tile_row, column, memory.sum[column], maps);
     }
   }
   StorePool(layer, channel, pooled, vector);
