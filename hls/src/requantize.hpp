@@ -25,11 +25,15 @@ inline Requantizer MakeRequantizer(int32_t scale) {
 }
 
 // product >> shift, rounded half up: twice the product, shifted, plus one, halved. That needs no rounding constant, and
-// a shift of 0 is no case of its own. Twice the product must fit.
-template <typename Integer>
-inline Integer RoundingShift(Integer product, int8_t shift) {
+// a shift of 0 is no case of its own. Twice the product must fit. In 64 bits, and in 32 for pixels.
+inline int64_t RoundingShift(int64_t product, int8_t shift) {
   #pragma HLS inline
-  return Integer((((product * 2) >> shift) + 1) >> 1);
+  return (((product * 2) >> shift) + 1) >> 1;
+}
+
+inline int32_t RoundingShift(int32_t product, int8_t shift) {
+  #pragma HLS inline
+  return (((product * 2) >> shift) + 1) >> 1;
 }
 
 // value · scale, rounded half up. |value| < 2^45, so that nothing overflows whatever the scale.

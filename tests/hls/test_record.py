@@ -1,21 +1,28 @@
 """Result records: columns, wide counters, and failures in words."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
 from hls import isa
-from hls.record import NO_BUDGET, Start, check_start, decode, explain, not_run, top, words
+from hls.pool import MOST
+from hls.record import NO_BUDGET, SIZES, Start, check_start, decode, explain, not_run, scalars, top, words
 
 START = Start(gates=2, classes=3)
+
+
+def arguments(start, instructions=1, images=1):
+    """The scalar arguments of a start with so much to run."""
+    program = np.zeros((instructions, isa.INSTRUCTION_WORDS), np.int32)
+    return scalars(start, program, np.zeros(0, np.int8), np.zeros(0, np.int32), np.zeros((images, 2, 2, 1), np.uint8))
 
 
 def record(**fields):
     row = np.zeros(words(2, 3), np.int64)
     for name, value in fields.items():
         row[isa.RECORD.index(name)] = value
-    row[16:] = (-1, 5, 7, -8, 9)
+    row[isa.RECORD_HEADER :] = (-1, 5, 7, -8, 9)
     return row.astype(np.uint32).view(np.int32)
 
 
@@ -32,8 +39,8 @@ def test_columns():
 
 
 def test_records_of_another_width_are_refused():
-    with pytest.raises(ValueError, match=r"expected int32 \(images, 21\)"):
-        decode(np.zeros((1, 20), np.int32), START)
+    with pytest.raises(ValueError, match=r"expected int32 \(images, 25\)"):
+        decode(np.zeros((1, 21), np.int32), START)
 
 
 @pytest.mark.parametrize("status", isa.STATUS.values())
@@ -54,18 +61,27 @@ def test_an_unknown_status_is_explained_too():
         *({"gates": -1}, {"gates": 257}, {"classes": 0}, {"classes": 1025}, {"budget_flops": -1}, {"rule": 4}),
         *({"budget_cycles": NO_BUDGET + 1}, {"rule": isa.RULE_CLASS, "target_class": 3}),
         *({"map_words": -1}, {"map_words": isa.DDR_ADDRESS}),
+        *({"pool": 0}, {"pool": isa.MAX_POOL + 1}, {"floor_flops": -1}, {"pool": 2, "budget_flops": MOST}),
+        {"pool": 2, "floor_cycles": 6, "budget_cycles": 5},
     ],
 )
 def test_bad_starts_are_named(change):
-    check_start(START, 1, 1)
+    check_start(arguments(START))
     with pytest.raises(ValueError, match=f"BAD_START: {[*change][-1]}"):
-        check_start(replace(START, **change), 1, 1)
+        check_start(arguments(replace(START, **change)))
 
 
 def test_a_start_needs_images_and_instructions():
-    for counts in ((0, 1), (isa.MAX_INSTRUCTIONS + 1, 1), (1, 0)):
+    for instructions, images in ((0, 1), (isa.MAX_INSTRUCTIONS + 1, 1), (1, 0)):
         with pytest.raises(ValueError, match="BAD_START"):
-            check_start(START, *counts)
+            check_start(arguments(START, instructions, images))
+
+
+def test_scalars_are_those_of_the_contract():
+    """What the arrays of a batch tell, and Start; each of them once, and no other."""
+    kinds = {name for name, (kind, _) in isa.PORTS.items() if kind == "scalar"}
+    assert set(arguments(START)) == kinds and {field.name for field in fields(Start)} | set(SIZES) == kinds
+    assert arguments(START, 5, 3)["images_count"] == 3 and arguments(START, 5)["instructions"] == 5
 
 
 def test_top_classes_are_the_largest_logits_the_first_of_equals():

@@ -261,7 +261,7 @@ class Broken(Backend):
     def __init__(self, change):
         self.change = change
 
-    def run(self, package, images, start):
+    def run(self, package, images, start, history=None):
         records = golden.run(package.program, package.weights, package.tables, images, package.start())
         self.change(records)
         return records

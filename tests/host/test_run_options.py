@@ -252,9 +252,9 @@ class Measuring(Golden):
     clock_hz = 100_000_000
     measured_cycles, busy_share = None, None
 
-    def run(self, package, images, start):
+    def run(self, package, images, start, history=None):
         self.measured_cycles, self.busy_share = np.full(len(images), 1e5), 0.9
-        return super().run(package, images, start)
+        return super().run(package, images, start, history)
 
 
 def test_measured_cycles_stand_beside_modelled_ones(capsys, path, monkeypatch, tmp_path):

@@ -61,10 +61,10 @@ class Scripted(Golden):
         super().__init__()
         self.before, self.images = before, 0
 
-    def run(self, package, images, start):
+    def run(self, package, images, start, history=None):
         self.before()
         self.images += len(images)
-        return super().run(package, images, start)
+        return super().run(package, images, start, history)
 
 
 class Timed(Scripted):
@@ -72,9 +72,9 @@ class Timed(Scripted):
 
     measured_cycles, busy_share, clock_hz = None, None, 100_000_000
 
-    def run(self, package, images, start):
+    def run(self, package, images, start, history=None):
         self.measured_cycles, self.busy_share = np.full(len(images), 2.5), 0.75
-        return super().run(package, images, start)
+        return super().run(package, images, start, history)
 
 
 def images(count):
