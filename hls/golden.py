@@ -18,6 +18,7 @@ from hls.program import Limits, decode, validate
 from hls.shapes import conv_row, filter_bytes, halo_rows, output_size, row_bytes, tiles
 
 _SIGMOID, _TANH = np.array(isa.SIGMOID_TABLE, np.int64), np.array(isa.TANH_TABLE, np.int64)
+_KEPT = ("target", "flops", "cycles", "threshold")  # of a TAP, for as long as its exit is the last passed
 _NO_RESULT = {"exit": -1, "label": -1, "confidence": 0, "entropy": 0}
 # The masks that an instruction takes, each with the field that says of how many channels.
 _MASKED = {isa.CONV: (("in_mask", "in_channels"), ("out_mask", "out_channels")), isa.MOVE: (("mask", "channels"),)}
@@ -154,7 +155,7 @@ class Engine:
             raise _Failed(isa.STATUS_BUDGET_EXCEEDED, self.last_pc)
 
     def _rule_holds(self):
-        rule, threshold = self.start.rule, self.start.threshold
+        rule, threshold = self.start.rule, self.start.threshold + self.kept.threshold
         if rule == isa.RULE_ENTROPY:
             return self.result["entropy"] < threshold
         return (self.result["confidence"] if rule == isa.RULE_CONFIDENCE else self.target_probability) >= threshold
@@ -289,7 +290,7 @@ class Engine:
         return memory, first + channels[:, None] * f[f"{role}_pitch"] + np.arange(f["words"])
 
     def _tap(self, f):
-        self.kept = SimpleNamespace(target=f["target"], flops=f["flops"], cycles=f["cycles"], has_run=False)
+        self.kept = SimpleNamespace(**{name: f[name] for name in _KEPT}, has_run=False)
 
     def _exit(self, f):
         logits = self.vector[f["input"] :][: f["classes"]]

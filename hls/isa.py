@@ -3,7 +3,7 @@
 # fmt: off
 from dataclasses import dataclass
 
-HASH = "96934182f6d6ee18"
+HASH = "4cd9baf2a33ab13c"
 
 INSTRUCTION_WORDS = 16
 TILE = 8
@@ -109,7 +109,7 @@ FIELDS = {
     LSTM: ("input", "output", "inputs", "hidden", "weights", "table", ),
     GATE_LAYER: ("input", "threshold", "target", "gate", "channels", ),
     GATE_CHANNEL: ("input", "channels", "threshold", "mask", "gate", ),
-    TAP: ("exit", "target", "flops", "cycles", ),
+    TAP: ("exit", "target", "flops", "cycles", "threshold", ),
     EXIT: ("exit", "input", "classes", "scale", ),
     MOVE: ("input", "output", "channels", "words", "input_pitch", "output_pitch", "mask", ),
 }

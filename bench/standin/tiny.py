@@ -13,7 +13,7 @@ SCALE = 8 << 16 | 1  # · 2^-8
 
 def program(height=32, classes=10):
     """IMAGE, pool, TAP; a gated convolution; the main classifier; the tap's classifier."""
-    tap = {"exit": 0, "target": 10, "flops": 0, "cycles": 0}
+    tap = {"exit": 0, "target": 10, "flops": 0, "cycles": 0, "threshold": 0}
     code = [
         encode(isa.IMAGE, output=0, channels=3, height=height, width=height, weights=0),
         encode(isa.GLOBAL_POOL, flags=1, input=0, output=0, channels=3, height=height, width=height, scale=SCALE),

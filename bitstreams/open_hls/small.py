@@ -135,7 +135,7 @@ def network():
     code.add(isa.IMAGE, output=0, channels=COLOURS, height=HEIGHT, width=WIDTH, weights=code.rows(COLOURS, 256))
     code.conv(0, 16, COLOURS, CHANNELS, flags=isa.FLAG_RELU | isa.FLAG_IN_SIGNED, pool=0)
     _gated_block(code)
-    tap = code.add(isa.TAP, exit=0, target=0, flops=0, cycles=0)
+    tap = code.add(isa.TAP, exit=0, target=0, flops=0, cycles=0, threshold=0)
     _reduced(code)
     code.add(isa.END)
     target = code.global_pool(16, 40, HEIGHT, WIDTH)
@@ -166,7 +166,7 @@ def decisions():
     code.fc(40, 0, 1, CHANNELS)
     _lstm_and_gates(code, block=1)
     code.fc(24, 0, CHANNELS, CHANNELS)
-    tap = code.add(isa.TAP, exit=0, target=0, flops=0, cycles=0)
+    tap = code.add(isa.TAP, exit=0, target=0, flops=0, cycles=0, threshold=0)
     code.fc(0, 48, CHANNELS, CLASSES)
     code.exit(1, 48)
     code.add(isa.END)
@@ -179,7 +179,7 @@ def decisions():
 
 def _set_tap(code, tap, target):
     cost = classifier_cost(np.stack(code.words), target)
-    code.words[tap] = encode(isa.TAP, exit=0, target=target, flops=cost.flops, cycles=cost.cycles)
+    code.words[tap] = encode(isa.TAP, exit=0, target=target, flops=cost.flops, cycles=cost.cycles, threshold=0)
 
 
 def batch(part):

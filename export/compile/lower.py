@@ -140,7 +140,7 @@ def _lower_tap(builder, branch, stream, taps):
     time = len(builder.steps)
     kept.touch(time)
     _end_of_life(builder, taps)
-    return _Tap(branch, kept, builder.emit(isa.TAP, exit=len(taps), target=0, flops=0, cycles=0), time)
+    return _Tap(branch, kept, builder.emit(isa.TAP, exit=len(taps), target=0, flops=0, cycles=0, threshold=0), time)
 
 
 def _end_of_life(builder, taps):

@@ -19,6 +19,7 @@ struct Kept {
   int32_t target;
   uint32_t flops;
   uint32_t cycles;
+  int32_t threshold;
 };
 
 // Counters and control of the image that is running.
@@ -80,6 +81,7 @@ inline void KeepExit(const Instruction& instruction, const Start& start, Progres
   progress.kept.target = instruction.word[isa::kTapTarget];
   progress.kept.flops = uint32_t(instruction.word[isa::kTapFlops]);
   progress.kept.cycles = uint32_t(instruction.word[isa::kTapCycles]);
+  progress.kept.threshold = instruction.word[isa::kTapThreshold];
   if (start.rule != isa::kRuleNone) {
     progress.resume_pc = progress.pc;
     progress.in_classifier = true;
@@ -96,7 +98,7 @@ inline void AfterExit(const Start& start, Progress& progress) {
     Fail(progress, isa::kStatusBudgetExceeded, progress.last_pc);
   } else if (progress.stopping) {
     progress.done = true;
-  } else if (RuleStops(start, progress.prediction)) {
+  } else if (RuleStops(start, progress.prediction, progress.kept.threshold)) {
     progress.reason = isa::kReasonRule;
     progress.done = true;
   } else {

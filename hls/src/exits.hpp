@@ -104,15 +104,16 @@ ExitSums:
   return prediction;
 }
 
-// Does the rule stop the image at this prediction?
-inline bool RuleStops(const Start& start, const Prediction& prediction) {
+// Does the rule stop the image at this prediction, made at an exit with a threshold of its `own`?
+inline bool RuleStops(const Start& start, const Prediction& prediction, int32_t own) {
+  const int64_t threshold = int64_t(start.threshold) + own;
   switch (start.rule) {
     case isa::kRuleEntropy:
-      return prediction.entropy < start.threshold;
+      return prediction.entropy < threshold;
     case isa::kRuleConfidence:
-      return prediction.confidence >= start.threshold;
+      return prediction.confidence >= threshold;
     case isa::kRuleClass:
-      return prediction.target >= start.threshold;
+      return prediction.target >= threshold;
     default:
       return false;
   }

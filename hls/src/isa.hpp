@@ -5,8 +5,8 @@
 namespace ddi {
 namespace isa {
 
-static const char kHash[] = "96934182f6d6ee18";
-constexpr uint32_t kHashHigh = 0x96934182;
+static const char kHash[] = "4cd9baf2a33ab13c";
+constexpr uint32_t kHashHigh = 0x4cd9baf2;
 
 constexpr int32_t kInstructionWords = 16;
 constexpr int32_t kTile = 8;
@@ -172,6 +172,7 @@ constexpr int32_t kTapExit = 1;
 constexpr int32_t kTapTarget = 2;
 constexpr int32_t kTapFlops = 3;
 constexpr int32_t kTapCycles = 4;
+constexpr int32_t kTapThreshold = 5;
 constexpr int32_t kExitExit = 1;
 constexpr int32_t kExitInput = 2;
 constexpr int32_t kExitClasses = 3;

@@ -69,7 +69,7 @@ def make_case(bases, rng):
     before = len(masks) + 1 + in_classifier
     target = before + at
     if in_classifier:
-        jump = [encode(isa.TAP, exit=0, target=target, flops=0, cycles=0), encode(isa.END)]
+        jump = [encode(isa.TAP, exit=0, target=target, flops=0, cycles=0, threshold=0), encode(isa.END)]
     else:  # no vector is above the threshold, so that the gate skips to its target
         jump = [encode(isa.GATE_LAYER, input=0, threshold=INT32[1], target=target, gate=0, channels=0)]
     patches = dict(enumerate([*masks, *jump])) | {target: words}

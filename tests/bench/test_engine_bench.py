@@ -58,7 +58,7 @@ def test_parts_tell_gates_from_the_network():
     assert Walker(two_layers()).parts() == [*["gate"] * 5, *["network"] * 3]
     exits = np.stack([
         encode(isa.POOL, input=0, output=9, channels=1, height=8, width=8, kernel=2, stride=2, padding=0, scale=0),
-        encode(isa.TAP, exit=0, target=3, flops=0, cycles=0),
+        encode(isa.TAP, exit=0, target=3, flops=0, cycles=0, threshold=0),
         conv(),
         encode(isa.GLOBAL_POOL, input=64, output=0, channels=12, height=8, width=8, scale=0),
         encode(isa.FC, input=0, output=8, inputs=8, outputs=4, weights=0, table=0),

@@ -92,7 +92,7 @@ def most_gates():
         pc = 1 + len(code)
         code.append(encode(isa.GATE_LAYER, input=gate, threshold=0, target=pc + 2, gate=gate, channels=2048))
         code.append(encode(isa.GATE_CHANNEL, input=0, channels=2048, threshold=gate, mask=1 + gate % 3, gate=gate + 1))
-        code.append(encode(isa.TAP, exit=gate, target=1 + 2 + 128 * 3 + 1, flops=0, cycles=price))
+        code.append(encode(isa.TAP, exit=gate, target=1 + 2 + 128 * 3 + 1, flops=0, cycles=price, threshold=0))
     code += [encode(isa.END), last(classes=10)]
     return case(code, [], [(i * 100 - 90000, 9 << 16 | 3) for i in range(2047)], (8, 8, 1), gates=256, classes=10)
 
@@ -105,7 +105,7 @@ def most_classes():
         isa.GLOBAL_POOL, flags=isa.FLAG_IN_SIGNED, input=8, output=3072, channels=1024, height=2, width=3, scale=1
     )
     leave = last(3072, 1024, 13 << 16 | 40000)
-    tap = encode(isa.TAP, exit=255, target=5, flops=0, cycles=instruction_cost(leave).cycles)
+    tap = encode(isa.TAP, exit=255, target=5, flops=0, cycles=instruction_cost(leave).cycles, threshold=0)
     code = [fill, pool, tap, encode(isa.END), leave]
     tables = [(i * 97 % 25600, 8 << 16 | 1) for i in range(1024)]
     return case(code, [], tables, (3, 5, 2), classes=1024, rule=isa.RULE_CLASS, threshold=50, target_class=1023)

@@ -30,7 +30,7 @@ VALID = {
     isa.LSTM: {"input": 0, "output": 16, "inputs": 16, "hidden": 5, "weights": 0, "table": 0},
     isa.GATE_LAYER: {"input": 4095, "threshold": 0, "target": 9, "gate": 2, "channels": 0},
     isa.GATE_CHANNEL: {"input": 0, "channels": 7, "threshold": 0, "mask": 3, "gate": -1},
-    isa.TAP: {"exit": 255, "target": 9, "flops": 0, "cycles": 0},
+    isa.TAP: {"exit": 255, "target": 9, "flops": 0, "cycles": 0, "threshold": -1},
     isa.EXIT: {"exit": 0, "input": 4086, "classes": 10, "scale": 0},
     isa.MOVE: {"input": 6128, "output": FAR + 63, "channels": 3, "words": 5, "input_pitch": 5, "output_pitch": 16,
                "mask": 1},

@@ -42,7 +42,7 @@ def small_program(**changes):
         encode(isa.LSTM, input=8, output=16, inputs=4, hidden=2, weights=512, table=0),
         encode(isa.GATE_CHANNEL, input=8, channels=4, threshold=0, mask=1, gate=-1),
         encode(isa.GATE_LAYER, input=0, threshold=0, target=9, gate=0, channels=2),
-        encode(isa.TAP, exit=0, target=11, flops=10**6, cycles=10**6),
+        encode(isa.TAP, exit=0, target=11, flops=10**6, cycles=10**6, threshold=0),
         encode(isa.END),
         encode(isa.EXIT, exit=0, input=8, classes=2, scale=HALF),
     ]  # fmt: skip
