@@ -31,7 +31,7 @@ def architecture(network):
     return f"resnet{network.depth}" + ("-ddi" if network.gates or network.exits else "")
 
 
-def build(network, source, accuracy):
+def build(network, source, accuracy, average=None):
     """The Package of a Network8. Raises LowerError when it does not fit the engine."""
     compiled = lower(network)
     meta = {
@@ -48,6 +48,7 @@ def build(network, source, accuracy):
         "steps": network.steps,
         "training": source.training,
         "accuracy": accuracy,
+        "average": average or {},
     }
     return Package(compiled.program, compiled.weights, compiled.tables, meta)
 

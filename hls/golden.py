@@ -110,7 +110,7 @@ class Engine:
                 return self._stop(isa.REASON_END, isa.STATUS_NO_RESULT, pc)
             if fields["opcode"] == isa.TAP and self.start.rule != isa.RULE_NONE:
                 self._classify(self.kept)
-                if self._rule_holds():
+                if self._rule_holds(self.kept.threshold):
                     return isa.REASON_RULE
             pc = next_pc
 
@@ -154,8 +154,8 @@ class Engine:
         if self._over_budget((0, 0), (0, 0)):
             raise _Failed(isa.STATUS_BUDGET_EXCEEDED, self.last_pc)
 
-    def _rule_holds(self):
-        rule, threshold = self.start.rule, self.start.threshold + self.kept.threshold
+    def _rule_holds(self, own):
+        rule, threshold = self.start.rule, self.start.threshold + own
         if rule == isa.RULE_ENTROPY:
             return self.result["entropy"] < threshold
         return (self.result["confidence"] if rule == isa.RULE_CONFIDENCE else self.target_probability) >= threshold

@@ -9,6 +9,8 @@ exits               in order: name, block, flops, cycles (the budget that is alw
 gates               in the order of the trace: block, stage, channels
 map_words           words of the DDR's map memory that the program uses
 steps, training, accuracy       anything; steps: of the network's maps, as the input's
+average             {}, or thresholds of entropy (nats · 2^16) for a budget on the average, found on validation images:
+                    flops, accuracy, thresholds (one an exit but the last), each a list from cheap to dear
 """
 
 import math
@@ -18,7 +20,7 @@ from hls.errors import UserError
 from hls.program import decode
 
 KEYS = ("format", "isa", "name", "architecture", "dataset", "input", "classes", "exits", "gates", "map_words")
-KEYS += ("steps", "training", "accuracy")
+KEYS += ("steps", "training", "accuracy", "average")
 EXIT_COUNTS = ("block", "flops", "cycles", "classifier_flops", "classifier_cycles")
 GATE_COUNTS = ("block", "stage", "channels")
 
@@ -55,6 +57,7 @@ def check_meta(meta):
     for index, item in enumerate(meta["exits"]):
         if not isinstance(item.get("name"), str):
             raise MetaError(f"meta's exits[{index}] has the name {item.get('name')!r}, expected text")
+    _check_average(meta["average"], len(meta["exits"]) - 1)
 
 
 def _check_input(value):
@@ -69,6 +72,21 @@ def _check_input(value):
             raise MetaError(f"meta's input {key} is {numbers!r}, expected {value['channels']} numbers")
     if min(value["std"]) <= 0 or not _is_number(value.get("step")) or value["step"] <= 0:
         raise MetaError(f"meta's input std {value['std']} and step {value.get('step')!r} must be above 0")
+
+
+def _check_average(table, exits):
+    if table == {}:
+        return
+    if not isinstance(table, dict) or not {"flops", "accuracy", "thresholds"} <= set(table):
+        raise MetaError(f"meta's average is {table!r}, expected flops, accuracy and thresholds")
+    columns = table["flops"], table["accuracy"], table["thresholds"]
+    if not all(isinstance(column, list) for column in columns) or len({len(column) for column in columns}) != 1:
+        raise MetaError("meta's average has columns of different length, expected one entry a setting in each")
+    if not all(map(_is_number, [*table["flops"], *table["accuracy"]])) or table["flops"] != sorted(table["flops"]):
+        raise MetaError("meta's average has flops or accuracy that are no numbers in rising order")
+    for row in table["thresholds"]:
+        if not isinstance(row, list) or len(row) != exits or not all(_is_count(one) and one < 2**31 for one in row):
+            raise MetaError(f"meta's average has the thresholds {row!r}, expected {exits} whole numbers")
 
 
 def _is_count(value):

@@ -10,7 +10,7 @@ import io
 import json
 import os
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +83,14 @@ class Package:
     def start(self, **options):
         """Start parameters for this package: its own, and `options` of hls.record.Start."""
         return Start(self.gates, self.classes, map_words=self.map_words, **options)
+
+    def with_thresholds(self, thresholds):
+        """The package with a threshold of its own for each exit but the last, of the rule that a start names."""
+        program, names = self.program.copy(), isa.FIELDS[isa.TAP]
+        taps = np.flatnonzero(program[:, 0] == isa.TAP)
+        exits = program[taps, 1 + names.index("exit")]
+        program[taps, 1 + names.index("threshold")] = np.asarray(thresholds, np.int32)[exits]
+        return replace(self, program=program)
 
     @property
     def limits(self):

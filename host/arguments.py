@@ -69,6 +69,11 @@ def add_common(parser):
         f"(1 to {isa.MAX_POOL}; default: each has its own)",
     )
     add(
+        "--average-budget",
+        metavar="B",
+        help="stop each image at the first exit that is sure enough for it, so that FLOPs keep B (74M) on the average",
+    )
+    add(
         "--entropy",
         type=float,
         metavar="T",
@@ -102,6 +107,8 @@ def check_common(arguments):
             "board's host/server.py"
         )
     entropy = arguments.entropy
+    if entropy is not None and arguments.average_budget:
+        raise UserError("--entropy and --average-budget both choose when an exit is sure: give one of them")
     if entropy is not None and not 0 < entropy <= 100:
         raise UserError(f"--entropy {entropy} is no threshold: give nats above 0 (ten classes have at most 2.3)")
 

@@ -19,6 +19,7 @@ from hls.pool import MOST, NO_BUDGET
 from host.arguments import DEFAULT
 from host.board import catalog
 from host.budgets import budget
+from host.budgets.average import Average, choose
 
 PACKAGES = Path(__file__).resolve().parents[1] / "packages"
 
@@ -38,6 +39,7 @@ class Job:
     rule: int = isa.RULE_NONE
     threshold: int = 0
     pool: int = 1  # images in a row that share a budget
+    average: Average | None = None  # what was chosen for a budget on the average
 
     def on(self, backend):
         """This job at the clock that a board's engine really has: a budget of time is one of that clock's cycles."""
@@ -72,7 +74,10 @@ def read_job(arguments):
     path = package_path(arguments.package)
     package = read(path)
     images, labels, source = _images(package, arguments)
-    rule, threshold = isa.RULE_NONE, 0
+    rule, threshold, chosen = isa.RULE_NONE, 0, None
+    if arguments.average_budget:
+        chosen = choose(package, arguments.average_budget)
+        package, rule = chosen.package, isa.RULE_ENTROPY
     if arguments.entropy is not None:
         rule, threshold = isa.RULE_ENTROPY, max(round(arguments.entropy * 65536), 1)
     return Job(
@@ -87,6 +92,7 @@ def read_job(arguments):
         rule=rule,
         threshold=threshold,
         pool=arguments.pool or 1,
+        average=chosen,
     )
 
 

@@ -3,6 +3,7 @@
     python host/run.py --budget 74M                          # the default package on the embedded images
     python host/run.py --package cifar10 --budget 1.5ms --json result.json --picture result.svg
     python host/run.py --schedule day.txt --watch            # budgets that change (host/budgets/schedule.py)
+    python host/run.py --average-budget 74M                  # easy images stop early (host/budgets/average.py)
     python host/run.py --budget 74M --pool 100               # any 100 images in a row share 100 times the budget
     python host/run.py --limit 0.8mJ                         # keeps an average (host/budgets/limit.py)
     python host/run.py --backend remote:zed1,zed2            # boards that run host/server.py
@@ -123,6 +124,7 @@ def finished(job, backend, plan, batches, energy, command):
         plan=plan,
         batches=batches,
         energy=energy,
+        average=job.average,
     )
 
 

@@ -113,6 +113,7 @@ class _Results:
             "rule": job.rule,
             "threshold": job.threshold,
             "pool": job.pool,
+            "average": job.average.text if job.average else None,
             "backend": arguments.backend,
             "board": arguments.board,
             "meter": arguments.meter,

@@ -8,6 +8,7 @@ from hls.package import Package, write
 from hls.program import encode
 
 CLASSES = ["T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
+AVERAGE = {"flops": [100.0, 2000.0], "accuracy": [0.3, 0.5], "thresholds": [[200_000], [0]]}  # all at the tap, or none
 SCALE = 8 << 16 | 1  # · 2^-8
 
 
@@ -78,6 +79,7 @@ def package(seed=1, height=32, classes=10, dataset="fashion-mnist", code=None):
         "steps": {},
         "training": {},
         "accuracy": {},
+        "average": AVERAGE,
     }
     random = np.random.default_rng(seed)
     tables = np.zeros(256, np.int32)

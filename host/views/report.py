@@ -14,6 +14,7 @@ from hls.package import Package
 from hls.record import NO_BUDGET, Results, Start, top
 from host.batches import Batches
 from host.board.catalog import Board
+from host.budgets.average import Average
 from host.budgets.budget import Budget
 from host.budgets.limit import LimitPlan
 from host.budgets.plan import Plan
@@ -44,6 +45,7 @@ class Run:
     plan: Plan | None = None  # what set the budgets, where they changed
     batches: Batches | None = None
     energy: dict | None = None  # host/energy/gauge.py
+    average: Average | None = None  # what was chosen for a budget on the average
 
     @property
     def varied(self):
@@ -62,7 +64,7 @@ def summarize(run):
         "top5_accuracy": _top5(run),
         "budget": _budget(run),
         "pool": _pool(run),
-        "rule": _rule(run.start),
+        "rule": _rule(run),
         "flops": {**_spread(results.flops), "full": last["flops"], "kind": _counted(run)},
         "cycles": {**_spread(results.cycles), "full": last["cycles"], "kind": "modelled"},
         "time_ms": {
@@ -150,9 +152,14 @@ def _pool(run):
     return {"images": size, "windows": max(len(run.labels) - size, 0) + 1, **found}
 
 
-def _rule(start):
+def _rule(run):
+    """The stopping rule: its threshold in nats, or the budget on the average that chose one for each exit."""
+    start, chosen = run.start, run.average
     name = next(name for name, value in isa.RULES.items() if value == start.rule)
-    return {"name": name, "threshold": start.threshold / 65536 if start.rule else None}
+    if chosen is None:
+        return {"name": name, "threshold": start.threshold / 65536 if start.rule else None, "average": None}
+    found = {"budget": chosen.text, "flops": chosen.asked, "expected": chosen.flops, "accuracy": chosen.accuracy}
+    return {"name": name, "threshold": None, "average": found}
 
 
 def _measured(run):

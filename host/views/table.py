@@ -64,7 +64,15 @@ def _budget_rows(summary):
         rows.append(
             ("stopping rule", f"{rule['name'].lower()} under {rule['threshold']:.4g} nats; classifiers on the way cost")
         )
+    if rule["average"] is not None:
+        rows.append(("average budget", _average_line(rule["average"])))
     return rows
+
+
+def _average_line(chosen):
+    """What was asked and what the package's thresholds gave on validation images."""
+    expected = f"{chosen['expected'] / 1e6:.4g}M FLOPs and {chosen['accuracy']:.2%} on validation images"
+    return f"{chosen['budget']} FLOPs, by an entropy threshold an exit: {expected}; classifiers on the way cost"
 
 
 def _kept(summary):
