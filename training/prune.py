@@ -74,6 +74,7 @@ def apply(model, found):
     """Change the model by what `find_constant` found."""
     for unit in found["closed"]:
         model.backbone.units[unit] = Skipped(model.backbone.units[unit])
-        model.channel_gates.pop(str(unit), None)
+        if str(unit) in model.channel_gates:
+            del model.channel_gates[str(unit)]
     for unit in found["closed"] + found["open"]:
-        model.layer_gates.pop(str(unit), None)
+        del model.layer_gates[str(unit)]
