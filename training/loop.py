@@ -34,6 +34,7 @@ class Trainer:
         self.pruned = []  # what `prune` found at the ends of phases, in order
         self._place()
         self.phase, self.step, self.seconds = 0, 0, 0.0
+        self.window = []  # figures of the steps since the last look
         self._begin_phase()
         self.stopping = False  # set by a signal handler; a step is never torn
 
@@ -70,13 +71,12 @@ class Trainer:
         seed = recipe.seed * 1000 + self.phase
         batches = self.train.batches(self.step, phase.steps, recipe.batch, seed, recipe.crop_pad, recipe.flip)
         bar = tqdm(batches, f"{phase.name:10}", phase.steps, initial=self.step, unit="step", mininterval=1)
-        window: list = []
         for images, labels in bar:
-            window.append(self._train_step(phase, seed, images, labels))
+            self.window.append(self._train_step(phase, seed, images, labels))
             self.step += 1
             if self.step % LOG_EVERY == 0 or self.step == phase.steps:
-                figures = _mean(window)
-                window.clear()
+                figures = _mean(self.window)
+                self.window.clear()
                 self._look(phase, figures)
                 bar.set_postfix({name: f"{figures[name]:.3f}" for name in ("loss", "accuracy", "share")})
             if self.step % recipe.validate_every == 0 and self.step < phase.steps:
@@ -170,13 +170,13 @@ class Trainer:
         """Write the checkpoint atomically: a run that is killed leaves the previous one."""
         state = {"recipe": self.recipe.to_dict(), "phase": self.phase, "step": self.step, "pruned": self.pruned}
         state |= {"model": self.model.state_dict(), "average": self.average.state_dict()}
-        state |= {"optimizer": self.optimizer.state_dict(), "seconds": self.seconds}
+        state |= {"optimizer": self.optimizer.state_dict(), "seconds": self.seconds, "window": self.window}
         write_atomically(state, self.checkpoint_path)
 
     def resume(self, state):
         """Continue from a checkpoint's state; metrics written after it are dropped, to be written again."""
         self.phase, self.step, self.pruned = state["phase"], state["step"], state["pruned"]
-        self.seconds = state["seconds"]
+        self.seconds, self.window = state["seconds"], state["window"]
         for found in self.pruned:
             apply(self.model, found)
         self._place()
