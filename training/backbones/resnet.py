@@ -4,6 +4,8 @@
     backbone = resnet(units=(2, 4, 6))         # as many as wanted
 """
 
+from torch import nn
+
 from training.backbones.backbone import Backbone, Head, Stem
 from training.units import ResidualUnit
 
@@ -11,7 +13,7 @@ from training.units import ResidualUnit
 def resnet(classes=10, depth=None, units=None, width=1.0, shortcut="pad", in_channels=3):
     """A Backbone of ResidualUnits, of `depth` 6n + 2 or with a number of `units` a stage.
 
-    Raises ValueError, its message one line.
+    Units begin as identities, but for the first of a stage: a phase can add them to what others have learnt. Raises ValueError, its message one line.
     """
     if (depth is None) == (units is None):
         raise ValueError("a ResNet needs either its depth (20, 74 …) or its units a stage ([3, 3, 3])")
@@ -27,6 +29,8 @@ def resnet(classes=10, depth=None, units=None, width=1.0, shortcut="pad", in_cha
         for number in range(count):
             stride = 2 if stage and not number else 1
             members.append(ResidualUnit(channels, widths[stage], stride, shortcut))
+            if number:
+                nn.init.zeros_(members[-1].bn2.weight)
             channels = widths[stage]
     name = f"resnet{2 * sum(units) + 2}"
     return Backbone(Stem(in_channels, widths[0]), members, Head(channels, classes), name)
