@@ -44,14 +44,14 @@ boards: $(VENV)/run.stamp
 	$(BIN)/python -m bitstreams.design
 
 synth: $(VENV)/run.stamp
-	$(BIN)/python -m bitstreams.synth $(BOARD) --stage $(STAGE) $(if $(CLOCK_MHZ),--clock-mhz $(CLOCK_MHZ)) $(if $(DRY_RUN),--dry-run)
+	$(BIN)/python -m bitstreams.vitis.synth $(BOARD) --stage $(STAGE) $(if $(CLOCK_MHZ),--clock-mhz $(CLOCK_MHZ)) $(if $(DRY_RUN),--dry-run)
 
 synth-report: $(VENV)/run.stamp
 	$(BIN)/python -m bitstreams.report $(BOARD)
 
 rtl: $(VENV)/run.stamp
 	$(PIP) -r requirements/rtl.txt
-	$(BIN)/python -m bitstreams.rtl
+	$(BIN)/python -m bitstreams.open_hls.rtl
 
 fuzz: $(VENV)/test.stamp
 	$(BIN)/python -m hls.fuzz --words 1000000

@@ -17,9 +17,8 @@ import shlex
 import sys
 
 from bench.rows import Rows
-from data.datasets import DATASETS, DataError
-from hls.cosim import CosimError
-from hls.package import PackageError
+from data.datasets import DATASETS
+from hls.errors import UserError
 
 BENCHMARKS = ("packages", "speed", "main_command", "engine", "dse", "densenet", "faults", "power", "fuzz", "rtl")
 
@@ -45,7 +44,7 @@ def main(argv=None):
     rows = Rows(options.name, shlex.join(["python", "-m", "bench", *shown]))
     try:
         importlib.import_module(f"bench.{options.name}").run(rows, folders, options)
-    except (DataError, PackageError, CosimError) as error:
+    except UserError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     print(f"wrote {rows.write(options.json)}")

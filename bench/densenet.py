@@ -11,8 +11,8 @@ import time
 
 import numpy as np
 
-from bench.walk import busy
-from export.shapes import densenet201
+from bench.networks.walk import busy
+from export.compile.shapes import densenet201
 from hls import cosim, cost, golden, isa
 from hls.record import Start, decode
 

@@ -10,8 +10,9 @@ import argparse
 import re
 import sys
 
-from bench.dse_page import figure, front_table, reason_text, rule_text
 from bench.rows import ROOT, latest
+from bench.sizes.figure import figure
+from bench.sizes.page import front_table, reason_text, rule_text
 
 DOCUMENTS = ("README.md", "docs/dse.md", "docs/synthesis.md")
 FIGURES = {"docs/dse.svg": figure}  # file → what draws it from the rows

@@ -2,11 +2,11 @@
 
     python -m bench dse
 
-Sweeps the array (output channels × taps at once), products a DSP, tile memory, the lanes' memory, and by themselves
-the drain, the ports of the weights and the clock, through the cost model (bench/variants.py) and the resource estimate
-(hls/resources.py; bench/chips.py for sizes that the sources do not support), for the committed package's images at
-their own decisions and for DenseNet-201, whose maps do not fit the chip. `python -m bench.documents` makes docs/dse.md
-and docs/dse.svg of the rows.
+Sweeps the array (output channels × taps at once), products a DSP, tile memory, the lanes' memory, and by themselves the
+drain, the ports of the weights and the clock, through the cost model (bench/sizes/variants.py) and the estimate of
+resources (hls/resources.py; bench/sizes/chips.py for sizes that the sources do not support), for the committed
+package's images at their own decisions and for DenseNet-201, whose maps do not fit the chip. `python -m
+bench.documents` makes docs/dse.md and docs/dse.svg of the rows.
 """
 
 import contextlib
@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import chips
-from bench.dse_page import LARGE, OWN
 from bench.packages import PACKAGES, engine, fingerprint
-from bench.variants import ask, unchanged, variant
+from bench.sizes import chips
+from bench.sizes.page import LARGE, OWN
+from bench.sizes.variants import ask, unchanged, variant
 from data.datasets import load_sample
-from export.layout import LowerError
-from export.shapes import densenet201
+from export.compile.layout import LowerError
+from export.compile.shapes import densenet201
 from hls import isa
 from hls.package import read
 from hls.record import NO_BUDGET
@@ -76,7 +76,7 @@ def packings(lanes):
 
 
 def question(package, traces, tile_words, folder):
-    """The two programs as bench/variant_worker.py reads them; the large one compiled for so much tile memory."""
+    """The two programs as bench/sizes/worker.py reads them; the large one compiled for so much tile memory."""
     asked = {NAME: entry(package, traces, folder / f"{NAME}.npz")}
     with contextlib.suppress(LowerError):  # it needs more: the point has no rate for it
         asked[LARGE] = entry(densenet201(tile_words=tile_words), [[]], folder / f"{LARGE}-{tile_words}.npz")
@@ -98,7 +98,7 @@ def rates(sizes, programs):
 
 
 def chip_parts(memories):
-    """The parts (bench/chips.py) of the sources with these sizes of MEMORIES."""
+    """The parts (bench/sizes/chips.py) of the sources with these sizes of MEMORIES."""
     with variant({NAMES[name]: size for name, size in zip(MEMORIES, memories)}) as folder:
         return ask(folder, {"programs": {}, "resources": True})["parts"]
 

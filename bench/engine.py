@@ -3,20 +3,20 @@
     python -m bench engine
     python -m bench engine --data fashion-mnist=DIR --json rows.jsonl
 
-Cycles are those of the modelled schedule. Networks by shape have random weights (export/shapes.py); the package is
-packages/fashion-mnist.npz on its test images, or on the embedded sample without --data. Masks and skips at random are
-priced, not run (bench/walk.py). Speeds against ONNX Runtime: bench/oracle_speed.py.
+Cycles are those of the modelled schedule. Networks by shape have random weights (export/compile/shapes.py); the package
+is packages/fashion-mnist.npz on its test images, or on the embedded sample without --data. Masks and skips at random
+are priced, not run (bench/networks/walk.py). Speeds against ONNX Runtime: bench/networks/oracle_speed.py.
 """
 
 import statistics
 
 import numpy as np
 
-from bench import oracle_speed
+from bench.networks import oracle_speed
+from bench.networks.walk import Walker, busy, proportionality, total
 from bench.packages import PACKAGES, PAPER_BUDGET, engine, fingerprint
-from bench.walk import Walker, busy, proportionality, total
 from data.datasets import load, load_sample
-from export.shapes import resnet, resnet8
+from export.compile.shapes import resnet, resnet8
 from hls import isa
 from hls.package import read
 from hls.record import NO_BUDGET

@@ -11,8 +11,8 @@ power.interval_width, the middle one's. Both carry the seed.
 
 import numpy as np
 
-from host.energy import measure
-from host.meter import Meter
+from host.energy.measure import measure
+from host.meters.base import Meter
 from host.meters.calibration import Calibration
 from host.meters.trace import Collector
 

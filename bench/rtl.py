@@ -1,6 +1,6 @@
 """What open tools make of the engine's parts, beside what is modelled of them: rows of what `make rtl` left in build/.
 
-    python -m bitstreams.rtl --part decisions; python -m bitstreams.rtl --part layers     # minutes each
+    python -m bitstreams.open_hls.rtl --part decisions       # minutes, as for --part layers
     python -m bench rtl
 
 Of a part whose sources have changed since, or that was not compiled, there is no row.
@@ -8,20 +8,21 @@ Of a part whose sources have changed since, or that was not compiled, there is n
 
 import json
 
-from bitstreams import rtl, rtl_small, sources
+from bitstreams import sources
+from bitstreams.open_hls import rtl, small
 
 
 def run(rows, folders, options):
     """Add the rows of every part whose result is of these sources."""
     digest = sources.digest()
-    for part in rtl_small.PARTS:
+    for part in small.PARTS:
         path = rtl.place(part) / rtl.RESULT
         result = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         if result.get("sources") == digest:
             add(rows, result)
         else:
             why = "is of other sources" if result else "is not there"
-            print(f"{part}: {path.relative_to(path.parents[2])} {why}: python -m bitstreams.rtl --part {part}")
+            print(f"{part}: {path.relative_to(path.parents[2])} {why}: python -m bitstreams.open_hls.rtl --part {part}")
 
 
 def add(rows, result):

@@ -11,18 +11,15 @@ import json
 import sys
 from dataclasses import dataclass
 
-from bitstreams.generate import BOARDS, FOLDER, BoardError, read_board
+from bitstreams.generate import BOARDS, FOLDER, read_board
 from hls import isa
+from hls.errors import UserError
 
 OVERLAY = FOLDER / "overlay.json"
 BUS_BITS = 32  # the narrowest AXI memory port that HLS makes
 CLOCK_RANGE = (10, 250)  # MHz
 DIVISORS = range(1, 64)  # each of the two behind the processor's PLL
 UNCERTAINTY_PERCENT = 12.5  # of the period, which HLS leaves to placement and routing
-
-
-class DesignError(ValueError):
-    """A design that cannot be made of these facts; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +43,9 @@ def board_names(folder=BOARDS):
 
 
 def read(name, folder=BOARDS):
-    """The board `name`, checked. BoardError when there is none, or its file is wrong."""
+    """The board `name`, checked. UserError when there is none, or its file is wrong."""
     if name not in board_names(folder):
-        raise BoardError(f"no board {name!r}: expected one of {', '.join(board_names(folder))}, or add a file for it")
+        raise UserError(f"no board {name!r}: expected one of {', '.join(board_names(folder))}, or add a file for it")
     return read_board(folder / f"{name}.toml")
 
 
@@ -58,10 +55,10 @@ def overlay():
 
 
 def logic_clock(clock_mhz, io_pll_mhz):
-    """The clock nearest to `clock_mhz` that two divisors of the PLL's make, in MHz. DesignError outside CLOCK_RANGE."""
+    """The clock nearest to `clock_mhz` that two divisors of the PLL's make, in MHz. UserError outside CLOCK_RANGE."""
     low, high = CLOCK_RANGE
     if not low <= clock_mhz <= high:
-        raise DesignError(f"a clock of {clock_mhz:g} MHz: expected {low} to {high}")
+        raise UserError(f"a clock of {clock_mhz:g} MHz: expected {low} to {high}")
     divisors = {first * second for first in DIVISORS for second in DIVISORS}
     return min((io_pll_mhz / divisor for divisor in divisors), key=lambda found: abs(found - clock_mhz))
 
@@ -69,21 +66,21 @@ def logic_clock(clock_mhz, io_pll_mhz):
 def memory_ports(ports, places, widened=()):
     """The MemoryPort of each memory in `ports` (isa.PORTS); `places`: name → port of the processor.
 
-    `widened`: name → bits that HLS may widen the bus to. DesignError for a port without a place.
+    `widened`: name → bits that HLS may widen the bus to. UserError for a port without a place.
     """
     found = []
     for name, (kind, bits) in ports.items():
         if kind != "memory":
             continue
         if name not in places:
-            raise DesignError(f"the engine has a memory port {name} without a place: add it in {OVERLAY.name}")
+            raise UserError(f"the engine has a memory port {name} without a place: add it in {OVERLAY.name}")
         low = max(BUS_BITS, bits)
         found.append(MemoryPort(name, bits, low, max(low, dict(widened).get(name, 0)), places[name]))
     return found
 
 
 def facts(name, clock_mhz=None, ports=None, widened=(), board=None):
-    """All that flow/*.tcl needs, as nested dictionaries of texts and numbers. DesignError, BoardError.
+    """All that flow/*.tcl needs, as nested dictionaries of texts and numbers. UserError.
 
     name: of a board; clock_mhz: of the engine, the board's own without; ports: isa.PORTS without.
     """
@@ -94,7 +91,7 @@ def facts(name, clock_mhz=None, ports=None, widened=(), board=None):
     found = memory_ports(isa.PORTS if ports is None else ports, plan["memory_ports"], widened)
     used = sorted({port.to for port in found})
     if len(used) > board["memory"]["axi_hp_ports"]:
-        raise DesignError(f"{len(used)} memory ports of the processor, {name} has {board['memory']['axi_hp_ports']}")
+        raise UserError(f"{len(used)} memory ports of the processor, {name} has {board['memory']['axi_hp_ports']}")
     return {
         "design": plan["design"],
         "board": name,
@@ -136,7 +133,9 @@ def _config(properties):
 
 def tcl(values):
     """TCL that sets a variable for each of `values`: dictionaries and lists become TCL's."""
-    head = "# Made by bitstreams/synth.py of the board's file, overlay.json and the contract: change those, not this."
+    head = (
+        "# Made by bitstreams.vitis.synth of the board's file, overlay.json and the contract: change those, not this."
+    )
     return "\n".join([head, *(f"set {name} {word(value)}" for name, value in values.items())]) + "\n"
 
 
@@ -148,7 +147,7 @@ def word(value):
         return "{" + " ".join(word(item) for item in value) + "}"
     text = str(value)
     if any(letter in text for letter in '{}\\"$[];\n'):
-        raise DesignError(f"{text!r} has a letter that TCL reads as its own: give another name or folder")
+        raise UserError(f"{text!r} has a letter that TCL reads as its own: give another name or folder")
     return f"{{{text}}}" if not text or any(letter.isspace() for letter in text) else text
 
 
@@ -165,7 +164,7 @@ def main():
     """List the boards; 0, or 2 when a board's file is wrong."""
     try:
         print(table({name: read(name) for name in board_names()}))
-    except BoardError as error:
+    except UserError as error:
         print(f"bitstreams.design: {error}", file=sys.stderr)
         return 2
     return 0

@@ -13,12 +13,14 @@ import re
 import sys
 from pathlib import Path
 
+from hls.errors import UserError
+
 FOLDER = Path(__file__).resolve().parent
 OUTPUT = FOLDER / "boards.json"
 BOARDS = FOLDER / "boards"
 CHIP = ("limits", "energy")  # tables that belong to the chip and not to the board
 CLOCK_KINDS = ("target", "met", "measured")
-_LEVEL = {"published_pj": float, "scale": float, "source": str}  # energy of one access, host/energy_model.py
+_LEVEL = {"published_pj": float, "scale": float, "source": str}  # energy of one access, host/energy/model.py
 SCHEMA = {
     "title": str,
     "part": str,
@@ -47,27 +49,21 @@ SCHEMA = {
 OPTIONAL = {"processing_system.preset", "processing_system.properties", "power.shunt_ohm", "power.connector"}
 
 
-class BoardError(ValueError):
-    """A board's file that is not as SCHEMA says; the message is one line."""
-
-
 def read_board(path):
-    """The contents of one board's TOML file, checked. BoardError names the file and the key."""
+    """The contents of one board's TOML file, checked. UserError names the file and the key."""
     board = _load(path)
     other = board.pop("chip_as", None)
     if other is not None:
         board = _with_chip(path, board, other)
     _check(path, board, SCHEMA, "")
     if board["clock_kind"] not in CLOCK_KINDS:
-        raise BoardError(f"{path}: clock_kind is {board['clock_kind']!r}, expected one of {', '.join(CLOCK_KINDS)}")
+        raise UserError(f"{path}: clock_kind is {board['clock_kind']!r}, expected one of {', '.join(CLOCK_KINDS)}")
     if board["limits"]["bram18"] != 2 * board["limits"]["bram36"]:
-        raise BoardError(f"{path}: limits.bram18 must be twice limits.bram36 ({board['limits']['bram36']})")
+        raise UserError(f"{path}: limits.bram18 must be twice limits.bram36 ({board['limits']['bram36']})")
     if not board["processing_system"].keys() & {"preset", "properties"}:
-        raise BoardError(
-            f"{path}: processing_system has neither preset nor properties: give one, for want of its files"
-        )
+        raise UserError(f"{path}: processing_system has neither preset nor properties: give one, for want of its files")
     if ("shunt_ohm" in board["power"]) != ("connector" in board["power"]):
-        raise BoardError(f"{path}: power has one of shunt_ohm and connector: give both, or neither where there is none")
+        raise UserError(f"{path}: power has one of shunt_ohm and connector: give both, or neither where there is none")
     return board
 
 
@@ -81,25 +77,25 @@ def _load(path):
     try:
         import tomllib  # nothing on a board needs it
     except ModuleNotFoundError:
-        raise BoardError(f"{path}: boards' files are read with Python 3.11 or newer: use one") from None
+        raise UserError(f"{path}: boards' files are read with Python 3.11 or newer: use one") from None
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
-        raise BoardError(f"{path}: {' '.join(str(error).split())}: expected a TOML file") from None
+        raise UserError(f"{path}: {' '.join(str(error).split())}: expected a TOML file") from None
 
 
 def _with_chip(path, board, name):
     """`board` with the tables of CHIP from the board `name`, which must have the same chip."""
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9-]+", name):
-        raise BoardError(f"{path}: chip_as is {name!r}, expected the name of a board's file, without .toml")
+        raise UserError(f"{path}: chip_as is {name!r}, expected the name of a board's file, without .toml")
     other = _load(Path(path).with_name(f"{name}.toml"))
     twice = [key for key in CHIP if key in board]
     if twice or "chip_as" in other:
         problem = f"{twice[0]} is there as well" if twice else f"{name} itself has chip_as"
-        raise BoardError(f"{path}: chip_as names {name}, but {problem}: expected {', '.join(CHIP)} in one place")
+        raise UserError(f"{path}: chip_as names {name}, but {problem}: expected {', '.join(CHIP)} in one place")
     found, expected = (chip(str(each.get("part"))) for each in (board, other))
     if found != expected:
-        raise BoardError(f"{path}: chip_as names {name}, which has {expected}; this board has {found}")
+        raise UserError(f"{path}: chip_as names {name}, which has {expected}; this board has {found}")
     return {**board, **{key: other[key] for key in CHIP if key in other}}
 
 
@@ -109,16 +105,16 @@ def _check(path, found, schema, prefix):
     optional = {key for key in schema if prefix + key in OPTIONAL}
     unknown, missing = sorted(set(found) - set(schema)), sorted(set(schema) - set(found) - optional)
     if unknown:
-        raise BoardError(f"{path}: unknown key {prefix}{unknown[0]}: expected {', '.join(schema)}")
+        raise UserError(f"{path}: unknown key {prefix}{unknown[0]}: expected {', '.join(schema)}")
     if missing:
-        raise BoardError(f"{path}: no key {prefix}{missing[0]}: add it, as in boards/zedboard.toml")
+        raise UserError(f"{path}: no key {prefix}{missing[0]}: add it, as in boards/zedboard.toml")
     for key, value in found.items():
         kind = schema[key]
         if isinstance(kind, dict) and isinstance(value, dict):
             _check(path, value, kind, f"{prefix}{key}.")
         elif isinstance(kind, dict) or not _is(value, kind):
             name = "table" if isinstance(kind, dict) else _NAMES[kind]
-            raise BoardError(f"{path}: {prefix}{key} is {value!r}, expected a {name} above 0 or not empty")
+            raise UserError(f"{path}: {prefix}{key} is {value!r}, expected a {name} above 0 or not empty")
 
 
 _NAMES = {str: "text", int: "count", float: "number", list: "list of texts"}
@@ -133,10 +129,10 @@ def _is(value, kind):
 
 
 def generate(folder=BOARDS):
-    """The text of boards.json: file name without .toml → its contents. BoardError when there is no board."""
+    """The text of boards.json: file name without .toml → its contents. UserError when there is no board."""
     boards = {path.stem: read_board(path) for path in sorted(Path(folder).glob("*.toml"))}
     if not boards:
-        raise BoardError(f"{folder} has no .toml file: expected one per board")
+        raise UserError(f"{folder} has no .toml file: expected one per board")
     return json.dumps(boards, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -147,7 +143,7 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     try:
         text = generate()
-    except BoardError as error:
+    except UserError as error:
         print(f"bitstreams.generate: {error}", file=sys.stderr)
         return 2
     if not arguments.check:

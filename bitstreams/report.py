@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitstreams import design, sources
-from bitstreams.commands import STAGES
-from bitstreams.generate import BoardError
 from bitstreams.report_picture import draw
-from bitstreams.synth import BUILD, RESULTS
+from bitstreams.vitis.commands import STAGES
+from bitstreams.vitis.synth import BUILD, RESULTS
 from hls import isa
+from hls.errors import UserError
 
 RTL = BUILD.parent / "rtl" / "result.json"
 RESOURCES = ("dsp", "bram18", "lut", "ff")
@@ -223,7 +223,7 @@ def main(argv=None):
         text = markdown(report)
         (folder / "report.md").write_text(text, encoding="utf-8")
         (folder / "report.svg").write_text(draw(report), encoding="utf-8")
-    except (BoardError, OSError) as error:
+    except (UserError, OSError) as error:
         print(f"bitstreams.report: {error}", file=sys.stderr)
         return 2
     print(text)

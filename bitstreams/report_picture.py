@@ -3,7 +3,7 @@
 Path("report.svg").write_text(draw(report))       # report: bitstreams.report.Report
 """
 
-from host.svg import GRID, INK, PAPER, SOFT, Canvas
+from host.views.svg import GRID, INK, PAPER, SOFT, Canvas
 
 WIDTH, MARGIN, LEFT = 860, 28, 130
 BAR, GAP = 14, 6

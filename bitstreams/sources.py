@@ -14,16 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hls import isa
+from hls.errors import UserError
 
 SOURCES = Path(isa.__file__).resolve().parent / "src"
 MAIN = "engine.cpp"
 TOP = "ddi_engine"
 TYPE_BITS = {f"{sign}int{bits}_t": bits for sign in ("", "u") for bits in (8, 16, 32, 64)}
 _PRAGMA = re.compile(r"^ *#pragma HLS interface m_axi port = (\w+)(.*)$", re.MULTILINE)
-
-
-class SourceError(ValueError):
-    """The engine's source is not as the contract says; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +47,11 @@ class Top:
 
 
 def read_top(folder=SOURCES, ports=None):
-    """The Top in engine.cpp. SourceError unless its arguments are those of `ports` (isa.PORTS), with m_axi pragmas."""
+    """The Top in engine.cpp. UserError unless its arguments are those of `ports` (isa.PORTS), with m_axi pragmas."""
     text = (Path(folder) / MAIN).read_text(encoding="utf-8")
     found = re.search(rf'extern "C" (\w+) {TOP}\((.*?)\)', text, re.DOTALL)
     if found is None:
-        raise SourceError(f'{MAIN} has no extern "C" {TOP}(…): the flow has no top function')
+        raise UserError(f'{MAIN} has no extern "C" {TOP}(…): the flow has no top function')
     parameters = tuple(_parameter(part) for part in found[2].split(","))
     pragmas = _PRAGMA.findall(text)
     top = Top(found[1], parameters, {name: _widened(options) for name, options in pragmas})
@@ -65,7 +62,7 @@ def read_top(folder=SOURCES, ports=None):
 def _parameter(text):
     match = re.fullmatch(r"\s*(const )?(\w+)(\*?) (\w+)\s*", text)
     if match is None or match[2] not in TYPE_BITS:
-        raise SourceError(
+        raise UserError(
             f"{MAIN}: argument {' '.join(text.split())!r} of {TOP}, expected a pointer or fixed-width integer"
         )
     return Parameter(match[4], match[2], bool(match[3]), bool(match[1]))
@@ -83,16 +80,16 @@ def _check(top, pragmas, ports):
         wrong = next(
             (pair for pair in zip(found.items(), expected.items()) if pair[0] != pair[1]), (len(found), len(expected))
         )
-        raise SourceError(
+        raise UserError(
             f"{MAIN}: {TOP} has the argument {wrong[0]}, the contract {wrong[1]}: change both (hls/isa.toml)"
         )
     memories = [item.name for item in top.memories]
     if sorted(pragmas) != sorted(memories):
-        raise SourceError(
+        raise UserError(
             f"{MAIN} has m_axi pragmas for {', '.join(pragmas)}, expected one for each of {', '.join(memories)}"
         )
     if TYPE_BITS.get(top.returns) not in (32, 64):
-        raise SourceError(f"{MAIN}: {TOP} returns {top.returns}, expected the status in 32 or 64 bits")
+        raise UserError(f"{MAIN}: {TOP} returns {top.returns}, expected the status in 32 or 64 bits")
 
 
 def digest(folder=SOURCES):

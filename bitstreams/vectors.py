@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from bitstreams import sources
-from data.datasets import DataError, load, load_sample
+from data.datasets import load, load_sample
 from hls import cosim, golden, isa
-from hls.package import PackageError, read
+from hls.errors import UserError
+from hls.package import read
 from hls.record import NO_BUDGET, Start, words
-from host.board_ports import room, scalars
+from host.board.ports import room, scalars
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOW = ROOT / "bitstreams" / "flow"
@@ -29,14 +30,10 @@ BUILD = ROOT / "build" / "vectors"
 IMAGES = 2  # RTL simulates some thousand cycles a second
 
 
-class VectorError(ValueError):
-    """Vectors that cannot be made; the message is one line."""
-
-
 def arrays(package, images, start, top):
     """Memory port → the bytes behind it, for the batch, in whole words of the widest port.
 
-    VectorError for a port that nothing is known of.
+    UserError for a port that nothing is known of.
     """
     known = {"program": package.program, "weights": package.weights, "tables": package.tables, "images": images}
     known["results"] = np.zeros((len(images), words(start.gates, start.classes)), np.int32)
@@ -45,7 +42,7 @@ def arrays(package, images, start, top):
     for port in top.memories:
         name = port.name if port.name in known else port.name.rstrip("0123456789")
         if name not in known:
-            raise VectorError(f"the engine has a memory port {port.name} that no vector is known for: add it here")
+            raise UserError(f"the engine has a memory port {port.name} that no vector is known for: add it here")
         data = np.ascontiguousarray(known[name]).tobytes()
         found[port.name] = data + bytes(room(len(data)) - len(data))
     return found
@@ -67,7 +64,7 @@ def write(folder, package, images, start, top=None):
     values = {**vars(start), **scalars(package, start, len(images), images[:1].size)}
     missing = [item.name for item in top.parameters if not item.pointer and item.name not in values]
     if missing:
-        raise VectorError(f"no value for the engine's argument {missing[0]}: add it in host/board_ports.py")
+        raise UserError(f"no value for the engine's argument {missing[0]}: add it in host/board/ports.py")
     values |= {"record_words": records.shape[1], "expected_status": isa.STATUS_OK}
     values["bad_start_status"] = isa.STATUS_BAD_START
     lines = [f"{name} {int(value) % 2**64}" for name, value in values.items()]
@@ -79,7 +76,7 @@ def write(folder, package, images, start, top=None):
 
 
 def simulate(folder, flags=()):
-    """Build the test bench with g++ and run it on folder/vectors: (passed, output). VectorError, CosimError."""
+    """Build the test bench with g++ and run it on folder/vectors: (passed, output). UserError, CosimError."""
     folder = Path(folder)
     files = [str(folder / TESTBENCH), str(folder / "src" / sources.MAIN)]
     target = str(folder / "testbench")
@@ -87,7 +84,7 @@ def simulate(folder, flags=()):
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     if built.returncode:
         first = next((line for line in built.stderr.splitlines() if "error" in line), built.stderr[:200])
-        raise VectorError(f"the test bench does not compile: {first}")
+        raise UserError(f"the test bench does not compile: {first}")
     run = subprocess.run([target, str(folder / "vectors")], capture_output=True, text=True, check=False)
     return run.returncode == 0, (run.stdout + run.stderr).strip()
 
@@ -118,11 +115,11 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     try:
         if arguments.images < 1:
-            raise VectorError(f"--images is {arguments.images}, expected at least 1")
+            raise UserError(f"--images is {arguments.images}, expected at least 1")
         work = batch(arguments.package, arguments.images, arguments.budget_flops, arguments.data)
         write(arguments.out, *work)
         passed, text = simulate(arguments.out)
-    except (VectorError, sources.SourceError, PackageError, DataError, cosim.CosimError, OSError) as error:
+    except (UserError, OSError) as error:
         print(f"bitstreams.vectors: {error}", file=sys.stderr)
         return 2
     print(text)

@@ -11,11 +11,13 @@ import tarfile
 
 import numpy as np
 
+from hls.errors import UserError
+
 PREFIX = "cifar-10-batches-py/"
 PIXELS = 3 * 32 * 32
 
 
-class BatchError(Exception):
+class BatchError(UserError):
     """A batch that is damaged or holds something else than images and labels; the message is one line."""
 
 

@@ -20,13 +20,14 @@ from pathlib import Path
 import numpy as np
 
 from data.batches import BatchError, read_batch, walk_archive
+from hls.errors import UserError
 
 SAMPLE = Path(__file__).resolve().parent / "fashion-mnist-sample"
 SPLITS = ("train", "test")
 BLOCK = 1 << 20  # bytes read at a time
 
 
-class DataError(Exception):
+class DataError(UserError):
     """Data that is missing, damaged or of another kind than expected; the message is one line."""
 
 

@@ -13,7 +13,8 @@ import struct
 import sys
 from pathlib import Path
 
-from data.datasets import SAMPLE, DataError, load
+from data.datasets import SAMPLE, load
+from hls.errors import UserError
 
 COUNT = 1000
 
@@ -31,7 +32,7 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     try:
         images, labels = load("fashion-mnist", "test", arguments.folder)
-    except DataError as error:
+    except UserError as error:
         print(f"make_sample: {error}", file=sys.stderr)
         return 2
     arguments.output.mkdir(parents=True, exist_ok=True)

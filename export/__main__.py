@@ -18,10 +18,10 @@ from data.datasets import DATASETS, DataError
 from export import published
 from export.build import Source, architecture, build
 from export.calibrate import calibrate
+from export.compile.layout import LowerError
 from export.correct import correct
 from export.fold import FoldError, fold
 from export.layers8 import QuantizeError
-from export.layout import LowerError
 from export.measure import measure
 from export.onnx_graph import onnx_model
 from export.quantize import quantize

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.lower import lower
+from export.compile.lower import lower
 from hls import cost, isa
 from hls.package import FORMAT, Package
 from hls.program import decode

@@ -1,6 +1,6 @@
 """Accuracy at export: the float network and the int8 package, exit by exit, on the same validation images.
 
-    figures = measure(model, package, split, 1000)
+    figures = measure(model, quantised, package, split, 1000)
 
 The int8 figures come from the C++ engine in co-simulation, or, where no compiler is, from export/integer.py, which
 computes the same integers (tests/export/test_integer.py) more slowly.
@@ -8,8 +8,8 @@ computes the same integers (tests/export/test_integer.py) more slowly.
 
 import torch
 
+from export.compile.lower import stop_after
 from export.integer import IntegerNetwork
-from export.lower import stop_after
 from hls import cosim
 from hls.record import decode
 from training.evaluate import evaluate

@@ -1,7 +1,7 @@
 """A folded network in integers: int8 weights, 8-bit maps, int32 biases, scales as words (docs/engine.md).
 
     ranges = calibrate(network, batches)
-    quantised = quantize(network, ranges, mean, std)     # what export/integer.py computes and export/lower.py compiles
+    quantised = quantize(network, ranges, mean, std)     # what integer.py computes and compile/lower.py compiles
 
 A map's values are integer · scale: uint8 after a ReLU, int8 otherwise. The residual stream has one scale per stage, so
 that a skipped block or channel is a map left as it is. A pooled vector's unit is its map's scale / 128.

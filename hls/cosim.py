@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from hls import isa
+from hls.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "hls" / "src"
@@ -35,7 +36,7 @@ _POINTERS = [ctypes.c_void_p] * 5
 _SCALARS = [ctypes.c_int32] * 8 + [ctypes.c_uint64] * 2 + [ctypes.c_int32] * 5
 
 
-class CosimError(Exception):
+class CosimError(UserError):
     """The engine could not be built, or refused to start."""
 
 

@@ -14,6 +14,7 @@ scales, training, accuracy      anything
 import math
 
 from hls import cost, isa
+from hls.errors import UserError
 from hls.program import decode
 
 KEYS = ("format", "isa", "name", "architecture", "dataset", "input", "classes", "exits", "gates", "map_words")
@@ -22,7 +23,7 @@ EXIT_COUNTS = ("block", "flops", "cycles", "classifier_flops", "classifier_cycle
 GATE_COUNTS = ("block", "stage", "channels")
 
 
-class MetaError(ValueError):
+class MetaError(UserError):
     """A meta that lacks something, or that says another thing than its program."""
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from hls import isa
+from hls.errors import UserError
 from hls.meta import MetaError, check_agreement, check_meta
 from hls.program import Limits, ProgramError, check, decode, weight_size
 from hls.record import Start
@@ -29,7 +30,7 @@ _SEAL = b"sha256:"
 _SEAL_BYTES = len(_SEAL) + 64
 
 
-class PackageError(ValueError):
+class PackageError(UserError):
     """A package that cannot be used: one line with what was found, what was expected and the remedy."""
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hls import isa
+from hls.errors import UserError
 from hls.shapes import (  # noqa: F401 (row_bytes and filter_bytes: for those who write programs)
     conv_row,
     filter_bytes,
@@ -71,7 +72,7 @@ _RANGES = {
 }
 
 
-class ProgramError(ValueError):
+class ProgramError(UserError):
     """A program that the engine would refuse."""
 
 

@@ -4,16 +4,14 @@ import argparse
 import math
 from pathlib import Path
 
-from host import boards, link
+from hls.errors import UserError
 from host.backends import NAMES
-from host.limit import parse_limit
+from host.board import catalog
+from host.budgets.limit import parse_limit
+from host.remote import link
 
 DEFAULT = "fashion-mnist"
 BUDGETS = "FLOPs (74M, 0.85G), time on the board (1.5ms, 900us), modelled energy (0.8mJ), or none"
-
-
-class InputError(Exception):
-    """An argument that cannot be used; the message is one line."""
 
 
 def run_parser(text):
@@ -54,13 +52,13 @@ def add_common(parser):
         metavar="B",
         help=f"{names}; auto: the best here (default: %(default)s)",
     )
-    add("--board", default=boards.DEFAULT, metavar="NAME", help="clock, energy and bitstream of (default: %(default)s)")
+    add("--board", default=catalog.DEFAULT, metavar="NAME", help="its clock, energy, bitstream (default: %(default)s)")
     add("--threads", type=int, default=1, metavar="N", help="threads of the co-simulation (default: %(default)s)")
     add(
         "--key", default=str(link.key_path()), metavar="FILE", help="shared key of remote boards (default: %(default)s)"
     )
     add("--interrupt", action="store_true", help="on a board: wait for the engine by its interrupt, not by polling")
-    add("--energy", metavar="FILE", help="coefficients of modelled energy, as host.energy_fit writes them")
+    add("--energy", metavar="FILE", help="coefficients of modelled energy, as host.energy.fit writes them")
     add("--meter", metavar="M", help="measure energy: serial:/dev/ttyUSB0, visa:ADDRESS or replay:FILE")
     add(
         "--entropy",
@@ -83,45 +81,45 @@ def _backend(text):
 
 
 def check_common(arguments):
-    """Numbers out of range. InputError."""
+    """Numbers out of range. UserError."""
     for option, least in (("images", 1), ("threads", 1)):
         value = getattr(arguments, option)
         if value is not None and value < least:
-            raise InputError(f"--{option} {value} is too few: give {least} or more")
+            raise UserError(f"--{option} {value} is too few: give {least} or more")
     if arguments.interrupt and arguments.backend not in ("auto", "pynq"):
-        raise InputError(
+        raise UserError(
             f"--interrupt is for a board, not for --backend {arguments.backend}: leave it away, or give it to the "
             "board's host/server.py"
         )
     entropy = arguments.entropy
     if entropy is not None and not 0 < entropy <= 100:
-        raise InputError(f"--entropy {entropy} is no threshold: give nats above 0 (ten classes have at most 2.3)")
+        raise UserError(f"--entropy {entropy} is no threshold: give nats above 0 (ten classes have at most 2.3)")
 
 
 def check_run(arguments):
-    """What cannot go together or cannot be written. InputError, LimitError."""
+    """What cannot go together or cannot be written. UserError."""
     check_common(arguments)
     chosen = [name for name in ("schedule", "limit") if getattr(arguments, name)]
     if arguments.budget != "none" and arguments.limit:
-        raise InputError("--limit chooses the budget itself: leave --budget away")
+        raise UserError("--limit chooses the budget itself: leave --budget away")
     if len(chosen) > 1:
-        raise InputError("--schedule and --limit both choose the budget: give one of them")
+        raise UserError("--schedule and --limit both choose the budget: give one of them")
     if arguments.limit:
         parse_limit(arguments.limit)
     if arguments.rate is not None and not 0 < arguments.rate < math.inf:
-        raise InputError(f"--rate {arguments.rate} is no rate: give images a second, more than 0")
+        raise UserError(f"--rate {arguments.rate} is no rate: give images a second, more than 0")
     if arguments.trace and not arguments.meter:
-        raise InputError("--trace writes what a meter saw: give --meter too")
+        raise UserError("--trace writes what a meter saw: give --meter too")
     check_files({"picture": ".svg", "trace": ".csv", "json": ""}, arguments)
 
 
 def check_files(endings, arguments):
-    """Options that name files to be written, each with its ending ("" for any). InputError."""
+    """Options that name files to be written, each with its ending ("" for any). UserError."""
     for option, ending in endings.items():
         path = getattr(arguments, option)
         if not path or (path == "-" and not ending):
             continue
         if ending and Path(path).suffix != ending:
-            raise InputError(f"--{option} {path} has another ending than {ending}, the only format: name it so")
+            raise UserError(f"--{option} {path} has another ending than {ending}, the only format: name it so")
         if not Path(path).parent.is_dir() or Path(path).is_dir():
-            raise InputError(f"--{option} {path} cannot be written: its folder must exist, and it must be a file")
+            raise UserError(f"--{option} {path} cannot be written: its folder must exist, and it must be a file")

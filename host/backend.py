@@ -3,12 +3,10 @@
 A backend is made ready (built, opened, checked) when it is constructed, so that a run is timed without that.
 """
 
-
-class BackendError(Exception):
-    """A backend that fails; the message is one line that says what to do."""
+from hls.errors import UserError
 
 
-class BackendMissing(BackendError):
+class BackendMissing(UserError):
     """A backend that this machine does not have: `auto` goes on to the next one."""
 
 
@@ -21,7 +19,7 @@ class Backend:
     threads = 1
 
     def run(self, package, images, start):
-        """Records (N, words) int32 of uint8 images (N, height, width, channels). BackendError when it fails."""
+        """Records (N, words) int32 of uint8 images (N, height, width, channels). UserError when it fails."""
         raise NotImplementedError
 
     def close(self):

@@ -8,27 +8,41 @@
 
 from itertools import pairwise
 
-from host import board_checks
 from host.backend import BackendMissing
-from host.board import Board
+from host.board import catalog, machine
+from host.board.driver import Pynq
 from host.simulation import Cosim, Golden
 
 AUTO = ("pynq", "cosim", "golden")  # in order of preference
 NAMES = ("auto", *AUTO)
-_CLASSES = {backend.name: backend for backend in (Board, Cosim, Golden)}
+_CLASSES = {backend.name: backend for backend in (Pynq, Cosim, Golden)}
 
 
 def choose(name, threads, warn):
     """An open backend. `auto` takes the first of AUTO that this machine has, and says by `warn` what it did without.
 
-    A machine without pynq is no board, which needs no word. BackendError when the one asked for cannot be had.
+    A machine without pynq is no board, which needs no word. UserError when the one asked for cannot be had.
     """
     if name != "auto":
         return _CLASSES[name](threads)
-    candidates = AUTO if board_checks.present() else AUTO[1:]
+    candidates = AUTO if machine.present() else AUTO[1:]
     for candidate, following in pairwise(candidates):
         try:
             return _CLASSES[candidate](threads)
         except BackendMissing as error:
             warn(f"{error}; going on with {_CLASSES[following].title}")
     return _CLASSES[candidates[-1]](threads)
+
+
+def open_backend(arguments, tell):
+    """The backend that --backend names, made ready. UserError."""
+    if arguments.backend.startswith("remote:"):
+        from host.remote.client import Remote  # its library is not everywhere
+
+        return Remote(arguments.backend.removeprefix("remote:"), arguments.key, tell)
+    chosen = arguments.interrupt or arguments.board != catalog.DEFAULT
+    if chosen and arguments.backend in ("auto", "pynq") and machine.present():
+        return Pynq(board=arguments.board, interrupt=arguments.interrupt)
+    if arguments.interrupt:
+        tell("this machine is no board: --interrupt changes nothing")
+    return choose(arguments.backend, arguments.threads, tell)

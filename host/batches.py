@@ -1,6 +1,6 @@
 """Images through a backend, batch by batch, each under the budget that the plan gives it.
 
-done = run_batches(backend, job, Fixed(budget), watch)       # Batches: results, budgets, seconds
+done = run_batches(backend, job, FixedPlan(budget), watch)       # Batches: results, budgets, seconds
 """
 
 import itertools
@@ -10,18 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from hls import isa
-from hls.record import Results, decode, explain
-from host.budget import Budget
+from hls.record import Results, decode
+from host.budgets.budget import Budget
+from host.verdict import check_spent, check_status
 
 BATCH = 256  # images between two looks at the clock, at the plan and at Ctrl-C
-
-
-class EngineError(Exception):
-    """An image that the engine could not finish; the message is one line."""
-
-
-class OverBudget(Exception):
-    """An image that spent more than its budget: the engine is at fault; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +31,7 @@ class Batches:
 
 
 def run_batches(backend, job, plan, watch=None, rate=None):
-    """Run all images of the job. EngineError names the first image that failed, OverBudget one that spent too much.
+    """Run all images of the job. UserError names the first image that failed, OverBudget one that spent too much.
 
     `watch`, if any, is told of each batch and of the end; at `rate` images a second, batches wait for their last image.
     """
@@ -77,25 +70,6 @@ def run_batches(backend, job, plan, watch=None, rate=None):
         measured_cycles=None if any(item is None for item in measured) else np.concatenate(measured),
         busy_share=_mean(busy),
     )
-
-
-def check_status(batch, at=0):
-    """Raise EngineError naming the first image (numbered from `at`) that failed, of a batch's records."""
-    failed = np.flatnonzero(batch[:, isa.RECORD.index("status")] != isa.STATUS_OK)
-    if len(failed):
-        status, _, pc = (int(word) for word in batch[failed[0], :3])
-        raise EngineError(explain(status, pc, at + int(failed[0])))
-
-
-def check_spent(results, flops_limit, cycles_limit, at=0):
-    """Raise OverBudget naming the first image (numbered from `at`) that spent more than its limit."""
-    for unit, spent, limit in (("FLOPs", results.flops, flops_limit), ("cycles", results.cycles, cycles_limit)):
-        over = np.flatnonzero(spent > limit)
-        if len(over):
-            raise OverBudget(
-                f"{len(over)} of {len(spent)} images went over the budget, the first is image {at + over[0]} with "
-                f"{spent[over[0]]} {unit} of {limit}: this is a fault of the engine, do not use this result"
-            )
 
 
 def _merge(steps):

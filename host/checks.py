@@ -9,6 +9,8 @@ import shutil
 from collections import namedtuple
 from pathlib import Path
 
+from hls.errors import UserError
+
 ROOT = Path(__file__).resolve().parents[1]
 LEAST_PYTHON = (3, 10)
 DISK_MB, MEMORY_MB, CMA_MB = 200, 150, 32  # free: for a copy of the project; to run; for the engine's buffers
@@ -52,12 +54,12 @@ def check_compiler(on_board):
 
 def check_pynq(on_board):
     """The pynq library, and that it sees a device."""
-    from host.backend import BackendError
-    from host.board_checks import module
+    from hls.errors import UserError
+    from host.board.machine import module
 
     try:
         pynq = module()
-    except BackendError as error:
+    except UserError as error:
         return Finding("pynq", MISSING, str(error), f"sudo -i, then source {PYNQ_VENV}; docs/board.md has the image")
     version = getattr(pynq, "__version__", "of unknown version")
     if version.startswith("4"):
@@ -72,7 +74,7 @@ def check_remote(on_board):
     except ImportError:
         remedy = "pip install -r requirements/remote.txt (on a board: pip install --no-deps)"
         return Finding("remote", NOTE, "no RPyC: no boards over the network", remedy)
-    from host import link
+    from host.remote import link
 
     version = ".".join(map(str, rpyc.version.version))
     path = link.key_path()
@@ -81,7 +83,7 @@ def check_remote(on_board):
         return Finding("remote", NOTE, f"RPyC {version}, no key at {path}", remedy)
     try:
         link.read_key(path)
-    except link.KeyFileError as error:
+    except UserError as error:
         return Finding("remote", MISSING, str(error), "make or copy the key again")
     return Finding("remote", OK, f"RPyC {version}, key at {path}")
 
@@ -120,14 +122,15 @@ def check_engine(on_board):
 
 def check_bitstream(on_board, board):
     """.bit, .hwh and build.json of one build, for this board and contract."""
-    from host import overlay
-    from host.backend import BackendError, BackendMissing
+    from hls.errors import UserError
+    from host.backend import BackendMissing
+    from host.board import overlay
 
     try:
         build = overlay.find(overlay.BITSTREAMS / board, board)
     except BackendMissing as error:
         return Finding("bitstream", MISSING if on_board else NOTE, str(error), "bitstreams/ says how to build one")
-    except BackendError as error:
+    except UserError as error:
         return Finding("bitstream", MISSING, str(error), "copy .bit, .hwh and build.json of one build")
     return Finding("bitstream", OK, f"{build.bit.name}, {build.clock_hz / 1e6:g} MHz, commit {build.commit}")
 
@@ -243,11 +246,12 @@ def check_meter_ports(on_board):
 
 def check_meter(text):
     """A meter that was asked for answers."""
-    from host import gauge
+    from host.energy import gauge
+    from host.meters.open import open_meter
 
     try:
-        with gauge.open_meter(text) as meter, gauge.sampling(meter):
+        with open_meter(text) as meter, gauge.sampling(meter):
             _, watt = meter.latest()
-    except gauge.GaugeError as error:
+    except UserError as error:
         return Finding("meter", MISSING, str(error), "docs/power.md has the wiring")
     return Finding("meter", OK, f"{text}: {watt:.3g} W (measured)")

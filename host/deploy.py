@@ -24,12 +24,14 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # a script has its own folder there, which hides no module
 
-from host import boards, overlay, run
-from host.backend import BackendError, BackendMissing
+from hls.errors import UserError
+from host import run
+from host.backend import BackendMissing
+from host.board import catalog, overlay
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("host", "hls", "data", "requirements")  # the rest is for training, building and testing
-FILES = ("bitstreams/boards.json", "bitstreams/overlay.json", "packages/*.npz", "LICENSE*")
+FILES = ("bitstreams/boards.json", "bitstreams/overlay.json", "packages/*.npz", "LICENSE")
 LEFT_OUT = ("__pycache__", ".partial", "~")
 SSH = ("ssh", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3")
 COPY_S, TEST_S = 300, 600
@@ -50,23 +52,19 @@ EQUAL = (
 )
 
 
-class DeployError(Exception):
-    """A board that was not reached or not tested; the message is one line."""
-
-
 def main(argv=None):
     """Copy, test, and give the exit code."""
     arguments = _parser().parse_args(argv)
     try:
         check(arguments)
         copy(arguments)
-    except (DeployError, boards.BoardError, BackendError, OSError) as error:
+    except (UserError, OSError) as error:
         return _fail(error, 2)
     except KeyboardInterrupt:
         return _fail("interrupted: the board keeps what it had", 2)
     try:
         test(arguments)
-    except (DeployError, OSError) as error:
+    except (UserError, OSError) as error:
         return _fail(f"copied, but the test failed: {error}", 1)
     except KeyboardInterrupt:
         return _fail("copied, but the test was interrupted", 1)
@@ -82,7 +80,7 @@ def _parser():
     )
     add = parser.add_argument
     add("host", help="where ssh goes: user@address, or a name of ~/.ssh/config")
-    add("--board", default=boards.DEFAULT, help="which bitstream goes along (default: %(default)s)")
+    add("--board", default=catalog.DEFAULT, help="which bitstream goes along (default: %(default)s)")
     add("--folder", default="ddi", help="folder there, from the user's home (default: %(default)s)")
     add("--backend", default="pynq", help="what the test runs on there (default: %(default)s)")
     add("--package", default="fashion-mnist", help="package of the test (default: %(default)s)")
@@ -92,18 +90,18 @@ def _parser():
 
 
 def check(arguments):
-    """Refuse what cannot work before the board is touched. DeployError, BoardError, BackendError."""
+    """Refuse what cannot work before the board is touched. UserError."""
     if not HOST.fullmatch(arguments.host):
-        raise DeployError(f"host {arguments.host!r} is not understood: expected user@address")
+        raise UserError(f"host {arguments.host!r} is not understood: expected user@address")
     folder = arguments.folder
     if not FOLDER.fullmatch(folder) or ".." in folder.split("/") or folder.endswith("/"):
-        raise DeployError(f"--folder {folder!r} is not understood: expected a name below the user's home, like ddi")
-    boards.read(arguments.board)
+        raise UserError(f"--folder {folder!r} is not understood: expected a name below the user's home, like ddi")
+    catalog.read(arguments.board)
     try:
         overlay.find(overlay.BITSTREAMS / arguments.board, arguments.board)
     except BackendMissing as error:
         if arguments.backend == "pynq":
-            raise DeployError(f"{error} (--backend golden copies and tests without one)") from None
+            raise UserError(f"{error} (--backend golden copies and tests without one)") from None
 
 
 # --------------------------------------------------------------------------------------------------------------- copy
@@ -134,17 +132,17 @@ def copy(arguments):
     script += f"if [ -e {folder} ]; then mv {folder} {old}; fi; mv {new} {folder}"
     result = _ssh(arguments.host, script, COPY_S, stdin=data)
     if result.returncode:
-        raise DeployError(f"copying to {arguments.host} failed ({_last(result)}); the board keeps what it had")
+        raise UserError(f"copying to {arguments.host} failed ({_last(result)}); the board keeps what it had")
 
 
 def _ssh(host, script, seconds, stdin=b""):
-    """The finished ssh process of a script for the board's shell. DeployError when it takes longer than that."""
+    """The finished ssh process of a script for the board's shell. UserError when it takes longer than that."""
     try:
         return subprocess.run([*SSH, host, script], input=stdin, capture_output=True, timeout=seconds, check=False)
     except FileNotFoundError:
-        raise DeployError("no ssh on this machine: install it (apt-get install openssh-client)") from None
+        raise UserError("no ssh on this machine: install it (apt-get install openssh-client)") from None
     except subprocess.TimeoutExpired:
-        raise DeployError(f"{host} did not finish within {seconds} s: is it on, and is its network up?") from None
+        raise UserError(f"{host} did not finish within {seconds} s: is it on, and is its network up?") from None
 
 
 def _last(result):
@@ -155,14 +153,14 @@ def _last(result):
 
 # --------------------------------------------------------------------------------------------------------------- test
 def test(arguments):
-    """host/doctor.py there, then the same run there and here. DeployError names the first thing that is wrong."""
+    """host/doctor.py there, then the same run there and here. UserError names the first thing that is wrong."""
     options = ["--package", arguments.package, "--budget", arguments.budget, "--images", str(arguments.images)]
     options += ["--board", arguments.board]
     found = _run_there(arguments, ["host/run.py", *options, "--backend", arguments.backend, "--json", "-"])
     expected = _run_here([*options, "--backend", "auto", "--json", "-"])
     different = [name for name in EQUAL if found.get(name) != expected.get(name)]
     if different:
-        raise DeployError(
+        raise UserError(
             f"{', '.join(different)} differ between {found.get('backend')} there and {expected['backend']} here: "
             "python host/doctor.py there, and report it"
         )
@@ -177,12 +175,12 @@ def _run_there(arguments, command):
         try:
             return json.loads(result.stdout)
         except ValueError:
-            raise DeployError("the board answered something else than JSON: does its login print a text?") from None
+            raise UserError("the board answered something else than JSON: does its login print a text?") from None
     text = _last(result)
     if "password is required" in text or "a terminal is required" in text:
-        raise DeployError("sudo asks for a password there: see docs/board.md, `Once: sudo without a password`")
+        raise UserError("sudo asks for a password there: see docs/board.md, `Once: sudo without a password`")
     missing = _missing(_ssh(arguments.host, _script(arguments.folder, doctor), TEST_S)) if doctor else ""
-    raise DeployError(f"{text}{missing}")
+    raise UserError(f"{text}{missing}")
 
 
 def _script(folder, command):
@@ -206,7 +204,7 @@ def _run_here(options):
     with contextlib.redirect_stdout(output):
         code = run.main(options)
     if code:
-        raise DeployError("the same run fails on this machine: see above")
+        raise UserError("the same run fails on this machine: see above")
     return json.loads(output.getvalue())
 
 

@@ -13,9 +13,11 @@ import numpy as np
 from data.datasets import DATASETS, DataError, load, load_sample
 from hls import isa
 from hls.cost import worst_case
+from hls.errors import UserError
 from hls.package import Package, read
-from host import boards, budget
-from host.arguments import DEFAULT, InputError
+from host.arguments import DEFAULT
+from host.board import catalog
+from host.budgets import budget
 
 PACKAGES = Path(__file__).resolve().parents[1] / "packages"
 
@@ -30,7 +32,7 @@ class Job:
     images: np.ndarray  # (N, height, width, channels) uint8
     labels: np.ndarray  # (N,)
     source: str  # where the images came from, for people
-    board: boards.Board
+    board: catalog.Board
     exits: list
     rule: int = isa.RULE_NONE
     threshold: int = 0
@@ -43,7 +45,7 @@ class Job:
         return replace(self, board=replace(self.board, clock_hz=clock_hz, clock_kind="measured"))
 
     def check(self, asked):
-        """Refuse a budget that may not reach the first exit: BudgetError with the smallest that works."""
+        """Refuse a budget that may not reach the first exit: UserError with the smallest that works."""
         budget.check(asked, self.exits, self.board)
 
     def check_all(self, budgets):
@@ -59,7 +61,7 @@ class Job:
 
 
 def read_job(arguments):
-    """The Job that the arguments ask for. InputError, PackageError, DataError, BoardError."""
+    """The Job that the arguments ask for. UserError."""
     board = _board(arguments)
     path = package_path(arguments.package)
     package = read(path)
@@ -82,11 +84,11 @@ def read_job(arguments):
 
 
 def _board(arguments):
-    """The board, with the energy coefficients of --energy where they are given. BoardError."""
-    board = boards.read(arguments.board)
+    """The board, with the energy coefficients of --energy where they are given. UserError."""
+    board = catalog.read(arguments.board)
     if not arguments.energy:
         return board
-    from host.energy_fit import read_coefficients
+    from host.energy.fit import read_coefficients
 
     return replace(board, energy=read_coefficients(arguments.energy))
 
@@ -101,20 +103,20 @@ def exits_under(package, rule):
 
 
 def package_path(given):
-    """The path of a package given by its name in packages/, or by path. InputError."""
+    """The path of a package given by its name in packages/, or by path. UserError."""
     if Path(given).is_file():
         return Path(given)
     if not Path(given).suffix and (PACKAGES / f"{given}.npz").is_file():
         return PACKAGES / f"{given}.npz"
     names = ", ".join(sorted(path.stem for path in PACKAGES.glob("*.npz"))) or "none here: make one, python -m export"
-    raise InputError(f"no package {given}: expected a path of one, or a name in packages/ ({names})")
+    raise UserError(f"no package {given}: expected a path of one, or a name in packages/ ({names})")
 
 
 def _images(package, arguments):
     """(images (N, height, width, channels) uint8, labels (N,), where they came from) for a package."""
     if package.dataset not in DATASETS:
         known = ", ".join(sorted(DATASETS))
-        raise InputError(f"the package is for the data set {package.dataset!r}, expected one of {known}")
+        raise UserError(f"the package is for the data set {package.dataset!r}, expected one of {known}")
     if package.dataset == DEFAULT and not arguments.data:
         (images, labels), source = load_sample(), "the embedded sample of Fashion-MNIST's test set"
     else:
@@ -128,5 +130,5 @@ def _images(package, arguments):
         raise DataError(f"{source} has {found}: give another --package")
     count = arguments.images or len(images)
     if count > len(images):
-        raise InputError(f"--images {count} is more than the {len(images)} of {source}: give at most {len(images)}")
+        raise UserError(f"--images {count} is more than the {len(images)} of {source}: give at most {len(images)}")
     return images[:count], labels[:count], source

@@ -1,6 +1,7 @@
 """What a run looks like while it goes on: a line of progress, or with --watch a small board of figures.
 
-watch = Progress(total)      or      Watch(total, exit_names, meter)
+watch = Progress()                       # a line on a terminal
+watch = Watch(exit_names, meter)         # accuracy, images a second, power, exits
 """
 
 import sys
@@ -8,7 +9,7 @@ import time
 
 import numpy as np
 
-from host.budget import show
+from host.budgets.budget import show
 
 BAR = 24  # columns of the longest bar
 EVERY_S = 0.2  # between two drawings on a terminal

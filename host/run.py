@@ -2,8 +2,8 @@
 
     python host/run.py --budget 74M                          # the default package on the embedded images
     python host/run.py --package cifar10 --budget 1.5ms --json result.json --picture result.svg
-    python host/run.py --schedule day.txt --watch            # budgets that change while it runs (host/schedule.py)
-    python host/run.py --limit 0.8mJ                         # chooses the budget to keep an average (host/limit.py)
+    python host/run.py --schedule day.txt --watch            # budgets that change (host/budgets/schedule.py)
+    python host/run.py --limit 0.8mJ                         # keeps an average (host/budgets/limit.py)
     python host/run.py --backend remote:zed1,zed2            # boards that run host/server.py
 
 Exit codes: 0 done; 2 bad input or interrupted, with one line that says what to do and no file written; 3 an image spent
@@ -20,23 +20,22 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # a script has its own folder there, which hides no module
 
-from data.datasets import DataError
-from hls.package import PackageError
-from host import board_checks, boards, budget, gauge, picture, report
-from host.arguments import InputError, check_run, run_parser
-from host.backend import BackendError
-from host.backends import choose
-from host.batches import EngineError, OverBudget, run_batches
-from host.board import Board
+from hls.errors import UserError
+from host.arguments import check_run, run_parser
+from host.backends import open_backend
+from host.batches import run_batches
+from host.budgets import budget
+from host.budgets.limit import LimitPlan, parse_limit
+from host.budgets.plan import FixedPlan
+from host.budgets.schedule import LinesPlan, SchedulePlan, read
+from host.energy import gauge
 from host.files import write_whole
 from host.job import read_job
-from host.limit import Controller, LimitError, parse_limit
 from host.live import Progress, Watch
-from host.schedule import Fixed, Lines, Schedule, ScheduleError, read
-from host.table import table
-
-ERRORS = (InputError, EngineError, budget.BudgetError, boards.BoardError, PackageError, DataError, BackendError)
-ERRORS += (ScheduleError, LimitError, gauge.GaugeError)
+from host.meters.open import open_meter
+from host.verdict import OverBudget
+from host.views import picture, report
+from host.views.table import table
 
 
 def main(argv=None):
@@ -59,7 +58,7 @@ def guarded(name, work):
         return work()
     except OverBudget as error:
         return _fail(name, error, 3)
-    except ERRORS as error:
+    except UserError as error:
         return _fail(name, error, 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains when it ends
@@ -80,7 +79,7 @@ def _fail(name, message, code):
 
 # --------------------------------------------------------------------------------------------------------------- run
 def execute(arguments, command):
-    """Run what the arguments ask for: (report.Run, images (N, H, W, channels) uint8, power trace or None). ERRORS."""
+    """Run what the arguments ask for: (report.Run, images (N, H, W, C) uint8, power trace or None). UserError."""
     check_run(arguments)
     asked = budget.parse(arguments.budget)
     steps = _steps(arguments)
@@ -88,7 +87,7 @@ def execute(arguments, command):
     asked_for = (asked, *(step.budget for step in steps))
     job.check_all(asked_for)
     with ExitStack() as open_things:
-        meter = open_things.enter_context(gauge.open_meter(arguments.meter)) if arguments.meter else None
+        meter = open_things.enter_context(open_meter(arguments.meter)) if arguments.meter else None
         backend = open_things.enter_context(open_backend(arguments, warn))
         job = job.on(backend)
         job.check_all(asked_for)
@@ -125,20 +124,6 @@ def finished(job, backend, plan, batches, energy, command):
     )
 
 
-def open_backend(arguments, tell):
-    """The backend that --backend names, made ready. BackendError."""
-    if arguments.backend.startswith("remote:"):
-        from host.remote import Remote
-
-        return Remote(arguments.backend.removeprefix("remote:"), arguments.key, tell)
-    chosen = arguments.interrupt or arguments.board != boards.DEFAULT
-    if chosen and arguments.backend in ("auto", "pynq") and board_checks.present():
-        return Board(board=arguments.board, interrupt=arguments.interrupt)
-    if arguments.interrupt:
-        tell("this machine is no board: --interrupt changes nothing")
-    return choose(arguments.backend, arguments.threads, tell)
-
-
 def _steps(arguments):
     """The steps of a schedule in a file; none without one."""
     return read(arguments.schedule) if arguments.schedule not in (None, "-") else ()
@@ -147,14 +132,14 @@ def _steps(arguments):
 def _plan(arguments, job, asked, steps, meter):
     """What sets each batch's budget."""
     if steps:
-        return Schedule(steps)
+        return SchedulePlan(steps)
     if arguments.schedule:
-        return Lines(sys.stdin, asked, job.check, warn)
+        return LinesPlan(sys.stdin, asked, job.check, warn)
     if arguments.limit:
         low = budget.smallest("flops", job.exits, job.board).amount
         feedback = gauge.batch_gauge(meter, job.board, arguments.rate)
-        return Controller(parse_limit(arguments.limit), low, job.exits[-1]["flops"], feedback)
-    return Fixed(asked)
+        return LimitPlan(parse_limit(arguments.limit), low, job.exits[-1]["flops"], feedback)
+    return FixedPlan(asked)
 
 
 # ------------------------------------------------------------------------------------------------------------ output

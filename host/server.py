@@ -16,10 +16,10 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # a script has its own folder there, which hides no module
 
-from host import boards, link
-from host.backend import BackendError
-from host.backends import NAMES
-from host.run import open_backend
+from hls.errors import UserError
+from host.backends import NAMES, open_backend
+from host.board import catalog
+from host.remote import link
 
 SETTLE_S = 10.0  # for a run under way when the server is ended
 MISSING = "RPyC is not installed here: pip install -r requirements/remote.txt (on a board: pip install --no-deps)"
@@ -34,7 +34,7 @@ def main(argv=None):
             print(f"wrote {arguments.key}: copy it to the other machine, where it must also have mode 0600")
             return 0
         return _serve(arguments)
-    except (BackendError, boards.BoardError, link.KeyFileError, ValueError) as error:
+    except (UserError, ValueError) as error:
         return _fail(error)
     except OSError as error:
         return _fail(f"{error}: is the port taken, or the address another machine's? give another --listen")
@@ -46,7 +46,7 @@ def _serve(arguments):
     host, port = link.address(arguments.listen)
     key = link.read_key(arguments.key)
     try:
-        from host import service
+        from host.remote import service
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("rpyc", "plumbum"):
             raise
@@ -69,7 +69,7 @@ def _parser():
     add = parser.add_argument
     add("--listen", default=f"127.0.0.1:{link.PORT}", metavar="A", help="address and port (default: %(default)s)")
     add("--backend", choices=NAMES, default="auto", help="auto: the best that this machine has (default: %(default)s)")
-    add("--board", default=boards.DEFAULT, metavar="NAME", help="whose bitstream (default: %(default)s)")
+    add("--board", default=catalog.DEFAULT, metavar="NAME", help="whose bitstream (default: %(default)s)")
     add("--interrupt", action="store_true", help="wait for the board's engine by its interrupt, not by polling")
     add("--threads", type=int, default=1, metavar="N", help="threads of the co-simulation (default: %(default)s)")
     add("--key", default=str(link.key_path()), metavar="FILE", help="the shared key (default: %(default)s)")

@@ -4,7 +4,8 @@ Both give the engine's records bit for bit; the cycles in them are those of the 
 """
 
 from hls import isa
-from host.backend import Backend, BackendError, BackendMissing
+from hls.errors import UserError
+from host.backend import Backend, BackendMissing
 
 
 class Cosim(Backend):
@@ -26,7 +27,7 @@ class Cosim(Backend):
             cosim.build()
             cosim.state_bytes()
         except (cosim.CosimError, OSError) as error:
-            raise BackendError(f"the C++ engine cannot be built ({_line(error)}): or give --backend golden") from None
+            raise UserError(f"the C++ engine cannot be built ({_line(error)}): or give --backend golden") from None
 
     def run(self, package, images, start):
         """Records of the images, shared out over `threads` engines."""
@@ -34,7 +35,7 @@ class Cosim(Backend):
         try:
             return self._cosim.run(*arrays, images, start, threads=min(self.threads, len(images)))
         except self._cosim.CosimError as error:
-            raise BackendError(_line(error)) from None
+            raise UserError(_line(error)) from None
 
 
 class Golden(Backend):
@@ -54,7 +55,7 @@ class Golden(Backend):
         try:
             return self._golden.run(package.program, package.weights, package.tables, images, start)
         except ValueError as error:
-            raise BackendError(_line(error)) from None
+            raise UserError(_line(error)) from None
 
 
 def _line(error):

@@ -20,14 +20,19 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # a script has its own folder there, which hides no module
 
-from host import budget, gauge, report, sweep_picture
-from host.arguments import InputError, add_common, check_common, new_parser
+from hls.errors import UserError
+from host.arguments import add_common, check_common, new_parser
+from host.backends import open_backend
 from host.batches import run_batches
+from host.budgets import budget
+from host.budgets.plan import FixedPlan
+from host.energy import gauge
 from host.files import write_whole
 from host.job import read_job
 from host.live import Progress
-from host.run import finished, guarded, open_backend
-from host.schedule import Fixed
+from host.meters.open import open_meter
+from host.run import finished, guarded
+from host.views import report, sweep_picture
 
 LEAST_POINTS, MOST_POINTS = 2, 200
 NONE = budget.Budget("none")
@@ -59,13 +64,13 @@ def _parser():
 def _sweep(arguments, command):
     check_common(arguments)
     if not LEAST_POINTS <= arguments.points <= MOST_POINTS:
-        raise InputError(f"--points {arguments.points}: give {LEAST_POINTS} to {MOST_POINTS}")
+        raise UserError(f"--points {arguments.points}: give {LEAST_POINTS} to {MOST_POINTS}")
     job = read_job(arguments)
     budgets = _asked(arguments)
     job.check_all(budgets)
     folder = Path(arguments.out)
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"--out {folder} is a file: give a folder")
+        raise UserError(f"--out {folder} is a file: give a folder")
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as open_things:
         results = _Results(arguments, job, folder, command, open_things)
@@ -123,7 +128,7 @@ class _Results:
         return found
 
     def read(self, one):
-        """The result in the folder, or None when it is not there yet. InputError when it belongs to another sweep."""
+        """The result in the folder, or None when it is not there yet. UserError when it belongs to another sweep."""
         path = self._file(one)
         if not path.exists():
             return None
@@ -133,20 +138,20 @@ class _Results:
             table([found])  # all that is needed of it
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             line = " ".join(str(error).split())[:60]
-            raise InputError(f"{path} is damaged ({line}): delete it, then it is run again") from None
+            raise UserError(f"{path} is damaged ({line}): delete it, then it is run again") from None
         other = [name for name in self._key if theirs.get(name) != self._key[name]]
         if other:
-            raise InputError(f"{path} is of a sweep with other {' and '.join(other)}: give another --out, or delete it")
+            raise UserError(f"{path} is of a sweep with other {' and '.join(other)}: give another --out, or delete it")
         return found
 
     def _run(self, one):
         if self._tools is None:
             meter = None
             if self._arguments.meter:
-                meter = self._open_things.enter_context(gauge.open_meter(self._arguments.meter))
+                meter = self._open_things.enter_context(open_meter(self._arguments.meter))
             self._tools = self._open_things.enter_context(open_backend(self._arguments, _say)), meter
         backend, meter = self._tools
-        job, plan = self._job.on(backend), Fixed(one)
+        job, plan = self._job.on(backend), FixedPlan(one)
         job.check(one)
         batches = run_batches(backend, job, plan, Progress())
         energy, _ = gauge.energy(meter, backend, job, plan, batches)

@@ -5,7 +5,7 @@
         why = runner.judge(case)             # "" when the case is survived
 
 A case runs in a process of its family's, which is killed when the case takes longer than its deadline: a driver that
-hangs fails its case, and nothing else. The same cases are the tests of tests/host/test_board_faults.py.
+hangs fails its case, and nothing else. The same cases are the tests of tests/host/board/test_board_faults.py.
 """
 
 import importlib

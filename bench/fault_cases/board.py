@@ -19,9 +19,10 @@ from unittest import mock
 
 from bench.fault_cases import ROOT, Case, Outcome
 from hls import isa
-from host import backends, board, overlay
-from host.backend import BackendError
-from host.board_lock import BoardLock
+from hls.errors import UserError
+from host import backends
+from host.board import driver, overlay
+from host.board.lock import BoardLock
 from tests.host.standin import files, hwh
 from tests.host.standin.bench import Bench
 
@@ -80,7 +81,7 @@ def _leaked(bench, threads):
     try:
         BoardLock(bench.lock).close()
         locked = 0
-    except BackendError:
+    except UserError:
         locked = int(bench.lock.parent.is_dir())
     end = time.monotonic() + SETTLE_S
     while threading.active_count() > threads and time.monotonic() < end:
@@ -99,7 +100,7 @@ def late(**faults):
 
     def prepare(bench):
         bench.machine.faults.update(faults)
-        return _patched(mock.patch.object(board, "FLOOR_S", 0.5))
+        return _patched(mock.patch.object(driver, "FLOOR_S", 0.5))
 
     return prepare
 
@@ -109,8 +110,8 @@ def with_interrupt(floor_s=5.0, **faults):
 
     def prepare(bench):
         bench.machine.faults.update(faults)
-        by_interrupt = mock.patch.dict(backends._CLASSES, pynq=partial(board.Board, interrupt=True))
-        return _patched(by_interrupt, mock.patch.object(board, "FLOOR_S", floor_s))
+        by_interrupt = mock.patch.dict(backends._CLASSES, pynq=partial(driver.Pynq, interrupt=True))
+        return _patched(by_interrupt, mock.patch.object(driver, "FLOOR_S", floor_s))
 
     return prepare
 
@@ -157,14 +158,14 @@ def between_runs(change):
     """`change(machine)` after the first run of the backend, before the second."""
 
     def prepare(bench):
-        original = board.Board.run
+        original = driver.Pynq.run
 
         def run(self, *arguments):
             if self.measured_cycles is not None:
                 change(bench.machine)
             return original(self, *arguments)
 
-        return _patched(mock.patch.object(board.Board, "run", run))
+        return _patched(mock.patch.object(driver.Pynq, "run", run))
 
     return prepare
 
@@ -183,7 +184,7 @@ def interrupted_loading(bench):
 
 HOLDER = """
 import sys, time
-from host.board_lock import BoardLock
+from host.board.lock import BoardLock
 lock = BoardLock(sys.argv[1])
 print(1, flush=True)
 time.sleep(60)
@@ -223,7 +224,7 @@ def stale_lock(bench):
 
 def unusable_lock(bench):
     """No folder to put the lock in."""
-    return _patched(mock.patch.object(board, "default_path", lambda _: bench.folder / "none" / "board.lock"))
+    return _patched(mock.patch.object(driver, "default_path", lambda _: bench.folder / "none" / "board.lock"))
 
 
 REGISTERS = hwh.engine_registers()

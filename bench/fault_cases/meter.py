@@ -16,9 +16,10 @@ from pathlib import Path
 from unittest import mock
 
 from bench.fault_cases import Case, Outcome
-from host.energy import measure
-from host.meter import MeterError, open_meter
+from hls.errors import UserError
+from host.energy.measure import measure
 from host.meters.__main__ import main
+from host.meters.open import open_meter
 from host.meters.protocol import checksum
 from host.meters.trace import COLUMNS
 from tests.host.standin_meter import LineMeter, ScpiMeter, Unplug, noisy_idle, resend
@@ -41,7 +42,7 @@ def measured(address, idle_s=None, run_batch=lambda: time.sleep(0.02)):
     try:
         with open_meter(address) as meter:
             energy = measure(meter, run_batch, 10, idle_s=idle_s, max_s=3.3)
-    except MeterError as error:
+    except UserError as error:
         return 2, str(error)
     return 0, str(energy)
 

@@ -1,1 +1,1 @@
-"""The meters behind host/meter.py: a serial line, SCPI instruments, a replayed file; their traces and calibration."""
+"""The meters that host/meters/open.py opens: serial line, SCPI instruments, replayed file; traces and calibration."""

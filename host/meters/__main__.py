@@ -12,8 +12,9 @@ import math
 import sys
 import time
 
-from host.meter import FORMS, MeterError, open_meter
+from hls.errors import UserError
 from host.meters.calibration import fit, write_calibration
+from host.meters.open import FORMS, open_meter
 
 POINT_S = 5.0  # averaged at each load
 
@@ -23,7 +24,7 @@ def main(argv=None):
     arguments = _parser().parse_args(argv)
     try:
         return arguments.run(arguments)
-    except MeterError as error:
+    except UserError as error:
         message = str(error)
     except OSError as error:
         message = f"{error}: check that the file can be written"
@@ -72,9 +73,9 @@ def record(arguments):
 
 
 def sampled(meter, seconds):
-    """The Trace of so many seconds. MeterError when they are none, or the meter fails meanwhile."""
+    """The Trace of so many seconds. UserError when they are none, or the meter fails meanwhile."""
     if not 0 < seconds < 1e6:
-        raise MeterError(f"--seconds {seconds:g}: expected more than 0")
+        raise UserError(f"--seconds {seconds:g}: expected more than 0")
     meter.start()
     end_s = time.monotonic() + seconds
     while (left := end_s - time.monotonic()) > 0:
@@ -86,11 +87,11 @@ def sampled(meter, seconds):
 def calibrate(arguments):
     """Compare with a multimeter at several loads, and write the calibration."""
     if not 0 < arguments.multimeter_percent < 50:
-        raise MeterError(f"--multimeter-percent {arguments.multimeter_percent:g}: expected more than 0, under 50")
+        raise UserError(f"--multimeter-percent {arguments.multimeter_percent:g}: expected more than 0, under 50")
     pairs = []
     with open_meter(arguments.meter) as meter:
         if meter.calibration is not None:
-            raise MeterError("this meter has a calibration already: leave its option calibration away")
+            raise UserError("this meter has a calibration already: leave its option calibration away")
         print("At each load, wait until it is steady, then type the multimeter's volts and amperes; empty to end.")
         while (typed := _asked(len(pairs) + 1)) is not None:
             trace = sampled(meter, arguments.seconds)
@@ -104,7 +105,7 @@ def calibrate(arguments):
 
 
 def _asked(number):
-    """(V, A) as typed, or None for an empty line or the end of input. MeterError for anything else."""
+    """(V, A) as typed, or None for an empty line or the end of input. UserError for anything else."""
     try:
         text = input(f"load {number}, multimeter V A: ").split()
     except EOFError:
@@ -114,7 +115,7 @@ def _asked(number):
     try:
         volt, ampere = (float(word) for word in text)
     except ValueError:
-        raise MeterError(
+        raise UserError(
             f"{' '.join(text)[:40]!r} is not two numbers: expected volts and amperes, like 12.01 0.214"
         ) from None
     return volt, ampere

@@ -3,7 +3,8 @@
 import threading
 import time
 
-from host.meters.trace import Collector, MeterError
+from hls.errors import UserError
+from host.meters.trace import Collector
 
 JOIN_S = 5.0  # the longest that a thread may take to end; each of its waits is far shorter
 
@@ -12,7 +13,7 @@ class Meter:
     """Samples power in a thread of its own, from start() to stop(); a context manager that gives back what it holds.
 
     A subclass sets `name`, `wait_s` (the longest it may be silent), and implements `_sample` and `close`. Whatever goes
-    wrong in the thread is kept and raised, as MeterError, by the next start, check, so_far or stop.
+    wrong in the thread is kept and raised, as UserError, by the next start, check, so_far or stop.
     """
 
     name = ""
@@ -25,7 +26,7 @@ class Meter:
         self._stopping = threading.Event()
 
     def start(self):
-        """Begin sampling; returns when the first sample is there. MeterError when none comes within `wait_s`."""
+        """Begin sampling; returns when the first sample is there. UserError when none comes within `wait_s`."""
         self.stop_thread()
         self._collector, self._error = self._new_collector(), None
         self._stopping.clear()
@@ -37,23 +38,23 @@ class Meter:
             time.sleep(0.002)
         self.check()
         if not len(self._collector):
-            raise MeterError(f"{self.name}: {self._collector.silence(self.wait_s)}")
+            raise UserError(f"{self.name}: {self._collector.silence(self.wait_s)}")
 
     def check(self):
-        """Raise the MeterError that ended sampling, if one did."""
+        """Raise the UserError that ended sampling, if one did."""
         if self._error is not None:
             self.stop_thread()
-            raise MeterError(self._error)
+            raise UserError(self._error)
 
     def so_far(self):
-        """The Trace since start(), while sampling goes on. MeterError when sampling failed or the trace is unusable."""
+        """The Trace since start(), while sampling goes on. UserError when sampling failed or the trace is unusable."""
         self.check()
         return self._collector.trace(self.name, self.calibration)
 
     def stop(self):
-        """End sampling: the Trace since start(). MeterError when sampling failed or the trace is unusable."""
+        """End sampling: the Trace since start(). UserError when sampling failed or the trace is unusable."""
         if self._thread is None and self._error is None:
-            raise MeterError(f"{self.name}: stopped before it was started: call start() first")
+            raise UserError(f"{self.name}: stopped before it was started: call start() first")
         self.stop_thread()
         return self.so_far()
 
@@ -74,7 +75,7 @@ class Meter:
         if thread is not None:
             thread.join(JOIN_S)
             if thread.is_alive():
-                raise MeterError(f"{self.name}: its port does not answer and cannot be given back: unplug the meter")
+                raise UserError(f"{self.name}: its port does not answer and cannot be given back: unplug the meter")
 
     def close(self):
         """Give back the port or file."""
@@ -84,7 +85,7 @@ class Meter:
         return Collector()
 
     def _sample(self, collector, deadline):
-        """Add the samples that arrive, for at most a tenth of a second. MeterError when the meter fails.
+        """Add the samples that arrive, for at most a tenth of a second. UserError when the meter fails.
 
         `deadline` is the host time by which a sample must have come.
         """
@@ -102,8 +103,8 @@ class Meter:
                 if len(collector) > count:
                     last = now
                 elif now > last + self.wait_s:
-                    raise MeterError(f"{self.name}: {collector.silence(self.wait_s)}")
-        except MeterError as error:
+                    raise UserError(f"{self.name}: {collector.silence(self.wait_s)}")
+        except UserError as error:
             self._error = str(error)
         except Exception as error:  # a driver may raise anything; the thread must not die unheard
             self._error = f"{self.name}: {type(error).__name__} {' '.join(str(error).split())}: plug the meter in anew"

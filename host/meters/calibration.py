@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hls.errors import UserError
 from host.files import write_whole
-from host.meters.trace import MeterError
 
 UNCALIBRATED = 0.02  # relative standard uncertainty without a calibration: shunt, solder and sensor (docs/power.md)
 
@@ -43,17 +43,17 @@ def fit(pairs, multimeter_share):
     """The Calibration by least squares from pairs (N, 4): meter's V and A, multimeter's V and A, at N ≥ 3 loads.
 
     `multimeter_share` is the multimeter's own relative standard uncertainty, of current and of voltage alike; it is
-    common to all points and adds to what their scatter about the line gives. MeterError when the points do not do.
+    common to all points and adds to what their scatter about the line gives. UserError when the points do not do.
     """
     pairs = np.asarray(pairs, float)
     if pairs.ndim != 2 or pairs.shape[1:] != (4,) or len(pairs) < 3 or not np.isfinite(pairs).all():
-        raise MeterError(f"{len(pairs)} points of calibration, expected 3 or more of four numbers: take more loads")
+        raise UserError(f"{len(pairs)} points of calibration, expected 3 or more of four numbers: take more loads")
     meter_v, meter_a, true_v, true_a = pairs.T
     if np.ptp(meter_a) < 0.2 * np.abs(meter_a).max() or (meter_v <= 0).any() or (true_v <= 0).any():
-        raise MeterError("the loads are too alike, expected currents that differ by 20 % or more: change the load")
+        raise UserError("the loads are too alike, expected currents that differ by 20 % or more: change the load")
     (gain, intercept), residual = _line(meter_a, true_a)
     if not 0.5 < gain < 2:
-        raise MeterError(f"the current's gain is {gain:.3g}, expected about 1: check the units (A) and the shunt")
+        raise UserError(f"the current's gain is {gain:.3g}, expected about 1: check the units (A) and the shunt")
     spread = math.sqrt(residual / (len(pairs) - 2) / ((meter_a - meter_a.mean()) ** 2).sum()) / gain
     volt_ratio = true_v / meter_v
     volt_spread = float(volt_ratio.std(ddof=1)) / math.sqrt(len(pairs))
@@ -73,15 +73,15 @@ def write_calibration(path, calibration):
 
 
 def read_calibration(path):
-    """The Calibration in a file. MeterError when it is missing or damaged."""
+    """The Calibration in a file. UserError when it is missing or damaged."""
     remedy = "make it anew: python -m host.meters calibrate"
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
         calibration = Calibration(**found)
         numbers = [float(value) for value in asdict(calibration).values()]
     except (OSError, ValueError, TypeError) as error:
-        raise MeterError(f"{path} is no calibration ({' '.join(str(error).split())}): {remedy}") from None
+        raise UserError(f"{path} is no calibration ({' '.join(str(error).split())}): {remedy}") from None
     gains_fit = 0.5 < calibration.ampere_gain < 2 and 0.5 < calibration.volt_gain < 2
     if not all(map(math.isfinite, numbers)) or not gains_fit or not 0 <= calibration.gain_uncertainty < 1:
-        raise MeterError(f"{path} has a gain or an uncertainty out of range: {remedy}")
+        raise UserError(f"{path} has a gain or an uncertainty out of range: {remedy}")
     return calibration

@@ -12,7 +12,7 @@ number too, only a wrong one.
 
 import re
 
-from host.meters.trace import MeterError
+from hls.errors import UserError
 
 VERSION = 1
 WRAP_US = 2**32
@@ -40,7 +40,7 @@ def sample_line(device_us, millivolt, milliampere):
 
 
 class Lines:
-    """Turns bytes into samples of a Collector: what is damaged is counted, what is hopeless raises MeterError."""
+    """Turns bytes into samples of a Collector: what is damaged is counted, what is hopeless raises UserError."""
 
     def __init__(self, name, collector, need_checksum=True):
         self._name, self._collector, self._need_checksum = name, collector, need_checksum
@@ -70,7 +70,7 @@ class Lines:
             return
         if match[3] == b"ovf":
             found = "the shunt is saturated, more current than the sensor's range"
-            raise MeterError(f"{self._name}: {found}: use a smaller shunt or a larger range")
+            raise UserError(f"{self._name}: {found}: use a smaller shunt or a larger range")
         device_s = self._clock.seconds(int(match[1]), received_s)
         if device_s is None:
             self._collector.dropped += 1
@@ -87,12 +87,12 @@ class Lines:
         if header:
             if int(header[1]) != VERSION:
                 found = f"the firmware speaks version {int(header[1])} of the line protocol"
-                raise MeterError(f"{self._name}: {found}, this reads {VERSION}: load docs/firmware/ again")
+                raise UserError(f"{self._name}: {found}, this reads {VERSION}: load docs/firmware/ again")
         elif note and note[1] == b"error":
-            raise MeterError(f"{self._name}: the meter reports: {note[2].decode()}: check the sensor's wiring")
+            raise UserError(f"{self._name}: the meter reports: {note[2].decode()}: check the sensor's wiring")
         elif note and len(self._collector):
             why = note[2].decode()
-            raise MeterError(f"{self._name}: the meter restarted ({why}) during the run: check its supply, run again")
+            raise UserError(f"{self._name}: the meter restarted ({why}) during the run: check its supply, run again")
 
 
 class Clock:
@@ -103,7 +103,7 @@ class Clock:
         self._first_us = self._last_us = self._first_s = None
 
     def seconds(self, device_us, received_s):
-        """Seconds since the first sample, or None for a stamp that does not rise. MeterError when the clock jumped."""
+        """Seconds since the first sample, or None for a stamp that does not rise. UserError when the clock jumped."""
         if self._last_us is None:
             self._first_us = self._last_us = device_us
             self._first_s = received_s
@@ -116,7 +116,7 @@ class Clock:
         if step < -BACK_S * 1e6 or ahead > AHEAD_S:
             jump = step / 1e6 if step < 0 else ahead
             found = f"the meter's clock jumped by {jump:.3g} s"
-            raise MeterError(f"{self._name}: {found}: it restarted, check its supply (brown-out?) and run again")
+            raise UserError(f"{self._name}: {found}: it restarted, check its supply (brown-out?) and run again")
         if step <= 0:
             return None
         self._last_us += step

@@ -6,10 +6,11 @@ so that its figures carry the kind "replayed". The end of the file is an error w
 
 import time
 
+from hls.errors import UserError
 from host.meters.base import Meter
 from host.meters.calibration import read_calibration
 from host.meters.serial_line import positive, read_options
-from host.meters.trace import MeterError, read_csv
+from host.meters.trace import read_csv
 
 SLICE_S = 0.005
 OPTIONS = ("speed", "calibration")
@@ -39,7 +40,7 @@ class ReplayMeter(Meter):
         times = self._trace.time_s
         if self._next == len(times):
             length = (times[-1] - times[0]) / self._speed
-            raise MeterError(f"{self.name}: ended after {length:.3g} s, more was asked for: record a longer trace")
+            raise UserError(f"{self.name}: ended after {length:.3g} s, more was asked for: record a longer trace")
         played_s = (time.monotonic() - self._start_s) * self._speed
         while self._next < len(times) and times[self._next] - times[0] <= played_s:
             at, self._next = self._next, self._next + 1

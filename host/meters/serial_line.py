@@ -5,10 +5,11 @@ It speaks the lines of host/meters/protocol.py; docs/power.md has wiring and fir
 
 import time
 
+from hls.errors import UserError
 from host.meters.base import Meter
 from host.meters.calibration import read_calibration
 from host.meters.protocol import Lines
-from host.meters.trace import Collector, MeterError
+from host.meters.trace import Collector
 
 BAUD = 115200
 INSTALL = "pyserial is not installed: pip install pyserial==3.5"
@@ -53,14 +54,14 @@ class SerialMeter(Meter):
         try:
             self._port.reset_input_buffer()
         except Exception as error:  # termios.error is no OSError
-            raise MeterError(_gone(self.name, error)) from None
+            raise UserError(_gone(self.name, error)) from None
 
     def _sample(self, collector, deadline):
         try:
             data = self._port.read(1)
             data += self._port.read(self._port.in_waiting) if data else b""
         except Exception as error:  # pyserial lets OSError, termios.error and TypeError through when a port goes
-            raise MeterError(_gone(self.name, error)) from None
+            raise UserError(_gone(self.name, error)) from None
         if data:
             self._lines.feed(data, time.monotonic())
 
@@ -73,11 +74,11 @@ def _open(port, baud):
     try:
         import serial
     except ImportError:
-        raise MeterError(INSTALL) from None
+        raise UserError(INSTALL) from None
     try:
         return serial.Serial(port, baud, timeout=SLICE_S, exclusive=True)
     except (OSError, ValueError) as error:  # SerialException is an OSError
-        raise MeterError(f"{port} cannot be opened: {_why(error)}") from None
+        raise UserError(f"{port} cannot be opened: {_why(error)}") from None
 
 
 def _why(error):
@@ -99,7 +100,7 @@ def read_options(name, options, known):
     """The options of a meter, checked against those it knows."""
     unknown = sorted(set(options) - set(known))
     if unknown:
-        raise MeterError(f"{name}: unknown option {unknown[0]!r}: expected {', '.join(known)}")
+        raise UserError(f"{name}: unknown option {unknown[0]!r}: expected {', '.join(known)}")
     return options
 
 
@@ -110,5 +111,5 @@ def positive(name, options, key, default):
     except ValueError:
         value = 0.0
     if not 0 < value < 1e9:
-        raise MeterError(f"{name}: option {key} is {options[key]!r}, expected a number above 0")
+        raise UserError(f"{name}: option {key} is {options[key]!r}, expected a number above 0")
     return value

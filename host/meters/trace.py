@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hls.errors import UserError
 from host.files import write_whole
 
 COLUMNS = ("time_s", "voltage_V", "current_A", "power_W", "device_time_s")
@@ -25,10 +26,6 @@ WINDOWS = 24  # of the fit of clocks: the least delayed sample of each
 STUCK = 100  # equal samples in a row that no noisy sensor gives
 SLOW_HZ = 10.0  # fewer samples a second resolve nothing that the host does
 DRIFT_PPM = 20_000  # a clock worse than any crystal or resonator
-
-
-class MeterError(Exception):
-    """A meter or a trace that cannot be used; the message is one line: found, expected, what to do."""
 
 
 @dataclass(frozen=True)
@@ -79,30 +76,30 @@ def _row(values):
 
 
 def read_csv(path):
-    """The Trace that write_csv wrote. MeterError names what is wrong and the line."""
+    """The Trace that write_csv wrote. UserError names what is wrong and the line."""
     path = Path(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        raise MeterError(f"{path} cannot be read ({' '.join(str(error).split())}): give a trace's CSV") from None
+        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())}): give a trace's CSV") from None
     header = ",".join(COLUMNS)
     if not lines or lines[0].strip() != header:
         found = repr(lines[0][:60]) if lines else "nothing"
-        raise MeterError(f"{path} starts with {found}, expected the columns {header}: record it again")
+        raise UserError(f"{path} starts with {found}, expected the columns {header}: record it again")
     try:
         rows = [_numbers(line) for line in lines[1:]]
     except ValueError as error:
         at = next(index for index, line in enumerate(lines[1:], 2) if not _is_row(line))
-        raise MeterError(f"{path}: line {at} is not five numbers ({error}): damaged, record it again") from None
+        raise UserError(f"{path}: line {at} is not five numbers ({error}): damaged, record it again") from None
     if len(rows) < 2:
-        raise MeterError(f"{path} has {len(rows)} samples, expected 2 or more: record it again")
+        raise UserError(f"{path} has {len(rows)} samples, expected 2 or more: record it again")
     time_s, volt, ampere, watt, device_s = np.array(rows).T
     if (np.diff(time_s) <= 0).any():
         at = int(np.argmax(np.diff(time_s) <= 0)) + 3
-        raise MeterError(f"{path}: line {at} is not later than the line before: damaged, record it again")
+        raise UserError(f"{path}: line {at} is not later than the line before: damaged, record it again")
     if not np.isclose(watt, volt * ampere, rtol=1e-3, atol=1e-4).all():
         at = int(np.argmin(np.isclose(watt, volt * ampere, rtol=1e-3, atol=1e-4))) + 2
-        raise MeterError(f"{path}: line {at} has a power that is not voltage × current: damaged, record it again")
+        raise UserError(f"{path}: line {at} has a power that is not voltage × current: damaged, record it again")
     device = None if np.isnan(device_s).any() else device_s
     drift = float("nan") if device is None else (np.ptp(device) / np.ptp(time_s) - 1) * 1e6
     return Trace(time_s, volt, ampere, watt, device, drift)
@@ -158,9 +155,9 @@ class Collector:
         return len(self._columns[0])
 
     def add(self, received_s, volt, ampere, device_s=float("nan")):
-        """Keep one sample, received at `received_s` on the host's clock. MeterError past MAX_SAMPLES."""
+        """Keep one sample, received at `received_s` on the host's clock. UserError past MAX_SAMPLES."""
         if len(self) >= MAX_SAMPLES:
-            raise MeterError(f"the trace has {MAX_SAMPLES:,} samples, the most that are kept: measure in shorter runs")
+            raise UserError(f"the trace has {MAX_SAMPLES:,} samples, the most that are kept: measure in shorter runs")
         with self._lock:
             for column, value in zip(self._columns, (device_s, received_s, volt, ampere)):
                 column.append(value)
@@ -178,11 +175,11 @@ class Collector:
         return f"no sample for {wait_s:g} s: is it powered, and is this its port? see docs/power.md"
 
     def trace(self, name, calibration=None):
-        """The samples as a Trace, checked: MeterError for one that cannot be believed, warnings for what was mended."""
+        """The samples as a Trace, checked: UserError for one that cannot be believed, warnings for what was mended."""
         with self._lock:
             device_s, received_s, volt, ampere = (np.array(column) for column in self._columns)
         if len(volt) < 2:
-            raise MeterError(f"{name}: {len(volt)} samples, expected 2 or more: measure for longer")
+            raise UserError(f"{name}: {len(volt)} samples, expected 2 or more: measure for longer")
         if calibration is not None:
             volt, ampere = calibration.volt(volt), calibration.ampere(ampere)
         own_clock = not np.isnan(device_s).any()
@@ -194,22 +191,22 @@ class Collector:
 
 
 def _check(name, trace, collector):
-    """MeterError for what makes a trace worthless."""
+    """UserError for what makes a trace worthless."""
     lines = len(trace.time_s) + collector.bad
     if collector.bad > max(BAD_SHARE * lines, 3):
-        raise MeterError(f"{name}: {collector.bad} of {lines} lines are damaged: check cable, ground and baud rate")
+        raise UserError(f"{name}: {collector.bad} of {lines} lines are damaged: check cable, ground and baud rate")
     if collector.dropped > max(BAD_SHARE * lines, 3):
         found = f"{collector.dropped} of {lines} samples have a time not after the one before"
-        raise MeterError(f"{name}: {found}: expected a rising clock, check the firmware")
+        raise UserError(f"{name}: {found}: expected a rising clock, check the firmware")
     if np.median(trace.ampere) < 0:
         found = f"the current is negative ({np.median(trace.ampere):.4g} A)"
-        raise MeterError(f"{name}: {found}: swap the two sense wires, or calibrate its offset (docs/power.md)")
+        raise UserError(f"{name}: {found}: swap the two sense wires, or calibrate its offset (docs/power.md)")
     usual = np.median(trace.volt)
     if (trace.volt < 0.8 * usual).any():
         found = f"the supply fell to {trace.volt.min():.3g} V from {usual:.3g} V"
-        raise MeterError(f"{name}: {found}, a brown-out: use a stronger supply and shorter leads")
+        raise UserError(f"{name}: {found}, a brown-out: use a stronger supply and shorter leads")
     if trace.period_s > 1 / SLOW_HZ:
-        raise MeterError(
+        raise UserError(
             f"{name}: {1 / trace.period_s:.3g} samples a second, expected {SLOW_HZ:g} or more: raise the meter's rate"
         )
 

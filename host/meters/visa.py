@@ -9,10 +9,10 @@ import math
 import time
 from typing import Any
 
+from hls.errors import UserError
 from host.meters.base import Meter
 from host.meters.calibration import read_calibration
 from host.meters.serial_line import positive, read_options
-from host.meters.trace import MeterError
 
 INSTALL = "pyvisa and pyvisa-py are not installed: pip install pyvisa==1.16.0 pyvisa-py==0.8.1 pyserial==3.5"
 OPTIONS = ("volt", "current", "wait", "baud", "library", "end", "calibration")
@@ -33,7 +33,7 @@ class VisaMeter(Meter):
         self._manager, self._instrument = _open(resource, settings, self.wait_s)
         try:
             self.name = f"{resource} ({' '.join(self._ask('*IDN?').split())[:60]})"
-        except MeterError:
+        except UserError:
             self.close()
             raise
 
@@ -60,10 +60,10 @@ class VisaMeter(Meter):
             return value
         try:
             reason = " ".join(self._ask("SYST:ERR?").split())[:80]
-        except MeterError:
+        except UserError:
             reason = "no reason given"
         what = "overload" if value == value and abs(value) >= OVERLOAD else f"the answer {answer[:40]!r}"
-        raise MeterError(f"{self.name}: {query} gives {what} ({reason}), expected a number: check range and query")
+        raise UserError(f"{self.name}: {query} gives {what} ({reason}), expected a number: check range and query")
 
     def _ask(self, query):
         try:
@@ -74,21 +74,21 @@ class VisaMeter(Meter):
                 found = f"no answer to {query} in {self.wait_s:g} s: check its cable, `baud` and `end`"
             else:
                 found = f"{query} failed ({text}): was it unplugged? plug it in and run again"
-            raise MeterError(f"{self.name}: {found}") from None
+            raise UserError(f"{self.name}: {found}") from None
 
 
 def _open(resource, settings, wait_s):
     """(resource manager, instrument), with its timeouts set."""
     if settings.get("end", "lf") not in ENDS:
-        raise MeterError(f"{resource}: option end is {settings['end']!r}, expected {', '.join(ENDS)}")
+        raise UserError(f"{resource}: option end is {settings['end']!r}, expected {', '.join(ENDS)}")
     try:
         import pyvisa
     except ImportError:
-        raise MeterError(INSTALL) from None
+        raise UserError(INSTALL) from None
     try:
         manager = pyvisa.ResourceManager(settings.get("library", "@py"))
     except Exception as error:  # a missing library is a ValueError or an OSError, by its version
-        raise MeterError(f"pyvisa has no such library ({' '.join(str(error).split())[:80]}): {INSTALL}") from None
+        raise UserError(f"pyvisa has no such library ({' '.join(str(error).split())[:80]}): {INSTALL}") from None
     try:
         end = ENDS[settings.get("end", "lf")]
         details: dict[str, Any] = {"read_termination": end, "write_termination": end, "timeout": wait_s * 1e3}
@@ -97,7 +97,7 @@ def _open(resource, settings, wait_s):
         return manager, manager.open_resource(resource, **details)
     except Exception as error:
         manager.close()
-        if isinstance(error, MeterError):
+        if isinstance(error, UserError):
             raise
         text = " ".join(str(error).split())[:100]
-        raise MeterError(f"{resource} cannot be opened ({text}): check the port's name and who has it open") from None
+        raise UserError(f"{resource} cannot be opened ({text}): check the port's name and who has it open") from None

@@ -1,13 +1,19 @@
 """Variants of the engine, the front of the design space, and its page."""
 
+import os
+import subprocess
+import sys
 import tomllib
+from xml.etree import ElementTree
 
 import pytest
 
-from bench import chips, documents, dse, dse_page, variants
-from bench.variants import ask, unchanged, variant
-from bench.walk import Walker, total
-from export.shapes import resnet8
+from bench import documents, dse
+from bench.networks.walk import Walker, total
+from bench.rows import ROOT
+from bench.sizes import chips, figure, page, variants
+from bench.sizes.variants import ask, unchanged, variant
+from export.compile.shapes import resnet8
 from hls import generate, isa
 from hls.cosim import CosimError
 from hls.schedule import MULTIPLICATIONS
@@ -68,8 +74,8 @@ def test_a_worker_that_fails_says_why(network, tmp_path):
 def test_every_point_is_swept_once_and_the_shipped_one_is_among_them():
     found = dse.points()
     assert len({tuple(sizes.items()) for sizes in found}) == len(found)
-    assert {name: dse_page.OWN[name] for name in dse.NAMES} in found
-    assert set(dse.NAMES) | {"packing"} == set(dse_page.OWN) and set(dse.NAMES.values()) <= CONTRACT_NAMES
+    assert {name: page.OWN[name] for name in dse.NAMES} in found
+    assert set(dse.NAMES) | {"packing"} == set(page.OWN) and set(dse.NAMES.values()) <= CONTRACT_NAMES
     assert 2 in dse.packings(isa.OUT_LANES) and dse.packings(1) == (1,)
 
 
@@ -115,20 +121,20 @@ def test_parts_add_up_to_the_estimate_and_every_growing_part_is_there():
 
 # --------------------------------------------------------------------------------------------------------------- page
 def detail(dsp, blocks, lanes=isa.OUT_LANES, taps=isa.ROW_TAPS, **sizes):
-    own = dse_page.OWN | {"lanes": lanes, "taps": taps, "clock_mhz": 143, "scaled": False, **sizes}
-    return {**own, "dsp": dsp, "bram18": blocks, "lut": 5, "ff": 5, f"{dse_page.LARGE}_images_per_s": 2.0}
+    own = page.OWN | {"lanes": lanes, "taps": taps, "clock_mhz": 143, "scaled": False, **sizes}
+    return {**own, "dsp": dsp, "bram18": blocks, "lut": 5, "ff": 5, f"{page.LARGE}_images_per_s": 2.0}
 
 
 def test_the_front_by_hand():
     fast, cheap, beaten = (100, detail(200, 200)), (50, detail(100, 200)), (50, detail(150, 200))
     twin = (100, detail(200, 200))
-    assert dse_page.front([fast, cheap, beaten]) == [fast, cheap]
-    assert dse_page.front([fast, twin]) == [fast, twin]  # neither beats the other
+    assert page.front([fast, cheap, beaten]) == [fast, cheap]
+    assert page.front([fast, twin]) == [fast, twin]  # neither beats the other
     memory = (50, detail(150, 100))
-    assert dse_page.front([fast, cheap, beaten, memory]) == [fast, cheap, memory]
-    slower = (100, detail(200, 100) | {f"{dse_page.LARGE}_images_per_s": 0.0})
-    assert dse_page.front([fast, slower]) == [fast, slower]  # one runs the large network, one takes less
-    assert dse_page.front([fast, (100, detail(200, 200, lane_bytes=isa.LANE_BYTES // 2))]) == [fast]
+    assert page.front([fast, cheap, beaten, memory]) == [fast, cheap, memory]
+    slower = (100, detail(200, 100) | {f"{page.LARGE}_images_per_s": 0.0})
+    assert page.front([fast, slower]) == [fast, slower]  # one runs the large network, one takes less
+    assert page.front([fast, (100, detail(200, 200, lane_bytes=isa.LANE_BYTES // 2))]) == [fast]
 
 
 def sweep():
@@ -148,11 +154,11 @@ def sweep():
 
 def test_the_page_is_made_of_rows():
     rows = sweep()
-    assert len(dse_page.points(rows)) == 7
-    table = dse_page.front_table(rows)
+    assert len(page.points(rows)) == 7
+    table = page.front_table(rows)
     assert len(table) == 2 + 4 and sum("shipped" in line for line in table) == 1
     assert sum("scaled" in line for line in table) == 2 and not any("off the front" in line for line in table)
-    text = "\n".join(dse_page.reason_text(rows))
+    text = "\n".join(page.reason_text(rows))
     products = isa.TILE**2 * 4
     assert (
         f"**4 channels × 1 tap** ({products} products a cycle) run at 0.70 of the shipped engine's images/s, Dense"
@@ -170,33 +176,44 @@ def test_the_page_is_made_of_rows():
 def test_a_faster_point_that_fits_is_said_so():
     rows = sweep()
     rows["dse.drain"]["value"] = 101
-    assert "Of these 1 runs the package faster, none" in "\n".join(dse_page.reason_text(rows))
-    assert any("shipped, off the front" in line for line in dse_page.front_table(rows))
+    assert "Of these 1 runs the package faster, none" in "\n".join(page.reason_text(rows))
+    assert any("shipped, off the front" in line for line in page.front_table(rows))
 
 
 def test_rows_of_other_sweeps_are_left_out():
     old = {"dse.6x2": {"value": 1, "detail": {"lanes": 6, "packing": 2, "clock_mhz": 200}}}
-    assert dse_page.points({**sweep(), **old}) == dse_page.points(sweep())
-    assert dse_page.front_table({**sweep(), **old}) == dse_page.front_table(sweep())
-    assert dse_page.reason_text({**sweep(), **old}) == dse_page.reason_text(sweep())
+    assert page.points({**sweep(), **old}) == page.points(sweep())
+    assert page.front_table({**sweep(), **old}) == page.front_table(sweep())
+    assert page.reason_text({**sweep(), **old}) == page.reason_text(sweep())
 
 
 def test_a_shipped_point_that_does_not_fit_is_said_so():
     rows = sweep()
     for row in rows.values():
         row["detail"]["dsp"] *= 10
-    assert "does not fit: dsp 2,100 of 220: 1,880 too many" in "\n".join(dse_page.reason_text(rows))
-    assert "over the board" in "\n".join(dse_page.front_table(rows))
+    assert "does not fit: dsp 2,100 of 220: 1,880 too many" in "\n".join(page.reason_text(rows))
+    assert "over the board" in "\n".join(page.front_table(rows))
 
 
 def test_the_figure_shows_every_point_once():
     rows = sweep()
-    text = dse_page.figure(rows)
-    assert text.count(" images/s: lanes") == 7 and text.count(">shipped<") == 2  # a label and the legend
-    assert "the board" in text and text == dse_page.figure(rows)
+    text = figure.figure(rows)
+    assert text.count(" images/s: lanes") == 7 and text.count(">shipped<") == 1
+    dots = [g for g in ElementTree.fromstring(text).iter() if " images/s: lanes" in g.get("id", "")]
+    assert sum(figure.SHIPPED in ElementTree.tostring(dot, "unicode") for dot in dots) == 1
+    assert "the board" in text and "<dc:date>" not in text
+
+
+def test_the_figure_is_the_same_text_in_another_process():
+    """Ids, numbers and fonts depend on the rows alone; else `make check` would find the document stale."""
+    code = "from bench.documents import latest; from bench.sizes.figure import figure; print(figure(latest()), end='')"
+    environment = {**os.environ, "PYTHONHASHSEED": "7", "SOURCE_DATE_EPOCH": "1"}
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout == (ROOT / "docs" / "dse.svg").read_text()
 
 
 def test_documents_without_rows_say_what_to_run():
-    assert "python -m bench dse" in dse_page.reason_text({})[0]
-    assert "python -m bench dse" in dse_page.figure({}) and len(dse_page.front_table({})) == 2
-    assert documents.FIGURES["docs/dse.svg"] is dse_page.figure
+    assert "python -m bench dse" in page.reason_text({})[0]
+    assert "python -m bench dse" in figure.figure({}) and len(page.front_table({})) == 2
+    assert documents.FIGURES["docs/dse.svg"] is figure.figure

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from bench import oracle_speed
 from bench.engine import image_ratios, random_ratio
-from bench.oracle import codes, onnx_of, open_session, ratio
-from bench.walk import Walker, busy, proportionality, total
-from export.shapes import resnet8
+from bench.networks import oracle_speed
+from bench.networks.oracle import codes, onnx_of, open_session, ratio
+from bench.networks.walk import Walker, busy, proportionality, total
+from export.compile.shapes import resnet8
 from hls import cosim, isa
 from hls.cost import instruction_cost
+from hls.errors import UserError
 from hls.program import encode
 from hls.record import Start, decode
 from hls.schedule import MULTIPLICATIONS
@@ -141,7 +142,7 @@ def test_another_network_is_an_error(monkeypatch):
     assert oracle_speed.check_labels(compiled, graph, images) == 1
     monkeypatch.setattr(oracle_speed, "codes", lambda compiled, images: 255 - codes(compiled, images))
     monkeypatch.setattr(oracle_speed, "open_session", lambda graph, threads: Wrong(compiled.sample.logits))
-    with pytest.raises(oracle_speed.OracleError, match="agrees with the engine on 0%"):
+    with pytest.raises(UserError, match="agrees with the engine on 0%"):
         oracle_speed.check_labels(compiled, graph, images)
 
 

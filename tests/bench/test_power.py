@@ -4,7 +4,7 @@ import pytest
 
 from bench import power
 from bench.rows import Rows
-from host import energy
+from host.energy import measure
 
 
 def test_the_row_says_what_was_drawn(monkeypatch):
@@ -22,8 +22,8 @@ def test_the_row_says_what_was_drawn(monkeypatch):
 def test_an_interval_of_another_width_is_found_out(monkeypatch, factor):
     """Half as wide holds the truth too seldom, four times as wide too often."""
     monkeypatch.setattr(power, "DRAWS", 60)
-    exact = energy.student_t
-    monkeypatch.setattr(energy, "student_t", lambda freedom: factor * exact(freedom))
+    exact = measure.student_t
+    monkeypatch.setattr(measure, "student_t", lambda freedom: factor * exact(freedom))
     with pytest.raises(SystemExit, match="the method is wrong"):
         power.run(Rows("power", "c"), {}, None)
 

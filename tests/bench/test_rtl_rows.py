@@ -6,8 +6,8 @@ import pytest
 
 from bench import documents, rtl
 from bench.rows import Rows
-from bitstreams import rtl as open_tools
 from bitstreams import sources
+from bitstreams.open_hls import rtl as open_tools
 
 RESULT = {"part": "decisions", "opcodes": ["FC", "END"], "images": 2, "sizes": {"TILE_WORDS": 8}, "passed": True,
           "simulated_cycles": 1234, "modelled_cycles": [20, 30], "used": {"lut": 56789, "dsp": 7},
@@ -61,5 +61,5 @@ def test_results_of_other_sources_have_no_rows(place, capsys):
     place(sources="another")
     assert run() == {}
     out = capsys.readouterr().out
-    assert "rtl/result.json is of other sources: python -m bitstreams.rtl --part decisions" in out
+    assert "rtl/result.json is of other sources: python -m bitstreams.open_hls.rtl --part decisions" in out
     assert "rtl_layers/result.json is not there" in out

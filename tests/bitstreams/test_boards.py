@@ -5,8 +5,9 @@ import json
 import pytest
 
 from bitstreams import design
-from bitstreams.generate import BOARDS, CHIP, FOLDER, OUTPUT, BoardError, chip, generate, main, read_board
-from host import boards as host_boards
+from bitstreams.generate import BOARDS, CHIP, FOLDER, OUTPUT, chip, generate, main, read_board
+from hls.errors import UserError
+from host.board import catalog as host_boards
 
 pytest.importorskip("tomllib", reason="boards' files are read with Python 3.11 or newer")
 TEXT = (FOLDER / "boards" / "zedboard.toml").read_text()
@@ -56,13 +57,13 @@ def test_wrong_files(tmp_path, old, new, expected):
     assert old in TEXT
     path = tmp_path / "zedboard.toml"
     path.write_text(TEXT.replace(old, new))
-    with pytest.raises(BoardError, match=expected) as error:
+    with pytest.raises(UserError, match=expected) as error:
         read_board(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_no_board(tmp_path, monkeypatch, capsys):
-    with pytest.raises(BoardError, match="has no"):
+    with pytest.raises(UserError, match="has no"):
         generate(tmp_path)
     monkeypatch.setattr("bitstreams.generate.generate", lambda: generate(tmp_path))
     assert main([]) == 2
@@ -83,7 +84,7 @@ def test_tables_of_the_chip_come_from_a_board_that_has_it(tmp_path, text, expect
     path.write_text((BOARDS / "pynq-z2.toml").read_text())
     if text is not None:
         (tmp_path / "zedboard.toml").write_text(text)
-    with pytest.raises(BoardError, match=expected):
+    with pytest.raises(UserError, match=expected):
         read_board(path)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from bitstreams import sources, vectors
 from hls import isa
+from hls.errors import UserError
 from tests.bitstreams import dry_run
 
 SANITIZERS = ("-O1", "-fsanitize=address")  # a port that is read past its end
@@ -146,14 +147,14 @@ def test_a_source_that_is_not_the_contracts_is_refused(tmp_path, old, new, expec
     at = text.index('extern "C"')
     assert old in text[at:]
     (tmp_path / sources.MAIN).write_text(text[:at] + text[at:].replace(old, new, 1))
-    with pytest.raises(sources.SourceError, match=expected):
+    with pytest.raises(UserError, match=expected):
         sources.read_top(tmp_path)
 
 
 def test_a_port_that_no_vector_is_known_for_is_named():
     package, images, start = dry_run.batch()
     gain = sources.Parameter("gain", "int32_t", True, True)
-    with pytest.raises(vectors.VectorError, match="memory port gain that no vector is known for"):
+    with pytest.raises(UserError, match="memory port gain that no vector is known for"):
         vectors.arrays(package, images, start, sources.Top("uint64_t", (gain,), {}))
 
 

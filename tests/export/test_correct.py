@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from random_networks import MEAN, STD, VARIANTS, network_of, normalise, random_images, random_model
 
 from export import fold, integer, quantize
 from export.calibrate import calibrate
 from export.correct import correct
+from tests.export.random_networks import MEAN, STD, VARIANTS, network_of, normalise, random_images, random_model
 
 
 def prepared(variant):

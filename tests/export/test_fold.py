@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from random_networks import VARIANTS, network_of, normalise, random_images, random_model
 
 from export import fold
+from tests.export.random_networks import VARIANTS, network_of, normalise, random_images, random_model
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)

@@ -7,12 +7,12 @@ from functools import partial
 
 import numpy as np
 import pytest
-from random_networks import VARIANTS, network_of, quantised, random_images, random_model
 
+from export.compile.lower import lower, stop_after
 from export.integer import IntegerNetwork
-from export.lower import lower, stop_after
 from hls import cost, golden, isa
 from hls.record import Start, decode
+from tests.export.random_networks import VARIANTS, network_of, quantised, random_images, random_model
 
 CASES = [(variant, seed) for variant in VARIANTS for seed in range(2)]
 

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from random_networks import VARIANTS, network_of, random_images, random_model, split_of
 
 from export import __main__ as command
 from export import measure as measuring
 from export import onnx_graph
 from hls import cosim, isa, package
+from tests.export.random_networks import VARIANTS, network_of, random_images, random_model, split_of
 from training.data import Split
 from training.dynamic import Network
 from training.recipe import Recipe, Stage

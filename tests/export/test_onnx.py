@@ -4,11 +4,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from random_networks import VARIANTS, network_of, normalise, random_images, random_model
 
 from export import fold
 from export.onnx_graph import IR_VERSION, OPSET, onnx_model
 from hls import isa
+from tests.export.random_networks import VARIANTS, network_of, normalise, random_images, random_model
 
 
 def session_of(model):

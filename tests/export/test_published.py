@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from random_networks import random_model
 
 from export import published
 from export.published import PublishedError
+from tests.export.random_networks import random_model
 from training.dynamic import Network
 
 PLAIN = Network(14, layer_gates=False, channel_gates=False, exits=False)

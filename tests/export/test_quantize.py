@@ -5,7 +5,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from random_networks import MEAN, STD, VARIANTS, network_of, normalise, quantised, random_images, random_model
 
 from export import fold, quantize
 from export.calibrate import Histogram, calibrate
@@ -13,6 +12,16 @@ from export.integer import IntegerNetwork, requantize
 from export.layers8 import QuantizeError, scale_word
 from export.quantize import image_table
 from hls import golden
+from tests.export.random_networks import (
+    MEAN,
+    STD,
+    VARIANTS,
+    network_of,
+    normalise,
+    quantised,
+    random_images,
+    random_model,
+)
 
 
 def value_of(word):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from bench.networks.walk import Walker
 from bench.packages import PACKAGES
-from bench.walk import Walker
 from data.datasets import load_sample
 from hls import isa, schedule, trips
 from hls.package import read

@@ -61,6 +61,7 @@ def test_it_copies_and_tests(board, capsys, tmp_path):
 def test_only_what_a_board_needs_goes(capsys):
     names = [str(path) for path in deploy.files("zedboard")]
     assert "host/run.py" in names and "hls/isa.py" in names and "data/datasets.py" in names
+    assert "LICENSE" in names  # whoever gets a copy gets the licence with it
     assert any(name.startswith("data/fashion-mnist-sample/") for name in names)
     assert not [name for name in names if name.endswith((".pyc", ".partial", ".key")) or "__pycache__" in name]
     assert not [name for name in names if name.split("/")[0] in ("training", "export", "tests", "bench", ".git")]

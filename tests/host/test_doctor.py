@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from hls import isa
-from host import board_checks, checks, doctor, link, overlay
+from host import checks, doctor
 from host.backend import BackendMissing
+from host.board import machine, overlay
 from host.checks import MISSING, NOTE, OK
+from host.remote import link
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -89,13 +91,13 @@ def test_no_compiler(monkeypatch):
 def test_pynq(monkeypatch):
     for version, state in (("3.1.2", OK), ("4.0.0", MISSING)):
         module = type("pynq", (), {"__version__": version})
-        monkeypatch.setattr(board_checks, "module", lambda module=module: module)
+        monkeypatch.setattr(machine, "module", lambda module=module: module)
         assert found(checks.check_pynq, True).state == state
 
     def missing():
         raise BackendMissing("pynq finds no board")
 
-    monkeypatch.setattr(board_checks, "module", missing)
+    monkeypatch.setattr(machine, "module", missing)
     assert found(checks.check_pynq, True).state == MISSING
 
 

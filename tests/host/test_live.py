@@ -5,9 +5,9 @@ import re
 
 import numpy as np
 
-from host.budget import parse
+from host.budgets.budget import parse
 from host.live import Progress, Watch
-from tests.host.test_picture import make_run
+from tests.host.views.test_picture import make_run
 
 
 class Terminal(io.StringIO):

@@ -14,17 +14,19 @@ from data import datasets
 from hls import golden, isa
 from hls.package import read
 from hls.record import NO_BUDGET, Start, decode
-from host import batches, boards, budget, job
+from host import batches, job
 from host import run as command
 from host.arguments import run_parser
 from host.backend import Backend, BackendMissing
+from host.board import catalog
+from host.budgets import budget
+from host.budgets.plan import FixedPlan
 from host.job import read_job
-from host.schedule import Fixed
 from host.simulation import Cosim
 from tests.host import tiny
 
 ROOT = Path(__file__).resolve().parents[2]
-MHZ = boards.read().clock_hz / 1e6
+MHZ = catalog.read().clock_hz / 1e6
 KEYS = {"images", "accuracy", "budget", "flops", "cycles", "exits", "layers_run", "channels_run", "seconds"}
 KEYS |= {"backend", "package", "engine"}
 
@@ -266,7 +268,7 @@ class Broken(Backend):
 
 
 def with_backend(monkeypatch, change):
-    monkeypatch.setattr(command, "choose", lambda *_: Broken(change))
+    monkeypatch.setattr("host.backends.choose", lambda *_: Broken(change))
 
 
 def test_an_image_over_its_budget_is_loud(capsys, path, monkeypatch, tmp_path):
@@ -339,7 +341,7 @@ def test_a_disk_that_is_full(capsys, path, monkeypatch, tmp_path):
 def test_images_are_numbered_through_batches(path, monkeypatch):
     monkeypatch.setattr(batches, "BATCH", 7)
     arguments = run_parser(command.__doc__).parse_args(["--package", path, "--images", "20"])
-    found = batches.run_batches(Broken(lambda records: None), read_job(arguments), Fixed(budget.parse("none")))
+    found = batches.run_batches(Broken(lambda records: None), read_job(arguments), FixedPlan(budget.parse("none")))
     assert found.results.image.tolist() == list(range(20)) and found.seconds > 0
     assert found.steps == ((budget.parse("none"), 20),)
 

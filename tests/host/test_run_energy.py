@@ -11,8 +11,12 @@ from bench import power
 from data import datasets
 from hls import isa
 from hls.record import decode
-from host import boards, budget, energy, energy_fit, gauge, sweep
-from host.energy_model import modelled
+from host import sweep
+from host.board import catalog
+from host.budgets import budget
+from host.energy import fit, gauge
+from host.energy.measure import measure
+from host.energy.model import modelled
 from host.simulation import Golden
 from tests.host import tiny
 from tests.host.standin_meter import LineMeter
@@ -31,7 +35,7 @@ class World(power.World):
 
     def ran(self, cycles):
         """A batch of so many cycles."""
-        self.batch_s = cycles * SLOWER / boards.read().clock_hz
+        self.batch_s = cycles * SLOWER / catalog.read().clock_hz
         self.run_batch()
 
     def watt(self, times):
@@ -62,8 +66,9 @@ def world(monkeypatch):
         return records
 
     monkeypatch.setattr(Golden, "run", ran)
-    monkeypatch.setattr(gauge, "open_meter", lambda text: Meter(world))
-    monkeypatch.setattr(energy, "measure", functools.partial(energy.measure, clock=world))
+    monkeypatch.setattr("host.run.open_meter", lambda text: Meter(world))
+    monkeypatch.setattr("host.sweep.open_meter", lambda text: Meter(world))
+    monkeypatch.setattr(gauge, "measure", functools.partial(measure, clock=world))
     return world
 
 
@@ -81,10 +86,10 @@ def test_from_measured_runs_to_a_budget_of_fitted_energy(capsys, tmp_path, world
         files[-1].write_text(json.dumps(found))
         assert found["energy"]["kind"] == "measured" and found["energy"]["modelled"]["kind"] == "modelled"
         assert found["energy"]["counters"]["instructions"] == found["instructions"]["mean"]
-        expected = found["cycles"]["mean"] * SLOWER / boards.read().clock_hz * 1e3  # mJ, of a watt
+        expected = found["cycles"]["mean"] * SLOWER / catalog.read().clock_hz * 1e3  # mJ, of a watt
         assert found["energy"]["mean_mj"] == pytest.approx(expected, rel=0.05)
     fitted = tmp_path / "energy.json"
-    assert energy_fit.main([*map(str, files), "-o", str(fitted)]) == 0
+    assert fit.main([*map(str, files), "-o", str(fitted)]) == 0
     assert capsys.readouterr().out.count("fitted") == len(files)
     code, found, err = run(capsys, paths[0], "--meter", "serial:x", "--energy", fitted, images=20)
     beside = found["energy"]["modelled"]
@@ -107,7 +112,7 @@ def test_modelled_energy_is_of_the_images_that_were_measured(capsys, tmp_path, w
     package = tiny.package()
     start = package.start(budget_flops=100)
     results = decode(Golden(1).run(package, datasets.load_sample()[0][:8], start), start)
-    expected = modelled(results, boards.read()).above_idle * 1e3
+    expected = modelled(results, catalog.read()).above_idle * 1e3
     assert code == 0 and found["energy"]["modelled"]["mean_mj"] == pytest.approx(expected.mean())
     assert found["energy"]["counters"]["flops"] == results.flops.mean() != found["flops"]["mean"]
 
@@ -138,8 +143,8 @@ def test_coefficients_that_cannot_be_read(capsys, tmp_path, text):
 
 def test_a_sweep_takes_them_and_does_not_mix_them_with_others(capsys, tmp_path, world):
     path, file, out = save(tmp_path)[0], tmp_path / "energy.json", tmp_path / "sweep"
-    mine = replace(boards.read().energy, static=0.0, mac=1e-9, kind="mine", source="mine")
-    energy_fit.write_coefficients(file, mine)
+    mine = replace(catalog.read().energy, static=0.0, mac=1e-9, kind="mine", source="mine")
+    fit.write_coefficients(file, mine)
     options = ["--package", path, "--backend", "golden", "--images", "20", "--budgets", "none", "--out", str(out)]
     assert sweep.main([*options, "--energy", str(file)]) == 0
     assert json.loads((out / "budget-none.json").read_text())["energy"]["source"] == "mine"

@@ -15,8 +15,8 @@ from hls import golden, isa
 from hls.cost import worst_case
 from hls.package import read
 from hls.record import NO_BUDGET, Start, decode
-from host import boards, energy, gauge
 from host import run as command
+from host.board import catalog
 from host.job import PACKAGES, exits_under
 from host.simulation import Golden
 from tests.host import tiny
@@ -142,7 +142,7 @@ class Meter:
 @pytest.fixture
 def meter(monkeypatch):
     meter = Meter()
-    monkeypatch.setattr(gauge, "open_meter", lambda text: meter)
+    monkeypatch.setattr(command, "open_meter", lambda text: meter)
     return meter
 
 
@@ -158,7 +158,7 @@ def measured(monkeypatch):
         numbers = {"joule_per_image": 0.8e-3, "standard_error": 1e-5, "interval95": (0.78e-3, 0.82e-3)}
         return SimpleNamespace(kind="measured", meter=meter.name, trace=trace, **values, **numbers)
 
-    monkeypatch.setattr(energy, "measure", measure)
+    monkeypatch.setattr("host.energy.gauge.measure", measure)
     return asked
 
 
@@ -196,8 +196,8 @@ def test_modelled_energy_is_named_so(capsys, path):
 
 
 def test_a_board_without_a_model_has_no_energy(capsys, path, monkeypatch):
-    plain = replace(boards.read(), energy=None)
-    monkeypatch.setattr(boards, "read", lambda name: plain)
+    plain = replace(catalog.read(), energy=None)
+    monkeypatch.setattr(catalog, "read", lambda name: plain)
     code, found, _ = run(capsys, path)
     assert code == 0 and found["energy"] is None
     code, _, err = run(capsys, path, "--limit", "1mJ")
@@ -245,7 +245,7 @@ def test_a_budget_is_checked_against_the_worst_case_under_the_rule(capsys, path)
 
 
 # -------------------------------------------------------------------------------------------------------------- a board
-class Board(Golden):
+class Measuring(Golden):
     """The golden model as if it were a board that measures."""
 
     name, title, version = "pynq", "a board in software", "test"
@@ -258,7 +258,7 @@ class Board(Golden):
 
 
 def test_measured_cycles_stand_beside_modelled_ones(capsys, path, monkeypatch, tmp_path):
-    monkeypatch.setattr(command, "choose", lambda *_: Board())
+    monkeypatch.setattr("host.backends.choose", lambda *_: Measuring())
     code, found, _ = run(capsys, path, "--picture", tmp_path / "a.svg", images=300)
     assert "Time, mean (measured)" in (tmp_path / "a.svg").read_text()
     assert code == 0 and found["cycles"]["kind"] == "modelled" and found["cycles_measured"]["kind"] == "measured"
@@ -272,18 +272,18 @@ def test_measured_cycles_stand_beside_modelled_ones(capsys, path, monkeypatch, t
 
 def test_a_budget_of_time_is_one_of_the_boards_own_clock(capsys, path, monkeypatch):
     """Not of the clock that its data file aims at: a slower board has fewer cycles in a millisecond."""
-    monkeypatch.setattr(command, "choose", lambda *_: Board())
+    monkeypatch.setattr("host.backends.choose", lambda *_: Measuring())
     code, found, _ = run(capsys, path, "--budget", "50us")
     assert code == 0 and found["budget"]["cycles"] == 5000
     assert found["time_ms"]["clock_mhz"] == 100 and found["time_ms"]["clock_kind"] == "measured"
     least = tiny.package().exits[0]["cycles"]
-    aimed = least / boards.read().clock_hz * 1e6 + 0.01  # enough at the clock aimed at, not at the board's
+    aimed = least / catalog.read().clock_hz * 1e6 + 0.01  # enough at the clock aimed at, not at the board's
     code, _, err = run(capsys, path, "--budget", f"{aimed:.3f}us")
     assert code == 2 and "at 100 MHz: the smallest that works" in err
 
 
 def test_other_boards(capsys, path):
-    names = [name for name in json.loads(boards.FILE.read_text()) if name != boards.DEFAULT]
+    names = [name for name in json.loads(catalog.FILE.read_text()) if name != catalog.DEFAULT]
     for name in names:
         code, found, _ = run(capsys, path, "--board", name)
         assert code == 0 and found["time_ms"]["board"] == name

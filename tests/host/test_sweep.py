@@ -7,9 +7,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from host import sweep, sweep_picture
-from host.budget import parse
+from host import sweep
+from host.budgets.budget import parse
 from host.simulation import Golden
+from host.views import sweep_picture
 from tests.host import tiny
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -10,8 +10,8 @@ import io
 import sys
 from pathlib import Path
 
-from host import board, overlay
 from host import run as command
+from host.board import driver, overlay
 from tests.host import tiny
 from tests.host.standin import files
 from tests.host.standin.machine import Machine
@@ -35,10 +35,10 @@ class Bench:
         self._set(sys.modules, "pynq", module(self.machine))
         for owner, name, value in (
             (overlay, "BITSTREAMS", self.folder),
-            (board, "default_path", lambda _: self.lock),
-            (board, "FLOOR_S", 5.0),  # of a machine that does other things too
-            (board, "HANDSHAKE_S", 5.0),
-            (board, "GRACE_S", 0.2),
+            (driver, "default_path", lambda _: self.lock),
+            (driver, "FLOOR_S", 5.0),  # of a machine that does other things too
+            (driver, "HANDSHAKE_S", 5.0),
+            (driver, "GRACE_S", 0.2),
         ):
             self._set(owner.__dict__, name, value)
         return self
@@ -59,7 +59,7 @@ class Bench:
 
     def board(self, **options):
         """The driver, open."""
-        return board.Board(**options)
+        return driver.Pynq(**options)
 
     def command(self, *argv, backend="pynq"):
         """(exit code, standard output, standard error without the command's name) of host/run.py."""

@@ -8,7 +8,7 @@ import json
 import struct
 
 from hls import isa
-from host import overlay
+from host.board import overlay
 from tests.host.standin import hwh
 
 CLOCK_MHZ = 142.857143  # 1 GHz over 7, the nearest to the board's target that its dividers give

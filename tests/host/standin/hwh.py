@@ -1,6 +1,6 @@
 """A .hwh as Vivado writes one for our block design, and the reading of it that the software board needs.
 
-    text = write(design)                  # design: host.overlay.Design
+    text = write(design)                  # design: host.board.overlay.Design
     hardware = parse(text)                # .ip_dict, .interrupt_pins, .divisors
 
 Registers are those of isa.PORTS under the names that Vitis HLS gives them. Options leave a thing out or change it, for
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from hls import isa
-from host.overlay import FIXED
+from host.board.overlay import FIXED
 
 PROCESSOR = "processing_system7_0"
 TIMER_REGISTERS = {"TCSR0": 0x00, "TLR0": 0x04, "TCR0": 0x08, "TCSR1": 0x10, "TLR1": 0x14, "TCR1": 0x18}

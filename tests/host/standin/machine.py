@@ -16,7 +16,7 @@ import numpy as np
 
 from hls import cosim, golden, isa
 from hls.record import Start, words
-from host import board_checks, overlay
+from host.board import machine, overlay
 
 PAGE = 4096
 FIRST_ADDRESS = 0x1E000000
@@ -128,8 +128,8 @@ class Machine:
 
     def read(self, address):
         """A word of the bus."""
-        if address == board_checks.CHIP_REGISTER:
-            return self.faults.get("chip", board_checks.CHIPS["xc7z020"]) << 12 | 0x3720093
+        if address == machine.CHIP_REGISTER:
+            return self.faults.get("chip", machine.CHIPS["xc7z020"]) << 12 | 0x3720093
         device, offset = self._device(address)
         return device.read(offset)
 

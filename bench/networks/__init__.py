@@ -1,0 +1,1 @@
+"""Programs of whole networks: their costs step by step, and an independent oracle."""

@@ -1,0 +1,1 @@
+"""Engines of other sizes: what they take, how fast they would be."""

@@ -1,0 +1,1 @@
+"""RTL by open tools: Bambu, Verilator, yosys."""

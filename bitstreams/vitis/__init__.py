@@ -1,0 +1,1 @@
+"""The vendor's flow: Vitis HLS and Vivado in batch."""

@@ -1,0 +1,1 @@
+"""From a quantised network to instructions and their placement."""

@@ -1,0 +1,88 @@
+"""What must hold of a machine before its engine is started: a Zynq-7000 of the right size, at the right clock.
+
+    pynq = module()                    # BackendMissing where there is no board
+    check_chip(pynq, "xc7z020clg484-1")
+    clock_hz = check_clock(pynq, timer, 142857143, 0.01)
+
+All of them raise UserError with one line.
+"""
+
+import importlib
+import importlib.util
+import sys
+import warnings
+from contextlib import contextmanager
+
+from hls.errors import UserError
+from host.backend import BackendMissing
+from host.board.overlay import line
+
+ARCHITECTURE = "armv7l"
+CHIP_REGISTER = 0xF8000530  # PSS_IDCODE of the Zynq-7000's system level control registers
+CHIPS = {"xc7z007s": 0x03, "xc7z010": 0x02, "xc7z012s": 0x1C, "xc7z014s": 0x08, "xc7z015": 0x1B, "xc7z020": 0x07}
+CHIPS |= {"xc7z030": 0x0C, "xc7z035": 0x12, "xc7z045": 0x11, "xc7z100": 0x16}  # bits 16 to 12
+RATE_S = 0.02  # of counting to measure the clock
+RATE_SLACK = 0.03  # the processor's own clock is taken as this good
+
+
+def present():
+    """Whether pynq is installed here: without it a machine is no board, and nobody needs to be told."""
+    return "pynq" in sys.modules or importlib.util.find_spec("pynq") is not None
+
+
+def module():
+    """The module pynq, with a Zynq-7000 as its device. BackendMissing where there is none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pynq says on standard error what is said here
+        try:
+            pynq = importlib.import_module("pynq")
+            device = pynq.Device.active_device
+        except ImportError as error:
+            raise BackendMissing(f"no board here, pynq cannot be imported ({line(error)}): run it on one") from None
+        except Exception as error:  # whatever XRT, the device tree or a half installed package raises
+            raise BackendMissing(f"pynq finds no board ({line(error)}): run it on one, as root") from None
+    architecture = getattr(device, "arch", ARCHITECTURE)  # pynq 3.0 does not say
+    if architecture != ARCHITECTURE:
+        name = getattr(device, "name", "unknown")
+        raise BackendMissing(f"pynq's device {name} is on {architecture}, expected a Zynq-7000 ({ARCHITECTURE})")
+    return pynq
+
+
+def check_chip(pynq, part):
+    """The processor's own identity must be that of `part`: a bitstream for another chip may not be loaded."""
+    code = int(pynq.MMIO(CHIP_REGISTER, 4).read(0)) >> 12 & 0x1F
+    name = {value: name for name, value in CHIPS.items()}.get(code, f"an unknown chip (0x{code:02X})")
+    if not part.startswith(name):
+        raise UserError(f"this board has {name}, the bitstream is for {part}: give the bitstream of this board")
+
+
+def check_clock(pynq, timer, clock_hz, tolerance):
+    """The engine's clock in Hz, as set and as its timer counts; both must be `clock_hz` within their tolerance."""
+    found = float(pynq.Clocks.fclk0_mhz) * 1e6
+    if abs(found - clock_hz) > tolerance * clock_hz:
+        raise UserError(
+            f"the engine's clock is {found / 1e6:.6g} MHz, the bitstream was built for {clock_hz / 1e6:.6g} MHz: "
+            "restart the board, and check that its .hwh belongs to the .bit"
+        )
+    low, high = timer.rate(RATE_S)
+    if low > (1 + RATE_SLACK) * found or high < (1 - RATE_SLACK) * found:
+        raise UserError(
+            f"the engine's timer counts at {low / 1e6:.6g} MHz, its clock is set to {found / 1e6:.6g} MHz: "
+            "restart the board, and check that its .hwh belongs to the .bit"
+        )
+    return round(found)
+
+
+@contextmanager
+def told(doing, remedy="try again, and restart the board if it stays"):
+    """Turn what pynq or the system raises while `doing` something into a UserError of one line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except UserError:
+        raise
+    except Exception as error:
+        denied = isinstance(error, PermissionError) or "permission" in str(error).lower()
+        remedy = "run it as root (sudo)" if denied else remedy
+        raise UserError(f"{doing} failed ({line(error)}): {remedy}") from None

@@ -1,0 +1,1 @@
+"""Energy of an image: measured, modelled, fitted."""

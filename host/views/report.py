@@ -1,0 +1,202 @@
+"""What a run found, as a dictionary for programs (JSON); host/views/table.py makes the text for people of it.
+
+Accuracy, FLOPs and exits are counted by the engine (kind: simulated, on a simulation); cycles are those of the modelled
+schedule, and times are these cycles at the board's clock (kind: modelled).
+"""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from hls import isa
+from hls.package import Package
+from hls.record import NO_BUDGET, Results, Start, top
+from host.batches import Batches
+from host.board.catalog import Board
+from host.budgets.budget import Budget
+from host.budgets.limit import LimitPlan
+from host.budgets.plan import Plan
+
+FEW_CLASSES = 20  # up to here the five best of them say little
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: what was asked, on what, and the engine's results with the true labels (N,)."""
+
+    package: Package
+    package_file: str
+    sha256: str  # of the package's file
+    data: str  # where the images came from, for people
+    budget: Budget
+    board: Board
+    start: Start
+    backend: str
+    backend_title: str
+    engine: str
+    threads: int
+    seconds: float  # on the backend, without reading and building
+    command: str
+    results: Results
+    labels: np.ndarray
+    plan: Plan | None = None  # what set the budgets, where they changed
+    batches: Batches | None = None
+    energy: dict | None = None  # host/energy/gauge.py
+
+    @property
+    def varied(self):
+        """Whether the budget could change while images ran."""
+        return self.plan is not None and self.plan.kind != "fixed"
+
+
+def summarize(run):
+    """The run as a dictionary of plain numbers and texts, as `--json` writes it."""
+    results, package = run.results, run.package
+    correct = results.label == run.labels
+    last = package.exits[-1]
+    return {
+        "images": len(correct),
+        "accuracy": float(correct.mean()),
+        "top5_accuracy": _top5(run),
+        "budget": _budget(run),
+        "rule": _rule(run.start),
+        "flops": {**_spread(results.flops), "full": last["flops"], "kind": _counted(run)},
+        "cycles": {**_spread(results.cycles), "full": last["cycles"], "kind": "modelled"},
+        "time_ms": {
+            **_spread(run.board.seconds(results.cycles) * 1e3),
+            "full": run.board.seconds(last["cycles"]) * 1e3,
+            "kind": "modelled",
+            "clock_mhz": run.board.clock_hz / 1e6,
+            "clock_kind": run.board.clock_kind,
+            "board": run.board.name,
+        },
+        **_measured(run),
+        "energy": run.energy,
+        "exits": _exits(package, results, correct),
+        "layers_run": {**_spread(results.layers_run), "total": _layers(package)},
+        "channels_run": {**_spread(results.channels_run), "total": _channels(package)},
+        "weight_bytes": _spread(results.weight_bytes),
+        "instructions": _spread(results.instructions),
+        "reasons": {name: int((results.reason == value).sum()) for name, value in isa.REASONS.items()},
+        "gates": _gates(package, results.trace),
+        "data": {"name": package.dataset, "source": run.data},
+        "seconds": float(run.seconds),
+        "images_per_second": len(correct) / max(run.seconds, 1e-9),
+        "backend": run.backend,
+        "threads": run.threads,
+        "package": _package(run),
+        "engine": {"isa": isa.HASH, "version": run.engine, "title": run.backend_title},
+        "command": run.command,
+    }
+
+
+def _top5(run):
+    """The share of images whose label is among the five largest logits; None where classes are too few to ask."""
+    if run.package.classes <= FEW_CLASSES:
+        return None
+    return float((top(run.results.logits, 5) == run.labels[:, None]).any(axis=1).mean())
+
+
+def _package(run):
+    names = {"name": run.package.name, "architecture": run.package.meta["architecture"]}
+    return {**names, "file": run.package_file, "sha256": run.sha256}
+
+
+def _counted(run):
+    """How FLOPs and exits were come by: the engine counts them, on a board or in a simulation of one."""
+    on_board = run.backend == "pynq" or (run.batches is not None and run.batches.measured_cycles is not None)
+    return "measured" if on_board else "simulated"
+
+
+def _budget(run):
+    if run.varied:
+        return _varied(run)
+    flops, cycles = (
+        None if limit == NO_BUDGET else limit for limit in (run.start.budget_flops, run.start.budget_cycles)
+    )
+    return {"text": str(run.budget), "kind": run.budget.kind, "flops": flops, "cycles": cycles}
+
+
+def _varied(run):
+    """A budget that changed: its steps, and for a limit what it kept to."""
+    steps = run.batches.steps
+    found = {"text": f"{len({str(budget) for budget, _ in steps})} budgets", "kind": run.plan.kind}
+    found |= {"flops": None, "cycles": None}
+    found["steps"] = [{"budget": str(budget), "images": count} for budget, count in steps]
+    if isinstance(run.plan, LimitPlan):
+        found["limit"] = run.plan.summary()
+    return found
+
+
+def _rule(start):
+    name = next(name for name, value in isa.RULES.items() if value == start.rule)
+    return {"name": name, "threshold": start.threshold / 65536 if start.rule else None}
+
+
+def _measured(run):
+    """What only a board tells: cycles by its timer and the share of time with the engine running; else None."""
+    batches, found = run.batches, {"cycles_measured": None, "time_measured_ms": None, "busy_share": None}
+    if batches is None or batches.measured_cycles is None:
+        return found
+    milliseconds = run.board.seconds(batches.measured_cycles) * 1e3
+    found["cycles_measured"] = {**_spread(batches.measured_cycles), "kind": "measured"}
+    found["time_measured_ms"] = {**_spread(milliseconds), "kind": "measured"}
+    found["busy_share"] = batches.busy_share
+    return found
+
+
+def _spread(values):
+    return {"mean": float(np.mean(values)), "min": np.min(values).item(), "max": np.max(values).item()}
+
+
+def _layers(package):
+    """How many blocks a layer gate can skip."""
+    return int((package.program[:, 0] == isa.GATE_LAYER).sum())
+
+
+def _channels(package):
+    """The sum of a full trace: every gated block's channels."""
+    return sum(gate["channels"] for gate in package.meta["gates"])
+
+
+def _exits(package, results, correct):
+    """Exit name → how many images took it, their share and their accuracy (None where no image did)."""
+    exits = {}
+    for index, item in enumerate(package.exits):
+        taken = results.exit == index
+        exits[item["name"]] = {
+            "index": index,
+            "block": item["block"],
+            "images": int(taken.sum()),
+            "share": float(taken.mean()),
+            "accuracy": float(correct[taken].mean()) if taken.any() else None,
+            "flops": float(results.flops[taken].mean()) if taken.any() else None,
+        }
+    return exits
+
+
+def _gates(package, trace):
+    """Per gate: shares of images that ran, skipped and never reached its block; mean channels where it ran."""
+    gates = []
+    for index, gate in enumerate(package.meta["gates"]):
+        column = trace[:, index]
+        ran = column >= 0
+        gates.append(
+            {
+                "block": gate["block"],
+                "stage": gate["stage"],
+                "channels": gate["channels"],
+                "run": float(ran.mean()),
+                "skipped": float((column == isa.TRACE_SKIPPED).mean()),
+                "not_reached": float((column == isa.TRACE_NOT_REACHED).mean()),
+                "channels_mean": float(column[ran].mean()) if ran.any() else None,
+            }
+        )
+    return gates
+
+
+# ------------------------------------------------------------------------------------------------------------- files
+def json_text(summary):
+    """The summary as JSON, with a newline at its end."""
+    return json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

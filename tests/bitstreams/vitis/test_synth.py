@@ -1,0 +1,206 @@
+"""The whole flow with stand-ins of the vendor's tools: what is built, what fails a build, what is said without them."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+
+pytest.importorskip("tomllib", reason="boards' files are read with Python 3.11 or newer")
+
+from bitstreams import design, vectors
+from bitstreams.vitis import synth, tools
+from bitstreams.vitis.tools import CLASSIC, GENERATIONS, UNIFIED
+from hls import isa
+from host.board import overlay
+from tests.bitstreams import dry_run, samples
+from tests.bitstreams.standin_tools import REGISTERS, Outputs, install, save
+
+pytestmark = pytest.mark.skipif(shutil.which("tclsh") is None, reason="needs tclsh: apt-get install tcl")
+VERSION = {CLASSIC: "2022.2", UNIFIED: "2025.1"}
+
+
+class Bench:
+    """A machine with stand-ins of the tools: run() is the command, what it printed is in .out and .err."""
+
+    def __init__(self, folder, capsys, generation):
+        self.folder, self.capsys, self.generation = folder, capsys, generation
+        self.build, self.target = folder / "build", folder / "bitstreams"
+        (folder / "bin").mkdir()
+        self.leave()
+        programs = ["vivado", *GENERATIONS[generation][0]]
+        install(folder / "bin", programs, VERSION[generation], folder / "outputs")
+
+    def leave(self, **outputs):
+        """Have the tools leave these reports behind from now on."""
+        save(self.folder / "outputs", Outputs(**outputs))
+
+    def run(self, *arguments, board="zedboard"):
+        code = synth.main([board, "--build", str(self.build), "--out", str(self.target), "--jobs", "2", *arguments])
+        self.out, self.err = self.capsys.readouterr()
+        return code
+
+    def results(self):
+        return json.loads((self.build / "zedboard" / "results.json").read_text())["stages"]
+
+
+@pytest.fixture
+def bench(tmp_path, capsys, monkeypatch, request):
+    monkeypatch.setattr(vectors, "batch", dry_run.batch)
+    found = Bench(tmp_path, capsys, getattr(request, "param", CLASSIC))
+    everything = tools.look
+    monkeypatch.setattr(synth, "look", lambda: everything({"PATH": str(tmp_path / "bin")}, ()))
+    return found
+
+
+@pytest.mark.parametrize("bench", GENERATIONS, indirect=True)
+def test_all_stages_make_a_bitstream_that_the_host_takes(bench):
+    assert bench.run() == 0, bench.err
+    built = overlay.find(bench.target / "zedboard", "zedboard")
+    assert built.clock_hz == 142857000 and built.bit.name == "ddi.bit"
+    facts = json.loads((bench.target / "zedboard" / "build.json").read_text())
+    assert facts["isa_hash"] == isa.HASH and facts["engine"]["OUT_LANES"] == isa.OUT_LANES
+    assert facts["slack"] == {"setup_ns": 0.112, "hold_ns": 0.019, "pulse_ns": 2.25}
+    assert facts["utilisation"] == samples.PLACED
+    assert set(facts["tools"].values()) == {VERSION[bench.generation]}
+    assert facts["simulated"] == {"csim": True, "cosim": True}
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=synth.ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert facts["commit"].removesuffix("-changed") == head.strip()
+    assert list(bench.results()) == ["csim", "hls", "cosim", "impl"]
+    assert bench.results()["cosim"]["cycles"] == 272379
+    files = {"ddi.bit", "ddi.hwh", "build.json", *synth.REPORTS}
+    assert {path.name for path in (bench.target / "zedboard").iterdir()} == files
+    assert [path.name for path in bench.target.iterdir()] == ["zedboard"]
+
+
+@pytest.mark.parametrize("board", design.board_names())
+def test_every_board_is_built_by_the_same_command(bench, board):
+    part = design.read(board)["part"]
+    bench.leave(csynth=samples.csynth(part=part.replace("clg", "-clg").replace("-1", "") + "-1"))
+    assert bench.run(board=board) == 0, bench.err
+    assert overlay.find(bench.target / board, board).part == part
+
+
+def test_stages_run_one_by_one_on_what_was_made_before(bench):
+    assert bench.run("--stage", "impl") == 1
+    assert "impl needs what hls makes of these sources: make synth BOARD=zedboard STAGE=hls" in bench.err
+    assert bench.run("--stage", "hls") == 0 and bench.run("--stage", "cosim") == 0
+    assert list(bench.results()) == ["hls", "cosim"]
+    assert not bench.target.exists()
+    assert bench.run("--stage", "impl", "--clock-mhz", "100") == 1, "another clock is another synthesis"
+    assert bench.run("--stage", "impl") == 0
+    assert bench.run("--stage", "hls") == 0
+    assert list(bench.results()) == ["hls"], "what was made of the older RTL no longer counts"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "expected"),
+    [
+        ({"csim": "image 0, word 4 of its record: 3, expected 4\nFAIL\n"}, "C simulation failed: image 0, word 4"),
+        ({"csim": "nothing\n"}, "no PASS in"),
+        ({"csynth": samples.csynth(part="xc7z010-clg400-1")}, "csynth.xml is of ddi_engine for xc7z010clg4001"),
+        ({"csynth": samples.csynth(widths={**samples.default_widths(), "program": 64})}, "program is 64 bits wide"),
+        ({"csynth": samples.csynth(widths={})}, "is not there in the IP"),
+        ({"csynth": samples.csynth(used={**samples.ESTIMATED, "DSP": 221})}, "221 DSP, the chip has 220"),
+        ({"csynth": samples.csynth(used={**samples.ESTIMATED, "BRAM_18K": 300})}, "300 BRAM18, the chip has 280"),
+        ({"header": samples.header(leave_out=("results",))}, "register results is missing"),
+        ({"leave_out": (REGISTERS,)}, "has no driver header"),
+        ({"cosim": samples.cosim("Fail")}, "C/RTL co-simulation failed"),
+        ({"timing": samples.timing(setup=-0.001, failing=1)}, "(setup) is -0.001 ns at 142.857 MHz: give CLOCK_MHZ"),
+        ({"timing": samples.timing(hold=-0.2)}, "slack (hold) is -0.2 ns"),
+        ({"timing": samples.timing(pulse=-1)}, "slack (pulse) is -1 ns"),
+        ({"timing": samples.timing(failing=3)}, "3 endpoints fail"),
+        ({"timing": samples.timing(clock_mhz=100)}, "timed at 100 MHz, asked for were 142.857"),
+        ({"utilization": samples.utilization({"lut": 53201})}, "53201 LUT placed, the board's file has 53200"),
+        ({"utilization": samples.utilization({"bram36": 140.5})}, "140.5 BRAM36 placed"),
+        ({"base": "0x43D00000"}, "ddi_engine_0 is at 0x43D00000 to 0x43D0FFFF in the .hwh"),
+        ({"leave_out": ("ddi.xsa",)}, "ddi.xsa cannot be used"),
+        ({"leave_out": ("utilization.rpt",)}, "utilization.rpt cannot be read"),
+    ],
+)  # fmt: skip
+def test_what_fails_a_build(bench, outputs, expected):
+    bench.leave()
+    for path in sorted((bench.folder / "outputs").rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    bench.leave(**outputs)
+    assert bench.run() == 1
+    assert expected in bench.err and bench.err.count("\n") == 1
+    assert not bench.target.exists(), "nothing half-built"
+
+
+def test_a_build_that_fails_leaves_the_one_before_alone(bench):
+    assert bench.run() == 0
+    before = {path.name: path.read_bytes() for path in (bench.target / "zedboard").iterdir()}
+    bench.leave(timing=samples.timing(setup=-1))
+    assert bench.run("--stage", "impl") == 1
+    assert before == {path.name: path.read_bytes() for path in (bench.target / "zedboard").iterdir()}
+
+
+def test_a_tool_that_stops_is_told_with_its_own_error(bench, monkeypatch):
+    monkeypatch.setenv("RECORDER_PROGRESS", "42%")
+    assert bench.run() == 1
+    assert "impl failed (vivado, exit code 1): ERROR: [vivado 1-1] ERROR: implementation stopped" in bench.err
+    assert "vivado.log" not in bench.err and "impl.log)" in bench.err
+
+
+def test_an_interrupted_build_keeps_the_stages_that_were_done(bench, monkeypatch):
+    original = synth.run_stage
+
+    def until_cosim(stage, job):
+        if stage == "cosim":
+            raise KeyboardInterrupt
+        original(stage, job)
+
+    monkeypatch.setattr(synth, "run_stage", until_cosim)
+    assert bench.run() == 130
+    assert "interrupted" in bench.err and list(bench.results()) == ["csim", "hls"]
+
+
+def test_estimates_of_hls_are_told_and_not_judged(bench):
+    assert bench.run("--stage", "hls") == 0
+    assert "hls   note: HLS estimates 61,234 LUT of 53,200: placement decides" in bench.out
+    bench.leave(csynth=samples.csynth(estimated_ns=7.4))
+    assert bench.run("--stage", "hls") == 0
+    assert "note: HLS estimates 7.4 ns, the clock's period is 7 ns" in bench.out
+
+
+def test_without_tools_one_screen_says_what_is_missing(bench, monkeypatch):
+    monkeypatch.setattr(synth, "look", lambda: {})
+    assert bench.run() == 2
+    assert "Looked for" in bench.out and "make synth-report" in bench.out and bench.err == ""
+    assert not bench.build.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--clock-mhz", "400"], "a clock of 400 MHz: expected 10 to 250"),
+        (["--clock-mhz", "nan"], "expected 10 to 250"),
+    ],
+)
+def test_wrong_arguments_are_one_line(bench, arguments, expected):
+    assert bench.run(*arguments) == 2
+    assert expected in bench.err and bench.err.count("\n") == 1
+
+
+def test_an_unknown_board_is_told_with_those_there_are(bench):
+    assert bench.run(board="nexys") == 2
+    assert f"no board 'nexys': expected one of {', '.join(design.board_names())}" in bench.err
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_a_dry_run_writes_everything_and_runs_nothing(bench, generation, monkeypatch):
+    monkeypatch.setattr(synth, "look", lambda: pytest.fail("a dry run needs no tool"))
+    assert bench.run("--dry-run", "--generation", generation) == 0
+    assert "vivado -mode batch" in bench.out and ("vitis-run" in bench.out) == (generation == UNIFIED)
+    folder = bench.build / "zedboard"
+    assert {"parameters.tcl", "hls.cfg", "src", "vectors", "testbench.cpp"} <= {path.name for path in folder.iterdir()}
+    assert not (folder / "results.json").exists()
+
+
+def test_a_folder_that_tcl_would_misread_is_refused(bench):
+    bench.build = bench.folder / "my [build]"
+    assert bench.run() == 2
+    assert "TCL reads as its own" in bench.err
