@@ -33,6 +33,7 @@ class Output:
     """What one forward pass computed, decided and cost; N images."""
 
     logits: list = field(default_factory=list)  # of (N, classes)
+    exits: list = field(default_factory=list)  # units that the exits follow, for all logits but the last
     flops: torch.Tensor | None = None  # (N, len(logits)) float64, differentiable in training
     decisions: list = field(default_factory=list)  # of Decision, in the order they were taken
     gate_flops: torch.Tensor | None = None  # (N,) what the gates' own decisions cost up to the last exit
@@ -106,6 +107,7 @@ class Dynamic(nn.Module):
             if with_exits and str(i) in self.exits:
                 branch = self.exits[str(i)]
                 out.logits.append(branch(state.x))
+                out.exits.append(i)
                 flops.append(state.spent + branch.cost(size))
         out.logits.append(self.backbone.head(state.x))
         flops.append(state.spent + self.backbone.head.cost(size))

@@ -8,6 +8,9 @@ A new backbone or gate is one line here.
 
 import inspect
 from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
 
 from hls.errors import UserError
 from training.backbones.resnet import resnet
@@ -25,9 +28,18 @@ class NetworkError(UserError):
     """A network that cannot be built; the message is one line."""
 
 
-def pooled_gates(members, rate=0.5, hidden=16):
-    """A cheap gate for each of `members`, (input channels, outputs); `rate`: the share of images it opens for."""
-    return [PooledGate(channels, outputs, rate, hidden) for channels, outputs in members]
+def pooled_gates(members, rate=0.5, last=None, hidden=16):
+    """A cheap gate for each of `members`, (input channels, outputs).
+
+    `rate`: the share of images that it opens for at first; with `last` it goes evenly to that one, from the first gate
+    of each width to the last.
+    """
+    gates = []
+    for width, group in groupby(members, key=lambda member: member[0]):
+        group = list(group)
+        rates = np.linspace(rate, rate if last is None else last, len(group))
+        gates += [PooledGate(width, outputs, float(share), hidden) for share, (_, outputs) in zip(rates, group)]
+    return gates
 
 
 def recurrent_gates(members, hidden=10, bias=1.0):

@@ -158,12 +158,45 @@ class Shaping:
         return total * max(0.0, 1 - step.progress / self.until)
 
 
+@dataclass(frozen=True)
+class Need:
+    """Layer gates learn which images still need work: those on which the exit before the unit is most wrong.
+
+    The target of a gate that opens for a share r of a batch is 1 for the r·N images with the largest cross-entropy at
+    the last exit before its unit (the first exit where none is before it). r is the gate's own present share of the
+    batch, so that the term says for whom, and the cost how much.
+    """
+
+    weight: float = 1.0
+    sharpness: float = 2.0
+
+    def __call__(self, step):
+        """Scalar; the gradient goes to the gates alone where they read detached features."""
+        losses = [
+            functional.cross_entropy(logits.detach().float(), step.labels, reduction="none")
+            for logits in step.out.logits[:-1]
+        ]
+        total, gates = step.out.flops.new_zeros(()).float(), 0
+        for decision in step.out.decisions:
+            if decision.mask != LAYER or not losses:
+                continue
+            before = sum(unit < decision.unit for unit in step.out.exits)
+            needed = losses[max(0, before - 1)]
+            logits = decision.logits[:, 0].float()
+            count = int(decision.keep.detach().sum())
+            wanted = torch.zeros_like(logits).index_fill(0, needed.topk(count).indices, 1.0)
+            total = total + functional.binary_cross_entropy_with_logits(self.sharpness * logits, wanted)
+            gates += 1
+        return total / max(1, gates)
+
+
 TERMS = {
     "classification": Classification,
     "distillation": Distillation,
     "cost": Cost,
     "signed_cost": SignedCost,
     "opening": Opening,
+    "need": Need,
     "shaping": Shaping,
 }
 
