@@ -157,10 +157,10 @@ class Dynamic(nn.Module):
         for i, unit in enumerate(self.backbone.units):
             x, recurrent = self._lower_step(graph, i, unit, x, recurrent)
             if str(i) in self.exits:
-                with graph.exit(i) as branch:
-                    branch.logits(self.exits[str(i)].lower(graph, x))
+                with graph.exit(i) as end:
+                    end(self.exits[str(i)].lower(graph, x))
         with graph.exit(None) as end:
-            end.logits(self.backbone.head.lower(graph, x))
+            end(self.backbone.head.lower(graph, x))
 
     def _lower_step(self, graph, i, unit, x, recurrent):
         """One unit with its gates; its output and the recurrent gates' state."""
@@ -169,8 +169,9 @@ class Dynamic(nn.Module):
         if layer is None:
             return unit.lower(graph, x, self._lower_masks(graph, i, channels, x, pooled)), recurrent
         logit, recurrent = layer.lower(graph, x, pooled, recurrent)
-        with graph.layer_gate(logit, i, unit.lower_skip(graph, x), unit.out_channels) as kept:
-            y = kept.result(unit.lower(graph, x, self._lower_masks(graph, i, channels, x, pooled)))
+        identity = unit.lower_skip(graph, x)
+        with graph.layer_gate(logit, i, identity) as end:
+            y = end(unit.lower(graph, x, self._lower_masks(graph, i, channels, x, pooled), identity))
         return y, recurrent
 
     def _lower_masks(self, graph, i, channels, x, pooled):

@@ -69,6 +69,7 @@ class Trainer:
         """The rest of the current phase; False when the deadline came first."""
         phase, recipe = self.recipe.phases[self.phase], self.recipe
         seed = recipe.seed * 1000 + self.phase
+        self._set_modes()
         batches = self.train.batches(self.step, phase.steps, recipe.batch, seed, recipe.crop_pad, recipe.flip)
         bar = tqdm(batches, f"{phase.name:10}", phase.steps, initial=self.step, unit="step", mininterval=1)
         for images, labels in bar:
@@ -77,11 +78,12 @@ class Trainer:
             if self.step % LOG_EVERY == 0 or self.step == phase.steps:
                 figures = _mean(self.window)
                 self.window.clear()
-                self._look(phase, figures)
+                self._look(figures)
                 bar.set_postfix({name: f"{figures[name]:.3f}" for name in ("loss", "accuracy", "share")})
             if self.step % recipe.validate_every == 0 and self.step < phase.steps:
                 self._validate()
             if self.step % recipe.checkpoint_every == 0:
+                self._refuse_if_diverged(0.0 if self.finite() else math.nan)
                 self.save()
             if self.stopping:
                 raise KeyboardInterrupt
@@ -107,17 +109,20 @@ class Trainer:
         share = out.flops[:, -1].detach().mean() / self.full_flops
         return {"loss": loss.detach(), "accuracy": hits, "share": share, **values}
 
-    def _look(self, phase, figures):
+    def _look(self, figures):
         self._log(figures)
-        if not math.isfinite(figures["loss"]):
+        self._refuse_if_diverged(figures["loss"])
+
+    def _refuse_if_diverged(self, loss):
+        if not math.isfinite(loss):
             raise phases.PhaseError(
-                f"phase {phase.name}, step {self.step}: the loss is {figures['loss']}: lower lr or a term's weight; "
-                f"the last good checkpoint is kept"
+                f"phase {self.recipe.phases[self.phase].name} diverged by step {self.step}: lower its lr or a term's "
+                "weight and train with another --out; the last good checkpoint is kept"
             )
 
     def finite(self):
-        """Whether all weights are finite numbers, so that they are worth keeping."""
-        return all(bool(torch.isfinite(value).all()) for value in self.model.parameters())
+        """Whether all weights and statistics are finite numbers, so that they are worth keeping."""
+        return all(bool(torch.isfinite(value).all()) for value in self.model.state_dict().values())
 
     # --------------------------------------------------------------------------------------------------- phases
     def _begin_phase(self):

@@ -47,11 +47,15 @@ class Graph(Protocol):
     def channel_gate(self, logits: Value, unit: int) -> Value:
         """The mask of positive logits."""
 
-    def layer_gate(self, logit: Value, unit: int, otherwise: Value, channels: int) -> Any:
+    def layer_gate(self, logit: Value, unit: int, otherwise: Value) -> Any:
         """A context: what is added within runs only where the logit is positive.
 
-        Its `result(value)` is what stands after it: `value` where it ran, `otherwise` where it did not.
+        It gives a function that ends it: of what stands after it where it ran, in place of `otherwise`; the value of
+        either.
         """
 
     def exit(self, unit: int | None) -> Any:
-        """A context: the classifier of an exit behind `unit` (None: the network's own). Its `logits(value)` ends it."""
+        """A context for the classifier of an exit behind `unit` (None: the network's own).
+
+        It gives a function that ends it, of the logits.
+        """

@@ -41,9 +41,9 @@ class Skipped(nn.Module):
         """(height, width) of the output for an input of `size`."""
         return tuple(-(-side // self.stride) for side in size)
 
-    def lower(self, graph, x, masks):
+    def lower(self, graph, x, masks, skipped=None):
         """The shortcut as nodes."""
-        return self.lower_skip(graph, x)
+        return self.lower_skip(graph, x) if skipped is None else skipped
 
 
 @torch.no_grad()

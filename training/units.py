@@ -12,8 +12,8 @@ Another kind of unit is another class with these methods:
 - `run(x, keep)`, `skip(x)`: (N, in_channels, H, W) → (N, out_channels, H/stride, W/stride);
 - `cost(size, active)`: FLOPs for an input of `size` (height, width); `active` holds the number of channels that are
   kept, by mask, as numbers or (N,) tensors; what it does not name runs in full;
-- `lower(graph, x, masks)`: the same as `run` in the nodes of a graph that is to be compiled (training/lowering.py),
-  and `lower_skip(graph, x)`.
+- `lower(graph, x, masks, skipped)`: the same as `run` in the nodes of a graph that is to be compiled
+  (training/lowering.py), and `lower_skip(graph, x)`, whose value is `skipped` where a layer gate has asked for it.
 """
 
 from torch import nn
@@ -90,10 +90,10 @@ class ResidualUnit(nn.Module):
         """(height, width) of the output for an input of `size`."""
         return tuple(-(-side // self.stride) for side in size)
 
-    def lower(self, graph, x, masks):
-        """`run` as nodes; `masks`: mask → a mask node."""
+    def lower(self, graph, x, masks, skipped=None):
+        """`run` as nodes; `masks`: mask → a mask node; `skipped`: what `lower_skip` gave, where it was called."""
         hidden, residual = masks.get("hidden"), masks.get("residual")
-        identity = self.lower_skip(graph, x)
+        identity = self.lower_skip(graph, x) if skipped is None else skipped
         y = graph.convolution(x, self.conv1, self.bn1, relu=True, out_mask=hidden)
         return graph.convolution(
             y, self.conv2, self.bn2, relu=True, add=identity, in_mask=hidden, out_mask=residual
