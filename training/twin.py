@@ -63,10 +63,13 @@ def static_twin(model, rates, flops, size):
         middle = (low + high + 1) // 2
         fits = cost_of(backbone, _taken(backbone, least, ranked[:middle]), size) <= flops
         low, high = (middle, high) if fits else (low, middle - 1)
-    keep = _taken(backbone, least, ranked[:low])
-    if low < len(ranked):
-        keep = _fill(backbone, keep, ranked[low][1], flops, size)
-    return Twin(backbone, keep)
+    taken = ranked[:low]
+    for decision in ranked[low:]:  # and of the others those that still fit
+        if cost_of(backbone, _taken(backbone, least, [*taken, decision]), size) <= flops:
+            taken.append(decision)
+    keep = _taken(backbone, least, taken)
+    left = next((unit for _, unit, name, _ in ranked if name == LAYER and unit not in keep), None)
+    return Twin(backbone, keep if left is None else _fill(backbone, keep, left, flops, size))
 
 
 def _ranked(model, rates):
@@ -94,9 +97,7 @@ def _taken(backbone, least, ranked):
 
 
 def _fill(backbone, keep, unit, flops, size):
-    """The next unit with as many hidden channels as fit, where it has any."""
-    if unit in keep or "hidden" not in backbone.units[unit].masks:
-        return keep
+    """The next unit with as many hidden channels as fit."""
     channels = backbone.units[unit].masks["hidden"]
     for count in range(channels, 0, -1):
         mask = (torch.arange(channels) < count).float()
