@@ -38,7 +38,7 @@ def test_a_twin_spends_what_it_may_and_no_more(seed, share):
     model = network()
     flops = share * model.backbone.cost(SIZE)
     twin = static_twin(model, rates_of(model, seed), flops, SIZE)
-    assert 0.97 * flops < twin.cost(SIZE) <= flops
+    assert 0.98 * flops < twin.cost(SIZE) <= flops
 
 
 def test_a_twin_keeps_what_is_kept_most():
@@ -89,7 +89,7 @@ def test_what_never_varies_is_found_and_goes():
     fixed(model, 1, -50.0)
     fixed(model, 3, 50.0)
     found = find_constant(model, split)
-    assert found["closed"] == [1] and 3 in found["open"]
+    assert 1 in found["closed"] and 3 in found["open"]
     images = split.normalise(split.images[:8])
     before = model(images)
     apply(model, found)
