@@ -96,3 +96,10 @@ def augment(pixels, rng, pad, flip):
     columns = x0[:, None] + torch.where(mirrored[:, None], width - 1 - columns, columns)  # (N, W)
     image = torch.arange(n, device=device)
     return padded[image[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def resized(images, side):
+    """(N, C, H, W) images at `side` × `side`; as they are for 0."""
+    if not side or images.shape[-1] == side:
+        return images
+    return functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True)

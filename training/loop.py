@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional
 from tqdm import tqdm
 
 from training import phases, terms
 from training.average import Average
 from training.checkpoint import write_atomically
+from training.data import resized
 from training.evaluate import evaluate, summary
 from training.prune import apply, find_constant
 
@@ -159,7 +159,8 @@ class Trainer:
     def _validate(self, final=False):
         phase = self.recipe.phases[self.phase]
         with self.average.applied():
-            figures = evaluate(self.model, self.validation, phase.gated, phase.exits)
+            absent = phases.absent(phase, self.places)
+            figures = evaluate(self.model, self.validation, phase.gated, phase.exits, None, absent, phase.side)
         self._set_modes()
         self._log({"validation": figures, "end_of_phase": final})
         tqdm.write(f"{phase.name} step {self.step}: validation {summary(figures)}")
@@ -233,13 +234,6 @@ def make_optimizer(model, phase, recipe):
                 decay = 0.0 if vectors else recipe.weight_decay
                 groups.append({"params": chosen, "weight_decay": decay, "scale": scale * (phase.bias_lr if vectors else 1)})
     return torch.optim.SGD(groups, phase.lr, recipe.momentum, nesterov=recipe.momentum > 0)
-
-
-def resized(images, side):
-    """(N, C, H, W) images at `side` × `side`; as they are for 0."""
-    if not side or images.shape[-1] == side:
-        return images
-    return functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
 
 
 def _mean(window):

@@ -75,24 +75,34 @@ def learning_rate(phase, step):
     return phase.lr
 
 
-def left_out(phase, places, rng):
-    """Units that pass their identity in this step: those that take no part yet, and stochastic depth's.
-
-    `places` are the backbone's; a unit that begins a stage is never left out. Stochastic depth: Huang et al. 2016,
-    Eq. 4, decided for the whole batch, so that the unit is really not computed.
-    """
-    stages = [place.stage for place in places]
-    starts = [stages.index(stage) for stage in sorted(set(stages))]
+def absent(phase, places):
+    """Units that take no part in a phase and pass their identity; `places` are the backbone's."""
     out = set()
-    for stage, start in enumerate(starts):
-        count = stages.count(stage)
-        if phase.units:
+    if phase.units:
+        for stage, start, count in _stages(places):
             taking = np.unique(np.round(np.linspace(0, count - 1, min(phase.units[stage], count))).astype(int))
-            out |= {start + i for i in range(count)} - {start + int(i) for i in taking}
+            out |= set(range(start, start + count)) - {start + int(i) for i in taking}
+    return out
+
+
+def left_out(phase, places, rng):
+    """Units that pass their identity in one step: the absent ones, and those that stochastic depth drops.
+
+    Huang et al. 2016, Eq. 4, decided for the whole batch, so that the unit is really not computed; a unit that begins
+    a stage is never dropped.
+    """
+    out = absent(phase, places)
     if phase.drop:
         chances = phase.drop * np.arange(1, len(places) + 1) / len(places)
-        out |= {i for i, draw in enumerate(rng.random(len(places))) if draw < chances[i]}
-    return out - set(starts)
+        dropped = {i for i, draw in enumerate(rng.random(len(places))) if draw < chances[i]}
+        out |= dropped - {start for _, start, _ in _stages(places)}
+    return out
+
+
+def _stages(places):
+    """(stage, its first unit, number of units) of each stage."""
+    stages = [place.stage for place in places]
+    return [(stage, stages.index(stage), stages.count(stage)) for stage in sorted(set(stages))]
 
 
 def check(phase, figures):

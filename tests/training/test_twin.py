@@ -94,7 +94,7 @@ def test_what_never_varies_is_found_and_goes():
     before = model(images)
     apply(model, found)
     after = model.eval()(images)
-    assert torch.equal(before.logits[-1], after.logits[-1])
+    assert torch.allclose(before.logits[-1], after.logits[-1], atol=1e-5)
     assert isinstance(model.backbone.units[1], Skipped) and "1" not in model.channel_gates
     assert (after.flops < before.flops).all()  # the gates' own cost is saved
 
