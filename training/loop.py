@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from training import phases, terms
+from training import phases, published, terms
 from training.average import Average
 from training.checkpoint import write_atomically
 from training.data import resized
@@ -31,6 +31,8 @@ class Trainer:
         self.train, self.validation, self.test = splits
         torch.manual_seed(recipe.seed)
         self.model = recipe.network.build(self.train.classes, self.train.channels, self.train.size)
+        if recipe.init and not self.checkpoint_path.exists():  # a run to be resumed has its weights in there
+            published.fill(self.model.backbone, recipe.init)
         self.pruned = []  # what `prune` found at the ends of phases, in order
         self._place()
         self.phase, self.step, self.seconds = 0, 0, 0.0
