@@ -1,6 +1,6 @@
 """Accuracy at export: the float network and the int8 package, exit by exit, on the same validation images.
 
-    figures = measure(model, quantised, package, split, 1000)
+    figures = measure(model, network8, package, split, 1000)
 
 The int8 figures come from the C++ engine in co-simulation, or, where no compiler is, from export/integer.py, which
 computes the same integers (tests/export/test_integer.py) more slowly.
@@ -15,7 +15,7 @@ from hls.record import decode
 from training.evaluate import evaluate
 
 
-def measure(model, network, package, split, count):
+def measure(model, network8, package, split, count):
     """The meta's `accuracy`: shares of right labels and mean FLOPs per exit, of float and int8; `count` images."""
     count = min(count, len(split))
     figures = evaluate(model, split, limit=count)
@@ -28,13 +28,13 @@ def measure(model, network, package, split, count):
             answers.append(results.label)
             flops.append(round(float(results.flops.mean())))
     else:
-        answers = [logits.argmax(1).numpy() for logits in _run_integers(network, images)]
+        answers = [logits.argmax(1).numpy() for logits in _run_integers(network8, images)]
     accuracy = [round(float((answer == labels).mean()), 4) for answer in answers]
     return {
         "split": "validation",
         "images": count,
-        "float": figures["accuracy"],
-        "float_flops": figures["flops"],
+        "float": figures["accuracy_at"],
+        "float_flops": figures["flops_at"],
         "int8": accuracy,
         "int8_flops": flops,
         "int8_by": "co-simulation" if flops else "integer model",
@@ -55,7 +55,7 @@ def run_engine(package, images, number):
     return decode(cosim.run(program, package.weights, package.tables, images, start), start)
 
 
-def _run_integers(network, images, batch=100):
-    model = IntegerNetwork(network)
+def _run_integers(network8, images, batch=100):
+    model = IntegerNetwork(network8)
     parts = [model(images[i : i + batch]).logits for i in range(0, len(images), batch)]
     return [torch.cat(logits) for logits in zip(*parts)]
