@@ -116,7 +116,7 @@ class Dynamic(nn.Module):
 
     def _step(self, i, unit, state, size, out, gated, forced):
         """One unit: decide, run what is kept, count what it costs."""
-        layer, channels = self._gates_of(i) if gated else (None, ())
+        layer, channels = self.gates_of(i) if gated else (None, ())
         ran, keep, masks, active = state.x.new_ones(len(state.x)), None, {}, {}
         pooled = state.x.mean((2, 3)) if layer is not None or channels else None
         if layer is not None:
@@ -141,7 +141,8 @@ class Dynamic(nn.Module):
         for count in active.values():
             out.emptied.append((ran.detach() > 0) & (count.detach() == 0))
 
-    def _gates_of(self, i):
+    def gates_of(self, i):
+        """A unit's layer gate or None, and its ChannelGates."""
         key = str(i)
         layer = self.layer_gates[key] if key in self.layer_gates else None
         return layer, self.channel_gates[key] if key in self.channel_gates else ()
@@ -164,7 +165,7 @@ class Dynamic(nn.Module):
 
     def _lower_step(self, graph, i, unit, x, recurrent):
         """One unit with its gates; its output and the recurrent gates' state."""
-        layer, channels = self._gates_of(i)
+        layer, channels = self.gates_of(i)
         pooled = graph.mean(x) if layer is not None or channels else None
         if layer is None:
             return unit.lower(graph, x, self._lower_masks(graph, i, channels, x, pooled)), recurrent
