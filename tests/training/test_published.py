@@ -14,7 +14,7 @@ OWN = {"stem.conv": "conv1", "stem.bn": "bn1", "head.linear": "linear"}
 def backbone_of(depth=14, **options):
     torch.manual_seed(0)
     backbone = resnet(10, depth, **options)
-    for name, value in backbone.state_dict().items():
+    for value in backbone.state_dict().values():
         if value.is_floating_point() and value.ndim == 1:
             value.uniform_(0.5, 1.5)
     return backbone
