@@ -19,6 +19,7 @@ import copy
 from bench.packages import PACKAGES, fingerprint
 from hls.package import read
 from training import controls, twin
+from training.average import renew_statistics
 from training.checkpoint import load_model, read_checkpoint
 from training.data import Split
 from training.evaluate import evaluate
@@ -74,7 +75,7 @@ def measure(add, model, train, test):
         again, spent = controls.replay(model, test, decisions)
         add.pair(kind, again.mean(), spent.mean())
     renewed = copy.deepcopy(model)
-    twin.renew_statistics(renewed, train, forced=lambda unit, mask, logits: fixed[unit, mask].expand_as(logits))
+    renew_statistics(renewed, train, forced=lambda unit, mask, logits: fixed[unit, mask].expand_as(logits))
     again, spent = controls.replay(renewed, test, fixed)
     add.pair("static_majority_bn", again.mean(), spent.mean())
     best = _twins(add, twin.static_twin(model, rates, flops.mean(), test.size), train, test)
@@ -89,7 +90,7 @@ def measure(add, model, train, test):
 
 def _twins(add, static, train, test):
     """Rows of the static twin; the hits (N,) of its best form."""
-    forms = {"twin": lambda: None, "twin_bn": lambda: twin.renew_statistics(static, train)}
+    forms = {"twin": lambda: None, "twin_bn": lambda: renew_statistics(static, train)}
     forms["twin_retrained"] = lambda: twin.retrain(static, train, RETRAIN_STEPS)
     found = []
     for kind, prepare in forms.items():

@@ -4,11 +4,15 @@
     average.update()                          # after each step
     with average.applied(): evaluate(model)   # the averages stand in the model meanwhile
     average.store()                           # for good
+    renew_statistics(model, split)            # batch norms' means and variances belong to other weights now
 """
 
 import contextlib
 
 import torch
+from torch import nn
+
+from training.data import resized
 
 
 class Average:
@@ -54,3 +58,22 @@ class Average:
 def _copy(source, target):
     for value, into in zip(source, target):
         into.copy_(value)
+
+
+@torch.no_grad()
+def renew_statistics(model, split, batches=100, size=128, seed=0, side=0, **options):
+    """Batch norms' means and variances anew, as plain averages over augmented training batches of `size` images.
+
+    `side`: height and width that images are resized to, 0 for none; `options` go to the model's forward.
+    """
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average
+    model.train()
+    for images, _ in split.batches(0, batches, size, seed):
+        model(resized(images, side), **options)
+    for norm, momentum in zip(norms, momenta):
+        norm.momentum = momentum
+    model.eval()

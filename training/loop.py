@@ -14,13 +14,14 @@ import torch
 from tqdm import tqdm
 
 from training import phases, published, terms
-from training.average import Average
+from training.average import Average, renew_statistics
 from training.checkpoint import write_atomically
 from training.data import resized
 from training.evaluate import evaluate, summary
 from training.prune import apply, find_constant
 
 LOG_EVERY = 50  # steps between looks at figures: a look waits for the device
+SETTLE_STEPS = 100  # batches that statistics are renewed on
 
 
 class Trainer:
@@ -146,7 +147,8 @@ class Trainer:
     def _end_phase(self):
         """Validate, check what the phase requires, prune, and go to the next."""
         phase = self.recipe.phases[self.phase]
-        self.average.store()
+        if self.recipe.average:
+            self._settle(phase)
         figures = self._validate(final=True)
         phases.check(phase, figures)
         if phase.prune:
@@ -156,6 +158,13 @@ class Trainer:
         self.phase, self.step = self.phase + 1, 0
         self._begin_phase()
         self.save()
+
+    def _settle(self, phase):
+        """The averaged weights for good, with statistics of their own."""
+        self.average.store()
+        options = {"gated": phase.gated, "with_exits": phase.exits, "left_out": phases.absent(phase, self.places)}
+        renew_statistics(self.model, self.train, SETTLE_STEPS, self.recipe.batch, self.recipe.seed, phase.side, **options)
+        self.average = Average(self.model, self.recipe.average)
 
     # ---------------------------------------------------------------------------------------------- measuring
     def _validate(self, final=False):
@@ -223,7 +232,10 @@ def parts(model):
 
 
 def make_optimizer(model, phase, recipe):
-    """SGD with Nesterov's momentum; no weight decay for vectors (biases, batch norms, shifts)."""
+    """SGD with Nesterov's momentum; no weight decay for vectors (biases, batch norms, shifts), nor for gates.
+
+    A gate's logits are standardised, so that decay would change none of them, until they are lost in rounding.
+    """
     groups = []
     for part, modules in parts(model).items():
         if part not in phase.train:
@@ -233,7 +245,7 @@ def make_optimizer(model, phase, recipe):
         for vectors in (False, True):
             chosen = [p for p in parameters if (p.ndim < 2) == vectors]
             if chosen:
-                decay = 0.0 if vectors else recipe.weight_decay
+                decay = 0.0 if vectors or part.endswith("gates") else recipe.weight_decay
                 groups.append({"params": chosen, "weight_decay": decay, "scale": scale * (phase.bias_lr if vectors else 1)})
     return torch.optim.SGD(groups, phase.lr, recipe.momentum, nesterov=recipe.momentum > 0)
 

@@ -1,7 +1,8 @@
 """The static twin of a dynamic network: the same weights, every decision the same for all images, equal FLOPs.
 
     twin = static_twin(model, rates, flops, size)     # a Twin, batch norms still the dynamic network's
-    renew_statistics(twin, split); retrain(twin, split, steps=400)
+    renew_statistics(twin, split)                # training/average.py
+    retrain(twin, split, steps=400)
 
 What a gate is worth is what the dynamic network has over this twin. Decisions are ranked by how many images they keep,
 and taken from the top until the FLOPs are those asked for; the gates' own cost is the twin's to spend. The last unit
@@ -105,22 +106,6 @@ def _fill(backbone, keep, unit, flops, size):
         if cost_of(backbone, fuller, size) <= flops:
             return fuller
     return keep
-
-
-@torch.no_grad()
-def renew_statistics(model, split, batches=100, size=128, seed=0, **options):
-    """Batch norms' means and variances anew, as plain averages over augmented training batches."""
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain average
-    model.train()
-    for images, _ in split.batches(0, batches, size, seed):
-        model(images, **options)
-    for norm, momentum in zip(norms, momenta):
-        norm.momentum = momentum
-    model.eval()
 
 
 def retrain(model, split, steps, lr=0.02, size=128, seed=0, smoothing=0.0):

@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.training import toys
+from training.average import renew_statistics
 from training.dynamic import LAYER
 from training.evaluate import Rates
 from training.network import Network
 from training.prune import Skipped, apply, find_constant, keep_rates
-from training.twin import renew_statistics, retrain, right, static_twin
+from training.twin import retrain, right, static_twin
 
 SIZE = (16, 16)
 

@@ -18,6 +18,7 @@ from torch.nn import functional
 from hls import cost
 
 HIDDEN = 16
+EPSILON = 1e-8  # of variances: pooled features may be small
 
 
 class PooledGate(nn.Module):
@@ -27,10 +28,10 @@ class PooledGate(nn.Module):
         super().__init__()
         if not 0 < rate < 1:
             raise ValueError(f"rate {rate}: expected a share between 0 and 1")
-        self.standard_in = nn.BatchNorm1d(channels, affine=False)
+        self.standard_in = nn.BatchNorm1d(channels, affine=False, eps=EPSILON)
         self.fc1 = nn.Linear(channels, hidden)
         self.fc2 = nn.Linear(hidden, outputs, bias=False)
-        self.standard_out = nn.BatchNorm1d(outputs, affine=False)
+        self.standard_out = nn.BatchNorm1d(outputs, affine=False, eps=EPSILON)
         self.shift = nn.Parameter(torch.full((outputs,), NormalDist().inv_cdf(rate)))
         nn.init.kaiming_normal_(self.fc1.weight)
         nn.init.normal_(self.fc2.weight, std=1 / math.sqrt(hidden))
