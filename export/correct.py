@@ -1,9 +1,10 @@
-"""Gates decide at a threshold: take the mean error that quantisation gives their logits out of it.
+"""Gates decide at a threshold: take the usual error that quantisation gives their logits out of it.
 
     network8 = correct(network8, images, normalised)     # training images, as uint8 and as floats
 
-The float and the integer network run side by side, both by the float decisions. A layer gate's mean error goes into its
-threshold, a channel gate's into the bias of the layer behind which it stands, in steps of their accumulators.
+The float and the integer network run side by side, both by the float decisions. A layer gate's median error goes into
+its threshold, a channel gate's into the bias of the layer behind which it stands, in steps of their accumulators. The
+median, because a decision is a side and not a distance: the mean follows few images that are far off.
 """
 
 from dataclasses import replace
@@ -16,7 +17,7 @@ from export.integer import IntegerNetwork
 
 
 def correct(network8, images, normalised):
-    """A Network8 whose gates are right on average; `images` (N, H, W, C) uint8, `normalised` (N, C, H, W) float32."""
+    """A Network8 whose gates are too high as often as too low; `images` (N, H, W, C) uint8, `normalised` (N, C, H, W) float32."""
     wanted = FloatNetwork(network8.graph)(normalised).decisions
     found = IntegerNetwork(network8, forced={gate: decision.keep for gate, decision in wanted.items()})(
         images
@@ -25,7 +26,7 @@ def correct(network8, images, normalised):
     for gate, decision in wanted.items():
         layer = gate.logit if isinstance(gate, LayerGate) else gate.x
         asked = decision.asked if decision.asked.any() else ~decision.asked
-        error = _mean_error(found[gate].logits[asked], decision.logits[asked], numbers[layer].unit)
+        error = _median_error(found[gate].logits[asked], decision.logits[asked], numbers[layer].unit)
         if isinstance(gate, LayerGate):
             numbers[gate] = int(error[0])
         else:
@@ -33,7 +34,7 @@ def correct(network8, images, normalised):
     return replace(network8, numbers=numbers)
 
 
-def _mean_error(found, logits, unit):
-    """(out,) int64: mean of accumulators (N, out) less float logits (N, out), in steps; 0 for a row of zeros."""
-    error = found.double().numpy().mean(0) - logits.double().numpy().mean(0) / np.where(unit == 0, np.inf, unit)
-    return np.round(np.where(unit == 0, 0, error)).astype(np.int64)
+def _median_error(found, logits, unit):
+    """(out,) int64: median of accumulators (N, out) less float logits (N, out), in steps; 0 for a row of zeros."""
+    errors = found.double().numpy() - logits.double().numpy() / np.where(unit == 0, np.inf, unit)
+    return np.round(np.where(unit == 0, 0, np.median(errors, 0))).astype(np.int64)
