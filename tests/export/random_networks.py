@@ -100,11 +100,18 @@ def random_model(case):
 def _liven(model, x):
     """Stretch and shift every gate's last layer, so that its decisions fall on either side for different images."""
     model.eval()
-    for gate in model.gates():
-        gate = getattr(gate, "gate", gate)
-        layer, bias = last_layer(gate)
-        layer.weight *= 3 / logits_of(gate, model, x).std(0).mean().clamp(min=1e-3)
-        bias -= logits_of(gate, model, x).median(0).values
+    gates = [getattr(gate, "gate", gate) for gate in model.gates()]
+    shared = [gate for gate in gates if hasattr(gate, "shared")]
+    for gate in shared:
+        torch.nn.init.normal_(gate.embed.weight)
+    if shared:
+        torch.nn.init.normal_(shared[0].shared.linear.weight, std=3)
+        shared[0].shared.linear.bias -= torch.cat([logits_of(gate, model, x) for gate in shared]).median()
+    for gate in gates:
+        if gate not in shared:
+            layer, bias = last_layer(gate)
+            layer.weight *= 3 / logits_of(gate, model, x).std(0).mean().clamp(min=1e-3)
+            bias -= logits_of(gate, model, x).median(0).values
 
 
 def logits_of(gate, model, x):
@@ -118,10 +125,7 @@ def logits_of(gate, model, x):
 
 def last_layer(gate):
     """The layer that makes a gate's logits, and the parameter that shifts them."""
-    if hasattr(gate, "shift"):
-        return gate.fc2, gate.shift
-    layer = gate.shared.linear if hasattr(gate, "shared") else gate.linear
-    return layer, layer.bias
+    return (gate.fc2, gate.shift) if hasattr(gate, "shift") else (gate.linear, gate.linear.bias)
 
 
 def random_images(case, n, seed=0):
@@ -159,3 +163,33 @@ def quantised(case, images, model=None):
 def start_of(compiled, **options):
     """Start parameters of a Compiled."""
     return Start(compiled.gates, compiled.classes, map_words=compiled.map_words, **options)
+
+
+def random_case(seed):
+    """Any mix of parts, sizes and classes."""
+    rng = np.random.default_rng(seed)
+    units = tuple(int(count) for count in rng.integers(1, 4, rng.integers(1, 4)))
+    last = sum(units) - 1
+    layer = str(rng.choice(["", "pooled", "recurrent"]))
+    return Case(
+        units=units,
+        layer=layer,
+        channel=str(rng.choice(["", "pooled", "convolution"])),
+        masks=(HIDDEN, TOGETHER, APART)[rng.integers(3)],
+        exits=tuple(int(unit) for unit in range(last) if rng.random() < 0.5),
+        shortcut=str(rng.choice(["pad", "conv"])),
+        base=int(rng.integers(2)),
+        classes=int(rng.choice([2, 3, 10, 100])),
+        channels=int(rng.choice([1, 3])),
+        size=((32, 32), (20, 28), (17, 23), (40, 16))[rng.integers(4)],
+        closed=tuple(int(unit) for unit in range(last + 1) if layer and rng.random() < 0.2),
+        width=float(rng.choice([0.5, 0.8125, 1])),
+        seed=seed,
+    )
+
+
+def model_flops(model, x, decisions):
+    """(N, exits) FLOPs that training counts where the gates decide as in `decisions` (of interpret.Output)."""
+    given = iter(decisions.values())  # in the same order
+    with torch.no_grad():
+        return model(x, forced=lambda unit, mask, logits: next(given).keep).flops.numpy()
