@@ -17,7 +17,10 @@ from export.integer import IntegerNetwork
 
 
 def correct(network8, images, normalised):
-    """A Network8 whose gates are too high as often as too low; `images` (N, H, W, C) uint8, `normalised` (N, C, H, W) float32."""
+    """A Network8 whose gates are too high as often as too low.
+
+    `images` (N, H, W, C) uint8, `normalised` the same as (N, C, H, W) float32.
+    """
     wanted = FloatNetwork(network8.graph)(normalised).decisions
     found = IntegerNetwork(network8, forced={gate: decision.keep for gate, decision in wanted.items()})(
         images

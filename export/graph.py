@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Node:
     """What all have. `name` is its own: that of the module that it was made of, or of what it reads."""
 
@@ -22,6 +22,9 @@ class Node:
     channels: int
     size: tuple | None = None  # (height, width) of a map; None for vectors and masks
     signed: bool = False  # whether a map has negative values
+
+    def __repr__(self):
+        return f"<{self.kind} {self.name}>"
 
     @property
     def kind(self):
@@ -35,12 +38,12 @@ class Node:
         return () if x is None else (x,)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Image(Node):
     """Normalised pixels."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ChannelGate(Node):
     """A mask: the channels with a positive logit. `gate`: the trace word that takes their number, or -1."""
 
@@ -48,7 +51,7 @@ class ChannelGate(Node):
     gate: int = field(kw_only=True)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Convolution(Node):
     """With padding kernel // 2, then plus the map `add`, then ReLU.
 
@@ -71,7 +74,7 @@ class Convolution(Node):
         return tuple(node for node in (self.x, self.add, self.in_mask, self.out_mask) if node is not None)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Pad(Node):
     """Every stride-th pixel, `before` channels of zeros in front, the rest of them behind."""
 
@@ -80,7 +83,7 @@ class Pad(Node):
     stride: int = field(kw_only=True)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Pool(Node):
     """Max or average pooling; pixels outside the map are left out."""
 
@@ -91,14 +94,14 @@ class Pool(Node):
     average: bool = field(kw_only=True)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Mean(Node):
     """A map's global average, a vector."""
 
     x: Node = field(kw_only=True)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Linear(Node):
     """A fully connected layer."""
 
@@ -108,7 +111,7 @@ class Linear(Node):
     relu: bool = field(kw_only=True)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Cell:
     """An LSTM's weights; rows are input, forget, cell and output gates (torch's and the engine's order)."""
 
@@ -118,7 +121,7 @@ class Cell:
     bias: np.ndarray  # (4·hidden,) float32, both of torch's
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Lstm(Node):
     """The hidden state after one step; `before`: the step whose state it begins with, or None."""
 
@@ -132,7 +135,7 @@ class Lstm(Node):
         return (self.x,) if self.before is None else (self.x, self.before)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LayerGate(Node):
     """`body` runs only where the logit is positive; the value is then its `result`, else `otherwise`."""
 
@@ -148,7 +151,7 @@ class LayerGate(Node):
         return self.logit, self.result, self.otherwise
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Exit(Node):
     """A classifier; `unit` is the one that it stands behind. The last exit of a network is its own end."""
 
