@@ -124,7 +124,9 @@ def test_a_skipped_units_images_have_no_say_in_its_ranges():
     gate = next(gate for gate, decision in out.decisions.items() if decision.keep.any() and not decision.keep.all())
     inner, keep = gate.body[0], out.decisions[gate].keep[:, 0]
     ranges = calibrate(network, [x])
-    assert ranges[inner].counts.sum() + ranges[inner].zeros == keep.sum() * inner.channels * inner.size[0] * inner.size[1]
+    assert (
+        ranges[inner].counts.sum() + ranges[inner].zeros == keep.sum() * inner.channels * inner.size[0] * inner.size[1]
+    )
 
 
 def test_dead_channels_and_units_are_no_trouble():

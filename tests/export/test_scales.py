@@ -25,7 +25,9 @@ def test_a_stage_has_one_scale_and_another_has_its_own():
     network = folded(VARIANTS["papers, deeper"])
     group = groups(network)
     streams = [group[node] for node in network.nodes if isinstance(node, (Pad, LayerGate))]
-    assert len(set(streams)) == 3 and all(group[node] is not group[node.x] for node in network.nodes if isinstance(node, Pad))
+    assert len(set(streams)) == 3 and all(
+        group[node] is not group[node.x] for node in network.nodes if isinstance(node, Pad)
+    )
     assert [one is other for one, other in pairwise(streams)].count(False) == 2
 
 
