@@ -167,7 +167,7 @@ def check_gated_network(engine, name, tile_words, **options):
         results = decode(engine(program, compiled.weights, compiled.tables, images, start), start)
         assert (results.status == isa.STATUS_OK).all()
         np.testing.assert_array_equal(results.logits, logits.numpy())
-    np.testing.assert_array_equal(results.trace, expected.trace().numpy())
+    np.testing.assert_array_equal(results.trace, expected.trace.numpy())
     return compiled
 
 
@@ -182,14 +182,18 @@ def test_gated_networks_in_little_memory_decide_the_same(name, tile_words):
 
 
 def masks_around(program, pc):
-    """Masks of the MOVE before the CONV at pc, and behind it: (those of the MOVEs, those of the CONV)."""
+    """Masks of the MOVE to the CONV at pc, and of that away from it: (those of the MOVEs, those of the CONV)."""
     conv, moved, used = fields_of(program[pc]), set(), set()
-    for at, role in ((pc - 1, "in_mask"), (pc + 1, "out_mask")):
-        if int(program[at][0]) == isa.MOVE:
-            moved.add(fields_of(program[at])["mask"])
-            used.add(conv[role])
-            if at < pc and conv["flags"] & isa.FLAG_ADD:
-                used.add(conv["out_mask"])  # the identity came last
+    before, after = (fields_of(program[at]) for at in (pc - 1, pc + 1))
+    if before["opcode"] == isa.MOVE and before["output"] == conv["input"]:
+        moved.add(before["mask"])
+        used.add(conv["in_mask"])
+    elif before["opcode"] == isa.MOVE and before["output"] == conv["identity"] and conv["flags"] & isa.FLAG_ADD:
+        moved.add(before["mask"])
+        used.add(conv["out_mask"])
+    if after["opcode"] == isa.MOVE and after["input"] == conv["output"]:
+        moved.add(after["mask"])
+        used.add(conv["out_mask"])
     return moved, used
 
 
