@@ -23,17 +23,11 @@ class Graph(Protocol):
         with `add` they are as `add` has them, else 0. Channels that `in_mask` closes are not read.
         """
 
-    def affine(self, x: Value, bn, relu=True) -> Value:
-        """A batch norm before its convolution (DenseNet's)."""
-
     def pad(self, x: Value, before: int, after: int, stride: int) -> Value:
         """Every stride-th pixel, between channels of zeros."""
 
     def pool(self, x: Value, kernel: int, stride: int | None = None, padding: int = 0, average: bool = False) -> Value:
         """Max or average pooling; the stride is the kernel's where None."""
-
-    def concat(self, parts: list) -> Value:
-        """Maps one behind the other."""
 
     def mean(self, x: Value) -> Value:
         """A map's global average: a vector."""
