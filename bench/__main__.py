@@ -1,6 +1,7 @@
 """Run one benchmark: its rows go to bench/results/NAME.jsonl, or to a file of their own.
 
     python -m bench packages --data cifar10=DIR --data fashion-mnist=DIR
+    python -m bench controls --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench speed --data cifar10=DIR --json rows.jsonl
     python -m bench main_command
     python -m bench densenet
@@ -20,7 +21,7 @@ from bench.rows import Rows
 from data.datasets import DATASETS
 from hls.errors import UserError
 
-BENCHMARKS = ("packages", "speed", "main_command", "engine", "dse", "densenet", "faults", "power", "fuzz", "rtl")
+BENCHMARKS = ("packages", "controls", "speed", "main_command", "engine", "dse", "densenet", "faults", "power", "fuzz", "rtl")
 
 
 def main(argv=None):

@@ -14,27 +14,22 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve e
 
 import torch
 
-from data.datasets import DATASETS, DataError
-from export import published
-from export.build import Source, architecture, build
+from data.datasets import DATASETS
+from export.build import Source, build
 from export.calibrate import calibrate
-from export.compile.layout import LowerError
 from export.correct import correct
-from export.fold import FoldError, fold
-from export.layers8 import QuantizeError
+from export.fold import fold
 from export.measure import measure
 from export.onnx_graph import onnx_model
 from export.quantize import quantize
-from hls import cosim
 from hls import package as packages
-from hls.program import ProgramError
+from hls.errors import UserError
+from training import published
 from training import recipe as recipes
-from training.checkpoint import CheckpointError, read_checkpoint
+from training.checkpoint import CheckpointError, load_model, read_checkpoint
 from training.data import Split
-from training.dynamic import DynamicResNet
+from training.dynamic import Dynamic
 
-ERRORS = (CheckpointError, recipes.RecipeError, DataError, published.PublishedError)
-ERRORS += (FoldError, QuantizeError, LowerError, ProgramError, packages.PackageError, cosim.CosimError, OSError)
 CORRECTION = 256  # training images to correct the gates on, all at once in memory
 VALIDATION = 5000  # images of the training set kept apart for a published network, as recipes do
 
@@ -51,7 +46,7 @@ def main(argv=None):
     try:
         export(arguments)
         return 0
-    except ERRORS as error:
+    except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         print("interrupted: no file is left half-written, run it again", file=sys.stderr)
@@ -70,20 +65,17 @@ def _parser():
     parser.add_argument("--weights", type=Path, help="the published checkpoint (.pt, .pth, .th)")
     parser.add_argument("--dataset", choices=sorted(DATASETS), help="what the published network was trained on")
     parser.add_argument(
-        "--mean", type=_triple, help="r,g,b of its normalisation, pixels in [0, 1] (default: data set's)"
+        "--mean", type=_numbers, help="r,g,b of its normalisation, pixels in [0, 1] (default: data set's)"
     )
-    parser.add_argument("--std", type=_triple, help="r,g,b likewise")
+    parser.add_argument("--std", type=_numbers, help="r,g,b likewise")
     parser.add_argument("--calibration", type=int, default=512, help="training images to calibrate on: %(default)s")
     parser.add_argument("--images", type=int, default=1000, help="validation images to measure on: %(default)s")
     parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
     return parser
 
 
-def _triple(text):
-    values = tuple(float(value) for value in text.split(","))
-    if len(values) != 3:
-        raise ValueError(text)
-    return values
+def _numbers(text):
+    return tuple(float(value) for value in text.split(","))
 
 
 def export(arguments):
@@ -93,18 +85,17 @@ def export(arguments):
             raise FileNotFoundError(f"no folder {path.resolve().parent} for {path.name}: create it first")
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    model, source, split_at = _published(arguments) if arguments.weights else _trained(arguments.checkpoint)
-    train, validation, _ = Split.load(source.dataset, arguments.data, "cpu", split_at)
+    model, source, train, validation = _published(arguments) if arguments.weights else _trained(arguments)
     for split in (train, validation):
-        split.mean, split.std = (torch.tensor(values).view(1, 3, 1, 1) for values in (source.mean, source.std))
-    network = fold(model)
+        split.mean, split.std = (torch.tensor(values).view(1, -1, 1, 1) for values in (source.mean, source.std))
+    network = fold(model, train.channels, train.size)
     ranges = calibrate(network, (images for images, _ in train.plain_batches(64, arguments.calibration)))
     quantised = quantize(network, ranges, source.mean, source.std)
     pixels = train.images[: min(arguments.calibration, CORRECTION)]
     quantised = correct(quantised, pixels.permute(0, 2, 3, 1).contiguous().numpy(), train.normalise(pixels))
     draft = build(quantised, source, {})
-    accuracy = measure(model, quantised, draft, validation, arguments.images)
-    package = build(quantised, source, accuracy)
+    accuracy, average = measure(model, quantised, draft, validation, arguments.images)
+    package = build(quantised, source, accuracy, average)
     graph = onnx_model(network, _metadata(source)) if arguments.onnx else None
     packages.write(arguments.output, package)
     if graph:
@@ -112,38 +103,36 @@ def export(arguments):
     print(table(package, arguments.output))
 
 
-def _trained(path):
-    """Model, Source and size of the validation part of a training checkpoint."""
+def _trained(arguments):
+    """Model, Source, training and validation part of a training checkpoint."""
+    path = arguments.checkpoint
     state = read_checkpoint(path)
     if not isinstance(state, dict) or not {"recipe", "model"} <= set(state):
         raise CheckpointError(f"{path} is not of python -m training: for published weights give --arch and --weights")
     recipe = recipes.from_dict(state["recipe"])
-    model = DynamicResNet(recipe.network)
-    try:
-        model.load_state_dict(state["model"])
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} does not fit its recipe ({str(error).split(':')[0]}): train again") from None
-    dataset = DATASETS[recipe.dataset]
-    training = {"recipe": recipe.to_dict(), "metrics": state.get("metrics", {})}
-    names = recipe.name, architecture(fold(model)), recipe.dataset
-    source = Source(*names, dataset.mean, dataset.std, dataset.classes, training)
-    return model.eval(), source, recipe.validation
+    train, validation, _ = Split.load(recipe.dataset, arguments.data, "cpu", recipe.validation)
+    model, dataset = load_model(state, train.classes, train.channels, train.size), DATASETS[recipe.dataset]
+    training = {"recipe": recipe.to_dict(), "pruned": state["pruned"], "metrics": state.get("metrics", {})}
+    source = Source(recipe.name, recipe.dataset, dataset.mean, dataset.std, dataset.classes, training)
+    return model, source, train, validation
 
 
 def _published(arguments):
-    """Model, Source and size of the validation part of a published checkpoint."""
+    """Model, Source, training and validation part of a published checkpoint."""
     dataset = DATASETS[arguments.dataset]
-    model = published.load(arguments.weights, arguments.arch, len(dataset.classes))
+    model = Dynamic(published.load(arguments.weights, arguments.arch, len(dataset.classes))).eval()
     mean, std = arguments.mean or dataset.mean, arguments.std or dataset.std
-    if min(std) <= 0:
-        raise published.PublishedError(f"--std {std}: expected three numbers above 0")
+    if len(mean) != len(dataset.mean) or len(std) != len(dataset.std) or min(std) <= 0:
+        raise UserError(f"--mean {mean} --std {std}: expected {len(dataset.mean)} numbers each, the second above 0")
+    train, validation, _ = Split.load(arguments.dataset, arguments.data, "cpu", VALIDATION)
     name, training = f"{arguments.weights.stem}-{arguments.dataset}", {"published": arguments.weights.name}
-    return model, Source(name, arguments.arch, arguments.dataset, mean, std, dataset.classes, training), VALIDATION
+    source = Source(name, arguments.dataset, mean, std, dataset.classes, training)
+    return model, source, train, validation
 
 
 def _metadata(source):
-    triples = {key: ",".join(f"{value:g}" for value in getattr(source, key)) for key in ("mean", "std")}
-    return {"name": source.name, "dataset": source.dataset, "classes": ",".join(source.classes), **triples}
+    numbers = {key: ",".join(f"{value:g}" for value in getattr(source, key)) for key in ("mean", "std")}
+    return {"name": source.name, "dataset": source.dataset, "classes": ",".join(source.classes), **numbers}
 
 
 def write_bytes(path, data):

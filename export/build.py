@@ -1,11 +1,9 @@
-"""A quantised network as a package: compiled, described, priced.
+"""A graph in integers as a package: compiled, described, priced.
 
-package = build(network8, Source(name, architecture, dataset, mean, std, classes, training), accuracy)
+package = build(network8, Source(name, dataset, mean, std, classes, training), accuracy)
 """
 
 from dataclasses import dataclass
-
-import numpy as np
 
 from export.compile.lower import lower
 from hls import cost, isa
@@ -18,7 +16,6 @@ class Source:
     """Where a network comes from, as the package's meta tells it."""
 
     name: str
-    architecture: str
     dataset: str
     mean: tuple  # per channel, pixels in [0, 1]
     std: tuple
@@ -26,26 +23,21 @@ class Source:
     training: dict
 
 
-def architecture(network):
-    """The usual name of a folded network: resnet74, or resnet74-ddi with gates or exits."""
-    return f"resnet{network.depth}" + ("-ddi" if network.gates or network.exits else "")
-
-
-def build(network, source, accuracy, average=None):
+def build(network8, source, accuracy, average=None):
     """The Package of a Network8. Raises LowerError when it does not fit the engine."""
-    compiled = lower(network)
+    compiled, network = lower(network8), network8.graph
     meta = {
         "format": FORMAT,
         "isa": isa.HASH,
         "name": source.name,
-        "architecture": source.architecture,
+        "architecture": network.name,
         "dataset": source.dataset,
-        "input": _input(network, source),
+        "input": _input(network8, source),
         "classes": list(source.classes),
-        "exits": _exits(network.shape, compiled.program),
-        "gates": [_gate(network.shape, i) for i in network.shape.gates],
+        "exits": _exits(network, compiled),
+        "gates": [{"block": gate.unit, "stage": gate.stage, "channels": gate.channels} for gate in network.gates],
         "map_words": compiled.map_words,
-        "steps": network.steps,
+        "steps": network8.steps,
         "training": source.training,
         "accuracy": accuracy,
         "average": average or {},
@@ -53,29 +45,20 @@ def build(network, source, accuracy, average=None):
     return Package(compiled.program, compiled.weights, compiled.tables, meta)
 
 
-def _input(network, source):
-    size, channels = network.shape.size, len(network.image_table)
+def _input(network8, source):
+    image = network8.graph.image
     mean, std = ([float(value) for value in values] for values in (source.mean, source.std))
-    sizes = {"height": size, "width": size, "channels": channels}
-    return {**sizes, "mean": mean, "std": std, "step": network.steps["image"]}
+    sizes = {"height": image.size[0], "width": image.size[1], "channels": image.channels}
+    return {**sizes, "mean": mean, "std": std, "step": network8.steps["image"]}
 
 
-def _gate(shape, i):
-    return {"block": i, "stage": shape.blocks[i].stage, "channels": shape.blocks[i].channels}
-
-
-def _exits(shape, program):
+def _exits(network, compiled):
     """Per exit the budget that is always enough, and its classifier's own cost."""
-    blocks, classifiers = [*shape.exits, len(shape.blocks) - 1], []
-    for words in program[program[:, 0] == isa.TAP]:
-        tap = decode(words)
-        classifiers.append((tap["flops"], tap["cycles"]))
-    last = int(np.argmax(program[:, 0] == isa.EXIT))  # the main stream's own: FC, EXIT, and what pools for them alone
-    pools = int(program[last - 2][0]) == isa.GLOBAL_POOL
-    classifiers.append(cost.classifier_cost(program, last - 1 - pools)[:2])
-    exits = []
-    for worst, block, (flops, cycles) in zip(cost.worst_case(program), blocks, classifiers):
-        name = "end" if worst.exit == len(shape.exits) else f"exit {worst.exit}, after block {block}"
-        own = {"classifier_flops": flops, "classifier_cycles": cycles}
-        exits.append({"name": name, "block": block, "flops": worst.flops, "cycles": worst.cycles, **own})
+    program, exits = compiled.program, []
+    starts = [decode(words)["target"] for words in program[program[:, 0] == isa.TAP]] + [compiled.end]
+    for worst, node, start in zip(cost.worst_case(program), network.exits, starts):
+        name = "end" if node is network.exits[-1] else f"exit {worst.exit}, after block {node.unit}"
+        own = cost.classifier_cost(program, start)
+        own = {"classifier_flops": own.flops, "classifier_cycles": own.cycles}
+        exits.append({"name": name, "block": node.unit, "flops": worst.flops, "cycles": worst.cycles, **own})
     return exits

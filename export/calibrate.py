@@ -1,14 +1,17 @@
 """Ranges of activations, seen on training images, and the clipping that 8 bits want.
 
-    ranges = calibrate(network, batches)     # {"stage0": Histogram, "block3.mid": …}
-    clip = ranges["stage0"].best_clip(255)
+    ranges = calibrate(network, batches)     # node → Histogram, one for all nodes that share a scale
+    clip = ranges[node].best_clip(255)
 
 A value beyond the clip is cut, a smaller clip makes finer steps: the clip chosen has the least mean squared error.
 """
 
 import numpy as np
 
-from export import fold
+from export.float_network import FloatNetwork
+from export.graph import Convolution, Linear, Pad
+from export.scales import groups
+from hls.errors import UserError
 
 BINS = 4096
 CANDIDATES = np.linspace(0.2, 1, 81)  # clips to try, as shares of the largest value
@@ -26,11 +29,11 @@ class Histogram:
     def add(self, values):
         """Count a tensor's values. Exact zeros (a ReLU's) cost nothing at any clip and are kept apart.
 
-        Raises FoldError for values that are not finite.
+        Raises UserError for values that are not finite.
         """
         values = values.detach().abs().flatten().double().numpy()
         if not np.isfinite(values).all():
-            raise fold.FoldError("the network's activations are not finite: train again, or give an earlier checkpoint")
+            raise UserError("the network's activations are not finite: train again, or give an earlier checkpoint")
         self.zeros += int((values == 0).sum())
         values = values[values > 0]
         if not len(values):
@@ -64,12 +67,14 @@ class Histogram:
 
 
 def calibrate(network, batches):
-    """Histograms by name of everything that `fold.forward` shows, over batches of normalised images (N, 3, H, W)."""
-    ranges = {}
+    """Group (scales.groups) → Histogram of what its nodes compute, over batches of normalised images (N, C, H, W)."""
+    ranges, group = {}, groups(network)
 
-    def observe(name, values):
-        ranges.setdefault(name, Histogram()).add(values)
+    def observe(node, values):
+        if isinstance(node, (Convolution, Pad, Linear)):  # all others pass on what these computed
+            ranges.setdefault(group[node], Histogram()).add(values)
 
+    run = FloatNetwork(network, observe)
     for images in batches:
-        fold.forward(network, images, observe)
+        run(images)
     return ranges

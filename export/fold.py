@@ -1,288 +1,189 @@
-"""A checkpoint's network as plain data: batch norms folded into their convolutions, weights as numpy arrays.
+"""A model as a graph: its parts lower themselves to nodes (training/lowering.py), batch norms are folded in.
 
-    network = fold(model)            # a DynamicResNet in any combination of gates, exits and shortcuts
-    out = forward(network, images)   # the same decisions and logits, within float rounding
+    network = fold(model, channels=3, size=(32, 32))     # a Dynamic in any combination of units, gates and exits
 
-Everything after (calibration, quantisation, the compiler, ONNX) reads this description and never the module.
+The model is read by its running statistics and not changed. Folding is in float64, weights are kept in float32.
 """
 
-from dataclasses import dataclass
+from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch.nn import functional
 
-from hls import isa
-
-
-class FoldError(ValueError):
-    """A network whose numbers cannot be used; the message is one line."""
+from export import graph
+from hls.errors import UserError
 
 
-@dataclass(frozen=True)
-class Convolution:
-    """A convolution with padding kernel // 2 and its folded batch norm; a ReLU follows where the network has one."""
-
-    weight: np.ndarray  # (out, in, k, k) float32
-    bias: np.ndarray  # (out,) float32
-    stride: int = 1
-
-
-@dataclass(frozen=True)
-class Linear:
-    """A fully connected layer."""
-
-    weight: np.ndarray  # (out, in) float32
-    bias: np.ndarray  # (out,) float32
+def fold(model, channels, size):
+    """The graph.Network of a Dynamic for images of `channels` × `size`. Raises UserError."""
+    builder = _Builder(model, size)
+    model.lower(builder, channels, size)
+    _prune(builder.nodes, set())
+    name = model.backbone.name + ("-ddi" if builder.gates or len(model.exits) else "")
+    return graph.Network(name, builder.nodes, tuple(builder.gates.values()))
 
 
-@dataclass(frozen=True)
-class Lstm:
-    """One LSTM cell; rows are input, forget, cell and output gates (torch's and the engine's order)."""
+class _Builder:
+    """training.lowering.Graph: each method appends a node to the body that is open, and returns it."""
 
-    weight_input: np.ndarray  # (4·hidden, inputs) float32
-    weight_hidden: np.ndarray  # (4·hidden, hidden) float32
-    bias: np.ndarray  # (4·hidden,) float32, both of torch's
+    def __init__(self, model, size):
+        self.nodes = []  # of the innermost open body
+        self.names = {id(module): name.removeprefix("backbone.") for name, module in model.named_modules()}
+        self.stages = [place.stage for place in model.backbone.places(size)]
+        self.cells = {}  # id of an LSTMCell → Cell
+        self.gates = {}  # unit → graph.Gate, in the order of the trace
+        self.uses = {}  # name → how often it was given
+        self.masked = set()  # units that have a channel gate
 
+    def _add(self, kind, name, channels, **fields):
+        self.nodes.append(kind(self._own(name), channels, **fields))
+        return self.nodes[-1]
 
-@dataclass(frozen=True)
-class ChannelGate:
-    """G^C: convolution with stride 2, ReLU, global average pool, fully connected; kept if the logit > 0."""
+    def _own(self, name):
+        """The name, numbered from its second use on: a module may be used more than once."""
+        self.uses[name] = self.uses.get(name, 0) + 1
+        return name if self.uses[name] == 1 else f"{name} ({self.uses[name]})"
 
-    conv: Convolution
-    linear: Linear
+    def _map(self, kind, name, channels, x, size, **fields):
+        return self._add(kind, name, channels, x=x, size=tuple(size), **fields)
 
+    # ----------------------------------------------------------------------------------------------------- maps
+    def image(self, channels, size):
+        """Normalised pixels."""
+        return self._add(graph.Image, "image", channels, size=tuple(size), signed=True)
 
-@dataclass(frozen=True)
-class Exit:
-    """A branch: max pool of `pool`, then convolutions with ReLU and 2×2 max pools between, global pool, linear."""
+    def convolution(self, x, conv, bn=None, relu=True, add=None, in_mask=None, out_mask=None):
+        """`conv` with its batch norm, plus `add`, then ReLU."""
+        name, kernel = self.names[id(conv)], conv.kernel_size[0]
+        if (conv.kernel_size, conv.padding) != ((kernel,) * 2, (kernel // 2,) * 2) or not kernel % 2:
+            found = f"kernel {conv.kernel_size}, padding {conv.padding}"
+            raise UserError(f"{name}: {found}: the engine has odd square kernels with padding kernel // 2")
+        if conv.groups != 1 or conv.dilation != (1, 1) or conv.stride not in ((1, 1), (2, 2)):
+            found = f"groups {conv.groups}, dilation {conv.dilation}, stride {conv.stride}"
+            raise UserError(f"{name}: {found}: the engine has one group, no dilation, and stride 1 or 2")
+        weight, bias = conv.weight.detach().double(), _bias(conv)
+        if bn is not None:
+            scale, shift = _line(bn)
+            weight, bias = weight * scale[:, None, None, None], bias * scale + shift
+        size, masks = (-(-side // conv.stride[0]) for side in x.size), {"in_mask": in_mask, "out_mask": out_mask}
+        numbers = {"weight": _array(weight, name), "bias": _array(bias, name), "stride": conv.stride[0], "relu": relu}
+        return self._map(graph.Convolution, name, len(weight), x, size, signed=not relu, add=add, **masks, **numbers)
 
-    pool: int
-    convs: tuple[Convolution, ...]
-    linear: Linear
+    def pad(self, x, before, after, stride):
+        """Every stride-th pixel, between channels of zeros."""
+        channels, size = before + x.channels + after, (-(-side // stride) for side in x.size)
+        return self._map(graph.Pad, f"{x.name}.pad", channels, x, size, signed=x.signed, before=before, stride=stride)
 
+    def pool(self, x, kernel, stride=None, padding=0, average=False):
+        """Max or average pooling."""
+        stride = stride or kernel
+        size = [(side + 2 * padding - kernel) // stride + 1 for side in x.size]
+        if min(size) < 1:
+            raise UserError(f"{x.name}: a map of {x.size} is too small for a pool of {kernel}×{kernel}")
+        fields = {"kernel": kernel, "stride": stride, "padding": padding, "average": average, "signed": x.signed}
+        return self._map(graph.Pool, f"{x.name}.pool", x.channels, x, size, **fields)
 
-@dataclass(frozen=True)
-class Block:
-    """Two 3×3 convolutions and a shortcut: identity, strided and zero-padded identity, or a projection."""
+    # -------------------------------------------------------------------------------------------------- vectors
+    def mean(self, x):
+        """A map's global average."""
+        return self._add(graph.Mean, f"{x.name}.mean", x.channels, x=x)
 
-    stage: int
-    in_channels: int
-    channels: int
-    stride: int
-    conv1: Convolution
-    conv2: Convolution
-    projection: Convolution | None
-    embed: Linear | None  # of the layer gate; None: the block always runs
-    channel_gate: ChannelGate | None
-    exit: Exit | None  # the branch after this block
+    def linear(self, v, fc, before=None, after=None, shift=None, relu=False):
+        """`fc` with the batch norms around it and a shift behind them."""
+        name, weight, bias = self.names[id(fc)], fc.weight.detach().double(), _bias(fc)
+        if before is not None:
+            scale, offset = _line(before)
+            weight, bias = weight * scale, bias + weight @ offset
+        if after is not None:
+            scale, offset = _line(after)
+            weight, bias = weight * scale[:, None], bias * scale + offset
+        if shift is not None:
+            bias = bias + shift.detach().double()
+        numbers = {"weight": _array(weight, name), "bias": _array(bias, name)}
+        return self._add(graph.Linear, name, len(weight), x=v, relu=relu, **numbers)
 
-    @property
-    def gated(self):
-        """True where a decision of either kind is taken."""
-        return self.embed is not None or self.channel_gate is not None
+    def lstm(self, v, cell, state=None):
+        """One step of an LSTMCell."""
+        name = self.names[id(cell)]
+        if id(cell) not in self.cells:
+            numbers = cell.weight_ih, cell.weight_hh, cell.bias_ih + cell.bias_hh
+            self.cells[id(cell)] = graph.Cell(name, *(_array(values, name) for values in numbers))
+        return self._add(graph.Lstm, name, cell.hidden_size, x=v, cell=self.cells[id(cell)], before=state)
 
-    @property
-    def channel_offset(self):
-        """Zero channels before the identity's, where the block grows the map."""
-        return (self.channels - self.in_channels) // 2
+    # ------------------------------------------------------------------------------------------- gates and exits
+    def channel_gate(self, logits, unit):
+        """The mask of positive logits; a unit's trace word counts the first of its masks."""
+        number = -1 if unit in self.masked else self._number(unit, logits.channels)
+        self.masked.add(unit)
+        return self._add(graph.ChannelGate, f"unit {unit}'s channel gate", logits.channels, x=logits, gate=number)
 
-    @property
-    def reshapes(self):
-        """True where the identity has another shape than the input and no projection makes it."""
-        return self.projection is None and (self.stride != 1 or self.in_channels != self.channels)
+    def layer_gate(self, logit, unit, otherwise):
+        """A context whose nodes run only where the logit is positive; it gives the function that ends it."""
+        number = self._number(unit, otherwise.channels)
 
+        def end(body, result):
+            if any(getattr(result, key) != getattr(otherwise, key) for key in ("channels", "size", "signed")):
+                raise UserError(f"unit {unit}: a skip passes on a map of another kind than running it gives")
+            fields = {"gate": number, "body": body, "result": result, "otherwise": otherwise}
+            shape = {"size": otherwise.size, "signed": otherwise.signed}
+            return graph.LayerGate(self._own(f"unit {unit}"), otherwise.channels, logit=logit, **shape, **fields)
 
-@dataclass(frozen=True)
-class Network:
-    """The whole network; `lstm` and `decision` are shared by every block's layer gate."""
+        return self._body(end)
 
-    depth: int
-    size: int  # height and width of an image
-    stem: Convolution
-    blocks: tuple[Block, ...]
-    head: Linear
-    lstm: Lstm | None
-    decision: Linear | None
+    def exit(self, unit):
+        """A context for the classifier of an exit; it gives the function that ends it."""
+        name, unit = ("end", len(self.stages) - 1) if unit is None else (f"exit behind unit {unit}", unit)
+        return self._body(lambda body, logits: graph.Exit(name, logits.channels, unit=unit, body=body, logits=logits))
 
-    @property
-    def gates(self):
-        """Indices of the gated blocks, in order: gate number → block."""
-        return [i for i, block in enumerate(self.blocks) if block.gated]
+    @contextmanager
+    def _body(self, end):
+        """Collect nodes in a body; the node that `end(body, value)` makes of it comes behind what was before."""
+        outer, body, made = self.nodes, [], []
+        self.nodes = body
 
-    @property
-    def exits(self):
-        """Indices of the blocks that a branch follows, in order: exit number → block."""
-        return [i for i, block in enumerate(self.blocks) if block.exit]
+        def finish(value):
+            made.append(end(body, value))
+            return made[0]
 
+        yield finish
+        outer += made
+        self.nodes = outer
 
-@dataclass
-class Output:
-    """Logits of every exit, the network's own last, and the decisions; N images, B gated blocks; float or int64."""
-
-    logits: list  # of (N, classes) tensors
-    layer_keep: torch.Tensor  # (N, B) bool; all True without layer gates
-    channel_keep: list  # B of (N, channels) bool; all True without channel gates
-
-    def trace(self):
-        """(N, B) int64: active channels of kept blocks, isa.TRACE_SKIPPED for others, as in the engine's record."""
-        if not self.channel_keep:
-            return torch.zeros(len(self.layer_keep), 0, dtype=torch.int64)
-        active = torch.stack([keep.sum(1) for keep in self.channel_keep], 1)
-        return torch.where(self.layer_keep.bool(), active, isa.TRACE_SKIPPED)
-
-
-def fold(model, size=32):
-    """The Network of a DynamicResNet, by its running statistics; the module is not changed. Raises FoldError."""
-    stage_of = [stage for stage, members in enumerate(model.stages()) for _ in members]
-    blocks = tuple(_fold_block(model, i, block, stage_of[i]) for i, block in enumerate(model.blocks()))
-    layer_gates = model.layer_gates if model.network.layer_gates else None
-    lstm = _fold_lstm(layer_gates.lstm) if layer_gates else None
-    decision = _linear(layer_gates.linear) if layer_gates else None
-    return Network(model.depth, size, _fold_conv(model.conv1, model.bn1), blocks, _linear(model.linear), lstm, decision)
-
-
-def _fold_block(model, i, block, stage):
-    projection = _fold_conv(*block.shortcut) if not block.gateable else None
-    embed = gate = branch = None
-    if block.gateable and model.network.layer_gates:
-        layer = model.layer_gates.embed[i]
-        embed = Linear(_array(layer.weight.flatten(1)), _array(layer.bias))
-    if block.gateable and model.network.channel_gates:
-        module = model.channel_gates[i]
-        gate = ChannelGate(_fold_conv(module.conv, module.bn), _linear(module.fc))
-    if str(i) in model.exits:
-        module = model.exits[str(i)]
-        convs = tuple(_fold_conv(conv, bn) for conv, bn in zip(module.convs, module.bns))
-        branch = Exit(module.pool, convs, _linear(module.linear))
-    convs = _fold_conv(block.conv1, block.bn1), _fold_conv(block.conv2, block.bn2)
-    return Block(stage, block.in_channels, block.channels, block.stride, *convs, projection, embed, gate, branch)
-
-
-def _fold_conv(conv, bn):
-    """w·γ/σ and β - μ·γ/σ, in float64."""
-    scale = bn.weight.detach().double() / torch.sqrt(bn.running_var.double() + bn.eps)
-    bias = bn.bias.detach().double() - bn.running_mean.double() * scale
-    return Convolution(_array(conv.weight.double() * scale[:, None, None, None]), _array(bias), conv.stride[0])
-
-
-def _fold_lstm(cell):
-    return Lstm(_array(cell.weight_ih), _array(cell.weight_hh), _array(cell.bias_ih + cell.bias_hh))
-
-
-def _linear(layer):
-    return Linear(_array(layer.weight), _array(layer.bias))
+    def _number(self, unit, channels):
+        """A unit's trace word, which may have to count up to `channels`."""
+        most = max(channels, self.gates[unit].channels if unit in self.gates else 0)
+        self.gates[unit] = graph.Gate(unit, self.stages[unit], most)
+        return list(self.gates).index(unit)
 
 
-def _array(tensor):
+def _prune(nodes, used):
+    """Leave out nodes that nobody reads; `used` grows by what the others read."""
+    for node in reversed(list(nodes)):
+        if node not in used and not isinstance(node, graph.Exit):
+            nodes.remove(node)
+            continue
+        used.update(node.inputs)
+        if isinstance(node, (graph.LayerGate, graph.Exit)):
+            _prune(node.body, used)
+
+
+def _line(bn):
+    """A batch norm by its running statistics as (factor, offset), float64."""
+    factor = 1 / torch.sqrt(bn.running_var.double() + bn.eps)
+    if bn.affine:
+        factor = bn.weight.detach().double() * factor
+    offset = -bn.running_mean.double() * factor
+    return factor, offset + bn.bias.detach().double() if bn.affine else offset
+
+
+def _bias(layer):
+    """float64 zeros where a layer has none."""
+    outputs = layer.weight.shape[0]
+    return torch.zeros(outputs, dtype=torch.float64) if layer.bias is None else layer.bias.detach().double()
+
+
+def _array(tensor, name):
     array = np.ascontiguousarray(tensor.detach().cpu().float().numpy())
     if not np.isfinite(array).all():
-        raise FoldError("the checkpoint holds weights that are not finite: train again, or give an earlier checkpoint")
+        raise UserError(f"{name} has weights that are not finite numbers: train again, or give an earlier checkpoint")
     return array
-
-
-# ------------------------------------------------------------------------------------------------- the float network
-def ignore(name, values):
-    """An observer that looks at nothing."""
-
-
-@torch.no_grad()
-def forward(network, images, observe=ignore):
-    """Normalised images (N, 3, H, W) float32 → Output, with hard decisions.
-
-    `observe(name, values)` sees every quantity that quantisation needs a range of, from the images that compute it:
-    `stage0` …, `block3.mid`, `block3.gate`, `block3.projection`, `block3.exit0`, `embed`, `logits`.
-    """
-    x = functional.relu(convolve(images, network.stem))
-    observe("stage0", x)
-    state, keeps, channels, logits = None, [], [], []
-    for i, block in enumerate(network.blocks):
-        keep = torch.ones(len(x), dtype=torch.bool)
-        kept_channels = torch.ones(len(x), block.channels, dtype=torch.bool)
-        if block.embed is not None:
-            logit, state = layer_logit(network, block, x, state, observe)
-            keep = logit > 0
-        if block.channel_gate is not None:
-            kept_channels = channel_logits(block, i, x, keep, observe) > 0
-        x = run_block(block, i, x, keep, kept_channels, observe)
-        observe(f"stage{block.stage}", x)
-        if block.gated:
-            keeps.append(keep)
-            channels.append(kept_channels)
-        if block.exit:
-            logits.append(_run_exit(block.exit, i, x, observe))
-    logits.append(multiply(pool(x), network.head))
-    observe("logits", torch.cat(logits))
-    layers = torch.stack(keeps, 1) if keeps else torch.ones(len(images), 0, dtype=torch.bool)
-    return Output(logits, layers, channels)
-
-
-def convolve(x, conv):
-    """(N, C, H, W) → (N, out, H/stride, W/stride), bias added."""
-    padding = conv.weight.shape[-1] // 2
-    return functional.conv2d(x, torch.from_numpy(conv.weight), torch.from_numpy(conv.bias), conv.stride, padding)
-
-
-def multiply(x, layer):
-    """(N, in) → (N, out)."""
-    return functional.linear(x, torch.from_numpy(layer.weight), torch.from_numpy(layer.bias))
-
-
-def pool(x):
-    """Global average: (N, C, H, W) → (N, C)."""
-    return x.mean((2, 3))
-
-
-def layer_logit(network, block, x, state, observe=ignore):
-    """G^L: the block's input (N, C, H, W) and the LSTM's state or None → logits (N,), new state (hidden, cell)."""
-    lstm, hidden_size = network.lstm, network.lstm.weight_hidden.shape[1]
-    embedded = multiply(pool(x), block.embed)  # (N, inputs)
-    observe("embed", embedded)
-    hidden, cell = state if state else (x.new_zeros(len(x), hidden_size),) * 2
-    rows = multiply(embedded, Linear(lstm.weight_input, lstm.bias)) + hidden @ torch.from_numpy(lstm.weight_hidden).T
-    i, f, g, o = rows.chunk(4, 1)
-    cell = torch.sigmoid(f) * cell + torch.sigmoid(i) * torch.tanh(g)
-    hidden = torch.sigmoid(o) * torch.tanh(cell)
-    return multiply(hidden, network.decision)[:, 0], (hidden, cell)
-
-
-def channel_logits(block, i, x, keep, observe=ignore):
-    """G^C: the block's input (N, C, H, W) → logits (N, channels)."""
-    features = functional.relu(convolve(x, block.channel_gate.conv))
-    observe(f"block{i}.gate", _shown(features, keep))
-    return multiply(pool(features), block.channel_gate.linear)
-
-
-def _shown(values, keep):
-    """What an observer sees: kept images' values, or all where none is kept, so that no range stays unknown."""
-    return values[keep] if keep.any() else values
-
-
-def run_block(block, i, x, keep, channels, observe=ignore):
-    """Eq. 3: kept channels of kept blocks, the identity elsewhere."""
-    mask = channels[:, :, None, None]
-    middle = functional.relu(convolve(x, block.conv1)) * mask
-    observe(f"block{i}.mid", _shown(middle, keep))
-    identity = shortcut(block, x)
-    if block.projection is not None:
-        observe(f"block{i}.projection", identity)
-    y = functional.relu(convolve(middle, block.conv2) + identity)
-    return torch.where(mask & keep[:, None, None, None], y, identity)
-
-
-def shortcut(block, x):
-    """What the block falls back to: (N, in, H, W) → (N, channels, H/stride, W/stride)."""
-    if block.projection is not None:
-        return convolve(x, block.projection)
-    if not block.reshapes:
-        return x
-    before, after = block.channel_offset, block.channels - block.in_channels - block.channel_offset
-    return functional.pad(x[:, :, :: block.stride, :: block.stride], (0, 0, 0, 0, before, after))
-
-
-def _run_exit(branch, i, x, observe):
-    x = functional.max_pool2d(x, branch.pool)
-    for j, conv in enumerate(branch.convs):
-        x = functional.relu(convolve(functional.max_pool2d(x, 2) if j else x, conv))
-        observe(f"block{i}.exit{j}", x)
-    return multiply(pool(x), branch.linear)

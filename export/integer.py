@@ -1,7 +1,6 @@
 """The quantised network in PyTorch, integer for integer what the engine computes, from the description alone.
 
-    model = IntegerNetwork(network8)
-    out = model(images)      # (N, H, W, C) uint8 → logits of every exit, decisions
+    out = IntegerNetwork(network8)(images)      # (N, H, W, C) uint8 → interpret.Output, logits in int64
 
 Integers are held exactly in float64 for the convolutions (accumulators stay far below 2^53) and in int64 elsewhere. It
 knows nothing of instructions or placement, so equality with hls/golden.py proves the compiler, not only the arithmetic.
@@ -9,10 +8,9 @@ knows nothing of instructions or placement, so equality with hls/golden.py prove
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional
 
-from export.fold import Output
+from export.interpret import Interpreter
 from export.layers8 import POOL_UNIT, scale_word
 from hls import isa
 
@@ -29,119 +27,88 @@ def requantize(values, words):
     return (values * multiplier + half) >> shift
 
 
-class IntegerNetwork(nn.Module):
-    """Runs a Network8; no parameters to train, no state between calls."""
+class IntegerNetwork(Interpreter):
+    """A Network8, one method a kind of node; maps are int64 codes (N, C, H, W), vectors int64 (N, C)."""
 
-    def __init__(self, network):
-        super().__init__()
-        self.network = network
+    def __init__(self, network8, observe=None, forced=None):
+        super().__init__(network8.graph, observe, forced)
+        self.numbers = network8.numbers
 
-    @torch.no_grad()
-    def forward(self, images):
-        """(N, H, W, C) uint8 numpy images → Output, logits in int64."""
-        network, shape = self.network, self.network.shape
-        x, state = stem(network, images), None  # int64 codes (N, C, H, W)
-        layers, channels, logits = [], [], []
-        for block in network.blocks:
-            keep = torch.ones(len(x), dtype=torch.bool)
-            kept_channels = torch.ones(len(x), block.shape.channels, dtype=torch.bool)
-            if block.embed is not None:
-                logit, state = layer_logit(network, block, x, state)
-                keep = logit > block.threshold
-            if block.channel_gate is not None:
-                kept_channels = channel_logits(block, x) > 0
-            x = run_block(block, x, keep, kept_channels)
-            if block.shape.gated:
-                layers.append(keep)
-                channels.append(kept_channels)
-            if block.exit:
-                logits.append(_run_exit(block.exit, x))
-        logits.append(_multiply(_pool(x), network.head))
-        keeps = torch.stack(layers, 1) if shape.gates else torch.ones(len(x), 0, dtype=torch.bool)
-        return Output(logits, keeps, channels)
+    def image(self, node):
+        """uint8 (N, H, W, C) → codes."""
+        table = self.numbers[node]
+        codes = [table[c][self.images[..., c]] for c in range(node.channels)]
+        return torch.from_numpy(np.stack(codes, 1).astype(np.int64))
 
+    def convolution(self, node):
+        """Codes, clamped to the output's range."""
+        conv, x = self.numbers[node], self.read(node.x, node.in_mask).double()
+        weight, padding = torch.from_numpy(conv.weight.astype(np.float64)), conv.weight.shape[-1] // 2
+        sums = functional.conv2d(x, weight, None, conv.stride, padding).to(torch.int64)
+        y = requantize_sum(sums + torch.from_numpy(conv.bias.astype(np.int64))[:, None, None], conv.scale)
+        if node.add is not None:
+            y = y + requantize(self.values[node.add], conv.identity_scale)
+        return self.write(node, _clamp8(y, node))
 
-def stem(network, images):
-    """(N, H, W, C) uint8 images → int64 codes (N, channels, H, W)."""
-    return _convolve(_load(images, network.image_table), network.stem)
+    def pad(self, node):
+        """Codes in another scale, between zeros."""
+        behind = node.channels - node.x.channels - node.before
+        x = self.values[node.x][:, :, :: node.stride, :: node.stride]
+        scaled = _clamp8(requantize_sum(x << isa.FRACTION_BITS, self.numbers[node]), node)
+        return functional.pad(scaled, (0, 0, 0, 0, node.before, behind))
 
+    def pool(self, node):
+        """Maxima, or rounded averages."""
+        x = self.values[node.x].double()
+        if node.average:
+            sums = functional.avg_pool2d(x, node.kernel, node.stride, divisor_override=1).to(torch.int64)
+            return _clamp8(requantize_sum(sums, self.numbers[node]), node)
+        return functional.max_pool2d(x, node.kernel, node.stride, node.padding).to(torch.int64)
 
-def layer_logit(network, block, x, state):
-    """G^L: codes, the LSTM's state or None → the decision's accumulator (N,), new state (hidden 2^-15, cell 2^-12)."""
-    size = len(network.lstm.bias) // 4
-    hidden, cell = state if state else (x.new_zeros(len(x), size),) * 2
-    embedded = _multiply(_pool(x), block.embed)
-    rows = _multiply(torch.cat([embedded, hidden], 1), network.lstm)  # (N, 4·hidden), 2^-10
-    i, f, g, o = rows.chunk(4, 1)
-    i, f, o = (_look_up(isa.SIGMOID_TABLE, (part + (8 << 10)) >> 4) for part in (i, f, o))
-    g = _look_up(isa.TANH_TABLE, (g + (4 << 10)) >> 3)
-    cell = ((f * cell + ((i * g) >> 3) + (1 << 14)) >> 15).clamp(*INT16)
-    hidden = ((o * _look_up(isa.TANH_TABLE, (cell + (4 << 12)) >> 5) + (1 << 14)) >> 15).clamp(*INT16)
-    return _multiply(hidden, network.decision)[:, 0], (hidden, cell)
+    def mean(self, node):
+        """Means · POOL_UNIT."""
+        x = self.values[node.x]
+        return requantize(x.sum((2, 3)), scale_word(POOL_UNIT / (x.shape[2] * x.shape[3]))).clamp(*INT16)
 
+    def linear(self, node):
+        """int16, or the bare accumulator in int32."""
+        return _multiply(self.values[node.x], self.numbers[node])
 
-def channel_logits(block, x):
-    """G^C: codes → accumulators (N, channels)."""
-    return _multiply(_pool(_convolve(x, block.channel_gate.conv)), block.channel_gate.linear)
+    def lstm(self, node):
+        """The hidden state, 2^-15; the cell's, 2^-12, is kept beside it."""
+        x = self.values[node.x]
+        before = (x.new_zeros(len(x), node.channels),) * 2 if node.before is None else self.state
+        rows = _multiply(torch.cat([x, before[0]], 1), self.numbers[node])  # (N, 4·hidden), 2^-10
+        i, f, g, o = rows.chunk(4, 1)
+        i, f, o = (_look_up(isa.SIGMOID_TABLE, (part + (8 << 10)) >> 4) for part in (i, f, o))
+        g = _look_up(isa.TANH_TABLE, (g + (4 << 10)) >> 3)
+        cell = ((f * before[1] + ((i * g) >> 3) + (1 << 14)) >> 15).clamp(*INT16)
+        hidden = ((o * _look_up(isa.TANH_TABLE, (cell + (4 << 12)) >> 5) + (1 << 14)) >> 15).clamp(*INT16)
+        self.state = hidden, cell
+        return hidden
 
-
-def run_block(block, x, keep, channels):
-    """Kept channels of kept blocks, the identity elsewhere: codes → codes."""
-    identity, mask = _shortcut(block, x), channels[:, :, None, None]
-    y = _convolve(_convolve(x, block.conv1) * mask, block.conv2, identity)
-    return torch.where(mask & keep[:, None, None, None], y, identity)
-
-
-def _load(images, table):
-    """uint8 (N, H, W, C) → int64 codes (N, C, H, W)."""
-    codes = [table[c][images[..., c]] for c in range(images.shape[-1])]
-    return torch.from_numpy(np.stack(codes, 1).astype(np.int64))
+    def threshold(self, gate):
+        """A layer gate's own; a channel gate's is in its layer's biases."""
+        return self.numbers.get(gate, 0)
 
 
-def _convolve(x, conv, identity=None):
-    """int64 codes in, int64 codes out, clamped to the output's range."""
-    weight = torch.from_numpy(conv.weight.astype(np.float64))
-    sums = functional.conv2d(x.double(), weight, None, conv.stride, conv.weight.shape[-1] // 2).to(torch.int64)
-    y = requantize(sums + torch.from_numpy(conv.bias.astype(np.int64))[:, None, None], conv.scale)
-    if identity is not None:
-        y = y + requantize(identity, conv.identity_scale)
-    return y.clamp(0, 255) if conv.relu else y.clamp(-128, 127)
+def requantize_sum(values, words):
+    """`requantize` of sums saturated to SUM_BITS bits."""
+    most = 2 ** (isa.SUM_BITS - 1)
+    return requantize(values.clamp(-most, most - 1), words)
 
 
-def _shortcut(block, x):
-    """The identity in this block's scale: (N, in, H, W) → (N, channels, H/stride, W/stride) codes."""
-    shape = block.shape
-    if block.projection is not None:
-        return _convolve(x, block.projection)
-    if not shape.reshapes:
-        return x
-    scaled = requantize(x[:, :, :: shape.stride, :: shape.stride] << isa.FRACTION_BITS, block.rescale).clamp(0, 255)
-    before, after = shape.channel_offset, shape.channels - shape.in_channels - shape.channel_offset
-    return functional.pad(scaled, (0, 0, 0, 0, before, after))
-
-
-def _pool(x):
-    """(N, C, H, W) codes → (N, C) means · POOL_UNIT."""
-    word = scale_word(POOL_UNIT / (x.shape[2] * x.shape[3]))
-    return requantize(x.sum((2, 3)), word).clamp(*INT16)
+def _clamp8(values, node):
+    return values.clamp(-128, 127) if node.signed else values.clamp(0, 255)
 
 
 def _multiply(vectors, layer):
     """(N, in) int64 → (N, out): int16 where the layer has scales, else the accumulator in int32."""
     sums = vectors @ torch.from_numpy(layer.weight.astype(np.int64)).T + torch.from_numpy(layer.bias.astype(np.int64))
-    return sums.clamp(*INT32) if layer.scale is None else requantize(sums, layer.scale).clamp(*INT16)
+    if layer.scale is None:
+        return sums.clamp(*INT32)
+    return requantize(sums, layer.scale).clamp(0 if layer.relu else INT16[0], INT16[1])
 
 
 def _look_up(table, index):
     return torch.tensor(table)[index.clamp(0, len(table) - 1)]
-
-
-def _run_exit(branch, x):
-    x = _max_pool(x, branch.pool)
-    for j, conv in enumerate(branch.convs):
-        x = _convolve(_max_pool(x, 2) if j else x, conv)
-    return _multiply(_pool(x), branch.linear)
-
-
-def _max_pool(x, size):
-    return functional.max_pool2d(x.double(), size).to(torch.int64)

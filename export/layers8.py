@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hls.errors import UserError
+
 POOL_UNIT = 128  # pooled vectors are means · POOL_UNIT: 255 · 128 still fits int16
 
 
@@ -32,16 +34,16 @@ class Linear8:
     bias: np.ndarray  # (out,) int32
     unit: np.ndarray  # (out,) float64, value of one step of the accumulator
     scale: np.ndarray | None = None  # (out,) int32 words
-
-
-class QuantizeError(ValueError):
-    """A network that does not fit the engine's numbers; the message is one line."""
+    relu: bool = False
 
 
 def scale_word(ratio):
-    """The engine's word for a multiplication by `ratio` in [0, 65535]: 16-bit multiplier, shift in bits 16 to 21."""
+    """The engine's word for a multiplication by `ratio` in [0, 65535]: 16-bit multiplier, shift in bits 16 to 21.
+
+    Raises UserError for another ratio.
+    """
     if not 0 <= ratio <= 65535:
-        raise QuantizeError(f"a scale of {ratio:g} is outside [0, 65535]: the checkpoint's weights are not usable")
+        raise UserError(f"a scale of {ratio:g} is outside [0, 65535]: the checkpoint's weights are not usable")
     if ratio == 0:
         return 0
     shift = int(min(63, 16 - np.frexp(ratio)[1]))

@@ -1,42 +1,38 @@
-"""The folded network as an ONNX model with real control flow: what is skipped is not computed.
+"""A graph as an ONNX model with real control flow: what is skipped is not computed.
 
     model = onnx_model(network, {"name": "resnet20-ddi"})
     onnx.save(model, "model.onnx")
 
-Inputs: `image` (1, 3, H, W) normalised float32; `exit`, int64 scalar, the number of the exit to leave at (default: the
-network's own, the last). Outputs: `logits` (1, classes); `layers` (gates,) int64, 1 for a kept block, 0 for a skipped
-one, -1 for one not reached; `channels` (gates,) int64, the active channels likewise, 0 for a skipped block.
-A block is an `If` on its gate; what lies behind exit i is an `If` on exit > i. The graph has batch 1, since decisions
-are per image.
+Inputs: `image` (1, C, H, W) normalised float32; `exit`, int64 scalar, the number of the exit to leave at (default: the
+network's own, the last). Outputs: `logits` (1, classes); `layers` (gates,) int64, 1 for a unit that runs, 0 for a
+skipped one, -1 for one not reached; `channels` (gates,) int64, the active channels likewise, 0 for a skipped unit.
+A layer gate is an `If` on its logit; what lies behind exit i is an `If` on exit > i. The graph has batch 1, since
+decisions are per image.
 """
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from export import fold
+from export import graph
 
 OPSET, IR_VERSION = 20, 10  # what ONNX Runtime 1.31 reads; onnx's own defaults are newer
-FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
+FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 
 
 def onnx_model(network, metadata):
-    """A checked ModelProto of a folded network; `metadata` (str → str) is stored with it."""
-    graph = _Graph({})
-    x = graph.relu(graph.convolve("image", network.stem, "stem"))
-    hidden_size = network.lstm.weight_hidden.shape[1] if network.lstm else 1
-    zero = graph.constant("state.zero", np.zeros((1, hidden_size), np.float32))
-    results = _rest(graph, network, 0, x, (zero, zero), [])
-    for name, value in zip(_names(network), results):
-        graph.nodes.append(helper.make_node("Identity", [value], [name]))
-    size, inputs = network.size, []
-    inputs.append(helper.make_tensor_value_info("image", FLOAT, (1, network.stem.weight.shape[1], size, size)))
-    if network.exits:
-        graph.constant("exit", np.array(len(network.exits), np.int64))
+    """A checked ModelProto of a graph; `metadata` (str → str) is stored with it."""
+    outer = _Graph({})
+    results = _Writer(network).rest(outer, network.nodes)
+    outputs = _outputs(network)
+    for info, value in zip(outputs, results):
+        outer.nodes.append(helper.make_node("Identity", [value], [info.name]))
+    image, inputs = network.image, []
+    inputs.append(helper.make_tensor_value_info("image", FLOAT, (1, image.channels, *image.size)))
+    if len(network.exits) > 1:
+        outer.constant("exit", np.array(len(network.exits) - 1, np.int64))
         inputs.append(helper.make_tensor_value_info("exit", INT64, ()))
-    proto = helper.make_graph(
-        graph.nodes, f"resnet{network.depth}", inputs, _outputs(network, _names(network)), graph.constants.values()
-    )
+    proto = helper.make_graph(outer.nodes, network.name, inputs, outputs, outer.constants.values())
     opset = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(proto, opset_imports=opset, ir_version=IR_VERSION, producer_name="ddi-fpga")
     helper.set_model_props(model, metadata)
@@ -44,13 +40,10 @@ def onnx_model(network, metadata):
     return model
 
 
-def _names(network):
-    return ["logits", "layers", "channels"] if network.gates else ["logits"]
-
-
-def _outputs(network, names):
-    shapes = [(FLOAT, (1, len(network.head.bias)))] + [(INT64, (len(network.gates),))] * 2
-    return [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in zip(names, shapes)]
+def _outputs(network):
+    """Logits; with gates also layers and channels."""
+    gated = [(name, INT64, (len(network.gates),)) for name in ("layers", "channels")] if network.gates else []
+    return [helper.make_tensor_value_info(*item) for item in [("logits", FLOAT, (1, network.classes)), *gated]]
 
 
 class _Graph:
@@ -79,29 +72,6 @@ class _Graph:
         self.nodes.append(helper.make_node(operator, list(inputs), names, name=name, **attributes))
         return name if outputs == 1 else names
 
-    def relu(self, x):
-        """max(x, 0)."""
-        return self.apply("Relu", x)
-
-    def convolve(self, x, conv, name):
-        """A folded convolution."""
-        weight = self.constant(f"{name}.weight", conv.weight)
-        pads, strides = [conv.weight.shape[-1] // 2] * 4, [conv.stride] * 2
-        return self.apply("Conv", x, weight, self.constant(f"{name}.bias", conv.bias), pads=pads, strides=strides)
-
-    def multiply(self, x, layer, name):
-        """A fully connected layer: (1, in) → (1, out)."""
-        weight = self.constant(f"{name}.weight", layer.weight)
-        return self.apply("Gemm", x, weight, self.constant(f"{name}.bias", layer.bias), transB=1)
-
-    def pool(self, x):
-        """Global average: (1, C, H, W) → (1, C)."""
-        return self.apply("Flatten", self.apply("GlobalAveragePool", x))
-
-    def max_pool(self, x, size):
-        """Kernel and stride of `size`."""
-        return self.apply("MaxPool", x, kernel_shape=[size] * 2, strides=[size] * 2)
-
     def positive(self, logits):
         """logits > 0."""
         return self.apply("Greater", logits, self.constant("zero", np.float32(0)))
@@ -109,114 +79,130 @@ class _Graph:
     def choose(self, condition, then, otherwise, name):
         """An If of two branches, each (graph, its outputs' names, their value infos); the outputs' names."""
         graphs = []
-        for graph, results, infos in (then, otherwise):
+        for part, results, infos in (then, otherwise):
             named = []
             for result, info in zip(results, infos):
-                named.append(helper.make_tensor_value_info(f"{graph.prefix}{info.name}", 0, None))
+                named.append(helper.make_tensor_value_info(f"{part.prefix}{info.name}", 0, None))
                 named[-1].type.CopyFrom(info.type)
-                graph.nodes.append(helper.make_node("Identity", [result], [named[-1].name]))
-            graphs.append(helper.make_graph(graph.nodes, graph.prefix + name, [], named))
+                part.nodes.append(helper.make_node("Identity", [result], [named[-1].name]))
+            graphs.append(helper.make_graph(part.nodes, part.prefix + name, [], named))
         names = self.apply("If", condition, outputs=len(then[1]), then_branch=graphs[0], else_branch=graphs[1])
         return [names] if len(then[1]) == 1 else names
 
 
-def _rest(graph, network, i, x, state, decisions):
-    """Blocks `i` and later from their input `x`; names of logits, layers and channels (the latter two with gates only).
+class _Writer:
+    """Writes nodes into graphs: one method a kind of node, given the _Graph, gives the name of its value."""
 
-    `decisions` holds the names of (layer, channels), int64 (1,) each, of the gated blocks before.
-    """
-    while i < len(network.blocks):
-        block = network.blocks[i]
-        x, state, decision = _block(graph, network, i, x, state)
-        decisions = decisions + [decision] * block.gated
-        i += 1
-        if block.exit:
-            behind, branch = graph.branch(f"after{i - 1}"), graph.branch(f"exit{i - 1}")
-            number = network.exits.index(i - 1)
-            further = graph.apply("Greater", "exit", graph.constant(f"int64.scalar{number}", np.int64(number)))
-            infos = _outputs(network, _names(network))
-            then = behind, _rest(behind, network, i, x, state, decisions), infos
-            otherwise = branch, _results(branch, network, _exit(branch, block.exit, i - 1, x), decisions), infos
-            return graph.choose(further, then, otherwise, f"exit {number}")
-    return _results(graph, network, graph.multiply(graph.pool(x), network.head, "head"), decisions)
+    def __init__(self, network):
+        self.network = network
+        self.values = {}  # node → name of its value
+        self.states = {}  # Lstm → name of its cell state
+        self.decisions = {}  # gate → names of (1 or 0 for a unit that ran or not, active channels), int64 (1,)
 
+    def rest(self, into, nodes):
+        """Write `nodes` up to the network's end; names of the outputs."""
+        first = next(number for number, node in enumerate(nodes) if isinstance(node, graph.Exit))
+        self._write(into, nodes[:first])
+        leaving, behind = nodes[first], nodes[first + 1 :]
+        if not behind:
+            return self._leave(into, leaving)
+        number, infos = self.network.exits.index(leaving), _outputs(self.network)
+        here, onward = into.branch(leaving.name), into.branch(f"past {leaving.name}")
+        further = into.apply("Greater", "exit", into.constant(f"int64.scalar{number}", np.int64(number)))
+        otherwise = here, self._leave(here, leaving), infos  # before anything behind it has been decided
+        return into.choose(further, (onward, self.rest(onward, behind), infos), otherwise, leaving.name)
 
-def _results(graph, network, logits, decisions):
-    if not network.gates:
-        return [logits]
-    missing = [graph.vector(-1)] * (len(network.gates) - len(decisions))
-    columns = [[decision[j] for decision in decisions] + missing for j in (0, 1)]
-    return [logits] + [graph.apply("Concat", *column, axis=0) for column in columns]
+    def _leave(self, into, node):
+        self._write(into, node.body)
+        gates = range(len(self.network.gates))
+        if not gates:
+            return [self.values[node.logits]]
+        missing = (into.vector(-1),) * 2
+        columns = zip(*(self.decisions.get(gate, missing) for gate in gates))
+        return [self.values[node.logits]] + [into.apply("Concat", *column, axis=0) for column in columns]
 
+    def _write(self, into, nodes):
+        for node in nodes:
+            self.values[node] = getattr(self, node.kind)(into, node)
 
-def _block(graph, network, i, x, state):
-    """Output, new state, and names of the decision (layer, channels), each int64 (1,)."""
-    block = network.blocks[i]
-    identity = _shortcut(graph, block, i, x)
-    if block.embed is None:
-        y, count = _body(graph, block, i, x, identity)
-        return y, state, (graph.vector(1), count)
-    keep, state = _layer_gate(graph, network, block, i, x, state)
-    size = network.size >> block.stage
-    infos = [
-        helper.make_tensor_value_info("y", FLOAT, (1, block.channels, size, size)),
-        helper.make_tensor_value_info("count", INT64, (1,)),
-    ]
-    run, skip = graph.branch(f"block{i}"), graph.branch(f"skip{i}")
-    then, otherwise = (run, _body(run, block, i, x, identity), infos), (skip, [identity, skip.vector(0)], infos)
-    y, count = graph.choose(keep, then, otherwise, f"block {i}")
-    kept = graph.apply("Cast", keep, to=INT64)
-    return y, state, (graph.apply("Unsqueeze", kept, graph.vector(0)), count)
+    # ------------------------------------------------------------------------------------------------------ nodes
+    def image(self, into, node):
+        """The input."""
+        return "image"
 
+    def convolution(self, into, node):
+        """Conv, Add, Relu, and Where for closed channels."""
+        weight, bias = (into.constant(f"{node.name}.{part}", getattr(node, part)) for part in ("weight", "bias"))
+        pads, strides = [node.weight.shape[-1] // 2] * 4, [node.stride] * 2
+        x = self._masked(into, self.values[node.x], node.in_mask)
+        y = into.apply("Conv", x, weight, bias, pads=pads, strides=strides)
+        y = y if node.add is None else into.apply("Add", y, self.values[node.add])
+        y = into.apply("Relu", y) if node.relu else y
+        if node.out_mask is None or node.add is None:
+            return self._masked(into, y, node.out_mask)
+        return into.apply("Where", self.values[node.out_mask], y, self.values[node.add])
 
-def _shortcut(graph, block, i, x):
-    if block.projection is not None:
-        return graph.convolve(x, block.projection, f"block{i}.projection")
-    if not block.reshapes:
-        return x
-    limits = graph.vector(0, 0), graph.vector(2**31 - 1, 2**31 - 1), graph.vector(2, 3)
-    x = graph.apply("Slice", x, *limits, graph.vector(block.stride, block.stride))
-    before, after = block.channel_offset, block.channels - block.in_channels - block.channel_offset
-    return graph.apply("Pad", x, graph.vector(0, before, 0, 0, 0, after, 0, 0))
+    def _masked(self, into, x, mask):
+        return x if mask is None else into.apply("Mul", x, into.apply("Cast", self.values[mask], to=FLOAT))
 
+    def pad(self, into, node):
+        """Slice and Pad."""
+        limits = into.vector(0, 0), into.vector(2**31 - 1, 2**31 - 1), into.vector(2, 3)
+        x = into.apply("Slice", self.values[node.x], *limits, into.vector(node.stride, node.stride))
+        behind = node.channels - node.x.channels - node.before
+        return into.apply("Pad", x, into.vector(0, node.before, 0, 0, 0, behind, 0, 0))
 
-def _layer_gate(graph, network, block, i, x, state):
-    """G^L: keep, a bool scalar, and the new (hidden, cell)."""
-    lstm, (hidden, cell) = network.lstm, state
-    embedded = graph.multiply(graph.pool(x), block.embed, f"block{i}.embed")
-    no_bias = fold.Linear(lstm.weight_hidden, np.zeros_like(lstm.bias))
-    rows = graph.apply(
-        "Add",
-        graph.multiply(embedded, fold.Linear(lstm.weight_input, lstm.bias), "lstm.input"),
-        graph.multiply(hidden, no_bias, "lstm.hidden"),
-    )
-    i_gate, f_gate, g_gate, o_gate = graph.apply("Split", rows, outputs=4, axis=1, num_outputs=4)
-    i_gate, f_gate, o_gate = (graph.apply("Sigmoid", gate) for gate in (i_gate, f_gate, o_gate))
-    fresh = graph.apply("Mul", i_gate, graph.apply("Tanh", g_gate))
-    cell = graph.apply("Add", graph.apply("Mul", f_gate, cell), fresh)
-    hidden = graph.apply("Mul", o_gate, graph.apply("Tanh", cell))
-    logit = graph.apply("Squeeze", graph.multiply(hidden, network.decision, "decision"))
-    return graph.positive(logit), (hidden, cell)
+    def pool(self, into, node):
+        """MaxPool or AveragePool."""
+        kind, pads = "AveragePool" if node.average else "MaxPool", [node.padding] * 4
+        sizes = {"kernel_shape": [node.kernel] * 2, "strides": [node.stride] * 2, "pads": pads}
+        return into.apply(kind, self.values[node.x], **sizes)
 
+    def mean(self, into, node):
+        """(1, C, H, W) → (1, C)."""
+        return into.apply("Flatten", into.apply("GlobalAveragePool", self.values[node.x]))
 
-def _body(graph, block, i, x, identity):
-    """A block that runs: its output, and the number of its active channels, int64 (1,)."""
-    mask, count = None, None
-    if block.channel_gate is not None:
-        features = graph.pool(graph.relu(graph.convolve(x, block.channel_gate.conv, f"block{i}.gate")))
-        keep = graph.positive(graph.multiply(features, block.channel_gate.linear, f"block{i}.gate.linear"))
-        whole = graph.apply("Cast", keep, to=INT64)
-        count = graph.apply("ReduceSum", whole, graph.vector(1), keepdims=0)
-        mask = graph.apply("Unsqueeze", keep, graph.vector(2, 3))  # (1, C, 1, 1)
-    y = graph.relu(graph.convolve(x, block.conv1, f"block{i}.conv1"))
-    if mask:
-        y = graph.apply("Mul", y, graph.apply("Cast", mask, to=FLOAT))
-    y = graph.relu(graph.apply("Add", graph.convolve(y, block.conv2, f"block{i}.conv2"), identity))
-    return [graph.apply("Where", mask, y, identity) if mask else y, count or graph.vector(block.channels)]
+    def linear(self, into, node):
+        """(1, in) → (1, out)."""
+        y = self._gemm(into, self.values[node.x], node.name, node.weight, node.bias)
+        return into.apply("Relu", y) if node.relu else y
 
+    def _gemm(self, into, x, name, weight, bias):
+        weight = into.constant(f"{name}.weight", weight)
+        return into.apply("Gemm", x, weight, into.constant(f"{name}.bias", bias), transB=1)
 
-def _exit(graph, branch, i, x):
-    x = graph.max_pool(x, branch.pool)
-    for j, conv in enumerate(branch.convs):
-        x = graph.relu(graph.convolve(graph.max_pool(x, 2) if j else x, conv, f"block{i}.exit{j}"))
-    return graph.multiply(graph.pool(x), branch.linear, f"block{i}.exit.linear")
+    def lstm(self, into, node):
+        """Two Gemms and the cell's arithmetic: (1, inputs) → (1, hidden)."""
+        cell = node.cell
+        zero = into.constant("state.zero", np.zeros((1, node.channels), np.float32))
+        hidden, state = (zero, zero) if node.before is None else (self.values[node.before], self.states[node.before])
+        ours = self._gemm(into, self.values[node.x], f"{cell.name}.input", cell.weight_input, cell.bias)
+        theirs = self._gemm(into, hidden, f"{cell.name}.hidden", cell.weight_hidden, 0 * cell.bias)
+        i, f, g, o = into.apply("Split", into.apply("Add", ours, theirs), outputs=4, axis=1, num_outputs=4)
+        i, f, o = (into.apply("Sigmoid", gate) for gate in (i, f, o))
+        fresh = into.apply("Mul", i, into.apply("Tanh", g))
+        self.states[node] = into.apply("Add", into.apply("Mul", f, state), fresh)
+        return into.apply("Mul", o, into.apply("Tanh", self.states[node]))
+
+    def channelgate(self, into, node):
+        """A mask (1, C, 1, 1) bool, and its count where it is traced."""
+        keep = into.positive(self.values[node.x])
+        if node.gate >= 0:
+            whole = into.apply("Cast", keep, to=INT64)
+            self.decisions[node.gate] = into.vector(1), into.apply("ReduceSum", whole, into.vector(1), keepdims=0)
+        return into.apply("Unsqueeze", keep, into.vector(2, 3))
+
+    def layergate(self, into, node):
+        """An If of the body and what stands there otherwise."""
+        keep = into.positive(into.apply("Squeeze", self.values[node.logit]))
+        infos = [
+            helper.make_tensor_value_info("y", FLOAT, (1, node.channels, *node.size)),
+            helper.make_tensor_value_info("count", INT64, (1,)),
+        ]
+        run, skip = into.branch(node.name), into.branch(f"skip {node.name}")
+        self._write(run, node.body)
+        _, count = self.decisions.get(node.gate, (None, run.vector(node.channels)))
+        otherwise = skip, [self.values[node.otherwise], skip.vector(0)], infos
+        y, count = into.choose(keep, (run, [self.values[node.result], count], infos), otherwise, node.name)
+        self.decisions[node.gate] = into.apply("Unsqueeze", into.apply("Cast", keep, to=INT64), into.vector(0)), count
+        return y

@@ -1,18 +1,19 @@
-"""A folded network in integers: int8 weights, 8-bit maps, int32 biases, scales as words (docs/engine.md).
+"""A graph in integers: int8 weights, 8-bit maps, int32 biases, scales as words (docs/engine.md).
 
     ranges = calibrate(network, batches)
-    quantised = quantize(network, ranges, mean, std)     # what integer.py computes and compile/lower.py compiles
+    network8 = quantize(network, ranges, mean, std)     # what integer.py computes and compile/lower.py compiles
 
-A map's values are integer · scale: uint8 after a ReLU, int8 otherwise. The residual stream has one scale per stage, so
-that a skipped block or channel is a map left as it is. A pooled vector's unit is its map's scale / 128.
+A map's values are integer · scale: uint8 after a ReLU, int8 otherwise; which maps share a scale says export/scales.py.
+A pooled vector's unit is its map's scale / 128.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from export import fold
+from export import graph
 from export.layers8 import POOL_UNIT, Convolution8, Linear8, scale_word
+from export.scales import groups
 from hls import isa
 
 UNSIGNED, SIGNED = 255, 127  # largest code of a map with and without ReLU; weights are in [-SIGNED, SIGNED]
@@ -24,123 +25,93 @@ BIAS_LIMIT = 2**30  # keeps accumulator + bias within int32
 
 
 @dataclass(frozen=True)
-class ChannelGate8:
-    """G^C in integers; a channel is kept if its logit is positive."""
-
-    conv: Convolution8
-    linear: Linear8
-
-
-@dataclass(frozen=True)
-class Exit8:
-    """A branch in integers."""
-
-    pool: int
-    convs: tuple[Convolution8, ...]
-    linear: Linear8
-
-
-@dataclass(frozen=True)
-class Block8:
-    """A block in integers; `shape` is its folded description, for geometry only."""
-
-    shape: fold.Block
-    conv1: Convolution8
-    conv2: Convolution8
-    projection: Convolution8 | None
-    rescale: int  # word that takes the identity, · 2^FRACTION_BITS, to this stage's scale, where the block reshapes
-    embed: Linear8 | None
-    channel_gate: ChannelGate8 | None
-    exit: Exit8 | None
-    threshold: int = 0  # of the layer gate's logit, in steps of the decision's accumulator
-
-
-@dataclass(frozen=True)
 class Network8:
-    """The whole network in integers."""
+    """A graph and the integers of its nodes.
 
-    shape: fold.Network
-    image_table: np.ndarray  # (channels, 256) int8
-    stem: Convolution8
-    blocks: tuple[Block8, ...]
-    head: Linear8
-    lstm: Linear8 | None  # rows over (inputs, hidden), output in PREACTIVATION_UNIT
-    decision: Linear8 | None
+    `numbers`: Image → table (channels, 256) int8; Convolution → Convolution8; Linear and Lstm → Linear8; Pad → the word
+    that takes a code · 2^FRACTION_BITS to its scale; average Pool → the word of its windows; LayerGate → threshold of
+    its logit, in steps of the accumulator.
+    """
+
+    graph: graph.Network
+    numbers: dict
     exit_scale: int  # word that takes logits to LOGIT_UNIT
     steps: dict  # by name, for the package's meta: a code times its step is the float value
 
 
 def quantize(network, ranges, mean, std, clip="mse"):
-    """A Network8 from a folded network, its calibrated ranges, and the normalisation of pixels in [0, 1].
+    """A Network8 from a graph, its calibrated ranges, and the normalisation of pixels in [0, 1].
 
-    `clip`: "mse", "max", or a percentile as a share such as 0.9999. Raises QuantizeError.
+    `clip`: "mse", "max", or a percentile as a share such as 0.9999. Raises UserError.
     """
-    return _Quantizer(network, ranges, clip).run(mean, std)
+    image, table = image_table(mean, std)
+    quantizer = _Quantizer(network, _steps(network, ranges, clip) | {network.image: image})
+    numbers = {network.image: table}
+    for node in graph.walk(network.nodes):
+        if hasattr(quantizer, node.kind):
+            numbers[node] = getattr(quantizer, node.kind)(node)
+    steps = {"image": image} | {node.name: step for node, step in quantizer.steps.items()}
+    logit = quantizer.unit(network.exits[-1].logits)
+    return Network8(network, numbers, scale_word(logit / LOGIT_UNIT), steps | {"logits": logit})
+
+
+def _steps(network, ranges, clip):
+    """Group → the value of one step of its codes."""
+    steps = {}
+    for node, histogram in ranges.items():
+        levels = SIGNED if node.signed else UNSIGNED
+        if node.size is None:  # a vector has bits enough for its largest value, and room for images not seen
+            steps[node] = histogram.maximum * 1.25 / VECTOR_MAX or 1.0
+        elif clip == "mse":
+            steps[node] = histogram.best_clip(levels) / levels
+        else:
+            steps[node] = (histogram.maximum or 1.0 if clip == "max" else histogram.percentile(clip)) / levels
+    return steps
 
 
 class _Quantizer:
-    """Holds the steps while the parts are made."""
+    """One method a kind of node that has numbers."""
 
-    def __init__(self, network, ranges, clip):
-        self.network, self.ranges, self.clip = network, ranges, clip
-        self.stages = [self._step(f"stage{stage}") for stage in range(network.blocks[-1].stage + 1)]
-        self.logit = ranges["logits"].maximum * 1.25 / VECTOR_MAX or 1.0  # room for images not seen
-        self.embed = ranges["embed"].maximum * 1.25 / VECTOR_MAX or 1.0 if "embed" in ranges else 1.0
+    def __init__(self, network, steps):
+        self.steps, self.group, self.readers = steps, groups(network), graph.readers_of(network.nodes)
+        self.cells = {}  # Cell → its Linear8
 
-    def _step(self, name, levels=UNSIGNED):
-        histogram = self.ranges[name]
-        if self.clip == "mse":
-            return histogram.best_clip(levels) / levels
-        return (histogram.maximum or 1.0 if self.clip == "max" else histogram.percentile(self.clip)) / levels
+    def unit(self, node):
+        """The value of one step of a node's codes."""
+        if isinstance(node, graph.Mean):
+            return self.unit(node.x) / POOL_UNIT
+        return HIDDEN_UNIT if isinstance(node, graph.Lstm) else self.steps[self.group[node]]
 
-    def run(self, mean, std):
-        """The whole network."""
-        network, image, table = self.network, *image_table(mean, std)
-        stem = convolution(network.stem, image, self.stages[0], in_signed=True)
-        blocks, stage_scale = [], self.stages[0]
-        for i, block in enumerate(network.blocks):
-            blocks.append(self._block(i, block, stage_scale))
-            stage_scale = self.stages[block.stage]
-        lstm = decision = None
-        if network.lstm:
-            lstm = _lstm(network.lstm, self.embed)
-            decision = linear(network.decision, HIDDEN_UNIT)
-        steps = {"image": image, "stages": self.stages, "logits": self.logit, "embed": self.embed}
-        head = linear(network.head, stage_scale / POOL_UNIT, self.logit)
-        exit_scale = scale_word(self.logit / LOGIT_UNIT)
-        return Network8(network, table, stem, tuple(blocks), head, lstm, decision, exit_scale, steps)
+    def convolution(self, node):
+        """A Convolution8."""
+        add = {} if node.add is None else {"identity": self.unit(node.add), "identity_signed": node.add.signed}
+        return convolution(node, self.unit(node.x), self.unit(node), node.x.signed, node.relu, **add)
 
-    def _block(self, i, block, before):
-        """Block `i`, whose input has scale `before`."""
-        after = self.stages[block.stage]
-        middle = self._step(f"block{i}.mid")
-        projection, identity, signed = None, after, False
-        if block.projection is not None:
-            identity, signed = self._step(f"block{i}.projection", SIGNED), True
-            projection = convolution(block.projection, before, identity, relu=False)
-        conv1 = convolution(block.conv1, before, middle)
-        conv2 = convolution(block.conv2, middle, after, identity=identity, identity_signed=signed)
-        rescale = scale_word(before / after / 2**isa.FRACTION_BITS) if block.reshapes else 0
-        embed = gate = branch = None
-        if block.embed is not None:
-            embed = linear(block.embed, before / POOL_UNIT, self.embed)
-        if block.channel_gate is not None:
-            features = self._step(f"block{i}.gate")
-            gate = ChannelGate8(
-                convolution(block.channel_gate.conv, before, features),
-                linear(block.channel_gate.linear, features / POOL_UNIT),
-            )
-        if block.exit is not None:
-            branch = self._exit(i, block.exit, after)
-        return Block8(block, conv1, conv2, projection, rescale, embed, gate, branch)
+    def pad(self, node):
+        """The word from scale to scale."""
+        return scale_word(self.unit(node.x) / self.unit(node) / 2**isa.FRACTION_BITS)
 
-    def _exit(self, i, branch, scale):
-        convs = []
-        for j, conv in enumerate(branch.convs):
-            features = self._step(f"block{i}.exit{j}")
-            convs.append(convolution(conv, scale, features))
-            scale = features
-        return Exit8(branch.pool, tuple(convs), linear(branch.linear, scale / POOL_UNIT, self.logit))
+    def pool(self, node):
+        """The word that takes a window's sum to its average; 0 for a maximum."""
+        return scale_word(1 / node.kernel**2) if node.average else 0
+
+    def linear(self, node):
+        """A Linear8; gates read bare accumulators."""
+        gates = graph.LayerGate, graph.ChannelGate
+        bare = not node.relu and all(isinstance(reader, gates) for reader in self.readers[node])
+        return linear(node, self.unit(node.x), None if bare else self.unit(node), node.relu)
+
+    def lstm(self, node):
+        """Rows jointly over inputs and hidden state, each times the unit of what it multiplies; one for a cell."""
+        if node.cell not in self.cells:
+            parts = node.cell.weight_input * float(self.unit(node.x)), node.cell.weight_hidden * HIDDEN_UNIT
+            rows, unit, bias = _rows(np.concatenate(parts, 1).astype(np.float64), node.cell.bias)
+            self.cells[node.cell] = Linear8(rows, bias, unit, _words(unit / PREACTIVATION_UNIT))
+        return self.cells[node.cell]
+
+    def layergate(self, node):
+        """The threshold, before it is corrected."""
+        return 0
 
 
 def image_table(mean, std):
@@ -152,7 +123,7 @@ def image_table(mean, std):
 
 
 def convolution(conv, scale_in, scale_out, in_signed=False, relu=True, identity=None, identity_signed=False):
-    """A Convolution8 from a folded one and the scales of the maps it reads, writes and adds."""
+    """A Convolution8 from a node's weights and the scales of the maps it reads, writes and adds."""
     rows, unit, bias = _rows(conv.weight.reshape(len(conv.weight), -1).astype(np.float64) * scale_in, conv.bias)
     words = _words(unit / scale_out)
     identity_scale = 0 if identity is None else scale_word(identity / scale_out)
@@ -160,17 +131,10 @@ def convolution(conv, scale_in, scale_out, in_signed=False, relu=True, identity=
     return Convolution8(weight, bias, words, conv.stride, in_signed, relu, identity_scale, identity_signed)
 
 
-def linear(layer, unit_in, unit_out=None):
+def linear(layer, unit_in, unit_out=None, relu=False):
     """A Linear8 whose output is in `unit_out`, or the bare accumulator, each row in its own unit."""
     rows, unit, bias = _rows(layer.weight.astype(np.float64) * unit_in, layer.bias)
-    return Linear8(rows, bias, unit, None if unit_out is None else _words(unit / unit_out))
-
-
-def _lstm(cell, unit_in):
-    """Rows jointly over inputs and hidden state, each times the unit of what it multiplies."""
-    joint = np.concatenate([cell.weight_input * float(unit_in), cell.weight_hidden * HIDDEN_UNIT], 1)
-    rows, unit, bias = _rows(joint.astype(np.float64), cell.bias)
-    return Linear8(rows, bias, unit, _words(unit / PREACTIVATION_UNIT))
+    return Linear8(rows, bias, unit, None if unit_out is None else _words(unit / unit_out), relu)
 
 
 def _rows(weight, bias):

@@ -1,7 +1,7 @@
-"""Train a recipe to a checkpoint: backbone, gates, joint, exits.
+"""Train a recipe to a checkpoint, phase by phase.
 
-    python -m training training/recipes/resnet74-ddi.toml --data DIR --out runs/resnet74-ddi
-    python -m training training/recipes/resnet74-ddi.toml --data DIR --out runs/resnet74-ddi --resume --minutes 10
+    python -m training training/recipes/resnet74-ddi-fashion-mnist.toml --data DIR --out runs/mine
+    python -m training training/recipes/resnet74-ddi-fashion-mnist.toml --data DIR --out runs/mine --resume --minutes 10
 
 The folder then holds checkpoint.pt (to resume from), metrics.jsonl, and at the end model.pt (to export) and
 metrics.json.
@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve e
 
 import torch
 
-from data.datasets import DataError
+from hls.errors import UserError
 from training import checkpoint, loop, recipe
 from training.data import Split
 from training.evaluate import summary
@@ -38,7 +38,7 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     try:
         return train(arguments)
-    except (recipe.RecipeError, DataError, checkpoint.CheckpointError) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         print("interrupted: go on with the same command and --resume", file=sys.stderr)
@@ -62,7 +62,7 @@ def train(arguments):
     with stop_between_steps(trainer):
         finished = trainer.run(arguments.minutes)
     if not finished:
-        print(f"stopped in {plan.stages[trainer.stage].kind} at step {trainer.step}: go on with --resume")
+        print(f"stopped in {plan.phases[trainer.phase].name} at step {trainer.step}: go on with --resume")
         return 0
     metrics = trainer.finish()
     print(f"test: {summary(metrics['test'])}\nwrote {folder / 'model.pt'}")
@@ -72,7 +72,7 @@ def train(arguments):
 @contextlib.contextmanager
 def stop_between_steps(trainer):
     """Turn an interrupt or a termination into a stop after the step in progress."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     previous = [signal.signal(number, lambda *_: setattr(trainer, "stopping", True)) for number in numbers]
     try:
         yield

@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 
 import torch
-from torch.torch_version import TorchVersion
-
+from hls.errors import UserError
+from training.prune import apply
 from training.recipe import from_dict
 
 
-class CheckpointError(Exception):
+class CheckpointError(UserError):
     """A checkpoint that is missing, damaged or of another recipe; the message is one line."""
 
 
@@ -18,8 +18,7 @@ def read_checkpoint(path, recipe=None):
     if not Path(path).exists():
         raise CheckpointError(f"no checkpoint {path}: train first (python -m training RECIPE.toml)")
     try:
-        with torch.serialization.safe_globals([TorchVersion]):  # metrics of earlier model files hold one
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged archive can raise nearly anything
         raise CheckpointError(f"{path} is damaged ({type(error).__name__}): train again or restore it") from None
     if recipe and from_dict(state["recipe"]) != recipe:
@@ -30,5 +29,21 @@ def read_checkpoint(path, recipe=None):
 def write_atomically(state, path):
     """torch.save beside the target, then rename over it."""
     partial = path.with_name(path.name + ".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
+    try:
+        torch.save(state, partial)
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
+        partial.unlink(missing_ok=True)
+        raise CheckpointError(f"{path} was not written ({error}): make room; what it held before is kept") from None
+
+
+def load_model(state, classes, channels, size):
+    """The Dynamic of a model or checkpoint file's state, in eval mode, for images of `channels` × `size`."""
+    model = from_dict(state["recipe"]).network.build(classes, channels, size)
+    try:
+        for found in state["pruned"]:
+            apply(model, found)
+        model.load_state_dict(state["model"])
+    except (RuntimeError, KeyError) as error:
+        raise CheckpointError(f"the weights do not fit their recipe ({str(error).split(':')[0]}): train again") from None
+    return model.eval()

@@ -22,10 +22,11 @@ VALIDATION_SEED = 2020
 class Split:
     """Images and labels of one part of a data set, on a device."""
 
-    images: torch.Tensor  # (N, 3, 32, 32) uint8
+    images: torch.Tensor  # (N, C, H, W) uint8
     labels: torch.Tensor  # (N,) int64
-    mean: torch.Tensor  # (1, 3, 1, 1), pixels in [0, 1]
+    mean: torch.Tensor  # (1, C, 1, 1), pixels in [0, 1]
     std: torch.Tensor
+    classes: int
 
     @classmethod
     def load(cls, name, folder, device, validation=5000):
@@ -34,14 +35,26 @@ class Split:
         order = np.random.default_rng(VALIDATION_SEED).permutation(len(images))
         parts = [(images[part], labels[part]) for part in (order[validation:], order[:validation])]
         parts.append(load(name, "test", folder))
-        return [cls.from_arrays(*part, DATASETS[name].mean, DATASETS[name].std, device) for part in parts]
+        dataset = DATASETS[name]
+        statistics = dataset.mean, dataset.std, len(dataset.classes)
+        return [cls.from_arrays(*part, *statistics, device) for part in parts]
 
     @classmethod
-    def from_arrays(cls, images, labels, mean, std, device="cpu"):
-        """From (N, 32, 32, 3) uint8 images and (N,) labels."""
-        statistics = [torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (mean, std)]
+    def from_arrays(cls, images, labels, mean, std, classes, device="cpu"):
+        """From (N, H, W, C) uint8 images and (N,) labels."""
+        statistics = [torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (mean, std)]
         pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(device)
-        return cls(pixels, torch.from_numpy(labels.astype(np.int64)).to(device), *statistics)
+        return cls(pixels, torch.from_numpy(labels.astype(np.int64)).to(device), *statistics, classes)
+
+    @property
+    def channels(self):
+        """Of an image."""
+        return self.images.shape[1]
+
+    @property
+    def size(self):
+        """(height, width) of an image."""
+        return tuple(self.images.shape[2:])
 
     def __len__(self):
         return len(self.images)
@@ -83,3 +96,10 @@ def augment(pixels, rng, pad, flip):
     columns = x0[:, None] + torch.where(mirrored[:, None], width - 1 - columns, columns)  # (N, W)
     image = torch.arange(n, device=device)
     return padded[image[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def resized(images, side):
+    """(N, C, H, W) images at `side` × `side`; as they are for 0."""
+    if not side or images.shape[-1] == side:
+        return images
+    return functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True)

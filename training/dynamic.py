@@ -1,158 +1,203 @@
-"""Backbone + gates + exits in one module (Wang et al., JSTSP 2020, Eq. 1–4).
+"""Backbone + layer gates + channel gates + exits in one module (Wang et al., JSTSP 2020, Eq. 1–4).
 
-model = DynamicResNet(Network(depth=74))
-out = model(images)      # out.logits: one (N, classes) per exit, the last is the network's own
-out.flops                # (N, exits + 1) float64: FLOPs of leaving at each exit, gates and that classifier included
+    model = Dynamic(backbone, layer_gates={1: gate}, channel_gates={1: (ChannelGate(gate, ("hidden",)),)}, exits={4: b})
+    out = model(images)      # out.logits: one (N, classes) per exit, the last is the network's own
+    out.flops                # (N, exits + 1) float64: FLOPs of leaving at each exit, gates and that classifier included
+
+A unit that its layer gate closes is not computed for that image: training saves what the engine saves.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from hls import cost
-from training import exits, gates
-from training.resnet import ResNet
+from training.gates import decide
 
-IMAGE_SIZE = 32
+LAYER = "layer"  # the mask name of a layer gate's decision
 
 
-@dataclass(frozen=True)
-class Network:
-    """What network to build."""
+class Decision(NamedTuple):
+    """What one gate decided for a batch."""
 
-    depth: int
-    classes: int = 10
-    shortcut: str = "pad"
-    layer_gates: bool = True
-    channel_gates: bool = True
-    exits: bool = True
-    gate_mode: str = "straight_through"
-    gate_bias: float = 1.0
+    unit: int
+    mask: str  # LAYER, or what a channel gate narrows: its masks, joined by "+"
+    logits: torch.Tensor  # (N, outputs), kept where positive
+    keep: torch.Tensor  # (N, outputs) of 0/1; differentiable in training
+    asked: torch.Tensor  # (N,) bool: whether the unit ran, so that the decision had an effect
 
 
 @dataclass
 class Output:
-    """What one forward pass decided and cost; N images, B gated blocks."""
+    """What one forward pass computed, decided and cost; N images."""
 
-    logits: list  # of (N, classes)
-    layer_keep: torch.Tensor  # (N, B) of 0/1
-    channel_keep: list  # per gated block (N, channels) of 0/1, empty without channel gates
-    gate_logits: list  # of (N,) layer and (N, channels) channel gates, before they are cut at 0
-    flops: torch.Tensor  # (N, len(logits)), differentiable in training
-    block_flops: torch.Tensor  # (N,) gates and convolutions of the blocks alone, for the resource loss
+    logits: list = field(default_factory=list)  # of (N, classes)
+    exits: list = field(default_factory=list)  # units that the exits follow, for all logits but the last
+    flops: torch.Tensor | None = None  # (N, len(logits)) float64, differentiable in training
+    decisions: list = field(default_factory=list)  # of Decision, in the order they were taken
+    gate_flops: torch.Tensor | None = None  # (N,) what the gates' own decisions cost up to the last exit
+    ran: list = field(default_factory=list)  # (N,) per unit: 1 where it ran
+    emptied: list = field(default_factory=list)  # (N,) per unit with channel gates: True where it ran with none open
 
 
-class DynamicResNet(ResNet):
-    """A ResNet whose blocks and channels are skipped by gates and which can stop at exits."""
+@dataclass
+class _State:
+    """What passes from unit to unit."""
 
-    def __init__(self, network):
-        if network.gate_mode not in gates.MODES:
-            raise ValueError(f"gate_mode {network.gate_mode!r}: expected one of {', '.join(gates.MODES)}")
-        super().__init__(network.depth, network.classes, network.shortcut)
-        self.network = network
-        blocks = self.blocks()
-        if network.layer_gates:
-            self.layer_gates = gates.LayerGates([block.in_channels for block in blocks], network.gate_bias)
-        if network.channel_gates:
-            self.channel_gates = nn.ModuleList(
-                gates.ChannelGate(block.in_channels, block.channels, network.gate_bias) for block in blocks
-            )
-        self.exits = nn.ModuleDict()  # keyed by the index of the block that the exit follows
-        self.exit_flops = {}
-        if network.exits:
-            start = 0
-            for stage, members in enumerate(self.stages()):
-                for position in exits.positions(len(members)):
-                    branch = exits.ExitBranch(members[0].channels, stage, network.classes)
-                    self.exits[str(start + position)] = branch
-                    self.exit_flops[str(start + position)] = branch.flops(IMAGE_SIZE >> stage, IMAGE_SIZE >> stage)
-                start += len(members)
+    x: torch.Tensor
+    spent: torch.Tensor  # (N,) float64
+    gates: torch.Tensor  # (N,) float64, the gates' part of it
+    recurrent: object = None
 
-    def gate_parameters(self):
-        """Parameters of the gates: (layer gates', channel gates')."""
-        layer = list(self.layer_gates.parameters()) if self.network.layer_gates else []
-        channel = list(self.channel_gates.parameters()) if self.network.channel_gates else []
-        return layer, channel
 
-    def forward(self, x, gated=True, with_exits=True, channel_gain=1.0):
-        """Normalised images (N, 3, 32, 32) → Output.
+class ChannelGate(nn.Module):
+    """A gate and the masks of its unit that its decisions close together."""
 
-        `gated=False` runs everything and costs what the static network does. `channel_gain` multiplies the gradient
-        that the cost sends to the channel gates, whose single decisions each save little.
+    def __init__(self, gate, masks):
+        super().__init__()
+        self.gate, self.masks = gate, tuple(masks)
+
+    @property
+    def name(self):
+        """The masks in one word, as a Decision has it."""
+        return "+".join(self.masks)
+
+
+class Dynamic(nn.Module):
+    """A backbone whose units and channels are skipped by gates and which can stop at exits.
+
+    `layer_gates`: unit → gate of one output; `channel_gates`: unit → ChannelGates; `exits`: unit → branch behind it.
+    """
+
+    def __init__(self, backbone, layer_gates=None, channel_gates=None, exits=None):
+        super().__init__()
+        self.backbone = backbone
+        self.layer_gates = nn.ModuleDict({str(unit): gate for unit, gate in (layer_gates or {}).items()})
+        self.channel_gates = nn.ModuleDict(
+            {str(unit): nn.ModuleList(gates) for unit, gates in (channel_gates or {}).items()}
+        )
+        self.exits = nn.ModuleDict({str(unit): branch for unit, branch in (exits or {}).items()})
+        for unit in map(int, self.layer_gates):
+            if not backbone.units[unit].skippable:
+                raise ValueError(f"unit {unit} has a projected shortcut: there is no identity that a skip could pass")
+
+    def gates(self):
+        """Every gate module, layer gates first."""
+        return [*self.layer_gates.values(), *(gate for gates in self.channel_gates.values() for gate in gates)]
+
+    def forward(self, images, gated=True, with_exits=True, forced=None, left_out=()):
+        """Normalised images (N, C, H, W) → Output.
+
+        `gated=False` runs everything and costs what the static network does. `forced`: a function from a Decision's
+        (unit, mask, logits) to decisions of the shape of `logits`, in place of the gates' own. Units in `left_out` pass
+        their identity, for all images and at no cost.
         """
-        n, size = len(x), IMAGE_SIZE
-        x = self.stem(x)
-        spent = x.new_full((n,), self.stem_flops, dtype=torch.float64)
-        in_blocks = torch.zeros_like(spent)
-        state, layer_keep, channel_keep, gate_logits, logits, flops = None, [], [], [], [], []
-        for i, block in enumerate(self.blocks()):
-            keep, channels, gate_flops = None, None, (0, 0)
-            if gated and block.gateable:
-                keep, channels, state, gate_flops = self._decide(i, x, state, size, gate_logits)
-            y, identity = block(x, channels)
-            size //= block.stride
-            x = _merge(y, identity, keep, channels)
-            in_blocks = in_blocks + block_flops(block, size, keep, channels, gate_flops, channel_gain)
-            if keep is not None:
-                layer_keep.append(keep)
-            if channels is not None:
-                channel_keep.append(channels)
+        size, out, flops = images.shape[2:], Output(), []
+        stem = self.backbone.stem
+        spent = images.new_full((len(images),), stem.cost(size), dtype=torch.float64)
+        state = _State(stem(images), spent, torch.zeros_like(spent))
+        size = stem.output_size(size)
+        for i, unit in enumerate(self.backbone.units):
+            if i in left_out:
+                state.x = unit.skip(state.x)
+            else:
+                self._step(i, unit, state, size, out, gated, forced)
+            size = unit.output_size(size)
             if with_exits and str(i) in self.exits:
-                logits.append(self.exits[str(i)](x))
-                flops.append(spent + in_blocks + self.exit_flops[str(i)])
-        logits.append(self.head(x))
-        flops.append(spent + in_blocks + self.head_flops)
-        layers = torch.stack(layer_keep, 1) if layer_keep else x.new_ones((n, 0))
-        return Output(logits, layers, channel_keep, gate_logits, torch.stack(flops, 1), in_blocks)
+                branch = self.exits[str(i)]
+                out.logits.append(branch(state.x))
+                out.exits.append(i)
+                flops.append(state.spent + branch.cost(size))
+        out.logits.append(self.backbone.head(state.x))
+        flops.append(state.spent + self.backbone.head.cost(size))
+        out.flops, out.gate_flops = torch.stack(flops, 1), state.gates
+        return out
 
-    def _decide(self, i, x, state, size, gate_logits):
-        """Block i's decisions from its input x: layer (N,), channels (N, k), LSTM state, (G^L, G^C) FLOPs."""
-        network, keep, channels = self.network, None, None
-        with torch.autocast(x.device.type, enabled=False):
-            if network.layer_gates:
-                logit, state = self.layer_gates(i, x.float(), state)
-                gate_logits.append(logit)
-                keep = gates.decide(logit, self.training, network.gate_mode)
-        if network.channel_gates:
-            logit = self.channel_gates[i](x).float()
-            gate_logits.append(logit)
-            channels = gates.decide(logit, self.training, network.gate_mode)
-        return keep, channels, state, self.gate_flops(i, size)
+    def _step(self, i, unit, state, size, out, gated, forced):
+        """One unit: decide, run what is kept, count what it costs."""
+        layer, channels = self.gates_of(i) if gated else (None, ())
+        ran, keep, masks, active = state.x.new_ones(len(state.x)), None, {}, {}
+        pooled = state.x.mean((2, 3)) if layer is not None or channels else None
+        if layer is not None:
+            logits, state.recurrent = layer(state.x, pooled, state.recurrent)
+            decisions = self._decide(i, LAYER, logits, forced)
+            out.decisions.append(Decision(i, LAYER, logits, decisions, torch.ones_like(ran, dtype=torch.bool)))
+            ran = keep = decisions[:, 0]
+            state.gates = state.gates + layer.cost(size)
+            state.spent = state.spent + layer.cost(size)
+        own = 0
+        for gate in channels:
+            logits, _ = gate.gate(state.x, pooled, None)
+            decisions = self._decide(i, gate.name, logits, forced)
+            out.decisions.append(Decision(i, gate.name, logits, decisions, ran.detach() > 0))
+            for mask in gate.masks:
+                masks[mask], active[mask] = decisions, decisions.double().sum(1)
+            own += gate.gate.cost(size)
+        state.gates = state.gates + own * ran.detach().double()
+        state.spent = state.spent + (own + unit.cost(size, active)) * ran.double()
+        state.x = run_kept(unit, state.x, keep, masks)
+        out.ran.append(ran.detach())
+        for count in active.values():
+            out.emptied.append((ran.detach() > 0) & (count.detach() == 0))
 
-    def gate_flops(self, i, size):
-        """FLOPs of block i's gates (G^L, G^C) for an input of size × size."""
-        layer = self.layer_gates.flops(i) if self.network.layer_gates else 0
-        return layer, self.channel_gates[i].flops(size, size) if self.network.channel_gates else 0
+    def gates_of(self, i):
+        """A unit's layer gate or None, and its ChannelGates."""
+        key = str(i)
+        layer = self.layer_gates[key] if key in self.layer_gates else None
+        return layer, self.channel_gates[key] if key in self.channel_gates else ()
 
-    @property
-    def stem_flops(self):
-        """FLOPs of the first convolution."""
-        return cost.conv_flops(IMAGE_SIZE, IMAGE_SIZE, 3, self.conv1.out_channels, 3)
+    def _decide(self, i, mask, logits, forced):
+        if forced is None:
+            return decide(logits, self.training)
+        return forced(i, mask, logits).to(logits.dtype)
 
-    @property
-    def head_flops(self):
-        """FLOPs of the network's own classifier."""
-        return cost.fc_flops(self.linear.in_features, self.linear.out_features)
+    def lower(self, graph, channels, size):
+        """The whole network as nodes of a graph (training/lowering.py), for images of `channels` × `size`."""
+        x, recurrent = self.backbone.stem.lower(graph, graph.image(channels, size)), None
+        for i, unit in enumerate(self.backbone.units):
+            x, recurrent = self._lower_step(graph, i, unit, x, recurrent)
+            if str(i) in self.exits:
+                with graph.exit(i) as end:
+                    end(self.exits[str(i)].lower(graph, x))
+        with graph.exit(None) as end:
+            end(self.backbone.head.lower(graph, x))
+
+    def _lower_step(self, graph, i, unit, x, recurrent):
+        """One unit with its gates; its output and the recurrent gates' state."""
+        layer, channels = self.gates_of(i)
+        pooled = graph.mean(x) if layer is not None or channels else None
+        if layer is None:
+            return unit.lower(graph, x, self._lower_masks(graph, i, channels, x, pooled)), recurrent
+        logit, recurrent = layer.lower(graph, x, pooled, recurrent)
+        identity = unit.lower_skip(graph, x)
+        with graph.layer_gate(logit, i, identity) as end:
+            y = end(unit.lower(graph, x, self._lower_masks(graph, i, channels, x, pooled), identity))
+        return y, recurrent
+
+    def _lower_masks(self, graph, i, channels, x, pooled):
+        """Mask name → mask node."""
+        masks = {}
+        for gate in channels:
+            logits, _ = gate.gate.lower(graph, x, pooled, None)
+            mask = graph.channel_gate(logits, i)
+            masks |= dict.fromkeys(gate.masks, mask)
+        return masks
 
 
-def _merge(y, identity, keep, channels):
-    """Eq. 3: kept channels of kept blocks from y, all others from the identity; (N, C, H, W)."""
-    masks = [mask for mask in (channels, None if keep is None else keep[:, None]) if mask is not None]
-    if not masks:
-        return y
-    mask = (masks[0] * masks[1] if len(masks) == 2 else masks[0])[:, :, None, None].to(y.dtype)
-    return mask * y + (1 - mask) * identity
+def run_kept(unit, x, keep, masks):
+    """Eq. 3: `unit` for the images whose `keep` (N,) is 1, its skip for all others; (N, C, H, W).
 
-
-def block_flops(block, size, keep, channels, gate_flops, channel_gain=1.0):
-    """(N,) FLOPs of a block with output size × size: G^L always, G^C and the convolutions if the block is kept."""
-    active = block.channels
-    if channels is not None:
-        active = channels.double().sum(1)  # (N,)
-        active = active * channel_gain - (active * (channel_gain - 1)).detach()
-    run = cost.conv_flops(size, size, block.in_channels, active, 3) + cost.conv_flops(size, size, active, active, 3)
-    if block.shortcut is not None and not block.gateable:
-        run = run + cost.conv_flops(size, size, block.in_channels, block.channels, 1)
-    layer_flops, channel_flops = gate_flops
-    return layer_flops + (channel_flops + run) * (1.0 if keep is None else keep.double())
+    Only kept images are computed; the gradient of `keep` is therefore that of kept images alone.
+    """
+    if keep is None:
+        return unit.run(x, masks)
+    kept = torch.nonzero(keep.detach() > 0)[:, 0]
+    skipped = unit.skip(x)
+    if not len(kept):
+        return skipped
+    run = unit.run(x[kept], {name: mask[kept] for name, mask in masks.items()})
+    if keep.requires_grad:
+        mask = keep[kept][:, None, None, None].to(run.dtype)
+        run = mask * run + (1 - mask) * skipped[kept]
+    return skipped.index_copy(0, kept, run)

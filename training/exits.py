@@ -1,10 +1,13 @@
-"""RADI's branch classifiers (Wang et al., JSTSP 2020, Fig. 5 and section IV-A): where they sit and what they are.
+"""RADI's exits (Wang et al., JSTSP 2020, Fig. 5 and section IV-A): where they sit and what their classifiers are.
 
-Two per stage, after about 1/4 and 3/4 of its blocks. Early maps are large and fine, so early branches pool hard before
+    for index in positions(backbone.places((32, 32))): Branch(channels, stage, classes)
+
+Two a stage, after about 1/4 and 3/4 of its units. Early maps are large and fine, so early branches pool hard before
 their first convolution: the pooled map is also all that must be kept while the network goes on.
 """
 
 import math
+from itertools import groupby
 
 from torch import nn
 from torch.nn import functional
@@ -15,17 +18,22 @@ from hls import cost
 BRANCHES = ((4, (32, 64)), (2, (64,)), (2, (128,)))
 
 
-def positions(blocks_per_stage):
-    """0-based blocks of a stage after which a branch sits: about 1/4 and 3/4 of its depth, rounded half up."""
-    return sorted({max(1, math.floor(blocks_per_stage * share + 0.5)) - 1 for share in (0.25, 0.75)})
+def positions(places):
+    """Units after which a branch sits: about 1/4 and 3/4 of each stage's depth, rounded half up; not the last unit."""
+    found, start = set(), 0
+    for _, members in groupby(places, key=lambda place: place.stage):
+        count = len(list(members))
+        found |= {start + max(1, math.floor(count * share + 0.5)) - 1 for share in (0.25, 0.75)}
+        start += count
+    return sorted(found - {len(places) - 1})
 
 
-class ExitBranch(nn.Module):
-    """max pool → (3×3 convolution, batch norm, ReLU, 2×2 max pool)* → global average pool → fully connected."""
+class Branch(nn.Module):
+    """max pool → (3×3 convolution, batch norm, ReLU, 2×2 max pool between)* → global average pool → linear."""
 
     def __init__(self, in_channels, stage, classes):
         super().__init__()
-        self.pool, widths = BRANCHES[stage]
+        self.pool, widths = BRANCHES[min(stage, len(BRANCHES) - 1)]
         self.convs, self.bns = nn.ModuleList(), nn.ModuleList()
         for channels in widths:
             self.convs.append(nn.Conv2d(in_channels, channels, 3, 1, 1, bias=False))
@@ -35,21 +43,24 @@ class ExitBranch(nn.Module):
         for conv in self.convs:
             nn.init.kaiming_normal_(conv.get_parameter("weight"))
 
-    def keep(self, x):
-        """What is kept of a block's output (N, C, H, W) when the branch is passed: (N, C, H/pool, W/pool)."""
-        return functional.max_pool2d(x, self.pool)
-
     def forward(self, x):
-        """A block's output (N, C, H, W) → (N, classes) logits."""
-        x = self.keep(x)
+        """A unit's output (N, C, H, W) → (N, classes) logits."""
+        x = functional.max_pool2d(x, self.pool)
         for i, (conv, bn) in enumerate(zip(self.convs, self.bns)):
             x = functional.relu(bn(conv(functional.max_pool2d(x, 2) if i else x)))
         return self.linear(functional.adaptive_avg_pool2d(x, 1).flatten(1))
 
-    def flops(self, height, width):
-        """FLOPs of the branch for a block's output of `height` × `width`."""
-        height, width, total = height // self.pool, width // self.pool, 0
+    def cost(self, size):
+        """FLOPs of the branch for a unit's output of `size` (height, width)."""
+        (height, width), total = (side // self.pool for side in size), 0
         for i, conv in enumerate(self.convs):
             height, width = (height // 2, width // 2) if i else (height, width)
             total += cost.conv_flops(height, width, conv.in_channels, conv.out_channels, 3)
         return total + cost.fc_flops(self.linear.in_features, self.linear.out_features)
+
+    def lower(self, graph, x):
+        """`forward` as nodes; what is kept of the unit's output is the first pool."""
+        x = graph.pool(x, self.pool)
+        for i, (conv, bn) in enumerate(zip(self.convs, self.bns)):
+            x = graph.convolution(graph.pool(x, 2) if i else x, conv, bn, relu=True)
+        return graph.linear(graph.mean(x), self.linear)

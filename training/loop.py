@@ -1,4 +1,4 @@
-"""The training loop: stages of steps, checkpoints, resume.
+"""The training loop: phases of steps, checkpoints, resume.
 
 Everything that decides a step is a function of the recipe and the step's number, or stands in the checkpoint, so an
 interrupted run that resumes ends with the same bits on a CPU as one that never stopped.
@@ -9,15 +9,19 @@ import math
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
-from training import losses
+from training import phases, published, terms
+from training.average import Average, renew_statistics
 from training.checkpoint import write_atomically
-from training.dynamic import DynamicResNet
-from training.evaluate import evaluate, gate_figures, summary
+from training.data import resized
+from training.evaluate import evaluate, summary
+from training.prune import apply, find_constant
 
-QUIET_STEPS = 20  # the gates stage ends once nothing was skipped for so many batches
+LOG_EVERY = 50  # steps between looks at figures: a look waits for the device
+SETTLE_STEPS = 100  # batches that statistics are renewed on
 
 
 class Trainer:
@@ -27,13 +31,21 @@ class Trainer:
         self.recipe, self.folder, self.device = recipe, Path(folder), torch.device(device)
         self.train, self.validation, self.test = splits
         torch.manual_seed(recipe.seed)
-        self.model = DynamicResNet(recipe.network).to(self.device)
-        self.model.to(memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
-        self.stage, self.step, self.quiet = 0, 0, 0
-        self.optimizer = self._make_optimizer()
-        self.dtype = _autocast_dtype(recipe.precision, self.device)
-        self.seconds = 0.0
+        self.model = recipe.network.build(self.train.classes, self.train.channels, self.train.size)
+        if recipe.init and not self.checkpoint_path.exists():  # a run to be resumed has its weights in there
+            published.fill(self.model.backbone, recipe.init)
+        self.pruned = []  # what `prune` found at the ends of phases, in order
+        self._place()
+        self.phase, self.step, self.seconds = 0, 0, 0.0
+        self.window = []  # figures of the steps since the last look
+        self._begin_phase()
         self.stopping = False  # set by a signal handler; a step is never torn
+
+    def _place(self):
+        self.model.to(self.device).to(memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
+        self.average = Average(self.model, self.recipe.average)
+        self.full_flops = float(self.model.backbone.cost(self.train.size))
+        self.places = self.model.backbone.places(self.train.size)
 
     @property
     def checkpoint_path(self):
@@ -46,163 +58,200 @@ class Trainer:
         deadline = time.monotonic() + 60 * minutes if minutes else math.inf
         started = time.monotonic()
         try:
-            while self.stage < len(self.recipe.stages):
-                if not self._run_stage(deadline):
+            while self.phase < len(self.recipe.phases):
+                if not self._run_phase(deadline):
                     return False
-                self._validate(final=True)
-                self.stage, self.step, self.quiet = self.stage + 1, 0, 0
-                self.optimizer = self._make_optimizer()
-                self.save()
+                self._end_phase()
             return True
         finally:
             self.seconds += time.monotonic() - started
-            self.save()
+            if self.finite():
+                self.save()
 
-    def _run_stage(self, deadline):
-        """The rest of the current stage; False when the deadline came first."""
-        stage, recipe = self.recipe.stages[self.stage], self.recipe
-        seed = recipe.seed * 1000 + self.stage
-        batches = self.train.batches(self.step, stage.steps, recipe.batch, seed, recipe.crop_pad, recipe.flip)
-        bar = tqdm(batches, f"{stage.kind:8}", stage.steps, initial=self.step, unit="step", mininterval=1)
+    def _run_phase(self, deadline):
+        """The rest of the current phase; False when the deadline came first."""
+        phase, recipe = self.recipe.phases[self.phase], self.recipe
+        seed = recipe.seed * 1000 + self.phase
+        self._set_modes()
+        batches = self.train.batches(self.step, phase.steps, recipe.batch, seed, recipe.crop_pad, recipe.flip)
+        bar = tqdm(batches, f"{phase.name:10}", phase.steps, initial=self.step, unit="step", mininterval=1)
         for images, labels in bar:
-            figures = self._train_step(stage, images, labels)
+            self.window.append(self._train_step(phase, seed, images, labels))
             self.step += 1
-            if self.step % 50 == 0:
+            if self.step % LOG_EVERY == 0 or self.step == phase.steps:
+                figures = _mean(self.window)
+                self.window.clear()
+                self._look(figures)
                 bar.set_postfix({name: f"{figures[name]:.3f}" for name in ("loss", "accuracy", "share")})
-                self._log(figures)
-            if stage.kind == "gates":
-                self.quiet = self.quiet + 1 if figures["skipped"] == 0 else 0
-                if self.quiet == QUIET_STEPS:
-                    break
-            if self.step % recipe.validate_every == 0 and self.step < stage.steps:
+            if self.step % recipe.validate_every == 0 and self.step < phase.steps:
                 self._validate()
             if self.step % recipe.checkpoint_every == 0:
+                self._refuse_if_diverged(0.0 if self.finite() else math.nan)
                 self.save()
             if self.stopping:
                 raise KeyboardInterrupt
             if time.monotonic() > deadline:
-                return self.step == stage.steps
+                return self.step == phase.steps
         return True
 
-    def _train_step(self, stage, images, labels):
-        self._set_mode(stage.kind)
+    def _train_step(self, phase, seed, images, labels):
+        """One update; detached figures of it, still on the device."""
+        rng = np.random.default_rng((seed, self.step))
+        rate = phases.learning_rate(phase, self.step)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(stage, self.step) * group["scale"]
-        gated, with_exits = stage.kind != "backbone", stage.kind == "exits"
-        with torch.autocast(self.device.type, dtype=self.dtype, enabled=self.dtype != torch.float32):
-            out = self.model(images, gated, with_exits, stage.channel_gain)
-        loss = losses.classification_loss(out.logits, labels)
-        blocks = len(self.model.blocks())
-        full = self.full_block_flops
-        share = out.block_flops.detach().mean().item() / full
-        target = losses.target_at(self.step / stage.steps, stage.start, stage.target, stage.ramp)
-        alpha = losses.alpha_at(share, target, stage.alpha, stage.gain) if gated else 0.0
-        if stage.kind == "gates":
-            alpha = stage.alpha
-            loss = loss + alpha * losses.opening_loss(out.gate_logits)
-        elif alpha:
-            loss = loss + alpha * losses.resource_loss(out.block_flops, full, blocks).float()
+            group["lr"] = rate * group["scale"]
+        out = self.model(
+            resized(images, phase.side), phase.gated, phase.exits, left_out=phases.left_out(phase, self.places, rng)
+        )
+        loss, values = terms.total(self.terms, terms.Step(out, labels, self.full_flops, self.step / phase.steps))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
-        accuracy = (out.logits[-1].argmax(1) == labels).float().mean().item()
-        figures = {"loss": loss.item(), "accuracy": accuracy, "share": share, "target": target, "alpha": alpha}
-        return figures | gate_figures(out)
+        self.average.update()
+        hits = (out.logits[-1].detach().argmax(1) == labels).float().mean()
+        share = out.flops[:, -1].detach().mean() / self.full_flops
+        return {"loss": loss.detach(), "accuracy": hits, "share": share, **values}
 
-    @property
-    def full_block_flops(self):
-        """FLOPs of the static network's blocks, the unit of shares and targets."""
-        if not hasattr(self, "_full_block_flops"):
-            was_training = self.model.training
-            with torch.no_grad():
-                probe = torch.zeros(1, 3, 32, 32, device=self.device)
-                self._full_block_flops = self.model.eval()(probe, False, False).block_flops.item()
-            self.model.train(was_training)
-        return self._full_block_flops
+    def _look(self, figures):
+        self._log(figures)
+        self._refuse_if_diverged(figures["loss"])
 
-    def _set_mode(self, kind):
-        """Train mode, but a frozen backbone in the gates stage: its batch statistics stay as they are."""
+    def _refuse_if_diverged(self, loss):
+        if not math.isfinite(loss):
+            raise phases.PhaseError(
+                f"phase {self.recipe.phases[self.phase].name} diverged by step {self.step}: lower its lr or a term's "
+                "weight and train with another --out; the last good checkpoint is kept"
+            )
+
+    def finite(self):
+        """Whether all weights and statistics are finite numbers, so that they are worth keeping."""
+        return all(bool(torch.isfinite(value).all()) for value in self.model.state_dict().values())
+
+    # --------------------------------------------------------------------------------------------------- phases
+    def _begin_phase(self):
+        """Optimizer, terms and modes of the current phase."""
+        phase = self.recipe.phases[min(self.phase, len(self.recipe.phases) - 1)]
+        self.terms = terms.build(phase.terms)
+        self.optimizer = make_optimizer(self.model, phase, self.recipe)
+        self._set_modes()
+
+    def _set_modes(self):
+        """Parts that learn in training mode; a frozen part's batch statistics stay as they are."""
+        phase = self.recipe.phases[min(self.phase, len(self.recipe.phases) - 1)]
         self.model.train()
-        layer, channel = self.model.gate_parameters()
-        gate_ids = {id(p) for p in layer + channel}
-        for parameter in self.model.parameters():
-            parameter.requires_grad_(kind != "gates" or id(parameter) in gate_ids)
-        if kind == "gates":
-            for name, module in self.model.named_modules():
-                if isinstance(module, torch.nn.BatchNorm2d) and "gates" not in name:
-                    module.eval()
+        for part, modules in parts(self.model).items():
+            for module in modules:
+                module.train(part in phase.train)
+                module.requires_grad_(part in phase.train)
 
-    def _make_optimizer(self):
-        stage = self.recipe.stages[min(self.stage, len(self.recipe.stages) - 1)]
-        layer, channel = self.model.gate_parameters()
-        gates = {id(p) for p in layer + channel}
-        rest = [p for p in self.model.parameters() if id(p) not in gates]
-        groups = [{"params": rest, "scale": 1.0}, {"params": layer + channel, "scale": stage.gate_lr}]
-        groups = [group for group in groups if group["params"]]
-        return torch.optim.SGD(groups, stage.lr, self.recipe.momentum, weight_decay=self.recipe.weight_decay)
+    def _end_phase(self):
+        """Validate, check what the phase requires, prune, and go to the next."""
+        phase = self.recipe.phases[self.phase]
+        if self.recipe.average:
+            self._settle(phase)
+        figures = self._validate(final=True)
+        phases.check(phase, figures)
+        if phase.prune:
+            self.pruned.append(find_constant(self.model, self.train))
+            apply(self.model, self.pruned[-1])
+            self._place()
+        self.phase, self.step = self.phase + 1, 0
+        self._begin_phase()
+        self.save()
+
+    def _settle(self, phase):
+        """The averaged weights for good, with statistics of their own."""
+        self.average.store()
+        options = {"gated": phase.gated, "with_exits": phase.exits, "left_out": phases.absent(phase, self.places)}
+        renew_statistics(self.model, self.train, SETTLE_STEPS, self.recipe.batch, self.recipe.seed, phase.side, **options)
+        self.average = Average(self.model, self.recipe.average)
 
     # ---------------------------------------------------------------------------------------------- measuring
     def _validate(self, final=False):
-        stage = self.recipe.stages[self.stage]
-        figures = evaluate(self.model, self.validation, stage.kind != "backbone", stage.kind == "exits")
-        self._log({"validation": figures, "end_of_stage": final})
-        tqdm.write(f"{stage.kind} step {self.step}: validation {summary(figures)}")
+        phase = self.recipe.phases[self.phase]
+        with self.average.applied():
+            absent = phases.absent(phase, self.places)
+            figures = evaluate(self.model, self.validation, phase.gated, phase.exits, None, absent, phase.side)
+        self._set_modes()
+        self._log({"validation": figures, "end_of_phase": final})
+        tqdm.write(f"{phase.name} step {self.step}: validation {summary(figures)}")
+        return figures
 
     def _log(self, figures):
-        record = {"stage": self.recipe.stages[self.stage].kind, "step": self.step, **figures}
+        record = {"phase": self.phase, "name": self.recipe.phases[self.phase].name, "step": self.step, **figures}
         with (self.folder / "metrics.jsonl").open("a") as handle:
             handle.write(json.dumps(record) + "\n")
 
     # -------------------------------------------------------------------------------------------- checkpoints
     def save(self):
         """Write the checkpoint atomically: a run that is killed leaves the previous one."""
-        state = {"recipe": self.recipe.to_dict(), "stage": self.stage, "step": self.step, "quiet": self.quiet}
-        state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "seconds": self.seconds}
+        state = {"recipe": self.recipe.to_dict(), "phase": self.phase, "step": self.step, "pruned": self.pruned}
+        state |= {"model": self.model.state_dict(), "average": self.average.state_dict()}
+        state |= {"optimizer": self.optimizer.state_dict(), "seconds": self.seconds, "window": self.window}
         write_atomically(state, self.checkpoint_path)
 
     def resume(self, state):
         """Continue from a checkpoint's state; metrics written after it are dropped, to be written again."""
-        self.stage, self.step, self.quiet = state["stage"], state["step"], state["quiet"]
-        self.seconds = state["seconds"]
+        self.phase, self.step, self.pruned = state["phase"], state["step"], state["pruned"]
+        self.seconds, self.window = state["seconds"], state["window"]
+        for found in self.pruned:
+            apply(self.model, found)
+        self._place()
         self.model.load_state_dict(state["model"])
-        self.optimizer = self._make_optimizer()
+        self.average.load_state_dict(state["average"])
+        self._begin_phase()
         self.optimizer.load_state_dict(state["optimizer"])
         metrics = self.folder / "metrics.jsonl"
         if metrics.exists():
-            kinds = [stage.kind for stage in self.recipe.stages]
-            lines = [line for line in metrics.read_text().splitlines() if self._happened(json.loads(line), kinds)]
+            lines = [line for line in metrics.read_text().splitlines() if self._happened(json.loads(line))]
             metrics.write_text("".join(line + "\n" for line in lines))
 
-    def _happened(self, record, kinds):
-        at = kinds.index(record["stage"])
-        return at < self.stage or (at == self.stage and record["step"] <= self.step)
+    def _happened(self, record):
+        return (record["phase"], record["step"]) <= (self.phase, self.step)
 
     def finish(self):
         """Measure on validation and test data, write model.pt (weights, recipe, metrics); the metrics."""
         metrics: dict = {"validation": evaluate(self.model, self.validation), "test": evaluate(self.model, self.test)}
         metrics |= {"seed": self.recipe.seed, "seconds": round(self.seconds), "torch": str(torch.__version__)}
-        metrics |= {"device": self.device.type, "precision": str(self.dtype).removeprefix("torch.")}
+        metrics |= {"device": self.device.type}
         weights = {name: value.cpu() for name, value in self.model.state_dict().items()}
-        state = {"recipe": self.recipe.to_dict(), "model": weights, "metrics": metrics}
+        state = {"recipe": self.recipe.to_dict(), "pruned": self.pruned, "model": weights, "metrics": metrics}
         write_atomically(state, self.folder / "model.pt")
         (self.folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
         return metrics
 
 
-def learning_rate(stage, step):
-    """lr of a step: linear warm-up, then constant, half a cosine, or ÷10 at 1/2 and 3/4."""
-    if step < stage.warmup:
-        return stage.lr * (step + 1) / stage.warmup
-    if stage.schedule == "constant":
-        return stage.lr
-    progress = (step - stage.warmup) / max(1, stage.steps - stage.warmup)
-    if stage.schedule == "cosine":
-        return stage.lr * 0.5 * (1 + math.cos(math.pi * progress))
-    return stage.lr * (0.1 if progress >= 0.5 else 1) * (0.1 if progress >= 0.75 else 1)
+def parts(model):
+    """The model's modules by part, as phases name them."""
+    return {
+        "backbone": [model.backbone],
+        "layer_gates": list(model.layer_gates.values()),
+        "channel_gates": list(model.channel_gates.values()),
+        "exits": list(model.exits.values()),
+    }
 
 
-def _autocast_dtype(precision, device):
-    if precision != "auto":
-        return getattr(torch, precision)
-    native = torch.cuda.is_bf16_supported() if device.type == "cuda" else torch.cpu._is_avx512_bf16_supported()
-    return torch.bfloat16 if native else torch.float32
+def make_optimizer(model, phase, recipe):
+    """SGD with Nesterov's momentum; no weight decay for vectors (biases, batch norms, shifts), nor for gates.
+
+    A gate's logits are standardised, so that decay would change none of them, until they are lost in rounding.
+    """
+    groups = []
+    for part, modules in parts(model).items():
+        if part not in phase.train:
+            continue
+        parameters = list(dict.fromkeys(p for module in modules for p in module.parameters()))
+        scale = phase.gate_lr if part.endswith("gates") else 1.0
+        for vectors in (False, True):
+            chosen = [p for p in parameters if (p.ndim < 2) == vectors]
+            if chosen:
+                decay = 0.0 if vectors or part.endswith("gates") else recipe.weight_decay
+                groups.append({"params": chosen, "weight_decay": decay, "scale": scale * (phase.bias_lr if vectors else 1)})
+    return torch.optim.SGD(groups, phase.lr, recipe.momentum, nesterov=recipe.momentum > 0)
+
+
+def _mean(window):
+    """The means of a window of steps as plain numbers: one wait for the device."""
+    names = list(window[0])
+    values = torch.stack([torch.stack([step[name].float() for name in names]) for step in window]).mean(0)
+    return dict(zip(names, values.tolist()))

@@ -1,6 +1,6 @@
 """Recipes: one TOML file says everything that makes a checkpoint; unknown keys are refused.
 
-    recipe = read("training/recipes/resnet74-ddi.toml")
+    recipe = read("training/recipes/resnet74-ddi-fashion-mnist.toml")
 
 A checkpoint carries its recipe; one that was made by another recipe is not resumed.
 """
@@ -11,33 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.datasets import DATASETS
-from training.dynamic import Network
+from hls.errors import UserError
+from training import terms
+from training.network import Network
+from training.phases import Phase
 
-KINDS = ("backbone", "gates", "joint", "exits")
-SCHEDULES = ("constant", "cosine", "step")
-PRECISIONS = ("auto", "float32", "bfloat16")
 
-
-class RecipeError(Exception):
+class RecipeError(UserError):
     """A recipe that cannot be followed; the message is one line."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage of training: backbone → gates → joint → exits."""
-
-    kind: str
-    steps: int
-    lr: float
-    schedule: str = "cosine"
-    warmup: int = 0  # steps of linear increase
-    target: float = 1.0  # share of the static blocks' cost to aim at, gates included
-    start: float = 1.0  # where the target starts to fall; a network with every gate open is at about 1.13
-    ramp: float = 0.5  # share of the stage over which the target falls
-    alpha: float = 2e-4  # of Eq. 5, cost in blocks
-    gain: float = 0.0  # α per unit of distance to the target; 0: ±alpha whatever the distance (the paper's rule)
-    channel_gain: float = 1.0  # multiplies the cost's gradient to channel gates
-    gate_lr: float = 1.0  # learning rate of the gates relative to lr
 
 
 @dataclass(frozen=True)
@@ -47,17 +28,18 @@ class Recipe:
     name: str
     dataset: str
     network: Network
-    stages: tuple[Stage, ...]
+    phases: tuple[Phase, ...]
+    init: str = ""  # a published checkpoint of the plain backbone to begin with
     seed: int = 1
     batch: int = 128
     momentum: float = 0.9
-    weight_decay: float = 1e-4
+    weight_decay: float = 5e-4
+    average: float = 0.0  # decay a step of the averaged weights that are evaluated and exported; 0: none
     crop_pad: int = 4
     flip: bool = True
     validation: int = 5000
-    precision: str = "auto"
     validate_every: int = 2000
-    checkpoint_every: int = 250
+    checkpoint_every: int = 500
 
     def to_dict(self):
         """Plain values, as they stand in a checkpoint."""
@@ -72,9 +54,9 @@ def read(path):
         raise RecipeError(f"no recipe {path}: training/recipes/ has {known}")
     try:
         return from_dict(tomllib.loads(path.read_text()))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not TOML: {error}") from None
-    except RecipeError as error:
+    except UserError as error:
         raise RecipeError(f"{path}: {error}") from None
 
 
@@ -82,18 +64,15 @@ def from_dict(values):
     """A Recipe from plain values (a TOML file's, or a checkpoint's)."""
     values = dict(values)
     network = _build(Network, values.pop("network", {}), "[network]")
-    stages = tuple(_build(Stage, stage, "[[stages]]") for stage in values.pop("stages", ()))
-    recipe = _build(Recipe, {**values, "network": network, "stages": stages}, "recipe")
-    for name, value, allowed in [
-        ("dataset", recipe.dataset, tuple(DATASETS)),
-        ("precision", recipe.precision, PRECISIONS),
-        *(("kind", stage.kind, KINDS) for stage in stages),
-        *(("schedule", stage.schedule, SCHEDULES) for stage in stages),
-    ]:
-        if value not in allowed:
-            raise RecipeError(f"{name} = {value!r}: expected one of {', '.join(allowed)}")
-    if not stages or any(stage.steps < 1 for stage in stages) or recipe.batch < 2:
-        raise RecipeError("a recipe needs [[stages]] of at least one step and batches of at least two images")
+    phases = tuple(_build(Phase, phase, "[[phases]]") for phase in values.pop("phases", ()))
+    recipe = _build(Recipe, {**values, "network": network, "phases": phases}, "recipe")
+    if recipe.dataset not in DATASETS:
+        raise RecipeError(f"dataset = {recipe.dataset!r}: expected one of {', '.join(DATASETS)}")
+    if not phases or recipe.batch < 2 or not 0 <= recipe.average < 1:
+        raise RecipeError("a recipe needs [[phases]], batches of at least two images, and an average from 0 to below 1")
+    for phase in phases:
+        phase.check()
+        terms.build(phase.terms)
     return recipe
 
 
@@ -102,12 +81,20 @@ def _build(cls, values, where):
     unknown = sorted(set(values) - set(fields))
     if unknown:
         raise RecipeError(f"unknown key {unknown[0]!r} in {where}: expected {', '.join(fields)}")
-    missing = [name for name, f in fields.items() if f.default is dataclasses.MISSING and name not in values]
+    needed = [name for name, f in fields.items() if f.default is f.default_factory is dataclasses.MISSING]
+    missing = [name for name in needed if name not in values]
     if missing:
         raise RecipeError(f"{where} lacks {missing[0]!r}")
-    for name, value in values.items():
-        kind = fields[name].type
-        fits = isinstance(value, kind) if isinstance(kind, type) else True
-        if not fits and not (kind is float and isinstance(value, int)):
-            raise RecipeError(f"{name} = {value!r} in {where}: expected {getattr(kind, '__name__', kind)}")
+    values = {name: _typed(name, fields[name].type, value, where) for name, value in values.items()}
     return cls(**values)
+
+
+def _typed(name, kind, value, where):
+    """`value` as the field wants it: TOML's integers are floats too, its lists are tuples."""
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind is tuple and isinstance(value, list):
+        return tuple(value)
+    if isinstance(kind, type) and type(value) is not kind:
+        raise RecipeError(f"{name} = {value!r} in {where}: expected {kind.__name__}")
+    return value

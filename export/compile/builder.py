@@ -1,10 +1,11 @@
 """The compiler's assembler: steps with maps instead of addresses, weights and tables stored once.
 
-    builder = Builder(vector_pitch=64)
-    stem = builder.convolve(network8.stem, builder.new_map(3, 32, 32))
+    builder = Builder()
+    image = builder.image(table, 32, 32)
+    stem = builder.convolve(conv8, image)
     compiled = builder.compile(image, gates=0, classes=10)
 
-What a map is and where it goes: export/compile/maps.py and export/compile/layout.py.
+What maps and vectors are and where they go: export/compile/maps.py and export/compile/layout.py.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from export.compile.layout import LowerError, lay_out
-from export.compile.maps import Map
+from export.compile.maps import Map, Vector, place
 from export.compile.pools import chain
 from export.layers8 import POOL_UNIT, scale_word
 from hls import cost, isa
@@ -40,18 +41,19 @@ class Compiled:
     tile_words: int  # of tile memory in use
     map_words: int  # of the DDR's map memory in use
     image_shape: tuple  # height, width, channels
+    end: int  # where the network's own classifier begins
     sample: Sample | None = None  # of a network by shape (export/compile/shapes.py)
 
 
 @dataclass
 class Builder:
-    """Collects instructions with maps in place of addresses, weights and tables."""
+    """Collects instructions with maps and vectors in place of addresses, weights and tables."""
 
-    vector_pitch: int  # distance between vectors in vector memory
     tile_words: int = isa.TILE_WORDS  # of tile memory that may be used
     fuse: bool = True  # pool in the convolution that writes the map
     steps: list = field(default_factory=list)  # [opcode, fields]; a target is a step's number
     maps: list = field(default_factory=list)
+    vectors: list = field(default_factory=list)
     weights: bytearray = field(default_factory=bytearray)
     tables: list = field(default_factory=list)
     now: int | None = None  # a classifier's time is its TAP's
@@ -62,14 +64,15 @@ class Builder:
         self.maps.append(Map(channels, height, width, pinned or self.now is not None))
         return self.maps[-1]
 
-    def vector(self, number):
-        """Address of the `number`-th vector."""
-        return number * self.vector_pitch
+    def new_vector(self, words):
+        """A vector to be placed later."""
+        self.vectors.append(Vector(words))
+        return self.vectors[-1]
 
     def emit(self, opcode, **fields):
         """Append a step; its fields, to be completed."""
         for value in fields.values():
-            if isinstance(value, Map):
+            if isinstance(value, (Map, Vector)):
                 value.touch(len(self.steps) if self.now is None else self.now)
         self.steps.append([opcode, fields])
         return fields
@@ -128,20 +131,20 @@ class Builder:
             out_mask=out_mask,
             weights=self.add_weights(filters.reshape(outputs, -1)),
             table=self.add_table(bias, np.concatenate([[conv.identity_scale], conv.scale])),
-            pool=self.vector(pool) if fused else -1,
+            pool=pool if fused else -1,
         )
         if pool is not None and not fused:
             self.global_pool(target, pool, signed=not conv.relu)
         return target
 
-    def affine(self, source, bias, scale, channel_offset=0, stride=1, in_signed=False, target=None, pool=None):
-        """AFFINE with ReLU and rows of (bias, scale), one an output channel; the output's map. `pool` as CONV's."""
+    def affine(self, source, bias, scale, channel_offset=0, stride=1, in_signed=False, relu=True, pool=None):
+        """AFFINE with rows of (bias, scale), one an output channel; the output's map. `pool` as CONV's."""
         size = -(-source.height // stride), -(-source.width // stride)
-        target = target or self.new_map(len(scale), *size)
+        target = self.new_map(len(scale), *size)
         fused = self.fuse and pool is not None
         self.emit(
             isa.AFFINE,
-            flags=isa.FLAG_RELU | isa.FLAG_IN_SIGNED * in_signed,
+            flags=isa.FLAG_RELU * relu | isa.FLAG_IN_SIGNED * in_signed,
             input=source,
             output=target,
             in_channels=source.channels,
@@ -151,11 +154,11 @@ class Builder:
             stride=stride,
             channel_offset=channel_offset,
             table=self.add_table(bias, scale),
-            pool=self.vector(pool) if fused else -1,
+            pool=pool if fused else -1,
             pool_scale=_mean_word(target) if fused else 0,
         )
         if pool is not None and not fused:
-            self.global_pool(target, pool)
+            self.global_pool(target, pool, signed=not relu)
         return target
 
     def pool(self, source, kernel, stride, padding=0, flags=isa.FLAG_RELU, scale=0, target=None, pinned=False):
@@ -179,35 +182,58 @@ class Builder:
     def global_pool(self, source, vector, signed=False):
         """GLOBAL_POOL to a vector, in 1 / POOL_UNIT of the map's scale."""
         fields = {"channels": source.channels, "height": source.height, "width": source.width}
-        flags, output = isa.FLAG_IN_SIGNED * signed, self.vector(vector)
-        self.emit(isa.GLOBAL_POOL, flags=flags, input=source, output=output, scale=_mean_word(source), **fields)
+        flags, scale = isa.FLAG_IN_SIGNED * signed, _mean_word(source)
+        self.emit(isa.GLOBAL_POOL, flags=flags, input=source, output=vector, scale=scale, **fields)
 
-    def multiply(self, layer, source, target):
-        """FC from vector to vector."""
+    def multiply(self, layer, source):
+        """FC from a vector; the vector of its outputs."""
         outputs, inputs = layer.weight.shape
-        raw = layer.scale is None
+        raw, target = layer.scale is None, self.new_vector(outputs)
         self.emit(
             isa.FC,
-            flags=isa.FLAG_RAW * raw,
-            input=self.vector(source),
-            output=self.vector(target),
+            flags=isa.FLAG_RAW * raw | isa.FLAG_RELU * layer.relu,
+            input=source,
+            output=target,
             inputs=inputs,
             outputs=outputs,
             weights=self.add_weights(layer.weight),
             table=self.add_table(layer.bias, np.zeros(outputs, np.int32) if raw else layer.scale),
         )
+        return target
+
+    def lstm(self, layer, source):
+        """LSTM from a vector; the vector of the hidden state."""
+        hidden = len(layer.bias) // 4
+        target = self.new_vector(hidden)
+        self.emit(
+            isa.LSTM,
+            input=source,
+            output=target,
+            inputs=layer.weight.shape[1] - hidden,
+            hidden=hidden,
+            weights=self.add_weights(layer.weight),
+            table=self.add_table(layer.bias, layer.scale),
+        )
+        return target
 
     # ------------------------------------------------------------------------------------------------- finish
-    def compile(self, image, gates, classes, sample=None):
-        """The Compiled of all steps. Raises LowerError when maps or instructions exceed the engine's sizes."""
-        layout = lay_out(self.steps, self.maps, self.tile_words)
-        program = _encode(self.steps, layout)
+    def compile(self, image, gates, classes, sample=None, end=0):
+        """The Compiled of all steps; `end` is the first one of the network's own classifier.
+
+        Raises LowerError when maps, vectors or instructions exceed the engine's sizes.
+        """
+        words = place(self.vectors)
+        if words > isa.VECTOR_WORDS:
+            raise LowerError(f"the network's vectors need {words} words at once, the engine has {isa.VECTOR_WORDS}")
+        steps = [[opcode, {name: _placed(value) for name, value in fields.items()}] for opcode, fields in self.steps]
+        layout = lay_out(steps, self.maps, self.tile_words)
+        program = _encode(layout)
         weights, tables = np.frombuffer(bytes(self.weights), np.int8), np.array(self.tables, np.int32)
         sizes = len(program), len(weights), len(tables), image.channels * image.height * image.width
         check(program, Limits(*sizes, gates, classes, layout.map_words))
         shape = image.height, image.width, image.channels
         used = layout.tile_words, layout.map_words
-        return Compiled(program, weights, tables, gates, classes, *used, shape, sample)
+        return Compiled(program, weights, tables, gates, classes, *used, shape, layout.starts[end], sample)
 
 
 def _mean_word(item):
@@ -215,7 +241,11 @@ def _mean_word(item):
     return scale_word(POOL_UNIT / (item.height * item.width))
 
 
-def _encode(steps, layout):
+def _placed(value):
+    return value.address if isinstance(value, Vector) else value
+
+
+def _encode(layout):
     """The program, with targets and the classifiers' costs: (n, INSTRUCTION_WORDS) int32."""
     if len(layout.code) > isa.MAX_INSTRUCTIONS:
         raise LowerError(f"the network needs {len(layout.code)} instructions, the engine takes {isa.MAX_INSTRUCTIONS}")

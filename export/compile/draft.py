@@ -21,8 +21,6 @@ from hls.golden_maps import clamp8, requantize, sat16
 
 SPREAD = 40  # standard deviation of a layer's codes
 LOGIT_SPREAD, LOGIT_SCALE = 4096, scale_word(1 / 8)  # of int16 logits; a step is 1/8 of nats · 2^-8
-POOLED, LOGITS = range(2)  # vectors
-PITCH = isa.VECTOR_WORDS // 2
 
 
 class Layer(NamedTuple):
@@ -38,7 +36,7 @@ class Draft:
 
     def __init__(self, seed, size, classes, tile_words=isa.TILE_WORDS):
         self.rng, self.classes = np.random.default_rng(seed), classes
-        self.builder = Builder(PITCH, tile_words)
+        self.builder, self.pooled = Builder(tile_words), None
         self.image = random_image(self.rng, size)
         table = np.stack([np.clip(np.arange(256) - 128 + shift, -128, 127) for shift in (3, 0, -5)]).astype(np.int8)
         codes = np.stack([table[c][self.image[..., c]] for c in range(3)]).astype(np.int64)
@@ -62,7 +60,8 @@ class Draft:
         rows = weight.astype(np.int8), bias.astype(np.int32), scale.astype(np.int32)
         conv = Convolution8(*rows, stride, x.signed, relu, word, signed)
         added = None if identity is None else identity.map
-        into = self.builder.convolve(conv, x.map, into, added, pool=POOLED if pool else None)
+        self.pooled = self.builder.new_vector(channels) if pool else None
+        into = self.builder.convolve(conv, x.map, into, added, pool=self.pooled)
         return Layer(into, clamp8(y, isa.FLAG_RELU * relu), not relu)
 
     def _standardise(self, sums, spread):
@@ -100,17 +99,17 @@ class Draft:
 
     def finish(self, x, pooled=False):
         """Global average, a fully connected layer, EXIT; the Compiled. `pooled`: the last convolution has pooled."""
+        pool = self.pooled if pooled else self.builder.new_vector(len(x.codes))
         if not pooled:
-            self.builder.global_pool(x.map, POOLED, x.signed)
+            self.builder.global_pool(x.map, pool, x.signed)
         word = scale_word(POOL_UNIT / x.codes[0].size)
         vector = sat16(requantize(x.codes.sum((1, 2)), word))
         weight = np.clip(np.round(self.rng.normal(0, 32, (self.classes, len(vector)))), -127, 127).astype(np.int64)
         sums = weight @ vector
         bias = np.full(self.classes, -round(sums.mean()), np.int32)
         scale = np.full(self.classes, scale_word(LOGIT_SPREAD / max(sums.std(), 1)), np.int32)
-        self.builder.multiply(Linear8(weight.astype(np.int8), bias, np.ones(self.classes), scale), POOLED, LOGITS)
+        at = self.builder.multiply(Linear8(weight.astype(np.int8), bias, np.ones(self.classes), scale), pool)
         logits = sat16(requantize(sums + bias, scale))
-        at = self.builder.vector(LOGITS)
         self.builder.emit(isa.EXIT, exit=0, input=at, classes=self.classes, scale=LOGIT_SCALE)
         return self.builder.compile(self.input.map, 0, self.classes, Sample(self.image, logits))
 

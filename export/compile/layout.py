@@ -14,9 +14,10 @@ from typing import NamedTuple
 from export.compile.bands import NoRoom, expand, expand_pair, plain
 from export.compile.maps import Map, gaps, place
 from hls import isa
+from hls.errors import UserError
 
 
-class LowerError(ValueError):
+class LowerError(UserError):
     """A network that the engine has no room for; the message is one line."""
 
 

@@ -1,10 +1,11 @@
-"""A quantised network as a program of the engine: instructions, weights, tables, and where every map lies.
+"""A graph in integers as a program of the engine: instructions, weights, tables, and where every map lies.
 
     compiled = lower(network8)            # Compiled(program, weights, tables, …)
     stop_after(compiled.program, 0)       # the same program, leaving at the first exit
 
-A block runs in place: its output lies where its identity lay, so a skipped block or channel costs nothing and copies
-nothing. Maps are placed by first fit over their lifetimes; what a passed exit keeps lives until the next TAP.
+A unit runs in place: its output lies where its identity lay, so a skipped unit or channel costs nothing and copies
+nothing. Maps and vectors are placed by first fit over their lifetimes; what a passed exit keeps lives until the next
+TAP.
 """
 
 from dataclasses import dataclass
@@ -14,47 +15,32 @@ import numpy as np
 from export.compile.builder import Builder
 from export.compile.layout import LowerError
 from export.compile.maps import Map
-from export.quantize import Exit8
+from export.compile.plan import Plan
+from export.graph import Convolution, Exit, Pool, walk
 from hls import isa
 from hls.program import decode, encode
 
-CHANNEL_MASK = 1
-# Vectors. STREAM is the residual stream's global average, which no gate or classifier on the way may overwrite.
-POOLED, PRODUCT, STREAM, HIDDEN, DECISION = range(5)
 
-
-def lower(network, tile_words=isa.TILE_WORDS, fuse=True):
+def lower(network8, tile_words=isa.TILE_WORDS, fuse=True):
     """Compile a Network8. Raises LowerError when maps, instructions or gates exceed the engine's sizes.
 
     `tile_words`: of tile memory that may be used; `fuse`: pool in the convolution that writes a map, not behind it.
     """
-    shape, classes = network.shape, len(network.head.bias)
-    widths = [len(conv.bias) for block in network.blocks for conv in _convolutions(block)]
-    widest, vectors = max(*widths, classes, isa.MAX_HIDDEN), (DECISION if network.lstm else STREAM) + 1
-    if vectors * widest > isa.VECTOR_WORDS or classes > isa.MAX_CLASSES or len(shape.gates) > isa.MAX_GATES:
-        found = f"{widest} channels, {classes} classes or {len(shape.gates)} gates"
-        raise LowerError(f"{found} are more than the engine holds")
-    builder = Builder(widest, tile_words, fuse)
-    image = builder.image(network.image_table, shape.size, shape.size)
-    stream = builder.convolve(network.stem, image, pool=STREAM if network.lstm else None)
-    taps, gate = [], 0
-    for block in network.blocks:
-        fused = network.lstm or (block is network.blocks[-1] and not block.shape.gated)
-        pool = STREAM if fused else None
-        stream = _lower_block(builder, network, block, stream, gate, pool)
-        gate += block.shape.gated
-        if block.exit:
-            taps.append(_lower_tap(builder, block.exit, stream, taps))
-    if pool is None:  # inactive channels are not written, so not pooled either
-        builder.global_pool(stream, STREAM)
-    builder.multiply(network.head, STREAM, PRODUCT)
-    _end_of_life(builder, taps)
-    _lower_exit(builder, classes, len(taps), network.exit_scale)
-    for number, tap in enumerate(taps):
-        builder.now, tap.fields["target"] = tap.time, len(builder.steps)
-        _lower_branch(builder, tap)
-        _lower_exit(builder, classes, number, network.exit_scale)
-    return builder.compile(image, len(shape.gates), classes)
+    network = network8.graph
+    if network.classes > isa.MAX_CLASSES or len(network.gates) > isa.MAX_GATES:
+        found = f"{network.classes} classes or {len(network.gates)} gates"
+        raise LowerError(f"{found} are more than the engine's {isa.MAX_CLASSES} and {isa.MAX_GATES}")
+    _check_masks(network)
+    return _Lowering(network8, Builder(tile_words, fuse)).run()
+
+
+def _check_masks(network):
+    """Closed channels of a map that adds nothing are not written: whoever reads it must leave them out."""
+    for node in walk(network.nodes):
+        for x in node.inputs:
+            partial = isinstance(x, Convolution) and x.out_mask is not None and x.add is None
+            if partial and (getattr(node, "in_mask", None) is not x.out_mask or node.inputs[0] is not x):
+                raise LowerError(f"{node.name} reads channels of {x.name} that its gate has closed")
 
 
 def stop_after(program, number):
@@ -66,96 +52,171 @@ def stop_after(program, number):
     return program
 
 
-def _convolutions(block):
-    gate = [block.channel_gate.conv] if block.channel_gate else []
-    return [block.conv1, block.conv2, *gate, *(block.exit.convs if block.exit else ())]
-
-
-def _lower_block(builder, network, block, source, gate, pool):
-    """One block; the map of its output, which is its identity's, with its global average in vector `pool`.
-
-    A skipped block and an inactive channel leave map and average as they are. Where the block makes a new map, its
-    average takes the old one's place before the gates decide, but after the layer gate has read the old one.
-    """
-    shape, mask, jump = block.shape, 0, None
-    if block.embed is not None:
-        _lower_layer_logit(builder, network, block)
-    stream = _lower_shortcut(builder, block, source, pool if shape.gated else None)
-    if block.embed is not None:
-        fields = {"threshold": block.threshold, "gate": gate, "channels": shape.channels}
-        jump = builder.emit(isa.GATE_LAYER, input=builder.vector(DECISION), **fields)
-    if block.channel_gate is not None:
-        mask = CHANNEL_MASK
-        builder.convolve(block.channel_gate.conv, source, pool=POOLED)
-        builder.multiply(block.channel_gate.linear, POOLED, PRODUCT)
-        fields = {"channels": shape.channels, "threshold": 0, "mask": mask, "gate": gate}
-        builder.emit(isa.GATE_CHANNEL, input=builder.vector(PRODUCT), **fields)
-    middle = builder.convolve(block.conv1, source, out_mask=mask)
-    builder.convolve(block.conv2, middle, target=stream, identity=stream, in_mask=mask, out_mask=mask, pool=pool)
-    if jump is not None:
-        jump["target"] = len(builder.steps)
-    return stream
-
-
-def _lower_shortcut(builder, block, source, pool):
-    """The identity's map: the input itself, its strided and padded copy in the new scale, or a projection."""
-    shape = block.shape
-    if block.projection is not None:
-        return builder.convolve(block.projection, source, pool=pool)
-    if not shape.reshapes:
-        return source
-    rows = np.zeros(shape.channels, np.int32), np.full(shape.channels, block.rescale, np.int32)
-    return builder.affine(source, *rows, shape.channel_offset, shape.stride, pool=pool)
-
-
-def _lower_layer_logit(builder, network, block):
-    """G^L: the stream's average → FC → LSTM → FC."""
-    builder.multiply(block.embed, STREAM, PRODUCT)
-    hidden = len(network.lstm.bias) // 4
-    builder.emit(
-        isa.LSTM,
-        input=builder.vector(PRODUCT),
-        output=builder.vector(HIDDEN),
-        inputs=network.lstm.weight.shape[1] - hidden,
-        hidden=hidden,
-        weights=builder.add_weights(network.lstm.weight),
-        table=builder.add_table(network.lstm.bias, network.lstm.scale),
-    )
-    builder.multiply(network.decision, HIDDEN, DECISION)
-
-
 @dataclass
 class _Tap:
-    """An exit that was passed: its branch, the map kept for it, its TAP's fields and time."""
+    """An exit that was passed: the map kept for it, its TAP's fields and time."""
 
-    branch: Exit8
+    exit: Exit
     kept: Map
     fields: dict
     time: int
 
 
-def _lower_tap(builder, branch, stream, taps):
-    """POOLs to a kept map and TAP; the previous exit's kept map may be overwritten from the next instruction on."""
-    kept = builder.pool(stream, branch.pool, branch.pool, pinned=True)
-    time = len(builder.steps)
-    kept.touch(time)
-    _end_of_life(builder, taps)
-    return _Tap(branch, kept, builder.emit(isa.TAP, exit=len(taps), target=0, flops=0, cycles=0, threshold=0), time)
+class _Lowering:
+    """One method a kind of node, each gives the Map, the Vector or the number of a mask."""
 
+    def __init__(self, network8, builder):
+        self.network8, self.numbers, self.builder = network8, network8.numbers, builder
+        self.plan = Plan(network8.graph)
+        self.values = {}  # node → Map, Vector or number of a mask
+        self.means = {}  # Map → the Vector that holds its mean
+        self.masks = {}  # number of a mask → the node that it holds
+        self.state = None  # the Lstm whose state the engine holds
+        self.taps, self.end = [], 0
 
-def _end_of_life(builder, taps):
-    """What the last exit kept is needed up to the next instruction, and no longer."""
-    if taps:
-        taps[-1].kept.touch(len(builder.steps))
+    def run(self):
+        """The Compiled."""
+        network = self.network8.graph
+        self._lower(network.nodes)
+        for number, tap in enumerate(self.taps):
+            self.builder.now, tap.fields["target"] = tap.time, len(self.builder.steps)
+            self._lower(tap.exit.body[1:])
+            self._classify(tap.exit, number)
+        image = self.values[network.image]
+        return self.builder.compile(image, len(network.gates), network.classes, end=self.end)
 
+    def _lower(self, nodes):
+        for node in nodes:
+            self.values[node] = getattr(self, node.kind)(node)
 
-def _lower_branch(builder, tap):
-    """A classifier's subroutine up to its EXIT; it may run at its TAP, while the stream's map lives."""
-    x, last = tap.kept, len(tap.branch.convs) - 1
-    for i, conv in enumerate(tap.branch.convs):
-        x = builder.convolve(conv, builder.pool(x, 2, 2) if i else x, pool=POOLED if i == last else None)
-    builder.multiply(tap.branch.linear, POOLED, PRODUCT)
+    # ----------------------------------------------------------------------------------------------------- maps
+    def image(self, node):
+        """IMAGE."""
+        return self._with_mean(node, self.builder.image(self.numbers[node], *node.size))
 
+    def convolution(self, node):
+        """CONV, in place of the map that it adds or replaces where nobody reads that any more."""
+        masks = {"in_mask": self._mask(node.in_mask), "out_mask": self._mask(node.out_mask)}
+        target, vector = self._target(node), self._vector(node)
+        identity = None if node.add is None else self.values[node.add]
+        if node.out_mask is not None and node.add is not None and target is not identity:
+            raise LowerError(f"{node.name}: closed channels must lie where those of the map that is added lie")
+        made = self.builder.convolve(self.numbers[node], self.values[node.x], target, identity, pool=vector, **masks)
+        return self._remember(made, vector)
 
-def _lower_exit(builder, classes, number, scale):
-    builder.emit(isa.EXIT, exit=number, input=builder.vector(PRODUCT), classes=classes, scale=scale)
+    def _target(self, node):
+        """The Map whose place a convolution takes, or None for a new one."""
+        before = self.plan.place.get(node, node.add)
+        if before is None:
+            return None
+        if self.plan.last[before] <= self.plan.order[node] and before is not node.x:
+            return self.values[before]
+        if node in self.plan.place:
+            raise LowerError(f"{node.name} is to be written in place of {before.name}, which is read again behind it")
+        return None
+
+    def _vector(self, node):
+        """The Vector that takes the mean of a map, where somebody wants it: that of the map in whose place it comes."""
+        if node not in self.plan.pooled:
+            return None
+        before = self.values.get(self.plan.place.get(node))
+        return self.means[before] if before in self.means else self.builder.new_vector(node.channels)
+
+    def _remember(self, made, vector):
+        if vector is not None:
+            self.means[made] = vector
+        return made
+
+    def _with_mean(self, node, made):
+        """A map of an instruction that cannot pool, with its mean where somebody wants it."""
+        vector = self._vector(node)
+        if vector is not None:
+            self.builder.global_pool(made, vector, node.signed)
+        return self._remember(made, vector)
+
+    def _mask(self, node):
+        return 0 if node is None else self.values[node]
+
+    def pad(self, node):
+        """AFFINE with zero rows for the channels around."""
+        vector, channels = self._vector(node), node.channels
+        rows = np.zeros(channels, np.int32), np.full(channels, self.numbers[node], np.int32)
+        flags = {"in_signed": node.x.signed, "relu": not node.signed}
+        made = self.builder.affine(self.values[node.x], *rows, node.before, node.stride, **flags, pool=vector)
+        return self._remember(made, vector)
+
+    def pool(self, node, pinned=False):
+        """POOLs."""
+        flags = isa.FLAG_IN_SIGNED * node.signed | isa.FLAG_RELU * (not node.signed) | isa.FLAG_AVERAGE * node.average
+        sizes = node.kernel, node.stride, node.padding
+        made = self.builder.pool(self.values[node.x], *sizes, flags, self.numbers[node], pinned=pinned)
+        return made if pinned else self._with_mean(node, made)
+
+    # -------------------------------------------------------------------------------------------------- vectors
+    def mean(self, node):
+        """Nothing where the instruction that wrote the map has pooled it."""
+        source = self.values[node.x]
+        if source not in self.means:
+            self.means[source] = self.builder.new_vector(node.channels)
+            self.builder.global_pool(source, self.means[source], node.x.signed)
+        return self.means[source]
+
+    def linear(self, node):
+        """FC."""
+        return self.builder.multiply(self.numbers[node], self.values[node.x])
+
+    def lstm(self, node):
+        """LSTM; the state is the engine's."""
+        if node.before is not self.state:
+            raise LowerError(f"{node.name}: the engine holds the state of one LSTM, each step must follow the last")
+        self.state = node
+        return self.builder.lstm(self.numbers[node], self.values[node.x])
+
+    # ------------------------------------------------------------------------------------------- gates and exits
+    def channelgate(self, node):
+        """GATE_CHANNEL, into a mask that nobody reads any more."""
+        now, last = self.plan.order[node], self.plan.last
+        free = [number for number in range(1, isa.MASKS) if last.get(self.masks.get(number), -1) <= now]
+        if not free:
+            raise LowerError(f"{node.name}: more than {isa.MASKS - 1} masks are in use at once")
+        self.masks[free[0]] = node
+        fields = {"channels": node.channels, "threshold": 0, "mask": free[0], "gate": node.gate}
+        self.builder.emit(isa.GATE_CHANNEL, input=self.values[node.x], **fields)
+        return free[0]
+
+    def layergate(self, node):
+        """GATE_LAYER with a jump behind the body, which must leave its result in the other side's place."""
+        fields = {"threshold": self.numbers[node], "gate": node.gate, "channels": node.channels}
+        jump = self.builder.emit(isa.GATE_LAYER, input=self.values[node.logit], target=0, **fields)
+        self._lower(node.body)
+        jump["target"] = len(self.builder.steps)
+        if self.values[node.result] is not self.values[node.otherwise]:
+            raise LowerError(f"{node.name}: what runs must end in a convolution, in place of what a skip passes on")
+        return self.values[node.otherwise]
+
+    def exit(self, node):
+        """A TAP that keeps the first pool; or the network's own end."""
+        if node is self.network8.graph.exits[-1]:
+            self.end = len(self.builder.steps)
+            self._lower(node.body)
+            self._end_of_life()
+            return self._classify(node, len(self.taps))
+        first, inside = node.body[0], set(node.body)
+        if not isinstance(first, Pool) or any(x not in inside for rest in node.body[1:] for x in rest.inputs):
+            raise LowerError(f"{node.name}: its classifier must begin with a pool, whose output is kept for it")
+        kept = self.values[first] = self.pool(first, pinned=True)
+        time = len(self.builder.steps)
+        kept.touch(time)
+        self._end_of_life()
+        fields = self.builder.emit(isa.TAP, exit=len(self.taps), target=0, flops=0, cycles=0, threshold=0)
+        self.taps.append(_Tap(node, kept, fields, time))
+        return None
+
+    def _end_of_life(self):
+        """What the last exit kept is needed up to the next instruction, and no longer."""
+        if self.taps:
+            self.taps[-1].kept.touch(len(self.builder.steps))
+
+    def _classify(self, node, number):
+        scale = self.network8.exit_scale
+        self.builder.emit(isa.EXIT, exit=number, input=self.values[node.logits], classes=node.channels, scale=scale)

@@ -1,4 +1,5 @@
-"""Maps of a program before and after they have an address: in tile memory (near), or in the DDR's map memory (far).
+"""Maps and vectors of a program before and after they have an address. A map lies in tile memory (near) or in the DDR's
+map memory (far).
 
 stem = Map(64, 112, 112); stem.touch(3); stem.touch(5)     # alive from step 3 to step 5
 words = place([stem, …])                                   # first fit over lifetimes
@@ -78,6 +79,20 @@ class Map:
     def lives(self, step):
         """Whether it is alive at `step`."""
         return self.first <= step <= self.last
+
+
+@dataclass(eq=False)
+class Vector:
+    """Words of vector memory, kept from step `first` to step `last`."""
+
+    words: int
+    first: int = -1
+    last: int = -1
+    address: int = -1
+
+    def touch(self, step):
+        """Be alive at `step`."""
+        self.first, self.last = (step if self.first < 0 else min(self.first, step)), max(self.last, step)
 
 
 def place(maps):

@@ -10,18 +10,19 @@ from export import __main__ as command
 from export import measure as measuring
 from export import onnx_graph
 from hls import cosim, isa, package
-from tests.export.random_networks import VARIANTS, network_of, random_images, random_model, split_of
+from tests.export.random_networks import VARIANTS, random_images, random_model, split_of
+from tests.training.test_published import backbone_of, weights_of
 from training.data import Split
-from training.dynamic import Network
-from training.recipe import Recipe, Stage
+from training.phases import Phase
+from training.recipe import Recipe
 
-EPOCHS = (Stage("backbone", 1, 0.1),)
+CASE = VARIANTS["papers"]
 
 
 @pytest.fixture(autouse=True)
 def small_data(monkeypatch):
     """Random images in place of a data set, and integers in place of the engine."""
-    splits = [split_of(random_images(n, n), n) for n in (40, 30, 2)]
+    splits = [split_of(CASE, random_images(CASE, n, n), n) for n in (40, 30, 2)]
     monkeypatch.setattr(Split, "load", classmethod(lambda cls, *arguments: splits))
     monkeypatch.setattr(measuring, "_has_compiler", lambda: False)
 
@@ -29,9 +30,9 @@ def small_data(monkeypatch):
 @pytest.fixture
 def checkpoint(tmp_path):
     """A model.pt of a random DDI network."""
-    network = network_of(VARIANTS[0])
-    recipe = Recipe("tiny", "cifar10", network, EPOCHS)
-    state = {"recipe": recipe.to_dict(), "model": random_model(network).state_dict(), "metrics": {"seed": 1}}
+    recipe = Recipe("tiny", "cifar10", CASE.network, (Phase("joint", 1, 0.1, {"classification": {}}),))
+    weights = random_model(CASE).state_dict()
+    state = {"recipe": recipe.to_dict(), "pruned": [], "model": weights, "metrics": {"seed": 1}}
     torch.save(state, tmp_path / "model.pt")
     return tmp_path / "model.pt"
 
@@ -49,7 +50,7 @@ def test_checkpoint_to_package_and_onnx(checkpoint, tmp_path, capsys):
     assert meta["training"]["recipe"]["name"] == "tiny" and meta["training"]["metrics"] == {"seed": 1}
     accuracy = meta["accuracy"]
     assert (accuracy["split"], accuracy["images"], accuracy["int8_by"]) == ("validation", 20, "integer model")
-    assert len(accuracy["float"]) == len(accuracy["int8"]) == len(meta["exits"]) == 4
+    assert len(accuracy["float"]) == len(accuracy["int8"]) == len(meta["exits"]) == 3
     printed = capsys.readouterr().out
     assert all(item["name"] in printed for item in meta["exits"]) and "20 validation images" in printed
     assert left_behind(tmp_path, "model.pt", "p.npz", "m.onnx") == []
@@ -71,12 +72,11 @@ def test_engine_and_integers_measure_the_same(checkpoint, tmp_path, monkeypatch)
         assert command.main([str(checkpoint), "-o", str(tmp_path / "p.npz")]) == 0
         figures.append(package.read(tmp_path / "p.npz").meta["accuracy"])
     assert figures[0]["int8"] == figures[1]["int8"] and figures[1]["int8_by"] == "co-simulation"
-    assert len(figures[1]["int8_flops"]) == 4
+    assert len(figures[1]["int8_flops"]) == 3
 
 
 def test_published_weights_to_package(tmp_path):
-    network = Network(8, layer_gates=False, channel_gates=False, exits=False)
-    torch.save({"state_dict": random_model(network).state_dict()}, tmp_path / "w.th")
+    torch.save({"state_dict": weights_of(backbone_of(8))}, tmp_path / "w.th")
     arguments = ["--arch", "resnet8", "--weights", str(tmp_path / "w.th"), "--dataset", "cifar10", "--images", "10"]
     normalisation = ["--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225"]
     assert command.main([*arguments, *normalisation, "-o", str(tmp_path / "p.npz")]) == 0
@@ -97,25 +97,26 @@ def test_bad_input_is_one_line(checkpoint, tmp_path, capsys):
     refused([str(tmp_path / "none.pt"), *output], capsys, "no checkpoint")
     (tmp_path / "junk.pt").write_bytes(b"junk")
     refused([str(tmp_path / "junk.pt"), *output], capsys, "is damaged")
-    torch.save(random_model(network_of(VARIANTS[7])).state_dict(), tmp_path / "plain.pt")
+    torch.save(weights_of(backbone_of(8)), tmp_path / "plain.pt")
     refused([str(tmp_path / "plain.pt"), *output], capsys, "give --arch and --weights")
     refused([str(checkpoint), "-o", str(tmp_path / "no" / "p.npz")], capsys, "no folder")
     state = torch.load(checkpoint, weights_only=True)
-    state["recipe"]["network"]["depth"] = 14
+    state["recipe"]["network"]["backbone"]["units"] = [2, 2, 2]
     torch.save(state, tmp_path / "other.pt")
-    refused([str(tmp_path / "other.pt"), *output], capsys, "does not fit its recipe")
+    refused([str(tmp_path / "other.pt"), *output], capsys, "do not fit their recipe")
     state["recipe"]["colour"] = "blue"
     torch.save(state, tmp_path / "other.pt")
     refused([str(tmp_path / "other.pt"), *output], capsys, "unknown key 'colour'")
     weights = ["--arch", "resnet8", "--dataset", "cifar10", "--weights", str(tmp_path / "plain.pt"), *output]
     refused([*weights, "--std", "0,1,1"], capsys, "above 0")
+    refused([*weights, "--mean", "0.5"], capsys, "expected 3 numbers each")
     assert not (tmp_path / "p.npz").exists()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite_are_one_line(value, checkpoint, tmp_path, capsys):
     state = torch.load(checkpoint, weights_only=True)
-    state["model"]["layer1.0.conv1.weight"][0] = value
+    state["model"]["backbone.units.0.conv1.weight"][0] = value
     torch.save(state, checkpoint)
     refused([str(checkpoint), "-o", str(tmp_path / "p.npz")], capsys, "not finite")
 
@@ -164,4 +165,17 @@ def test_meta_is_plain_json(checkpoint, tmp_path):
     assert command.main([str(checkpoint), "-o", str(tmp_path / "p.npz"), "--images", "4"]) == 0
     meta = package.read(tmp_path / "p.npz").meta
     assert json.loads(json.dumps(meta)) == meta
-    assert all(np.isfinite(meta["steps"]["stages"])) and onnx_graph.OPSET == 20
+    assert all(np.isfinite(list(meta["steps"].values()))) and onnx_graph.OPSET == 20
+    assert {"image", "logits", "stem.conv", "units.0.conv1"} <= set(meta["steps"])
+
+
+def test_units_that_were_pruned_stay_away(checkpoint, tmp_path):
+    state = torch.load(checkpoint, weights_only=True)
+    state["pruned"] = [{"closed": [1], "open": [2], "fixed": []}]
+    gone = ("backbone.units.1.conv", "backbone.units.1.bn", "layer_gates.1.", "layer_gates.2.", "channel_gates.1.")
+    state["model"] = {name: value for name, value in state["model"].items() if not name.startswith(gone)}
+    torch.save(state, checkpoint)
+    assert command.main([str(checkpoint), "-o", str(tmp_path / "p.npz"), "--images", "4"]) == 0
+    meta = package.read(tmp_path / "p.npz").meta
+    assert [gate["block"] for gate in meta["gates"]] == [0, 2] and meta["training"]["pruned"] == state["pruned"]
+    assert [item["block"] for item in meta["exits"]] == [0, 1, 2]

@@ -4,11 +4,14 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from export import fold
+from export.float_network import FloatNetwork
+from export.graph import ChannelGate, Convolution, LayerGate, walk
 from export.onnx_graph import IR_VERSION, OPSET, onnx_model
 from hls import isa
-from tests.export.random_networks import VARIANTS, network_of, normalise, random_images, random_model
+from tests.export.random_networks import VARIANTS, folded, normalise, random_case, random_images
 
 
 def session_of(model):
@@ -17,47 +20,58 @@ def session_of(model):
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=str)
-def test_onnx_equals_the_network_at_every_exit(variant):
-    network = fold.fold(random_model(network_of(variant)))
-    x = normalise(random_images(8, 7))
-    expected, session = fold.forward(network, x), session_of(onnx_model(network, {}))
-    keep = expected.layer_keep.numpy()
-    trace = expected.trace().numpy()
-    assert (trace == isa.TRACE_SKIPPED).any() or not variant[1], "some blocks should be skipped"
+def check_every_exit(case, count, seed):
+    network, x = folded(case), normalise(case, random_images(case, count, seed))
+    expected, session = FloatNetwork(network)(x), session_of(onnx_model(network, {}))
+    layers, channels = decided(network, expected)
     for number, logits in enumerate(expected.logits):
-        exits = {"exit": np.array(number)} if network.exits else {}
+        exits = {"exit": np.array(number)} if len(network.exits) > 1 else {}
+        reached = np.array([gate.unit <= network.exits[number].unit for gate in network.gates])
         for image in range(len(x)):
             found = session.run(None, {"image": x[image : image + 1].contiguous().numpy(), **exits})
             np.testing.assert_allclose(found[0][0], logits[image].numpy(), rtol=1e-4, atol=1e-4)
             if network.gates:
-                reached = reached_gates(network, number)
-                np.testing.assert_array_equal(found[1], np.where(reached, keep[image], -1))
-                np.testing.assert_array_equal(found[2], np.where(reached, np.maximum(trace[image], 0), -1))
+                np.testing.assert_array_equal(found[1], np.where(reached, layers[image], -1))
+                np.testing.assert_array_equal(found[2], np.where(reached, channels[image], -1))
 
 
-def reached_gates(network, number):
-    """(gates,) bool: which gates lie before exit `number`."""
-    last = [*network.exits, len(network.blocks)][number]
-    return np.array([block <= last for block in network.gates])
+def decided(network, out):
+    """(N, gates) whether each unit ran, and its active channels."""
+    trace = out.trace.numpy()
+    return (trace != isa.TRACE_SKIPPED).astype(np.int64), np.maximum(trace, 0)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_onnx_equals_the_network_at_every_exit(name):
+    check_every_exit(VARIANTS[name], 4, 7)
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=10)
+def test_onnx_equals_any_network(seed):
+    check_every_exit(random_case(seed), 2, seed)
 
 
 def test_the_default_exit_is_the_last():
-    network = fold.fold(random_model(network_of(VARIANTS[1])))
+    case = VARIANTS["mixed"]
+    network = folded(case)
     session = session_of(onnx_model(network, {"name": "n"}))
-    feed = {"image": normalise(random_images(1)).contiguous().numpy()}
+    feed = {"image": normalise(case, random_images(case, 1)).contiguous().numpy()}
     default = session.run(None, feed)
-    for found, expected in zip(session.run(None, {**feed, "exit": np.array(len(network.exits))}), default):
+    for found, expected in zip(session.run(None, {**feed, "exit": np.array(len(network.exits) - 1)}), default):
         np.testing.assert_array_equal(found, expected)
     assert session.get_modelmeta().custom_metadata_map == {"name": "n"}
 
 
 def test_versions_and_branches():
-    network = fold.fold(random_model(network_of(VARIANTS[1])))
+    network = folded(VARIANTS["papers, deeper"])
     model = onnx_model(network, {})
     onnx.checker.check_model(model, full_check=True)
     assert (model.ir_version, model.opset_import[0].version) == (IR_VERSION, OPSET)
-    assert conditional_convolutions(model.graph) == (1, network_convolutions(network))
+    convolutions = sum(isinstance(node, Convolution) for node in walk(network.nodes))
+    assert conditional_convolutions(model.graph) == (1, convolutions - 1)  # all but the stem
+    gates = sum(isinstance(node, (LayerGate, ChannelGate)) for node in walk(network.nodes))
+    assert gates == 2 * len(network.gates) == 12
 
 
 def conditional_convolutions(graph):
@@ -69,7 +83,3 @@ def conditional_convolutions(graph):
             if attribute.type == onnx.AttributeProto.GRAPH:
                 inside += sum(conditional_convolutions(attribute.g))
     return outside, inside
-
-
-def network_convolutions(network):
-    return sum(2 + (b.channel_gate is not None) + len(b.exit.convs if b.exit else ()) for b in network.blocks)

@@ -1,41 +1,32 @@
-"""Runs: resume bit for bit, a frozen backbone, files written whole, bad input in one line."""
+"""Runs: resume bit for bit, frozen parts, requirements, files written whole, bad input in one line."""
 
 import json
+import math
 
-import numpy as np
 import pytest
 import torch
 
+from tests.training import toys
 from training import __main__ as command
-from training import checkpoint, recipe
-from training.data import Split
+from training import checkpoint, phases, recipe
 from training.loop import Trainer
 
 RECIPES = sorted(recipe.Path(recipe.__file__).parent.glob("recipes/*.toml"))
-TINY = """
-name = "tiny"
-dataset = "cifar10"
-batch = 8
-validate_every = 3
-checkpoint_every = 2
-precision = "float32"
-[network]
-depth = 8
-"""
-STAGES = [("backbone", 5), ("gates", 4), ("joint", 5), ("exits", 4)]
+SHORT = [
+    toys.phase("backbone", 5, train=["backbone"], gated=False, exits=False, drop=0.5, units=[1, 1]),
+    toys.phase("gates", 4, train=["layer_gates", "channel_gates"], terms={"cost": {"target": 0.4}}),
+    toys.phase("joint", 5, terms={"classification": {}, "distillation": {}, "need": {}}, prune=True),
+    toys.phase("exits", 4, train=["exits"], side=12),
+]
 
 
-def tiny(steps=STAGES, **network):
-    stages = [{"kind": kind, "steps": n, "lr": 0.05, "target": 0.5, "alpha": 0.1, "gain": 1.0} for kind, n in steps]
-    values = recipe.tomllib.loads(TINY)
-    return recipe.from_dict(values | {"stages": stages, "network": values["network"] | network})
+def tiny(phases=SHORT, **values):
+    return toys.plan(phases, **{"batch": 8, "validate_every": 3, "checkpoint_every": 2, "average": 0.9} | values)
 
 
 @pytest.fixture(scope="module")
 def splits():
-    rng = np.random.default_rng(0)
-    parts = [(rng.integers(0, 256, (n, 32, 32, 3), np.uint8), rng.integers(0, 10, n)) for n in (40, 16, 16)]
-    return [Split.from_arrays(*part, (0.5,) * 3, (0.25,) * 3) for part in parts]
+    return [toys.noise(n, seed=n) for n in (40, 16, 17)]
 
 
 def weights(trainer):
@@ -52,12 +43,13 @@ def whole(splits, tmp_path_factory):
     """A run that never stopped."""
     run = trainer(splits, tmp_path_factory.mktemp("whole"))
     assert run.run()
+    run.finish()
     return run
 
 
-@pytest.mark.parametrize("stop", [1, 7, 16])
+@pytest.mark.parametrize("stop", [1, 4, 7, 13, 16])
 def test_resume_is_bit_for_bit(whole, splits, tmp_path, stop, monkeypatch):
-    """Interrupted after any step, in any stage, a run ends with the bits of one that never stopped."""
+    """Interrupted after any step, in any phase, a run ends with the bits of one that never stopped."""
     first = trainer(splits, tmp_path / "part")
     step, taken = first._train_step, []
 
@@ -73,29 +65,60 @@ def test_resume_is_bit_for_bit(whole, splits, tmp_path, stop, monkeypatch):
     second = trainer(splits, tmp_path / "part")
     second.resume(checkpoint.read_checkpoint(second.checkpoint_path, second.recipe))
     assert second.run()
+    second.finish()
     assert torch.equal(weights(whole), weights(second))
     assert (whole.folder / "metrics.jsonl").read_text() == (second.folder / "metrics.jsonl").read_text()
 
 
-def test_gates_stage_leaves_the_backbone_as_it_is(splits, tmp_path):
-    run = trainer(splits, tmp_path, tiny([("gates", 4)]))
+def test_a_model_file_gives_the_model_back(whole, splits):
+    state = checkpoint.read_checkpoint(whole.folder / "model.pt")
+    part = splits[2]
+    model = checkpoint.load_model(state, part.classes, part.channels, part.size)
+    images = part.normalise(part.images)
+    with torch.no_grad():
+        expected = whole.model.eval()(images)
+        assert torch.equal(model(images).logits[-1], expected.logits[-1])
+    assert recipe.from_dict(state["recipe"]) == whole.recipe
+    written = json.loads((whole.folder / "metrics.json").read_text())
+    assert written["test"] == state["metrics"]["test"] and written["test"]["images"] == 17
+    assert not list(whole.folder.glob("*.partial"))
+
+
+def test_seeds_reproduce_and_differ(whole, splits, tmp_path):
+    again, other = (trainer(splits, tmp_path / str(seed), tiny(seed=seed)) for seed in (1, 2))
+    assert again.run() and other.run()
+    assert torch.equal(weights(again), weights(whole)) and not torch.equal(weights(other), weights(whole))
+
+
+@pytest.mark.parametrize("part", ["layer_gates", "exits", "backbone"])
+def test_what_is_frozen_stays_as_it_is(splits, tmp_path, part):
+    run = trainer(splits, tmp_path, tiny([toys.phase(steps=3, train=[part])], average=0.0))
     before = {name: value.clone() for name, value in run.model.state_dict().items()}
     run.run()
     changed = {name for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])}
-    assert changed
-    assert all("gates" in name for name in changed), sorted(changed)
+    assert changed and all(name.startswith(part) for name in changed), sorted(changed)
 
 
-def test_gates_stage_ends_when_nothing_is_skipped(splits, tmp_path):
-    run = trainer(splits, tmp_path, tiny([("gates", 60)], gate_bias=8.0))
-    assert run.run()
-    steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert steps[-1] < 40
+def test_the_average_is_what_is_evaluated_and_kept(splits, tmp_path):
+    run = trainer(splits, tmp_path, tiny([toys.phase(steps=3)], average=0.5))
+    name, seen = "backbone.head.linear.weight", []
+    update = run.average.update
+    seen.append(run.model.state_dict()[name].clone())
+
+    def recorded():
+        seen.append(run.model.state_dict()[name].clone())
+        update()
+
+    run.average.update = recorded
+    run.run()
+    expected = seen[0]
+    for value in seen[1:]:
+        expected = 0.5 * expected + 0.5 * value
+    assert torch.allclose(run.model.state_dict()[name], expected, atol=1e-6)
 
 
 def test_minutes_stop_and_chain(splits, tmp_path):
-    run = trainer(splits, tmp_path)
-    calls = 0
+    run, calls = trainer(splits, tmp_path), 0
     while not run.run(minutes=1e-6):
         state = checkpoint.read_checkpoint(run.checkpoint_path, run.recipe)
         run = trainer(splits, tmp_path)
@@ -105,57 +128,64 @@ def test_minutes_stop_and_chain(splits, tmp_path):
     assert calls > 5
 
 
-def test_finish_writes_model_and_metrics(splits, tmp_path):
-    run = trainer(splits, tmp_path, tiny([("exits", 2)]))
-    run.run()
-    metrics = run.finish()
-    state = checkpoint.read_checkpoint(tmp_path / "model.pt")
-    assert recipe.from_dict(state["recipe"]) == run.recipe
-    assert state["metrics"]["test"] == metrics["test"] == json.loads((tmp_path / "metrics.json").read_text())["test"]
-    assert len(metrics["test"]["accuracy"]) == len(run.model.exits) + 1
-    assert not list(tmp_path.glob("*.partial"))
+def test_a_phase_that_misses_its_end_is_an_error_and_its_checkpoint_is_kept(splits, tmp_path):
+    run = trainer(splits, tmp_path, tiny([toys.phase(steps=2, require={"accuracy": [0.99, 1.0]})]))
+    with pytest.raises(phases.PhaseError, match="joint ended with accuracy"):
+        run.run()
+    state = checkpoint.read_checkpoint(run.checkpoint_path, run.recipe)
+    assert (state["phase"], state["step"]) == (0, 2)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda_trains_in_bfloat16(splits, tmp_path):
-    plan = recipe.from_dict(tiny().to_dict() | {"precision": "auto"})
-    moved = [Split(*(tensor.cuda() for tensor in vars(part).values())) for part in splits]
-    run = Trainer(plan, moved, tmp_path, "cuda")
-    assert run.dtype == torch.bfloat16
-    assert run.run()
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_checkpoint(splits, tmp_path):
+    run = trainer(splits, tmp_path, tiny([toys.phase(steps=60, lr=1e6)]))
+    with pytest.raises(phases.PhaseError, match="joint diverged by step [0-9]+: lower its lr"):
+        run.run()
+    state = checkpoint.read_checkpoint(run.checkpoint_path, run.recipe)
+    assert all(math.isfinite(value.double().sum()) for value in state["model"].values())
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(splits, tmp_path, monkeypatch):
+    run = trainer(splits, tmp_path, tiny([toys.phase(steps=2)]))
+    run.save()
+    before = run.checkpoint_path.read_bytes()
+
+    def full(state, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint.torch, "save", full)
+    with pytest.raises(checkpoint.CheckpointError, match="was not written .*No space left on device"):
+        run.save()
+    assert run.checkpoint_path.read_bytes() == before and not list(tmp_path.glob("*.partial"))
 
 
 # ------------------------------------------------------------------------------------------------------- bad input
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_committed_recipes_are_valid(path):
+def test_committed_recipes_can_be_followed(path):
     plan = recipe.read(path)
     assert plan.name == path.stem
-    assert [stage.kind for stage in plan.stages] == ["backbone", "gates", "joint", "exits"]
+    plan.network.build(10, 3, (32, 32))
 
 
-def test_paper_recipe_has_the_papers_hyperparameters():
-    plan = recipe.read(RECIPES[0].with_name("resnet74-ddi-cifar10.toml"))
-    iadi = [stage for stage in plan.stages if stage.kind in ("gates", "joint")]
-    assert (plan.batch, plan.momentum, plan.weight_decay) == (128, 0.9, 1e-4)
-    assert sum(stage.steps for stage in iadi) == plan.stages[-1].steps == 50_000
-    assert {(stage.lr, stage.alpha, stage.gain) for stage in plan.stages[1:]} == {(0.05, 2e-4, 0.0)}
+TINY = """
+name = "tiny"
+dataset = "cifar10"
+batch = 8
+[network]
+backbone = { kind = "resnet", units = [1, 1] }
+[[phases]]
+name = "backbone"
+steps = 3
+lr = 0.1
+terms.classification = {}
+"""
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"batches": 128}, "unknown key 'batches' in recipe"),
-        ({"dataset": "mnist"}, "dataset = 'mnist': expected one of"),
-        ({"batch": "many"}, "batch = 'many' in recipe: expected int"),
-        ({"network": {"depth": 8, "width": 2}}, "unknown key 'width' in"),
-        ({"stages": []}, "at least one step"),
-        ({"stages": [{"kind": "warm", "steps": 1, "lr": 0.1}]}, "kind = 'warm'"),
-        ({"stages": [{"kind": "joint", "steps": 1}]}, "lacks 'lr'"),
-    ],
-)
-def test_impossible_recipes_are_named(change, message):
-    with pytest.raises(recipe.RecipeError, match=message.replace("[", r"\[")):
-        recipe.from_dict({**recipe.tomllib.loads(TINY), "stages": tiny().to_dict()["stages"], **change})
+@pytest.fixture
+def good(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
 
 
 def run_command(capsys, *arguments):
@@ -164,9 +194,7 @@ def run_command(capsys, *arguments):
     return code, captured.err.strip()
 
 
-def test_command_names_what_is_missing(tmp_path, capsys):
-    good = tmp_path / "tiny.toml"
-    good.write_text(TINY + '[[stages]]\nkind = "backbone"\nsteps = 1\nlr = 0.1\n')
+def test_command_names_what_is_missing(good, tmp_path, capsys):
     out = tmp_path / "run"
     cases = [
         (("nowhere.toml",), "no recipe nowhere.toml"),
@@ -179,16 +207,14 @@ def test_command_names_what_is_missing(tmp_path, capsys):
         assert not out.exists()
 
 
-def test_command_refuses_foreign_and_damaged_checkpoints(splits, tmp_path, capsys, monkeypatch):
-    good = tmp_path / "tiny.toml"
-    good.write_text(TINY + '[[stages]]\nkind = "backbone"\nsteps = 1\nlr = 0.1\n')
+def test_command_refuses_foreign_and_damaged_checkpoints(good, splits, tmp_path, capsys, monkeypatch):
     out = tmp_path / "run"
     monkeypatch.setattr(command.Split, "load", lambda *arguments: splits)
     assert run_command(capsys, good, "--out", out)[0] == 0
     code, error = run_command(capsys, good, "--out", out)
     assert code == 2 and "already holds a run" in error
     other = tmp_path / "other.toml"
-    other.write_text(good.read_text().replace("steps = 1", "steps = 2"))
+    other.write_text(good.read_text().replace("steps = 3", "steps = 2"))
     code, error = run_command(capsys, other, "--out", out, "--resume")
     assert code == 2 and "made by another recipe" in error
     (out / "checkpoint.pt").write_bytes((out / "checkpoint.pt").read_bytes()[:1000])
@@ -196,9 +222,7 @@ def test_command_refuses_foreign_and_damaged_checkpoints(splits, tmp_path, capsy
     assert code == 2 and "is damaged" in error and "\n" not in error
 
 
-def test_interrupt_is_one_line_and_leaves_a_checkpoint(splits, tmp_path, capsys, monkeypatch):
-    good = tmp_path / "tiny.toml"
-    good.write_text(TINY + '[[stages]]\nkind = "backbone"\nsteps = 3\nlr = 0.1\n')
+def test_interrupt_is_one_line_and_leaves_a_checkpoint(good, splits, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(command.Split, "load", lambda *arguments: splits)
     monkeypatch.setattr(Trainer, "_train_step", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
     code, error = run_command(capsys, good, "--out", tmp_path / "run")

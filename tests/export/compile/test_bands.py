@@ -16,7 +16,7 @@ from export.integer import IntegerNetwork
 from hls import cosim, golden, isa
 from hls.program import decode as fields_of
 from hls.record import Start, decode
-from tests.export.random_networks import VARIANTS, network_of, quantised, random_images, random_model
+from tests.export.random_networks import VARIANTS, quantised, random_images, start_of
 
 
 # ---------------------------------------------------------------------------------------------- networks layer by layer
@@ -153,62 +153,69 @@ def test_every_memory_size_gives_the_same_logits(build):
 
 
 # ------------------------------------------------------------------------------------------------- gates, masks, exits
-def check_gated_network(engine, variant, tile_words, **options):
+GATED = ["papers, projected", "recurrent layers", "convolution channels", "pooled, both masks", "mixed", "exits alone"]
+
+
+def check_gated_network(engine, name, tile_words, **options):
     """Compile in so little memory; every exit's logits and all decisions are the integer network's."""
-    images = random_images(3, 1)
-    network = quantised(random_model(network_of(variant), 1), images)
+    images = random_images(VARIANTS[name], 3, 1)
+    network = quantised(VARIANTS[name], images)
     expected, compiled = IntegerNetwork(network)(images), lower(network, tile_words, **options)
-    start = Start(compiled.gates, compiled.classes, map_words=compiled.map_words)
+    start = start_of(compiled)
     for number, logits in enumerate(expected.logits):
         program = stop_after(compiled.program, number)
         results = decode(engine(program, compiled.weights, compiled.tables, images, start), start)
         assert (results.status == isa.STATUS_OK).all()
         np.testing.assert_array_equal(results.logits, logits.numpy())
-    np.testing.assert_array_equal(results.trace, expected.trace().numpy())
+    np.testing.assert_array_equal(results.trace, expected.trace.numpy())
     return compiled
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+@pytest.mark.parametrize("name", GATED)
 @pytest.mark.parametrize("tile_words", [500, 330])
-def test_gated_networks_in_little_memory_decide_the_same(variant, tile_words):
-    compiled = check_gated_network(golden.run, variant, tile_words)
+def test_gated_networks_in_little_memory_decide_the_same(name, tile_words):
+    compiled = check_gated_network(golden.run, name, tile_words)
     assert compiled.map_words and compiled.tile_words <= tile_words
     masks = [masks_around(compiled.program, pc) for pc in np.flatnonzero(compiled.program[:, 0] == isa.CONV)]
     assert all(moved <= used for moved, used in masks)  # inactive channels stay where they are
-    assert any(max(moved, default=0) for moved, _ in masks) == variant[2]
+    assert any(max(moved, default=0) for moved, _ in masks) == bool(VARIANTS[name].channel)
 
 
 def masks_around(program, pc):
-    """Masks of the MOVE before the CONV at pc, and behind it: (those of the MOVEs, those of the CONV)."""
+    """Masks of the MOVE to the CONV at pc, and of that away from it: (those of the MOVEs, those of the CONV)."""
     conv, moved, used = fields_of(program[pc]), set(), set()
-    for at, role in ((pc - 1, "in_mask"), (pc + 1, "out_mask")):
-        if int(program[at][0]) == isa.MOVE:
-            moved.add(fields_of(program[at])["mask"])
-            used.add(conv[role])
-            if at < pc and conv["flags"] & isa.FLAG_ADD:
-                used.add(conv["out_mask"])  # the identity came last
+    before, after = (fields_of(program[at]) for at in (pc - 1, pc + 1))
+    if before["opcode"] == isa.MOVE and before["output"] == conv["input"]:
+        moved.add(before["mask"])
+        used.add(conv["in_mask"])
+    elif before["opcode"] == isa.MOVE and before["output"] == conv["identity"] and conv["flags"] & isa.FLAG_ADD:
+        moved.add(before["mask"])
+        used.add(conv["out_mask"])
+    if after["opcode"] == isa.MOVE and after["input"] == conv["output"]:
+        moved.add(after["mask"])
+        used.add(conv["out_mask"])
     return moved, used
 
 
 @pytest.mark.cosim
 @pytest.mark.parametrize("shape", cosim.SHAPES)
-@pytest.mark.parametrize("variant", VARIANTS, ids=str)
-def test_engine_decides_the_same_in_little_memory(variant, shape):
-    check_gated_network(partial(cosim.run, forget=0xA5, shape=shape), variant, 330)
+@pytest.mark.parametrize("name", GATED)
+def test_engine_decides_the_same_in_little_memory(name, shape):
+    check_gated_network(partial(cosim.run, forget=0xA5, shape=shape), name, 330)
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=str)
-def test_pooling_apart_gives_the_same(variant):
+@pytest.mark.parametrize("name", GATED)
+def test_pooling_apart_gives_the_same(name):
     """Programs with and without fused pooling; those with it need fewer instructions."""
-    apart = check_gated_network(golden.run, variant, isa.TILE_WORDS, fuse=False)
-    fused = check_gated_network(golden.run, variant, isa.TILE_WORDS)
+    apart = check_gated_network(golden.run, name, isa.TILE_WORDS, fuse=False)
+    fused = check_gated_network(golden.run, name, isa.TILE_WORDS)
     assert len(fused.program) < len(apart.program)
     pools = [int((each.program[:, 0] == isa.GLOBAL_POOL).sum()) for each in (apart, fused)]
     assert pools[1] < pools[0]
 
 
 def test_nothing_is_moved_where_everything_fits():
-    network = quantised(random_model(network_of(VARIANTS[0]), 1), random_images(3, 1))
+    network = quantised(VARIANTS["papers"], random_images(VARIANTS["papers"], 3, 1))
     compiled = lower(network)
     assert compiled.map_words == 0 and not (compiled.program[:, 0] == isa.MOVE).any()
     exact = lower(network, compiled.tile_words)

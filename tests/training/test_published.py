@@ -3,16 +3,35 @@
 import pytest
 import torch
 
-from export import published
-from export.published import PublishedError
-from tests.export.random_networks import random_model
-from training.dynamic import Network
+from hls.errors import UserError
+from training import published
+from training.backbones.resnet import resnet
+from training.network import Network
 
-PLAIN = Network(14, layer_gates=False, channel_gates=False, exits=False)
+OWN = {"stem.conv": "conv1", "stem.bn": "bn1", "head.linear": "linear"}
 
 
-def weights_of(network=PLAIN):
-    return random_model(network).state_dict()
+def backbone_of(depth=14, **options):
+    torch.manual_seed(0)
+    backbone = resnet(10, depth, **options)
+    for value in backbone.state_dict().values():
+        if value.is_floating_point() and value.ndim == 1:
+            value.uniform_(0.5, 1.5)
+    return backbone
+
+
+def weights_of(backbone=None):
+    """Weights by the names that publications use."""
+    backbone = backbone or backbone_of()
+    each, weights = len(backbone.units) // 3, {}
+    for name, value in backbone.state_dict().items():
+        part, _, rest = name.rpartition(".")
+        if name.startswith("units."):
+            number, rest = int(name.split(".")[1]), name.split(".", 2)[2]
+            weights[f"layer{number // each + 1}.{number % each}.{rest}"] = value
+        else:
+            weights[f"{OWN[part]}.{rest}"] = value
+    return weights
 
 
 def prefixed(weights):
@@ -38,17 +57,37 @@ WRAPPINGS = {
 @pytest.mark.parametrize("arch", ["resnet14", "ResNet-14"])
 def test_usual_wrappings_load(wrapping, arch, tmp_path):
     torch.save(WRAPPINGS[wrapping](), tmp_path / "w.th")
-    model = published.load(tmp_path / "w.th", arch, 10)
+    backbone = published.load(tmp_path / "w.th", arch, 10)
     tolerance = 1e-2 if wrapping == "half precision" else 0
-    for name, value in weights_of().items():
-        torch.testing.assert_close(model.state_dict()[name], value, rtol=tolerance, atol=tolerance)
-    assert not model.training and not model.network.exits
+    for name, value in backbone_of().state_dict().items():
+        torch.testing.assert_close(backbone.state_dict()[name], value, rtol=tolerance, atol=tolerance)
+    assert not backbone.training
 
 
-def test_projection_shortcuts_are_recognised(tmp_path):
-    network = Network(14, 10, "conv", layer_gates=False, channel_gates=False, exits=False)
-    torch.save(weights_of(network), tmp_path / "w.pt")
-    assert published.load(tmp_path / "w.pt", "resnet14", 10).network.shortcut == "conv"
+@pytest.mark.parametrize("word", ["shortcut", "downsample"])
+def test_projection_shortcuts_are_recognised(word, tmp_path):
+    weights = weights_of(backbone_of(shortcut="conv"))
+    torch.save({name.replace("shortcut", word): value for name, value in weights.items()}, tmp_path / "w.pt")
+    backbone = published.load(tmp_path / "w.pt", "resnet14", 10)
+    assert not backbone.units[2].skippable and backbone.units[0].skippable
+
+
+def test_a_network_to_be_made_dynamic_is_filled(tmp_path):
+    torch.save({"state_dict": prefixed(weights_of())}, tmp_path / "w.th")
+    network = Network({"kind": "resnet", "depth": 14}, {"kind": "pooled"}, {"kind": "pooled"}, {"after": [1]})
+    model = network.build(10)
+    gates = {name: value.clone() for name, value in model.state_dict().items() if not name.startswith("backbone.")}
+    published.fill(model.backbone, tmp_path / "w.th")
+    for name, value in backbone_of().state_dict().items():
+        torch.testing.assert_close(model.backbone.state_dict()[name], value, rtol=0, atol=0)
+    assert all(torch.equal(model.state_dict()[name], value) for name, value in gates.items())
+
+
+def test_a_network_of_other_width_is_not_filled(tmp_path):
+    torch.save(weights_of(), tmp_path / "w.th")
+    backbone = backbone_of(width=0.5)
+    with pytest.raises(UserError, match=r"conv1\.weight is \(16, 3, 3, 3\), expected \(8, 3, 3, 3\)"):
+        published.fill(backbone, tmp_path / "w.th")
 
 
 def damaged(name):
@@ -61,7 +100,7 @@ def damaged(name):
     elif name == "shape":
         weights["linear.weight"] = torch.zeros(100, 64)
     elif name == "depth":
-        return weights_of(Network(8, layer_gates=False, channel_gates=False, exits=False))
+        return weights_of(backbone_of(8))
     elif name == "list":
         return [1, 2]
     elif name == "empty":
@@ -82,7 +121,7 @@ def damaged(name):
 )
 def test_another_network_is_refused_in_one_line(name, message, tmp_path):
     torch.save(damaged(name), tmp_path / "w.pt")
-    with pytest.raises(PublishedError, match=message) as raised:
+    with pytest.raises(UserError, match=message) as raised:
         published.load(tmp_path / "w.pt", "resnet14", 10)
     assert "\n" not in str(raised.value)
 
@@ -96,7 +135,7 @@ class Surprise:
 
 def test_pickled_code_is_refused(tmp_path, capsys):
     torch.save({"state_dict": Surprise()}, tmp_path / "w.pt")
-    with pytest.raises(PublishedError, match="cannot be read as plain weights"):
+    with pytest.raises(UserError, match="cannot be read as plain weights"):
         published.load(tmp_path / "w.pt", "resnet14", 10)
     assert capsys.readouterr().out == ""
 
@@ -104,16 +143,16 @@ def test_pickled_code_is_refused(tmp_path, capsys):
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut short"])
 def test_damaged_files_are_refused(content, tmp_path):
     (tmp_path / "w.pt").write_bytes(content)
-    with pytest.raises(PublishedError, match="cannot be read"):
+    with pytest.raises(UserError, match="cannot be read"):
         published.load(tmp_path / "w.pt", "resnet14", 10)
 
 
 def test_missing_files_are_refused(tmp_path):
-    with pytest.raises(PublishedError, match="no file"):
+    with pytest.raises(UserError, match="no file"):
         published.load(tmp_path / "w.pt", "resnet14", 10)
 
 
 @pytest.mark.parametrize("arch", ["resnet18", "vgg16", "resnet2", "resnet"])
 def test_unknown_architectures_are_refused(arch):
-    with pytest.raises(PublishedError, match="expected resnet20"):
+    with pytest.raises(UserError, match="expected resnet20"):
         published.depth_of(arch)

@@ -1,0 +1,108 @@
+"""Do the gates decide anything? Every committed package beside the same network with its decisions fixed or exchanged.
+
+    python -m bench controls --data cifar10=DIR --data fashion-mnist=DIR
+
+Rows controls.PACKAGE.KIND.accuracy and .flops, of the float network on the test images, all images to the end:
+
+- dynamic: as it is. static_majority: every gate at its most frequent decision; static_majority_bn: and batch norms'
+  statistics renewed. permuted, permuted_same_class: with another image's decisions.
+- twin, twin_bn, twin_retrained: a static network of the units and channels kept most, at the same mean FLOPs, gates'
+  own cost left to it (training/twin.py): as it is, with statistics renewed, after a brief training of its own.
+
+And .p_value (McNemar, dynamic against the better twin), .dynamic_minus_twin in points, .dead_layer_gates,
+.varying_channels, .gate_share, .flops_spread, .wrong_minus_right (FLOPs); and per data set logistic regression and an
+MLP of 256 units on the same pixels.
+"""
+
+import copy
+
+from bench.packages import PACKAGES, fingerprint
+from hls.package import read
+from training import controls, twin
+from training.average import renew_statistics
+from training.checkpoint import load_model, read_checkpoint
+from training.data import Split
+from training.evaluate import evaluate
+from training.prune import keep_rates
+
+RETRAIN_STEPS = 1000  # of 128 images: about 2.5 epochs
+RATES_ON = 10_000  # training images that keep rates are counted on
+
+
+def run(rows, folders, options):
+    """Add the rows of every package in packages/, and of the pixels alone."""
+    seen = {}
+    for path in sorted(PACKAGES.glob("*.npz")):
+        package = read(path)
+        state = read_checkpoint(PACKAGES / "checkpoints" / f"{path.stem}.pt")
+        validation = state["recipe"]["validation"]
+        splits = Split.load(package.dataset, folders.get(package.dataset), "cpu", validation)
+        train, _, test = (_first(split, options.images) for split in splits)
+        model = load_model(state, train.classes, train.channels, train.size)
+        measure(Adder(rows, f"controls.{path.stem}", len(test), fingerprint(path.stem)), model, train, test)
+        seen[package.dataset] = train, test
+    for name, (train, test) in seen.items():
+        for kind, hidden in (("logistic_regression", 0), ("mlp_256", 256)):
+            accuracy, flops = controls.pixels_alone(train, test, hidden)
+            Adder(rows, f"controls.{name}", len(test), None).pair(kind, accuracy, flops)
+
+
+class Adder:
+    """Rows of one package."""
+
+    def __init__(self, rows, name, n, sha256):
+        self.rows, self.name, self.n, self.sha256 = rows, name, n, sha256
+
+    def one(self, name, value, unit="share"):
+        """A row of its own."""
+        self.rows.add(f"{self.name}.{name}", value, unit, "measured", self.n, self.sha256)
+
+    def pair(self, kind, accuracy, flops):
+        """Accuracy and mean FLOPs of a kind."""
+        self.one(f"{kind}.accuracy", float(accuracy))
+        self.one(f"{kind}.flops", float(flops), "FLOPs")
+
+
+def measure(add, model, train, test):
+    """All rows of one network."""
+    hits, flops, keep = controls.record(model, test)
+    add.pair("dynamic", hits.mean(), flops.mean())
+    rates, labels = keep_rates(model, train, RATES_ON), test.labels.numpy()
+    fixed = controls.majority(rates)
+    replays = {"static_majority": fixed, "permuted": controls.exchanged(keep)}
+    replays["permuted_same_class"] = controls.exchanged(keep, labels)
+    for kind, decisions in replays.items():
+        again, spent = controls.replay(model, test, decisions)
+        add.pair(kind, again.mean(), spent.mean())
+    renewed = copy.deepcopy(model)
+    renew_statistics(renewed, train, forced=lambda unit, mask, logits: fixed[unit, mask].expand_as(logits))
+    again, spent = controls.replay(renewed, test, fixed)
+    add.pair("static_majority_bn", again.mean(), spent.mean())
+    best = _twins(add, twin.static_twin(model, rates, flops.mean(), test.size), train, test)
+    add.one("dynamic_minus_twin", float(100 * (hits.mean() - best.mean())), "points")
+    add.one("p_value", controls.paired_p(hits, best), "p")
+    figures = evaluate(model, test)
+    for name in ("dead_layer_gates", "varying_channels", "gate_share", "flops_spread"):
+        if figures[name] is not None:
+            add.one(name, figures[name])
+    add.one("wrong_minus_right", float(flops[~hits].mean() - flops[hits].mean()), "FLOPs")
+
+
+def _twins(add, static, train, test):
+    """Rows of the static twin; the hits (N,) of its best form."""
+    forms = {"twin": lambda: None, "twin_bn": lambda: renew_statistics(static, train)}
+    forms["twin_retrained"] = lambda: twin.retrain(static, train, RETRAIN_STEPS)
+    found = []
+    for kind, prepare in forms.items():
+        prepare()
+        found.append(twin.right(static, test))
+        add.pair(kind, found[-1].mean(), static.cost(test.size))
+    return max(found, key=lambda hits: hits.mean())
+
+
+def _first(split, count):
+    if count is None:
+        return split
+    part = copy.copy(split)
+    part.images, part.labels = split.images[:count], split.labels[:count]
+    return part

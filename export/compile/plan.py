@@ -1,0 +1,49 @@
+"""What the compiler must know of a graph before it writes the first instruction.
+
+    plan = Plan(network)
+    plan.last[node] <= plan.order[other]      # nobody reads `node` behind `other`, so `other` may take its place
+
+A layer gate's result is written in place of what stands there otherwise: skipping leaves the map where it is. Likewise
+closed channels are those of the map that a convolution adds. A mean of such a map is kept up to date beside it, so
+whatever the map was before needs its mean too.
+"""
+
+from export.graph import Convolution, LayerGate, Mean, readers_of, walk
+
+
+class Plan:
+    """`order`: node → its number; `last`: node → the number of the last node that reads it, or its mean;
+
+    `place`: node → the node in whose place it must be written; `pooled`: the maps whose mean is wanted.
+    """
+
+    def __init__(self, network):
+        nodes = list(walk(network.nodes))
+        self.order = {node: number for number, node in enumerate(nodes)}
+        self.last, self.place, self.pooled = {}, {}, set()
+        for node, readers in readers_of(network.nodes).items():
+            self.last[node] = max((self._read_at(node, reader) for reader in readers), default=-1)
+        for node in nodes:
+            if isinstance(node, Mean):
+                self.last[node.x] = max(self.last[node.x], self.last[node])
+            elif isinstance(node, Convolution) and node.out_mask is not None and node.add is not None:
+                self.place.setdefault(node, node.add)
+            elif isinstance(node, LayerGate) and node.result in node.body:
+                self.place[node.result] = node.otherwise
+        for node in reversed(nodes):
+            self._want_mean(node)
+
+    def _read_at(self, node, reader):
+        """When `reader` reads `node`; a layer gate takes its two sides as they lie."""
+        sides = isinstance(reader, LayerGate) and node is not reader.logit
+        return -1 if sides else self.order[reader]
+
+    def _want_mean(self, node):
+        if isinstance(node, Mean):
+            self.pooled.add(node.x)
+        if node not in self.pooled:
+            return
+        if isinstance(node, LayerGate):
+            self.pooled |= {node.result, node.otherwise}
+        elif isinstance(node, Convolution) and node.out_mask is not None and node.add is not None:
+            self.pooled.add(node.add)

@@ -1,0 +1,56 @@
+"""A graph in floating point, with hard decisions: what calibration and correction look at.
+
+out = FloatNetwork(network)(images)      # normalised images (N, C, H, W) float32 → interpret.Output
+"""
+
+import torch
+from torch.nn import functional
+
+from export.interpret import Interpreter
+
+
+class FloatNetwork(Interpreter):
+    """One method a kind of node."""
+
+    def image(self, node):
+        """The batch."""
+        return self.images
+
+    def convolution(self, node):
+        """(N, in, H, W) → (N, out, H/stride, W/stride)."""
+        weight, bias = torch.from_numpy(node.weight), torch.from_numpy(node.bias)
+        y = functional.conv2d(self.read(node.x, node.in_mask), weight, bias, node.stride, weight.shape[-1] // 2)
+        y = y if node.add is None else y + self.values[node.add]
+        return self.write(node, functional.relu(y) if node.relu else y)
+
+    def pad(self, node):
+        """(N, in, H, W) → (N, channels, H/stride, W/stride)."""
+        behind = node.channels - node.x.channels - node.before
+        x = self.values[node.x][:, :, :: node.stride, :: node.stride]
+        return functional.pad(x, (0, 0, 0, 0, node.before, behind))
+
+    def pool(self, node):
+        """Maxima or averages of windows."""
+        x = self.values[node.x]
+        if node.average:
+            return functional.avg_pool2d(x, node.kernel, node.stride, node.padding, count_include_pad=False)
+        return functional.max_pool2d(x, node.kernel, node.stride, node.padding)
+
+    def mean(self, node):
+        """(N, C, H, W) → (N, C)."""
+        return self.values[node.x].mean((2, 3))
+
+    def linear(self, node):
+        """(N, in) → (N, out)."""
+        y = functional.linear(self.values[node.x], torch.from_numpy(node.weight), torch.from_numpy(node.bias))
+        return functional.relu(y) if node.relu else y
+
+    def lstm(self, node):
+        """(N, inputs) → (N, hidden); the cell's state is kept beside the value."""
+        cell, x = node.cell, self.values[node.x]
+        inputs, hidden, bias = map(torch.from_numpy, (cell.weight_input, cell.weight_hidden, cell.bias))
+        before = (x.new_zeros(len(x), node.channels),) * 2 if node.before is None else self.state
+        i, f, g, o = (functional.linear(x, inputs, bias) + before[0] @ hidden.T).chunk(4, 1)
+        cell = torch.sigmoid(f) * before[1] + torch.sigmoid(i) * torch.tanh(g)
+        self.state = torch.sigmoid(o) * torch.tanh(cell), cell
+        return self.state[0]

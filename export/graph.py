@@ -1,0 +1,215 @@
+"""A network as a graph of operations with numpy weights, in the order in which they run. It knows no class of training.
+
+    network = fold(model, channels, size)      # export/fold.py makes it
+    for node in walk(network.nodes): print(node.name, node.channels, node.size)
+
+A node is its own output: a map (channels and size), a vector (channels) or a mask (channels). A layer gate and an exit
+hold the nodes of a body of their own; bodies see what stands before them outside. Everything after (calibration,
+quantisation, the interpreters, the compiler, ONNX) goes by these classes alone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Node:
+    """What all have. `name` is its own: that of the module that it was made of, or of what it reads."""
+
+    name: str
+    channels: int
+    size: tuple | None = None  # (height, width) of a map; None for vectors and masks
+    signed: bool = False  # whether a map has negative values
+
+    def __repr__(self):
+        return f"<{self.kind} {self.name}>"
+
+    @property
+    def kind(self):
+        """The name of the method that handles it."""
+        return type(self).__name__.lower()
+
+    @property
+    def inputs(self):
+        """The nodes that it reads."""
+        x = getattr(self, "x", None)
+        return () if x is None else (x,)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Image(Node):
+    """Normalised pixels."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ChannelGate(Node):
+    """A mask: the channels with a positive logit. `gate`: the trace word that takes their number, or -1."""
+
+    x: Node = field(kw_only=True)
+    gate: int = field(kw_only=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Convolution(Node):
+    """With padding kernel // 2, then plus the map `add`, then ReLU.
+
+    Only channels open in `out_mask` are computed; the others are those of `add`, or 0. Channels that `in_mask` closes
+    count as 0.
+    """
+
+    x: Node = field(kw_only=True)
+    weight: np.ndarray = field(kw_only=True)  # (out, in, k, k) float32
+    bias: np.ndarray = field(kw_only=True)  # (out,) float32
+    stride: int = field(kw_only=True)
+    relu: bool = field(kw_only=True)
+    add: Node | None = field(kw_only=True, default=None)
+    in_mask: ChannelGate | None = field(kw_only=True, default=None)
+    out_mask: ChannelGate | None = field(kw_only=True, default=None)
+
+    @property
+    def inputs(self):
+        """The map, and where there are such the added map and the masks."""
+        return tuple(node for node in (self.x, self.add, self.in_mask, self.out_mask) if node is not None)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Pad(Node):
+    """Every stride-th pixel, `before` channels of zeros in front, the rest of them behind."""
+
+    x: Node = field(kw_only=True)
+    before: int = field(kw_only=True)
+    stride: int = field(kw_only=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Pool(Node):
+    """Max or average pooling; pixels outside the map are left out."""
+
+    x: Node = field(kw_only=True)
+    kernel: int = field(kw_only=True)
+    stride: int = field(kw_only=True)
+    padding: int = field(kw_only=True)
+    average: bool = field(kw_only=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Mean(Node):
+    """A map's global average, a vector."""
+
+    x: Node = field(kw_only=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Linear(Node):
+    """A fully connected layer."""
+
+    x: Node = field(kw_only=True)
+    weight: np.ndarray = field(kw_only=True)  # (out, in) float32
+    bias: np.ndarray = field(kw_only=True)  # (out,) float32
+    relu: bool = field(kw_only=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Cell:
+    """An LSTM's weights; rows are input, forget, cell and output gates (torch's and the engine's order)."""
+
+    name: str
+    weight_input: np.ndarray  # (4·hidden, inputs) float32
+    weight_hidden: np.ndarray  # (4·hidden, hidden) float32
+    bias: np.ndarray  # (4·hidden,) float32, both of torch's
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Lstm(Node):
+    """The hidden state after one step; `before`: the step whose state it begins with, or None."""
+
+    x: Node = field(kw_only=True)
+    cell: Cell = field(kw_only=True)
+    before: "Lstm | None" = field(kw_only=True)
+
+    @property
+    def inputs(self):
+        """The vector, and the step before."""
+        return (self.x,) if self.before is None else (self.x, self.before)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LayerGate(Node):
+    """`body` runs only where the logit is positive; the value is then its `result`, else `otherwise`."""
+
+    logit: Node = field(kw_only=True)
+    gate: int = field(kw_only=True)  # the trace word
+    body: list = field(kw_only=True)
+    result: Node = field(kw_only=True)
+    otherwise: Node = field(kw_only=True)
+
+    @property
+    def inputs(self):
+        """The logit and both sides."""
+        return self.logit, self.result, self.otherwise
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Exit(Node):
+    """A classifier; `unit` is the one that it stands behind. The last exit of a network is its own end."""
+
+    unit: int = field(kw_only=True)
+    body: list = field(kw_only=True)
+    logits: Node = field(kw_only=True)
+
+    @property
+    def inputs(self):
+        """The logits."""
+        return (self.logits,)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A unit with gates, and what its trace word may count up to."""
+
+    unit: int
+    stage: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """`nodes` begin with the image; gate numbers index `gates`."""
+
+    name: str  # such as resnet74-ddi
+    nodes: list
+    gates: tuple
+
+    @property
+    def image(self):
+        """The input."""
+        return self.nodes[0]
+
+    @property
+    def exits(self):
+        """In order, the network's own end last."""
+        return [node for node in self.nodes if isinstance(node, Exit)]
+
+    @property
+    def classes(self):
+        """Number of logits."""
+        return self.exits[-1].channels
+
+
+def walk(nodes) -> Iterator[Node]:
+    """All nodes in the order they run; layer gates and exits come behind their bodies."""
+    for node in nodes:
+        if isinstance(node, (LayerGate, Exit)):
+            yield from walk(node.body)
+        yield node
+
+
+def readers_of(nodes):
+    """Node → the nodes that read it, in the order they run."""
+    readers = {}
+    for node in walk(nodes):
+        for source in dict.fromkeys(node.inputs):
+            readers.setdefault(source, []).append(node)
+    return readers

@@ -1,0 +1,66 @@
+"""Batches as a function of seed and step alone, augmentation, sizes that follow from the data."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.training import toys
+from training.data import augment
+
+
+def split(n=40, seed=0):
+    return toys.noise(n, 32, seed=seed)
+
+
+def test_batches_depend_on_seed_and_step_alone():
+    whole = list(split().batches(0, 12, 8, seed=3))
+    late = list(split().batches(7, 12, 8, seed=3))
+    for (images, labels), (again, labels_again) in zip(whole[7:], late, strict=True):
+        assert torch.equal(images, again) and torch.equal(labels, labels_again)
+    other = next(split().batches(0, 1, 8, seed=4))
+    assert not torch.equal(whole[0][0], other[0])
+
+
+def test_images_keep_their_labels():
+    """Every image has its label's grey value, in training batches and in plain ones."""
+    part = split(40)
+    part.labels = torch.arange(40)
+    part.images = (part.labels * 5).to(torch.uint8)[:, None, None, None].expand(40, 3, 32, 32).contiguous()
+    for batches in (part.batches(0, 5, 8, seed=0), part.plain_batches(7)):
+        for images, labels in batches:
+            pixels = torch.round((images * part.std + part.mean) * 255)
+            assert torch.equal(pixels, (labels * 5.0)[:, None, None, None].expand_as(pixels))
+
+
+def test_an_epoch_shows_every_image_once():
+    part = split(40)
+    part.labels = torch.arange(40)
+    seen = torch.cat([labels for _, labels in part.batches(0, 5, 8, seed=0)])
+    assert sorted(seen.tolist()) == list(range(40))
+
+
+def test_crops_are_padded_by_reflection():
+    """No pixel of the images is 0, so a black border would show."""
+    pixels = split().images
+    assert augment(pixels, np.random.default_rng(0), pad=4, flip=True).min() > 0
+
+
+def test_augment_shifts_and_mirrors():
+    pixels = torch.arange(32, dtype=torch.uint8).expand(64, 3, 32, 32)
+    rows = augment(pixels, np.random.default_rng(0), pad=2, flip=True)[:, 0, 16].int()
+    middle = rows[:, 4:-4].diff(dim=1)
+    rising, falling = (middle == 1).all(1), (middle == -1).all(1)
+    assert (rising | falling).all() and rising.any() and falling.any()
+    plain = augment(pixels, np.random.default_rng(0), pad=0, flip=False)
+    assert torch.equal(plain, pixels)
+
+
+def test_normalise():
+    part = split(1)
+    value = part.images[0, 0, 0, 0].item()
+    assert part.normalise(part.images)[0, 0, 0, 0].item() == pytest.approx((value / 255 - 0.5) / 0.25)
+
+
+def test_sizes_follow_from_the_data():
+    part = toys.noise(4, size=12, classes=3)
+    assert (part.size, part.channels, part.classes) == ((12, 12), 3, 3)

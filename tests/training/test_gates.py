@@ -1,0 +1,68 @@
+"""Gates: hard decisions with a gradient, costs by hand, standardised logits that open as often as asked for."""
+
+import pytest
+import torch
+
+from hls import cost
+from training.gates import decide
+from training.gates.convolution import ConvolutionGate
+from training.gates.pooled import PooledGate
+from training.gates.recurrent import RecurrentCell, RecurrentGate
+
+
+def maps(n, channels, size=8, seed=0):
+    return torch.rand(n, channels, size, size, generator=torch.Generator().manual_seed(seed))
+
+
+def test_decisions_are_hard_and_their_gradient_is_the_sigmoids():
+    logits = torch.tensor([-2.0, -0.5, 0.0, 0.5, 2.0], requires_grad=True)
+    for training in (True, False):
+        assert decide(logits, training).tolist() == [0, 0, 0, 1, 1]
+    decide(logits, True, sharpness=2.0).sum().backward()
+    soft = torch.sigmoid(2 * logits.detach())
+    assert torch.allclose(logits.grad, 2 * soft * (1 - soft))
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.5, 0.9])
+def test_a_pooled_gate_opens_as_often_as_asked_for(rate):
+    torch.manual_seed(0)
+    gate, pooled = PooledGate(16, 32, rate), torch.randn(512, 16)
+    logits, _ = gate(None, pooled, None)
+    kept = (logits > 0).float().mean(0)  # per output, over images
+    assert kept.mean().item() == pytest.approx(rate, abs=0.05)
+    assert kept.min() > 0 and kept.max() < 1  # no output is the same for all images
+
+
+def test_costs_by_hand():
+    assert PooledGate(64, 10, hidden=16).cost((8, 8)) == 2 * (64 * 16 + 16 * 10)
+    recurrent = RecurrentGate(RecurrentCell(), 64)
+    assert recurrent.cost((8, 8)) == 2 * 64 * 10 + 2 * 20 * 40 + 2 * 10
+    unit = 2 * cost.conv_flops(32, 32, 16, 16, 3)
+    assert ConvolutionGate(16, 16).cost((32, 32)) / unit == pytest.approx(0.125, rel=0.01)  # the paper's 12.5 %
+    assert ConvolutionGate(4, 8).cost((7, 5)) == cost.conv_flops(4, 3, 4, 4, 3) + 2 * 4 * 8
+
+
+def test_the_cheap_gate_costs_less_than_a_hundredth_of_its_unit():
+    for channels, side in ((16, 32), (32, 16), (64, 8)):
+        unit = 2 * cost.conv_flops(side, side, channels, channels, 3)
+        assert PooledGate(channels, channels).cost((side, side)) < 0.01 * unit
+
+
+def test_recurrent_gates_share_a_cell_and_remember():
+    cell = RecurrentCell()
+    first, second = RecurrentGate(cell, 16), RecurrentGate(cell, 32)
+    _, state = first(None, torch.ones(2, 16), None)
+    fresh, _ = second(None, torch.ones(2, 32), None)
+    after, _ = second(None, torch.ones(2, 32), state)
+    assert first.shared is second.shared and not torch.equal(fresh, after)
+
+
+def test_convolution_gate_reads_the_map():
+    gate = ConvolutionGate(8, 4).eval()
+    logits, state = gate(maps(3, 8), None, "as it was")
+    assert logits.shape == (3, 4) and state == "as it was"
+
+
+def test_impossible_rates_are_named():
+    with pytest.raises(ValueError, match="rate 1.0: expected a share"):
+        PooledGate(4, 4, rate=1.0)

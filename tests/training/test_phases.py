@@ -1,0 +1,79 @@
+"""Phases as data: learning rates, units left out, requirements; recipes that cannot be followed."""
+
+import numpy as np
+import pytest
+
+from hls.errors import UserError
+from tests.training import toys
+from training import phases, recipe
+from training.backbones.resnet import resnet
+
+PLACES = resnet(units=(4, 4, 4)).places((32, 32))
+STARTS = {0, 4, 8}
+
+
+def phase(**values):
+    return phases.Phase(**toys.phase(**values))
+
+
+def test_learning_rates():
+    cosine = phase(steps=100, lr=0.1, warmup=10)
+    assert phases.learning_rate(cosine, 0) == pytest.approx(0.01)
+    assert phases.learning_rate(cosine, 10) == pytest.approx(0.1)
+    assert phases.learning_rate(cosine, 99) < 1e-4
+    step = phase(steps=100, lr=0.1, schedule="step")
+    assert [phases.learning_rate(step, i) for i in (0, 49, 50, 75)] == pytest.approx([0.1, 0.1, 0.01, 0.001])
+    line = phase(steps=100, lr=0.1, schedule="linear")
+    assert [phases.learning_rate(line, i) for i in (0, 50, 99)] == pytest.approx([0.1, 0.05, 0.001])
+    assert phases.learning_rate(phase(steps=100, lr=0.1, schedule="constant"), 99) == 0.1
+
+
+def test_a_phase_names_how_many_units_take_part():
+    out = phases.left_out(phase(units=(1, 2, 4)), PLACES, np.random.default_rng(0))
+    assert out == {1, 2, 3, 5, 6}  # the first of each stage, evenly to the last
+
+
+def test_stochastic_depth_leaves_out_late_units_more_often_and_no_stages_start():
+    counts, chance = np.zeros(12), phase(drop=0.6)
+    for seed in range(2000):
+        for unit in phases.left_out(chance, PLACES, np.random.default_rng(seed)):
+            counts[unit] += 1
+    expected = np.where(np.isin(np.arange(12), list(STARTS)), 0, 0.6 * np.arange(1, 13) / 12)
+    assert np.abs(counts / 2000 - expected).max() < 0.04
+
+
+def test_requirements():
+    wanted = phase(require={"accuracy": [0.6, 1.0], "dead_layer_gates": [0.0, 0.25]})
+    phases.check(wanted, {"accuracy": 0.7, "dead_layer_gates": 0.25})
+    with pytest.raises(phases.PhaseError, match=r"joint ended with accuracy 0.598, its recipe requires 0.6 … 1.0"):
+        phases.check(wanted, {"accuracy": 0.598, "dead_layer_gates": 0.0})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"batches": 128}, "unknown key 'batches' in recipe"),
+        ({"dataset": "mnist"}, "dataset = 'mnist': expected one of"),
+        ({"batch": "many"}, "batch = 'many' in recipe: expected int"),
+        ({"average": 1.0}, "an average from 0 to below 1"),
+        ({"phases": []}, r"a recipe needs \[\[phases\]\]"),
+        ({"phases": [toys.phase(train=["all"])]}, "train = 'all' in phase joint"),
+        ({"phases": [toys.phase(schedule="fast")]}, "schedule = 'fast' in phase joint"),
+        ({"phases": [toys.phase(steps=0)]}, "phase joint: expected at least one step"),
+        ({"phases": [toys.phase(lr=float("nan"))]}, "phase joint: expected at least one step, a learning rate above 0"),
+        ({"phases": [toys.phase(drop=1.0)]}, "drop = 1.0 in phase joint"),
+        ({"phases": [toys.phase(require={"speed": [0, 1]})]}, "require = 'speed' in phase joint"),
+        ({"phases": [toys.phase(require={"share": [0.6, 0.4]})]}, r"require.share = \[0.6, 0.4\] in phase joint"),
+        ({"phases": [toys.phase(terms={"luck": {}})]}, "unknown term 'luck'"),
+        ({"phases": [{"name": "joint", "steps": 1}]}, "lacks 'lr'"),
+    ],
+)
+def test_impossible_recipes_are_named(change, message):
+    values = toys.plan([toys.phase()]).to_dict() | change
+    with pytest.raises(UserError, match=message):
+        recipe.from_dict(values)
+
+
+def test_a_recipe_survives_its_way_through_a_checkpoint():
+    plan = toys.plan([toys.phase(train=["exits"], units=[1, 2], require={"share": [0, 1]})])
+    assert recipe.from_dict(plan.to_dict()) == plan

@@ -1,0 +1,118 @@
+"""Loss terms by hand, their directions, and what a recipe may not ask for."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from training import terms
+from training.dynamic import LAYER, Decision, Output
+
+
+def step(logits, labels, flops=(50.0, 100.0), decisions=(), exits=(), progress=1.0, teacher=None):
+    flops = torch.tensor(flops, dtype=torch.float64, requires_grad=True)[:, None]
+    out = Output(logits=list(logits), flops=flops, decisions=list(decisions), exits=list(exits), ran=[None] * 4)
+    return terms.Step(out, torch.tensor(labels), 100.0, progress, teacher)
+
+
+def sure(*classes, confidence=4.0):
+    return confidence * functional.one_hot(torch.tensor(classes), 3).float()
+
+
+def test_classification_by_hand():
+    right, wrong = sure(0, 1), sure(1, 2)
+    of = {name: math.log(math.exp(4) + 2) - (4 if name == "right" else 0) for name in ("right", "wrong")}
+    assert terms.Classification()(step([right], [0, 1])).item() == pytest.approx(of["right"], rel=1e-5)
+    both = terms.Classification(exits=0.5)(step([wrong, right], [0, 1]))
+    assert both.item() == pytest.approx(of["right"] + 0.5 * of["wrong"], rel=1e-5)
+
+
+def test_distillation_pulls_exits_to_the_last_output_and_not_the_other_way():
+    early, last = torch.zeros(2, 3, requires_grad=True), sure(0, 1).requires_grad_()
+    loss = terms.Distillation(temperature=1.0)(step([early, last], [0, 0]))
+    target = torch.softmax(last.detach(), 1)
+    expected = (target * (target.log() - math.log(1 / 3))).sum(1).mean()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    loss.backward()
+    assert last.grad is None and torch.allclose(early.grad, (1 / 3 - target) / 2, atol=1e-6)
+    assert terms.Distillation()(step([last], [0, 0])).item() == 0
+
+
+def test_with_a_teacher_the_last_output_learns_too():
+    early, last = torch.zeros(1, 3, requires_grad=True), torch.zeros(1, 3, requires_grad=True)
+    terms.Distillation()(step([early, last], [0], flops=(1.0,), teacher=sure(2))).backward()
+    assert torch.equal(early.grad, last.grad) and last.grad.argmin() == 2
+
+
+def test_cost_has_its_minimum_at_the_target():
+    logits = [sure(0, 1)]
+    values = [terms.Cost(target=0.5)(step(logits, [0, 1], (share, share))).item() for share in (30.0, 50.0, 70.0)]
+    assert values[1] == 0 and values[0] == values[2] == pytest.approx(0.16)
+    above = [terms.Cost(target=0.5, only_above=True)(step(logits, [0, 1], (share, share))) for share in (30.0, 70.0)]
+    assert above[0].item() == 0 and above[1].item() == pytest.approx(0.16)
+
+
+def test_the_costs_target_falls_from_full_cost():
+    cost = terms.Cost(target=0.4, start=1.0, ramp=0.5)
+    assert [cost.target_at(progress) for progress in (0, 0.25, 0.5, 1)] == pytest.approx([1, 0.7, 0.4, 0.4])
+
+
+def test_the_papers_rule_is_a_constant_push_by_sign():
+    for share, sign in ((90.0, 1), (30.0, -1)):
+        given = step([sure(0)], [0], (share,))
+        assert terms.SignedCost(target=0.4)(given).item() == pytest.approx(sign * share / 100 * 4)
+
+
+def gate(logits, mask=LAYER, unit=1):
+    logits = torch.tensor(logits).reshape(-1, 1).requires_grad_()
+    return Decision(unit, mask, logits, (logits > 0).float(), torch.ones(len(logits), dtype=torch.bool))
+
+
+def test_need_opens_a_gate_for_the_images_that_are_wrong():
+    """Two of four images are open, the wrong two: their logits rise, the others' fall."""
+    exit_logits = sure(0, 1, 2, 0)  # of labels 0 0 0 0: images 1 and 2 are wrong
+    decision = gate([0.5, -0.5, 0.1, -0.1])
+    given = step([exit_logits, sure(0, 0, 0, 0)], [0] * 4, (1.0,) * 4, [decision], [0])
+    terms.Need()(given).backward()
+    assert (decision.logits.grad[:, 0] < 0).tolist() == [False, True, True, False]
+
+
+def test_need_asks_the_exit_before_the_unit():
+    early, late = sure(0, 1), sure(1, 0)  # of labels 0 0: each is wrong on the other image
+    before, after = gate([1.0, -1.0], unit=2), gate([1.0, -1.0], unit=5)
+    given = step([early, late, sure(0, 0)], [0, 0], (1.0, 1.0), [before, after], [1, 4])
+    terms.Need()(given).backward()
+    assert (before.logits.grad[:, 0] < 0).tolist() == [False, True]
+    assert (after.logits.grad[:, 0] < 0).tolist() == [True, False]
+
+
+def test_opening_stops_at_the_margin():
+    decision = gate([3.0, -1.0])
+    loss = terms.Opening(margin=1.0)(step([sure(0, 0)], [0, 0], decisions=[decision]))
+    assert loss.item() == 1.0
+    loss.backward()
+    assert decision.logits.grad[:, 0].tolist() == [0.0, -0.5]
+
+
+def test_shaping_pulls_a_gate_from_either_end_and_fades():
+    for logit, sign in ((5.0, 1), (-5.0, -1)):
+        decision = gate([logit, logit])
+        given = step([sure(0, 0)], [0, 0], decisions=[decision], progress=0.0)
+        terms.Shaping()(given).backward()
+        assert (decision.logits.grad.sign() == sign).all()
+    late = step([sure(0, 0)], [0, 0], decisions=[gate([5.0, 5.0])], progress=0.6)
+    assert terms.Shaping(until=0.5)(late).item() == 0
+
+
+def test_total_adds_by_weight():
+    made = terms.build({"classification": {"weight": 2.0}, "cost": {"weight": 3.0, "target": 0.5}})
+    loss, values = terms.total(made, step([sure(0, 1)], [0, 1]))
+    assert loss.item() == pytest.approx(2 * values["classification"].item() + 3 * values["cost"].item())
+
+
+def test_unknown_terms_and_options_are_named():
+    with pytest.raises(terms.TermError, match="unknown term 'luck'"):
+        terms.build({"luck": {}})
+    with pytest.raises(terms.TermError, match="unknown option 'speed' of the term cost"):
+        terms.build({"cost": {"speed": 1}})

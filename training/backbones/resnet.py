@@ -1,0 +1,36 @@
+"""ResNets for small images: stages of 16, 32 and 64 channels (He et al. 2016, section 4.2).
+
+    backbone = resnet(depth=20)                # 3 units a stage
+    backbone = resnet(units=(2, 4, 6))         # as many as wanted
+"""
+
+from torch import nn
+
+from training.backbones.backbone import Backbone, Head, Stem
+from training.units import ResidualUnit
+
+
+def resnet(classes=10, depth=None, units=None, width=1.0, shortcut="pad", in_channels=3):
+    """A Backbone of ResidualUnits, of `depth` 6n + 2 or with a number of `units` a stage.
+
+    Units begin as identities, but for the first of a stage: a phase can add them to what others have learnt. Raises ValueError, its message one line.
+    """
+    if (depth is None) == (units is None):
+        raise ValueError("a ResNet needs either its depth (20, 74 …) or its units a stage ([3, 3, 3])")
+    if depth is not None:
+        if depth < 8 or (depth - 2) % 6:
+            raise ValueError(f"ResNet depth {depth}: expected 6n + 2 with n ≥ 1 (14, 20, 26, 38, 74, 110 …)")
+        units = [(depth - 2) // 6] * 3
+    if not 1 <= len(units) <= 4 or min(units) < 1:
+        raise ValueError(f"units {units}: expected at least one unit for each of 1 to 4 stages")
+    widths = [round(16 * width) << stage for stage in range(len(units))]
+    members, channels = [], widths[0]
+    for stage, count in enumerate(units):
+        for number in range(count):
+            stride = 2 if stage and not number else 1
+            members.append(ResidualUnit(channels, widths[stage], stride, shortcut))
+            if number:
+                nn.init.zeros_(members[-1].bn2.weight)
+            channels = widths[stage]
+    name = f"resnet{2 * sum(units) + 2}"
+    return Backbone(Stem(in_channels, widths[0]), members, Head(channels, classes), name)

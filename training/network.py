@@ -1,0 +1,131 @@
+"""What network a recipe asks for, and the module of it.
+
+    network = Network(backbone={"kind": "resnet", "depth": 74}, layer_gates={"kind": "pooled", "rate": 0.5})
+    model = network.build(classes=10, channels=3, size=(32, 32))
+
+A new backbone or gate is one line here.
+"""
+
+import inspect
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+
+from hls.errors import UserError
+from training.backbones.resnet import resnet
+from training.dynamic import ChannelGate, Dynamic
+from training.exits import Branch, positions
+from training.gates.convolution import ConvolutionGate
+from training.gates.pooled import PooledGate
+from training.gates.recurrent import RecurrentCell, RecurrentGate
+
+BACKBONES = {"resnet": resnet}
+MASKS = (["hidden"], ["hidden+residual"], ["hidden", "residual"])
+
+
+class NetworkError(UserError):
+    """A network that cannot be built; the message is one line."""
+
+
+def pooled_gates(members, rate=0.5, last=None, hidden=16):
+    """A cheap gate for each of `members`, (input channels, outputs).
+
+    `rate`: the share of images that it opens for at first; with `last` it goes evenly to that one, from the first gate
+    of each width to the last.
+    """
+    gates = []
+    for width, group in groupby(members, key=lambda member: member[0]):
+        group = list(group)
+        rates = np.linspace(rate, rate if last is None else last, len(group))
+        gates += [PooledGate(width, outputs, float(share), hidden) for share, (_, outputs) in zip(rates, group)]
+    return gates
+
+
+def recurrent_gates(members, hidden=10, bias=1.0):
+    """The papers' G^L: one LSTM for all."""
+    cell = RecurrentCell(hidden, bias)
+    return [RecurrentGate(cell, channels) for channels, _ in members]
+
+
+def convolution_gates(members, bias=1.0):
+    """The papers' G^C."""
+    return [ConvolutionGate(channels, outputs, bias) for channels, outputs in members]
+
+
+LAYER_GATES = {"pooled": pooled_gates, "recurrent": recurrent_gates}
+CHANNEL_GATES = {"pooled": pooled_gates, "convolution": convolution_gates}
+
+
+@dataclass(frozen=True)
+class Network:
+    """Options of a network's parts: each a `kind` and what its builder takes; {} where there is none."""
+
+    backbone: dict
+    layer_gates: dict = field(default_factory=dict)
+    channel_gates: dict = field(default_factory=dict)
+    exits: dict = field(default_factory=dict)
+
+    def build(self, classes, channels=3, size=(32, 32)):
+        """The Dynamic for images of `channels` × `size`. Raises NetworkError."""
+        backbone = _make("backbone", BACKBONES, self.backbone, classes=classes, in_channels=channels)
+        places = backbone.places(size)
+        layer, channel, exits = {}, {}, {}
+        if self.layer_gates:
+            units = _gated_units(backbone, places, self.layer_gates)
+            members = [(backbone.units[i].in_channels, 1) for i in units]
+            layer = dict(zip(units, _make("layer_gates", LAYER_GATES, self.layer_gates, members=members)))
+        if self.channel_gates:
+            channel = _channel_gates(backbone, places, self.channel_gates)
+        if self.exits:
+            unknown = sorted(set(self.exits) - {"after"})
+            if unknown:
+                raise NetworkError(f"unknown key {unknown[0]!r} in [network.exits]: expected after")
+            after = self.exits.get("after", "radi")
+            for i in positions(places) if after == "radi" else after:
+                if not 0 <= i < len(places) - 1:
+                    raise NetworkError(f"an exit after unit {i}: expected 0 … {len(places) - 2}")
+                exits[i] = Branch(backbone.units[i].out_channels, places[i].stage, classes)
+        return Dynamic(backbone, layer, channel, exits)
+
+
+def _gated_units(backbone, places, options):
+    """Units that a gate may stand before; the first `base` of each stage always run and have none."""
+    base, chosen, number = options.get("base", 0), [], 0
+    for i, (unit, place) in enumerate(zip(backbone.units, places)):
+        number = 0 if i == 0 or place.stage != places[i - 1].stage else number + 1
+        if unit.skippable and number >= base:
+            chosen.append(i)
+    return chosen
+
+
+def _channel_gates(backbone, places, options):
+    groups = options.get("masks", ["hidden"])
+    if groups not in MASKS:
+        raise NetworkError(f"masks = {groups!r} in [network.channel_gates]: expected one of {MASKS}")
+    units = _gated_units(backbone, places, options)
+    gates = {i: [] for i in units}
+    for group in groups:
+        masks = group.split("+")
+        chosen = [i for i in units if set(masks) <= set(backbone.units[i].masks)]
+        members = [(backbone.units[i].in_channels, backbone.units[i].masks[masks[0]]) for i in chosen]
+        made = _make("channel_gates", CHANNEL_GATES, options, members=members)
+        for i, gate in zip(chosen, made):
+            gates[i].append(ChannelGate(gate, masks))
+    return {i: members for i, members in gates.items() if members}
+
+
+def _make(where, makers, options, **given):
+    """Call the maker that options["kind"] names with the other options."""
+    options = {name: value for name, value in options.items() if name not in ("base", "masks")}
+    kind = options.pop("kind", None)
+    if kind not in makers:
+        raise NetworkError(f"kind = {kind!r} in [network.{where}]: expected one of {', '.join(makers)}")
+    known = sorted(set(inspect.signature(makers[kind]).parameters) - set(given))
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise NetworkError(f"unknown key {unknown[0]!r} in [network.{where}]: expected {', '.join(known)}")
+    try:
+        return makers[kind](**given, **options)
+    except (ValueError, TypeError) as error:
+        raise NetworkError(f"[network.{where}]: {error}") from None

@@ -1,0 +1,115 @@
+"""Phases of training: what is trained, by which terms, for how long, and what must hold at the end.
+
+    phase = Phase(name="gates", steps=4000, lr=0.05, terms={"classification": {}, "cost": {"target": 0.3}})
+    lr = learning_rate(phase, step)
+    check(phase, figures)            # PhaseError where the end is not what the recipe requires
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hls.errors import UserError
+
+PARTS = ("backbone", "layer_gates", "channel_gates", "exits")
+SCHEDULES = ("constant", "linear", "cosine", "step")
+REQUIREMENTS = ("accuracy", "share", "dead_layer_gates", "varying_channels")
+
+
+class PhaseError(UserError):
+    """A phase that failed or cannot be followed; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase; a recipe's [[phases]]."""
+
+    name: str
+    steps: int
+    lr: float
+    terms: dict
+    train: tuple = PARTS  # parts that learn; a frozen part's batch statistics stay as they are
+    gated: bool = True  # False: every gate is open and costs nothing
+    exits: bool = True
+    schedule: str = "cosine"
+    warmup: int = 0  # steps of linear increase
+    bias_lr: float = 1.0  # learning rate of biases and batch norms relative to lr
+    gate_lr: float = 1.0  # of the gates
+    drop: float = 0.0  # stochastic depth by batch: chance that the last unit is left out, falling to 0 at the first
+    units: tuple = ()  # per stage: how many units take part, spread evenly; () for all
+    side: int = 0  # height and width that images are resized to; 0: as they are
+    require: dict = field(default_factory=dict)  # figure → [least, most] at the end, on validation images
+    prune: bool = False  # at the end, gates that hardly vary become fixed and units that never run go
+
+    def check(self):
+        """Raises PhaseError for values that cannot be followed."""
+        for name, values, allowed in (
+            ("schedule", (self.schedule,), SCHEDULES),
+            ("train", self.train, PARTS),
+            ("require", self.require, REQUIREMENTS),
+        ):
+            for value in values:
+                if value not in allowed:
+                    raise PhaseError(f"{name} = {value!r} in phase {self.name}: expected one of {', '.join(allowed)}")
+        if self.steps < 1 or not 0 < self.lr < math.inf or not self.terms:
+            raise PhaseError(f"phase {self.name}: expected at least one step, a learning rate above 0, and terms")
+        if not 0 <= self.drop < 1:
+            raise PhaseError(f"drop = {self.drop} in phase {self.name}: expected a chance from 0 to below 1")
+        for name, bounds in self.require.items():
+            if not isinstance(bounds, (list, tuple)) or len(bounds) != 2 or bounds[0] > bounds[1]:
+                raise PhaseError(f"require.{name} = {bounds!r} in phase {self.name}: expected [least, most]")
+
+
+def learning_rate(phase, step):
+    """lr of a step: linear warm-up, then constant, a line to 0, half a cosine, or ÷10 at 1/2 and 3/4."""
+    if step < phase.warmup:
+        return phase.lr * (step + 1) / phase.warmup
+    progress = (step - phase.warmup) / max(1, phase.steps - phase.warmup)
+    if phase.schedule == "linear":
+        return phase.lr * (1 - progress)
+    if phase.schedule == "cosine":
+        return phase.lr * 0.5 * (1 + math.cos(math.pi * progress))
+    if phase.schedule == "step":
+        return phase.lr * (0.1 if progress >= 0.5 else 1) * (0.1 if progress >= 0.75 else 1)
+    return phase.lr
+
+
+def absent(phase, places):
+    """Units that take no part in a phase and pass their identity; `places` are the backbone's."""
+    out = set()
+    if phase.units:
+        for stage, start, count in _stages(places):
+            taking = np.unique(np.round(np.linspace(0, count - 1, min(phase.units[stage], count))).astype(int))
+            out |= set(range(start, start + count)) - {start + int(i) for i in taking}
+    return out
+
+
+def left_out(phase, places, rng):
+    """Units that pass their identity in one step: the absent ones, and those that stochastic depth drops.
+
+    Huang et al. 2016, Eq. 4, decided for the whole batch, so that the unit is really not computed; a unit that begins
+    a stage is never dropped.
+    """
+    out = absent(phase, places)
+    if phase.drop:
+        chances = phase.drop * np.arange(1, len(places) + 1) / len(places)
+        dropped = {i for i, draw in enumerate(rng.random(len(places))) if draw < chances[i]}
+        out |= dropped - {start for _, start, _ in _stages(places)}
+    return out
+
+
+def _stages(places):
+    """(stage, its first unit, number of units) of each stage."""
+    stages = [place.stage for place in places]
+    return [(stage, stages.index(stage), stages.count(stage)) for stage in sorted(set(stages))]
+
+
+def check(phase, figures):
+    """Raises PhaseError where a figure of the last validation is outside what the phase requires."""
+    for name, (least, most) in phase.require.items():
+        if not least <= figures[name] <= most:
+            raise PhaseError(
+                f"phase {phase.name} ended with {name} {figures[name]:.4g}, its recipe requires {least} … {most}: "
+                "the checkpoint before its end is kept; change the phase and train with another --out"
+            )

@@ -1,0 +1,80 @@
+"""What never varies costs no gate: units that never run go, gates that hardly vary become fixed.
+
+    found = find_constant(model, split)     # plain values, kept in the checkpoint
+    apply(model, found)                     # the same model, smaller
+
+Decisions are looked at on training images as they are. A unit that runs for less than `least` of the images is
+removed, one that runs for more than 1 - `least` loses its gate. Channels likewise: those that are never kept are cut out
+of the convolutions where the mask is `hidden` alone; a channel gate none of whose outputs varies goes.
+"""
+
+import torch
+from torch import nn
+
+from training.dynamic import LAYER
+from training.evaluate import Rates
+
+LEAST = 0.02
+IMAGES = 10_000
+
+
+class Skipped(nn.Module):
+    """A unit that is gone: it passes what a skipped one would."""
+
+    def __init__(self, unit):
+        super().__init__()
+        self.in_channels, self.out_channels, self.stride = unit.in_channels, unit.out_channels, unit.stride
+        self.shortcut, self.masks, self.skippable = unit.shortcut, {}, True
+        self.lower_skip = unit.lower_skip
+
+    def run(self, x, keep=None):
+        """(N, in_channels, H, W) → (N, out_channels, H/stride, W/stride)."""
+        return self.shortcut(x)
+
+    skip = run
+
+    def cost(self, size, active=None):
+        """Nothing."""
+        return 0
+
+    def output_size(self, size):
+        """(height, width) of the output for an input of `size`."""
+        return tuple(-(-side // self.stride) for side in size)
+
+    def lower(self, graph, x, masks, skipped=None):
+        """The shortcut as nodes."""
+        return self.lower_skip(graph, x) if skipped is None else skipped
+
+
+@torch.no_grad()
+def keep_rates(model, split, limit=IMAGES, size=250):
+    """{(unit, mask): (outputs,) share of images that keep it} on the split's first images."""
+    model.eval()
+    rates = Rates()
+    for images, _ in split.plain_batches(size, min(limit, len(split))):
+        rates.add(model(images, with_exits=False))
+    return rates.rates()
+
+
+def find_constant(model, split, least=LEAST):
+    """{"closed": units, "open": units, "fixed": channel gates as [unit, mask]}: plain values."""
+    found = {"closed": [], "open": [], "fixed": []}
+    for (unit, mask), rates in keep_rates(model, split).items():
+        if mask == LAYER:
+            if rates.item() < least:
+                found["closed"].append(unit)
+            elif rates.item() > 1 - least:
+                found["open"].append(unit)
+        elif bool(((rates < least) | (rates > 1 - least)).all()):
+            found["fixed"].append([unit, mask])
+    return found
+
+
+def apply(model, found):
+    """Change the model by what `find_constant` found."""
+    for unit in found["closed"]:
+        model.backbone.units[unit] = Skipped(model.backbone.units[unit])
+        if str(unit) in model.channel_gates:
+            del model.channel_gates[str(unit)]
+    for unit in found["closed"] + found["open"]:
+        del model.layer_gates[str(unit)]

@@ -1,0 +1,222 @@
+"""What a phase's loss is made of: terms that are added up, each by its own weight.
+
+    terms = build({"classification": {"smoothing": 0.1}, "cost": {"target": 0.5, "weight": 2.0}})
+    loss, figures = total(terms, Step(out, labels, full_flops, progress=0.3))
+
+A term is a frozen dataclass with `__call__(step) → scalar tensor`; its fields are its options in a recipe. TERMS names
+them.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch.nn import functional
+
+from hls.errors import UserError
+from training.dynamic import LAYER, Output
+
+
+class TermError(UserError):
+    """A term that no recipe may ask for; the message is one line."""
+
+
+class Step(NamedTuple):
+    """What a term sees of a training step; N images."""
+
+    out: Output
+    labels: torch.Tensor  # (N,)
+    full_flops: float  # of the static network
+    progress: float  # share of the phase that is done
+    teacher: torch.Tensor | None = None  # (N, classes) logits
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Cross-entropy of the network's own output, and of every exit with weight `exits`.
+
+    exits = 1 is the plain sum of Wang et al., JSTSP 2020, Eq. 4.
+    """
+
+    weight: float = 1.0
+    exits: float = 1.0
+    smoothing: float = 0.0
+
+    def __call__(self, step):
+        """(N, classes) logits and labels → scalar."""
+        losses = [
+            functional.cross_entropy(logits.float(), step.labels, label_smoothing=self.smoothing)
+            for logits in step.out.logits
+        ]
+        return losses[-1] + self.exits * sum(losses[:-1])
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """Exits learn from the network's own last output: KL divergence at a temperature (Hinton et al. 2015, section 2).
+
+    With a teacher (an option of the phase) the last output learns from it too.
+    """
+
+    weight: float = 1.0
+    temperature: float = 2.0
+
+    def __call__(self, step):
+        """Scalar; 0 where there is neither exit nor teacher."""
+        target = (step.out.logits[-1] if step.teacher is None else step.teacher).detach().float()
+        students = step.out.logits[:-1] if step.teacher is None else step.out.logits
+        if not students:
+            return target.new_zeros(())
+        wanted = functional.log_softmax(target / self.temperature, 1)
+        divergences = [
+            functional.kl_div(
+                functional.log_softmax(logits.float() / self.temperature, 1),
+                wanted,
+                reduction="batchmean",
+                log_target=True,
+            )
+            for logits in students
+        ]
+        return self.temperature**2 * sum(divergences)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Pulls the mean FLOPs of a batch to a target: weight · ((share - target) / target)², one-sided if `only_above`.
+
+    The share is of the static network's FLOPs; the target falls from `start` over the first `ramp` of the phase.
+    """
+
+    weight: float = 1.0
+    target: float = 0.5
+    start: float = 1.0
+    ramp: float = 0.5
+    only_above: bool = False
+
+    def target_at(self, progress):
+        """The share aimed at when `progress` of the phase is done."""
+        if self.ramp <= 0:
+            return self.target
+        return self.start - (self.start - self.target) * min(1.0, progress / self.ramp)
+
+    def __call__(self, step):
+        """Scalar, differentiable through the decisions."""
+        target = self.target_at(step.progress)
+        distance = step.out.flops[:, -1].mean() / step.full_flops / target - 1
+        return (distance.clamp(min=0) if self.only_above else distance).square().float()
+
+
+@dataclass(frozen=True)
+class SignedCost:
+    """The papers' rule: ±α · executed units, α > 0 while more runs than wanted (Wang et al., JSTSP 2020, Eq. 5)."""
+
+    weight: float = 2e-4
+    target: float = 0.5
+
+    def __call__(self, step):
+        """Scalar."""
+        share = step.out.flops[:, -1].mean() / step.full_flops
+        sign = torch.where(share.detach() > self.target, 1.0, -1.0)
+        return (sign * share * len(step.out.ran)).float()
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How far gates are from letting everything through: Σ over gates of max(0, margin - logit), mean over images."""
+
+    weight: float = 1.0
+    margin: float = 1.0
+
+    def __call__(self, step):
+        """Scalar."""
+        return sum(
+            functional.relu(self.margin - decision.logits.float()).sum() / len(decision.logits)
+            for decision in step.out.decisions
+        )
+
+
+@dataclass(frozen=True)
+class Shaping:
+    """Keeps every gate between two rates over a batch: Σ over gates of the squared excess, weight fading to 0."""
+
+    weight: float = 1.0
+    least: float = 0.1
+    most: float = 0.9
+    until: float = 0.5  # share of the phase after which the term is gone
+    layers: bool = True
+    channels: bool = True
+
+    def __call__(self, step):
+        """Scalar."""
+        total = step.out.flops.new_zeros(()).float()
+        for decision in step.out.decisions:
+            if self.layers if decision.mask == LAYER else self.channels:
+                rate = torch.sigmoid(decision.logits.float()).mean(0)  # (outputs,)
+                excess = functional.relu(self.least - rate) + functional.relu(rate - self.most)
+                total = total + excess.square().sum()
+        return total * max(0.0, 1 - step.progress / self.until)
+
+
+@dataclass(frozen=True)
+class Need:
+    """Layer gates learn which images still need work: those on which the exit before the unit is most wrong.
+
+    The target of a gate that opens for a share r of a batch is 1 for the r·N images with the largest cross-entropy at
+    the last exit before its unit (the first exit where none is before it). r is the gate's own present share of the
+    batch, so that the term says for whom, and the cost how much.
+    """
+
+    weight: float = 1.0
+    sharpness: float = 2.0
+
+    def __call__(self, step):
+        """Scalar; the gradient goes to the gates alone where they read detached features."""
+        losses = [
+            functional.cross_entropy(logits.detach().float(), step.labels, reduction="none")
+            for logits in step.out.logits[:-1]
+        ]
+        total, gates = step.out.flops.new_zeros(()).float(), 0
+        for decision in step.out.decisions:
+            if decision.mask != LAYER or not losses:
+                continue
+            before = sum(unit < decision.unit for unit in step.out.exits)
+            needed = losses[max(0, before - 1)]
+            logits = decision.logits[:, 0].float()
+            count = int(decision.keep.detach().sum())
+            wanted = torch.zeros_like(logits).index_fill(0, needed.topk(count).indices, 1.0)
+            total = total + functional.binary_cross_entropy_with_logits(self.sharpness * logits, wanted)
+            gates += 1
+        return total / max(1, gates)
+
+
+TERMS = {
+    "classification": Classification,
+    "distillation": Distillation,
+    "cost": Cost,
+    "signed_cost": SignedCost,
+    "opening": Opening,
+    "need": Need,
+    "shaping": Shaping,
+}
+
+
+def build(options):
+    """Terms from a recipe's {name: {option: value}}. Raises TermError for what is unknown."""
+    terms = {}
+    for name, values in options.items():
+        if name not in TERMS:
+            raise TermError(f"unknown term {name!r}: expected one of {', '.join(TERMS)}")
+        known = [field.name for field in dataclasses.fields(TERMS[name])]
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise TermError(f"unknown option {unknown[0]!r} of the term {name}: expected {', '.join(known)}")
+        terms[name] = TERMS[name](**values)
+    return terms
+
+
+def total(terms, step):
+    """The loss, and each term's own value (before its weight) as a detached tensor by name."""
+    values = {name: term(step) for name, term in terms.items()}
+    loss = sum(terms[name].weight * value for name, value in values.items())
+    return loss, {name: value.detach() for name, value in values.items()}
