@@ -16,6 +16,8 @@ from hls import cosim
 from hls.record import decode
 from training.evaluate import evaluate
 
+ENTROPY_UNIT = 65536  # of the record, in a nat
+
 
 def measure(model, network8, package, split, count):
     """The meta's `accuracy` and `average` on the first `count` images of a split.
@@ -53,7 +55,7 @@ def _average(package, leaving, labels):
     if len(leaving) < 2:
         return {}
     classifiers = np.cumsum([0, *(item["classifier_flops"] for item in package.exits[:-1])])  # of the exits before
-    entropy = np.stack([results.entropy for results in leaving], 1)
+    entropy = np.stack([np.round(results.entropy * ENTROPY_UNIT).astype(int) for results in leaving], 1)
     right = np.stack([results.label == labels for results in leaving], 1)
     spent = np.stack([results.flops for results in leaving], 1) + classifiers
     return {"images": len(labels), **search(entropy, right, spent)}
