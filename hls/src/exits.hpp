@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "requantize.hpp"
-#include "vector_memory.hpp"
+#include "tile_memory.hpp"
 
 namespace ddi {
 

@@ -4,14 +4,14 @@
 //          chip/rows.hpp or cpu/rows.hpp; each row is finished here
 // Rate     an LSTM unit a cycle, a channel of a gate a cycle
 // Latency  kDepthLstmUnits, kDepthGateChannels
-// Storage  the LSTM's state; vector_memory.hpp's eight banks are its operands; tables of sigmoid and tanh in block RAM
+// Storage  the LSTM's state; vector memory's eight banks are its operands; tables of sigmoid and tanh in block RAM
 #pragma once
 #include <cstdint>
 
 #include "masks.hpp"
 #include "ports.hpp"
 #include "requantize.hpp"
-#include "vector_memory.hpp"
+#include "tile_memory.hpp"
 
 namespace ddi {
 

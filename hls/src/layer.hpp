@@ -17,7 +17,6 @@
 #include "requantize.hpp"
 #include "schedule.hpp"
 #include "tile_memory.hpp"
-#include "vector_memory.hpp"
 
 namespace ddi {
 

@@ -112,4 +112,8 @@ RotateColumns:
   }
 }
 
+// Vector memory: pooled features and logits, what gates and classifiers compute with. Eight banks, eight entries a
+// cycle; 8 BRAM18.
+typedef int32_t VectorMemory[isa::kVectorWords];
+
 }  // namespace ddi

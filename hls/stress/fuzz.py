@@ -132,7 +132,8 @@ def load(path):
         raise ValueError(f"{path} is for contract {note['isa']}, this is {isa.HASH}: make the case anew or delete it")
     start = record.Start(**note["start"])
     base = Base(*arrays, start)
-    return Case(0, start, scalars=note["scalars"], path=tuple(map(tuple, note["path"]))), [base]
+    path = tuple(map(tuple, note["path"]))
+    return Case(0, start, scalars=note["scalars"], images=len(base.images), path=path), [base]
 
 
 def fuzz(cases, bases, driver, report):

@@ -64,7 +64,7 @@ class Remote(Backend):
         )  # a budget of time holds on the slowest
 
     def run(self, package, images, start, history=None):
-        """Records of the images, shared out over the boards that are left; with a pool one of them runs all in order."""
+        """Records of the images, shared out over the boards that are left; with a pool one of them runs all."""
         file, sha256 = self._file(package)
         count, alone = len(images), len(self._boards) <= 1 or start.pool > 1
         size = count if alone else max(-(-count // (ROUNDS * len(self._boards))), SMALLEST)
@@ -183,7 +183,7 @@ class _Connection:
                 )
 
     def run(self, file, sha256, images, start, history):
-        """(records (N, words), measured cycles (N,) or None, share of time in the engine or None, history). UserError."""
+        """(records (N, words), measured cycles (N,) or None, share of time in the engine or None, history)."""
         for _ in range(2):
             if self._loaded == sha256:
                 answer = self._ask("run", RUN_S, sha256, link.pack(images), _numbers(start), link.pack(history))

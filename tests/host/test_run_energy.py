@@ -60,8 +60,8 @@ def world(monkeypatch):
     """host/run.py's meter and backend on simulated time."""
     world, golden = World(), Golden.run
 
-    def ran(self, package, images, start):
-        records = golden(self, package, images, start)
+    def ran(self, package, images, start, *history):
+        records = golden(self, package, images, start, *history)
         world.ran(decode(records, start).cycles.sum())
         return records
 
@@ -120,8 +120,8 @@ def test_modelled_energy_is_of_the_images_that_were_measured(capsys, tmp_path, w
 def test_a_batch_that_fails_while_it_is_measured_is_told(capsys, tmp_path, world, monkeypatch):
     golden, calls = Golden.run, []
 
-    def fails(self, package, images, start):
-        records = golden(self, package, images, start)
+    def fails(self, package, images, start, *history):
+        records = golden(self, package, images, start, *history)
         calls.append(1)
         if len(calls) > 1:
             records[3, isa.RECORD.index("status")] = isa.STATUS_BAD_START
@@ -165,11 +165,11 @@ def test_watch_shows_the_power_that_a_meter_sees_now(capsys, tmp_path, monkeypat
 
     golden = Golden.run
 
-    def slower(self, package, images, start):
+    def slower(self, package, images, start, *history):
         before = device.sent
         looks.append(1)
         device.wait(before + 8)
-        return golden(self, package, images, start)
+        return golden(self, package, images, start, *history)
 
     monkeypatch.setattr(Golden, "run", slower)
     monkeypatch.setattr("host.live.LINE_S", 0.0)

@@ -86,7 +86,7 @@ def test_an_image_over_a_step_is_loud(capsys, path, tmp_path, monkeypatch):
     monkeypatch.setattr(
         Golden,
         "run",
-        lambda self, package, images, start: free(self, package, images, replace(start, budget_flops=NO_BUDGET)),
+        lambda self, package, images, start, _: free(self, package, images, replace(start, budget_flops=NO_BUDGET)),
     )
     code, _, err = run(capsys, path, "--schedule", tmp_path / "day.txt")
     first = 40 + int(np.argmax(records(tiny.package()).flops[40:] > 100))

@@ -164,7 +164,7 @@ def test_the_command_lines(tmp_path):
 def test_the_sources_keep_their_ports_alone(path):
     text, original = bambu.dialect(path.read_text()).splitlines(), path.read_text().splitlines()
     kept = [line.strip() for line in text if line.strip().startswith("#pragma HLS")]
-    names = [item.name for item in sources.read_top().memories] if path.name == sources.MAIN else []
+    names = [item.name for item in sources.read_top().memories] if path.name == sources.TOP_FILE else []
     assert kept == [
         f"#pragma HLS interface port={name} mode=m_axi offset=direct bundle=bundle_{name}" for name in names
     ]

@@ -18,7 +18,8 @@ import pytest
 from data import datasets
 from hls import cosim, isa
 from hls.package import read
-from hls.record import Start, words
+from hls.pool import fresh
+from hls.record import Start, scalars, words
 from hls.stress.random_programs import mutate, random_program
 
 pytestmark = pytest.mark.cosim
@@ -112,18 +113,18 @@ def run(command, calls):
 def _arguments(program, weights, tables, images, start):
     """The call as the program reads it: each memory with its length, each scalar as 64 bits."""
     results = np.zeros((len(images), words(start.gates, start.classes)), np.int32)
-    maps = np.zeros((start.map_words, isa.TILE**2), np.uint8)
-    memory = {"program": program, "tables": tables, "images": images, "maps": maps, "results": results}
+    maps = np.zeros((start.map_words, isa.TILE**2), np.uint8).tobytes() + fresh(start).tobytes()
+    memory = {"program": program, "tables": tables, "images": images, "results": results}
+    memory["maps"] = np.frombuffer(maps, np.uint8)
     memory |= {f"weights{bus}": weights for bus in range(3)}
-    sizes = {"instructions": len(program), "weight_bytes": weights.size, "table_words": tables.size,
-             "images_count": len(images), "image_bytes": images[0].size}  # fmt: skip
+    values = scalars(start, program, weights, tables, images)
     for name, (kind, bits) in isa.PORTS.items():
         if kind == "memory":
             data = np.ascontiguousarray(memory[name]).tobytes()
             data += bytes(-len(data) % (int(bits) // 8) if name != "results" else 0)  # the engine reads whole words
             yield struct.pack("<Q", len(data)) + data
         else:
-            yield struct.pack("<q", sizes[name] if name in sizes else int(getattr(start, name)))
+            yield struct.pack("<q", values[name])
 
 
 def test_random_and_broken_programs_give_the_same_records(machine):

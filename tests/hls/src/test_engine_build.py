@@ -232,7 +232,8 @@ def test_extremes_touch_nothing_outside_their_buffers(flags):
 def test_threads_share_nothing():
     """Under the thread sanitizer, a batch of several images in three threads."""
     programs = [random_program(np.random.default_rng(seed)) for seed in range(60)]
-    programs = [*[case for case in programs if len(case[3]) > 1][:20], (*batch_that_fails_at(12), START)]
+    programs = [case for case in programs if len(case[3]) > 1 and case[4].pool == 1][:20]
+    programs.append((*batch_that_fails_at(12), START))
     bases, cases = bases_and_cases(programs)
     for case, (_, records) in zip(programs, Driver(bases, "thread", threads=3).run(cases)):
         assert np.array_equal(records, cosim.run(*case))

@@ -56,7 +56,7 @@ def test_counts_are_those_made_by_hand(flags):
     for name, count in MADE_BY_HAND[flags].items():
         assert counts[name] == 2 * count, name
     assert counts["RunExit::LargestLogit"] == 2 * 3
-    assert counts["ddi_engine::Images"] == 2
+    assert counts["RunBatch::Images"] == 2
     assert counts["WriteRecord::WriteLogits"] == 2 * 3
     assert counts["RunLstm::LstmUnits"] == 0
 

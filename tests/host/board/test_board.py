@@ -332,7 +332,7 @@ def test_nothing_stays_held_whenever_it_ends(bench, monkeypatch, failure):
     [
         (np.zeros((2, 32, 32, 3), np.int8), START, "images are int8"),
         (np.zeros((2, 28, 28, 3), np.uint8), START, "expected uint8"),
-        (np.zeros((0, 32, 32, 3), np.uint8), START, "BAD_START: images is 0"),
+        (np.zeros((0, 32, 32, 3), np.uint8), START, "BAD_START: images_count is 0"),
         (np.zeros((1, 32, 32, 3), np.uint8), Start(1, 0), "BAD_START: classes is 0"),
         (np.zeros((1, 32, 32, 3), np.uint8), Start(1, 10, threshold=2**31), "expected 32 bits"),
         (np.zeros((1, 32, 32, 3), np.uint8), Start(1, 10, budget_flops=2**63), "BAD_START: budget_flops"),

@@ -264,8 +264,8 @@ def test_only_three_methods_can_be_reached(serve, key):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("run", "", None, ()),
-        ("run", "?", ("|u1", (1, 32, 32, 3), b""), (1, 10, 1, 1, 0, 0, 0)),
+        ("run", "", None, (), None),
+        ("run", "?", ("|u1", (1, 32, 32, 3), b""), (1, 10, 1, 1, 0, 0, 0), ("<i8", (0, 2), b"")),
         ("load", b"PK\3\4 no package"),
         ("load", "text"),
     ],
