@@ -1,6 +1,6 @@
-"""What units, gates and exits ask of the graph that they lower themselves to; export/ has it (export/graph.py).
+"""What units, gates and exits ask of the graph that they lower themselves to; export/ has it (export/fold.py).
 
-    model.lower(graph, size)          # Dynamic writes itself node by node
+    model.lower(graph, channels, size)      # Dynamic writes itself node by node
 
 Every part lowers itself by a method, so export knows no class of training by name. Batch norms and standardisations are
 handed over as modules and folded by the graph. Values are what the graph's own methods return.

@@ -19,7 +19,7 @@ from training.network import Network
 from training.prune import apply
 
 MEAN, STD = (0.5, 0.45, 0.4), (0.25, 0.24, 0.26)
-HIDDEN, TOGETHER, APART = ["hidden"], ["hidden+residual"], ["hidden", "residual"]
+HIDDEN, TOGETHER, APART = ("hidden",), ("hidden+residual",), ("hidden", "residual")
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Case:
     units: tuple = (1, 1, 1)
     layer: str = ""  # a kind of gates, or none
     channel: str = ""
-    masks: tuple = tuple(TOGETHER)
-    exits: object = None  # "radi", units, or None
+    masks: tuple = TOGETHER
+    exits: tuple | str = ()  # units, or "radi"
     shortcut: str = "pad"
     base: int = 0
     classes: int = 10
@@ -46,7 +46,7 @@ class Case:
         backbone = {"kind": "resnet", "units": list(self.units), "width": self.width, "shortcut": self.shortcut}
         layer = {"kind": self.layer, "base": self.base} if self.layer else {}
         channel = {"kind": self.channel, "masks": list(self.masks), "base": self.base} if self.channel else {}
-        exits = {} if self.exits is None else {"after": self.exits if self.exits == "radi" else list(self.exits)}
+        exits = {"after": self.exits if isinstance(self.exits, str) else list(self.exits)} if self.exits else {}
         return Network(backbone, layer, channel, exits)
 
     @property

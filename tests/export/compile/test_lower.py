@@ -181,8 +181,9 @@ def test_closed_channels_must_not_be_read():
 
 def test_a_map_that_is_read_again_is_not_written_over():
     def read_late(nodes):
-        gate, sizes = find(nodes, LayerGate), {"kernel": 2, "stride": 2, "padding": 0, "average": False}
-        nodes.insert(nodes.index(gate) + 1, Pool("late", 16, (16, 16), x=gate.otherwise, **sizes))
+        gate = find(nodes, LayerGate)
+        late = Pool("late", 16, (16, 16), x=gate.otherwise, kernel=2, stride=2, padding=0, average=False)
+        nodes.insert(nodes.index(gate) + 1, late)
 
     with pytest.raises(
         LowerError, match=r"units\.0\.conv2 is to be written in place of stem\.conv, which is read again"
