@@ -21,7 +21,19 @@ from bench.rows import Rows
 from data.datasets import DATASETS
 from hls.errors import UserError
 
-BENCHMARKS = ("packages", "controls", "speed", "main_command", "engine", "dse", "densenet", "faults", "power", "fuzz", "rtl")
+BENCHMARKS = (
+    "packages",
+    "controls",
+    "speed",
+    "main_command",
+    "engine",
+    "dse",
+    "densenet",
+    "faults",
+    "power",
+    "fuzz",
+    "rtl",
+)
 
 
 def main(argv=None):

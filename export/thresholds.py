@@ -43,12 +43,13 @@ def search(entropy, right, flops):
         gain = right - price * flops  # (N, exits + 1)
         first = max(starts, key=lambda thresholds: _total(entropy, gain, thresholds))
         found.add(tuple(_ascend(entropy, gain, candidates, first.copy()).tolist()))
-    outcomes = [(*outcome(entropy, right, flops, thresholds)[::-1], list(thresholds)) for thresholds in found]
-    kept = []
-    for row in sorted(outcomes, key=lambda row: (row[0], -row[1])):
-        if not kept or row[1] > kept[-1][1]:
-            kept.append(row)
-    return {name: [row[i] for row in kept] for i, name in enumerate(("flops", "accuracy", "thresholds"))}
+    table = {"flops": [], "accuracy": [], "thresholds": []}
+    outcomes = {thresholds: outcome(entropy, right, flops, thresholds) for thresholds in found}
+    for thresholds, (accuracy, mean) in sorted(outcomes.items(), key=lambda item: (item[1][1], -item[1][0])):
+        if not table["flops"] or accuracy > table["accuracy"][-1]:
+            for name, value in zip(table, (mean, accuracy, list(thresholds))):
+                table[name].append(value)
+    return table
 
 
 def _candidates(entropy):

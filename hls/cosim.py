@@ -34,13 +34,14 @@ FLAGS = ("-std=c++14", "-O3", "-march=native", *VECTORS, "-fPIC", "-shared", "-p
 # CONV's main loop in an order for this machine's caches, or cycle by cycle as the chip runs it.
 SHAPES = {"cpu": FLAGS, "chip": (*FLAGS, "-DDDI_CHIP")}
 
-_TYPES = {32: ctypes.c_int32, 64: ctypes.c_uint64}  # of a scalar argument
+_TYPES = {32: ctypes.c_int32, 64: ctypes.c_uint64}
+_SCALARS = {name: _TYPES[int(bits)] for name, (kind, bits) in isa.PORTS.items() if kind == "scalar"}
 
 
 class _Start(ctypes.Structure):
     """isa.hpp's Start."""
 
-    _fields_ = [(name, _TYPES[bits]) for name, (kind, bits) in isa.PORTS.items() if kind == "scalar"]
+    _fields_ = list(_SCALARS.items())
 
 
 class CosimError(UserError):
@@ -191,7 +192,7 @@ def _within(value, high):
 
 def _fitting(values):
     """The scalars as whole numbers. ctypes cuts what does not fit; here it is an error."""
-    for name, kind in _Start._fields_:
+    for name, kind in _SCALARS.items():
         bits = 8 * ctypes.sizeof(kind)
         low, high = (0, 2**64) if kind is ctypes.c_uint64 else (-(2**31), 2**31)
         if not low <= values[name] < high:

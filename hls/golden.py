@@ -13,12 +13,11 @@ import numpy as np
 from hls import isa, record
 from hls.cost import Cost, instruction_cost
 from hls.golden_maps import clamp8, requantize, requantize_sums, sat16, to_pixels, to_words
-from hls.pool import Pool, fresh
+from hls.pool import NO_BUDGET, Pool, fresh
 from hls.program import Limits, decode, validate
 from hls.shapes import conv_row, filter_bytes, halo_rows, output_size, row_bytes, tiles
 
 _SIGMOID, _TANH = np.array(isa.SIGMOID_TABLE, np.int64), np.array(isa.TANH_TABLE, np.int64)
-_KEPT = ("target", "flops", "cycles", "threshold")  # of a TAP, for as long as its exit is the last passed
 _NO_RESULT = {"exit": -1, "label": -1, "confidence": 0, "entropy": 0}
 # The masks that an instruction takes, each with the field that says of how many channels.
 _MASKED = {isa.CONV: (("in_mask", "in_channels"), ("out_mask", "out_channels")), isa.MOVE: (("mask", "channels"),)}
@@ -67,7 +66,7 @@ class Engine:
         self.vector = np.zeros(isa.VECTOR_WORDS, np.int64)
         self.methods = {code: getattr(self, f"_{name.lower()}") for name, code in isa.OPCODES.items()}
 
-    def run_image(self, index, image, allowed):
+    def run_image(self, index, image, allowed=(NO_BUDGET, NO_BUDGET)):
         """The record of one image that may spend `allowed` (FLOPs, cycles)."""
         for memory in (self.tiles, self.maps, self.vector):
             memory[:] = 0  # the engine's hold anything; a program does not read what it did not write
@@ -110,7 +109,7 @@ class Engine:
                 return self._stop(isa.REASON_END, isa.STATUS_NO_RESULT, pc)
             if fields["opcode"] == isa.TAP and self.start.rule != isa.RULE_NONE:
                 self._classify(self.kept)
-                if self._rule_holds(self.kept.threshold):
+                if self._rule_holds(fields["threshold"]):
                     return isa.REASON_RULE
             pc = next_pc
 
@@ -290,7 +289,7 @@ class Engine:
         return memory, first + channels[:, None] * f[f"{role}_pitch"] + np.arange(f["words"])
 
     def _tap(self, f):
-        self.kept = SimpleNamespace(**{name: f[name] for name in _KEPT}, has_run=False)
+        self.kept = SimpleNamespace(target=f["target"], flops=f["flops"], cycles=f["cycles"], has_run=False)
 
     def _exit(self, f):
         logits = self.vector[f["input"] :][: f["classes"]]

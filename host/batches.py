@@ -25,7 +25,7 @@ class Batches:
     results: Results
     seconds: float  # on the backend
     steps: tuple[tuple[Budget, int], ...]  # budgets in the order they were used, each with its number of images
-    history: np.ndarray  # of the pool, for what is run after them
+    history: np.ndarray | None  # of the pool, for what is run after them
     measured_cycles: np.ndarray | None = None  # by the board's timer, where it has one
     busy_share: float | None = None  # of the time, with the engine running
 

@@ -1,10 +1,10 @@
 """The average of a model's weights over its last steps, which is what gets evaluated and exported.
 
-    average = Average(model, decay=0.999)     # decay 0: no average, nothing is kept
-    average.update()                          # after each step
-    with average.applied(): evaluate(model)   # the averages stand in the model meanwhile
-    average.store()                           # for good
-    renew_statistics(model, split)            # batch norms' means and variances belong to other weights now
+average = Average(model, decay=0.999)     # decay 0: no average, nothing is kept
+average.update()                          # after each step
+with average.applied(): evaluate(model)   # the averages stand in the model meanwhile
+average.store()                           # for good
+renew_statistics(model, split)            # batch norms' means and variances belong to other weights now
 """
 
 import contextlib

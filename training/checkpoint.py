@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import torch
+
 from hls.errors import UserError
 from training.prune import apply
 from training.recipe import from_dict
@@ -45,5 +46,7 @@ def load_model(state, classes, channels, size):
             apply(model, found)
         model.load_state_dict(state["model"])
     except (RuntimeError, KeyError) as error:
-        raise CheckpointError(f"the weights do not fit their recipe ({str(error).split(':')[0]}): train again") from None
+        raise CheckpointError(
+            f"the weights do not fit their recipe ({str(error).split(':')[0]}): train again"
+        ) from None
     return model.eval()

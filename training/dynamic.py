@@ -8,7 +8,7 @@ A unit that its layer gate closes is not computed for that image: training saves
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -69,6 +69,10 @@ class Dynamic(nn.Module):
 
     `layer_gates`: unit → gate of one output; `channel_gates`: unit → ChannelGates; `exits`: unit → branch behind it.
     """
+
+    layer_gates: Any  # nn.ModuleDicts by the unit's number as text
+    channel_gates: Any
+    exits: Any
 
     def __init__(self, backbone, layer_gates=None, channel_gates=None, exits=None):
         super().__init__()
@@ -144,8 +148,8 @@ class Dynamic(nn.Module):
     def gates_of(self, i):
         """A unit's layer gate or None, and its ChannelGates."""
         key = str(i)
-        layer = self.layer_gates[key] if key in self.layer_gates else None
-        return layer, self.channel_gates[key] if key in self.channel_gates else ()
+        layer = self.layer_gates[key] if key in self.layer_gates else None  # noqa: SIM401 (a ModuleDict has no get)
+        return layer, self.channel_gates[key] if key in self.channel_gates else ()  # noqa: SIM401
 
     def _decide(self, i, mask, logits, forced):
         if forced is None:

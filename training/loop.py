@@ -163,7 +163,9 @@ class Trainer:
         """The averaged weights for good, with statistics of their own."""
         self.average.store()
         options = {"gated": phase.gated, "with_exits": phase.exits, "left_out": phases.absent(phase, self.places)}
-        renew_statistics(self.model, self.train, SETTLE_STEPS, self.recipe.batch, self.recipe.seed, phase.side, **options)
+        renew_statistics(
+            self.model, self.train, SETTLE_STEPS, self.recipe.batch, self.recipe.seed, phase.side, **options
+        )
         self.average = Average(self.model, self.recipe.average)
 
     # ---------------------------------------------------------------------------------------------- measuring
@@ -246,7 +248,9 @@ def make_optimizer(model, phase, recipe):
             chosen = [p for p in parameters if (p.ndim < 2) == vectors]
             if chosen:
                 decay = 0.0 if vectors or part.endswith("gates") else recipe.weight_decay
-                groups.append({"params": chosen, "weight_decay": decay, "scale": scale * (phase.bias_lr if vectors else 1)})
+                groups.append(
+                    {"params": chosen, "weight_decay": decay, "scale": scale * (phase.bias_lr if vectors else 1)}
+                )
     return torch.optim.SGD(groups, phase.lr, recipe.momentum, nesterov=recipe.momentum > 0)
 
 

@@ -1,8 +1,8 @@
 """Phases of training: what is trained, by which terms, for how long, and what must hold at the end.
 
-    phase = Phase(name="gates", steps=4000, lr=0.05, terms={"classification": {}, "cost": {"target": 0.3}})
-    lr = learning_rate(phase, step)
-    check(phase, figures)            # PhaseError where the end is not what the recipe requires
+phase = Phase(name="gates", steps=4000, lr=0.05, terms={"classification": {}, "cost": {"target": 0.3}})
+lr = learning_rate(phase, step)
+check(phase, figures)            # PhaseError where the end is not what the recipe requires
 """
 
 import math

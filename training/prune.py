@@ -4,8 +4,7 @@
     apply(model, found)                     # the same model, smaller
 
 Decisions are looked at on training images as they are. A unit that runs for less than `least` of the images is
-removed, one that runs for more than 1 - `least` loses its gate. Channels likewise: those that are never kept are cut out
-of the convolutions where the mask is `hidden` alone; a channel gate none of whose outputs varies goes.
+removed, one that runs for more than 1 - `least` loses its gate.
 """
 
 import torch

@@ -74,7 +74,7 @@ def static_twin(model, rates, flops, size):
 
 
 def _ranked(model, rates):
-    """(rate, unit, mask or LAYER, channel) of every decision, the most kept first; a channel's rate is its unit's too."""
+    """(rate, unit, mask or LAYER, channel), the most kept first; a channel's rate is its unit's times its own."""
     ranked, layer = [], {unit: rate.item() for (unit, mask), rate in rates.items() if mask == LAYER}
     gated = {unit for unit, mask in rates if mask != LAYER}
     for (unit, mask), kept in rates.items():

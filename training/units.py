@@ -95,9 +95,7 @@ class ResidualUnit(nn.Module):
         hidden, residual = masks.get("hidden"), masks.get("residual")
         identity = self.lower_skip(graph, x) if skipped is None else skipped
         y = graph.convolution(x, self.conv1, self.bn1, relu=True, out_mask=hidden)
-        return graph.convolution(
-            y, self.conv2, self.bn2, relu=True, add=identity, in_mask=hidden, out_mask=residual
-        )
+        return graph.convolution(y, self.conv2, self.bn2, relu=True, add=identity, in_mask=hidden, out_mask=residual)
 
     def lower_skip(self, graph, x):
         """The shortcut as nodes."""

@@ -44,7 +44,7 @@ def test_a_table_costs_more_and_is_better_line_by_line(seed):
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 199))
 def test_thresholds_an_exit_are_no_worse_than_one_for_all(seed):
-    """At every cost that one threshold for all exits reaches, the table has a row that costs no more and loses little."""
+    """For every cost that one threshold for all reaches, a row of the table costs no more and loses little."""
     entropy, right, flops = images(seed)
     table = search(entropy, right, flops)
     for one in np.quantile(entropy, [0.2, 0.4, 0.6, 0.8]).astype(int):

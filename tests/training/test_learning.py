@@ -57,8 +57,9 @@ def test_need_gives_faint_images_more(tmp_path):
 
 
 def test_distillation_teaches_exits_alone(tmp_path):
-    _, before, after = run(tmp_path, [toys.phase(gated=False, terms={"classification": {"exits": 0.0}}, train=["backbone"]),
-                                      toys.phase(gated=False, terms={"distillation": {}}, train=["exits"])])  # fmt: skip
+    alone = toys.phase(gated=False, terms={"classification": {"exits": 0.0}}, train=["backbone"])
+    exits = toys.phase(gated=False, terms={"distillation": {}}, train=["exits"])
+    _, before, after = run(tmp_path, [alone, exits])
     assert before["accuracy_at"][0] < 0.8 < after["accuracy_at"][0]
 
 

@@ -112,7 +112,11 @@ def test_keep_rates_count_channels_of_images_whose_unit_ran():
 
 def test_figures_count_dead_and_varying():
     rates = Rates()
-    rates.kept = {(1, LAYER): torch.tensor([99.5]), (2, LAYER): torch.tensor([60.0]), (2, "hidden"): torch.tensor([1.0, 50, 89, 95])}
+    rates.kept = {
+        (1, LAYER): torch.tensor([99.5]),
+        (2, LAYER): torch.tensor([60.0]),
+        (2, "hidden"): torch.tensor([1.0, 50, 89, 95]),
+    }
     rates.asked = {key: torch.tensor(100) for key in rates.kept}
     figures = rates.figures()
     assert figures["dead_layer_gates"] == 0.5 and figures["varying_channels"] == 0.5

@@ -44,3 +44,9 @@ def plan(phases, network=None, **values):
 def phase(name="joint", steps=30, lr=0.1, **values):
     """Plain values of one phase."""
     return {"name": name, "steps": steps, "lr": lr, "terms": {"classification": {}}} | values
+
+
+def gradient(tensor):
+    """What flowed back to a tensor."""
+    assert tensor.grad is not None
+    return tensor.grad

@@ -1,10 +1,11 @@
 """What every backbone is: a stem, units in order, a head.
 
-    backbone = Backbone(stem, units, head)
-    for unit, place in zip(backbone.units, backbone.places((32, 32))): ...
+backbone = Backbone(stem, units, head)
+for unit, place in zip(backbone.units, backbone.places((32, 32))): ...
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 from torch.nn import functional
@@ -67,6 +68,8 @@ class Head(nn.Module):
 
 class Backbone(nn.Module):
     """The static network."""
+
+    units: Any  # an nn.ModuleList of units
 
     def __init__(self, stem, units, head, name):
         super().__init__()

@@ -1,7 +1,7 @@
 """ResNets for small images: stages of 16, 32 and 64 channels (He et al. 2016, section 4.2).
 
-    backbone = resnet(depth=20)                # 3 units a stage
-    backbone = resnet(units=(2, 4, 6))         # as many as wanted
+backbone = resnet(depth=20)                # 3 units a stage
+backbone = resnet(units=(2, 4, 6))         # as many as wanted
 """
 
 from torch import nn
@@ -10,17 +10,18 @@ from training.backbones.backbone import Backbone, Head, Stem
 from training.units import ResidualUnit
 
 
-def resnet(classes=10, depth=None, units=None, width=1.0, shortcut="pad", in_channels=3):
+def resnet(classes=10, depth=None, units=(), width=1.0, shortcut="pad", in_channels=3):
     """A Backbone of ResidualUnits, of `depth` 6n + 2 or with a number of `units` a stage.
 
-    Units begin as identities, but for the first of a stage: a phase can add them to what others have learnt. Raises ValueError, its message one line.
+    Units begin as identities, but for the first of a stage: a phase can add them to what others have learnt. Raises
+    ValueError, its message one line.
     """
-    if (depth is None) == (units is None):
+    if (depth is None) == (not units):
         raise ValueError("a ResNet needs either its depth (20, 74 …) or its units a stage ([3, 3, 3])")
     if depth is not None:
         if depth < 8 or (depth - 2) % 6:
             raise ValueError(f"ResNet depth {depth}: expected 6n + 2 with n ≥ 1 (14, 20, 26, 38, 74, 110 …)")
-        units = [(depth - 2) // 6] * 3
+        units = ((depth - 2) // 6,) * 3
     if not 1 <= len(units) <= 4 or min(units) < 1:
         raise ValueError(f"units {units}: expected at least one unit for each of 1 to 4 stages")
     widths = [round(16 * width) << stage for stage in range(len(units))]
