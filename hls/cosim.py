@@ -34,13 +34,15 @@ FLAGS = ("-std=c++14", "-O3", "-march=native", *VECTORS, "-fPIC", "-shared", "-p
 # CONV's main loop in an order for this machine's caches, or cycle by cycle as the chip runs it.
 SHAPES = {"cpu": FLAGS, "chip": (*FLAGS, "-DDDI_CHIP")}
 
-_TYPES = {32: ctypes.c_int32, 64: ctypes.c_uint64}  # of a scalar argument
+# The scalar arguments' types, by name.
+_SCALARS = {name: ctypes.c_uint64 if bits == 64 else ctypes.c_int32
+            for name, (kind, bits) in isa.PORTS.items() if kind == "scalar"}  # fmt: skip
 
 
 class _Start(ctypes.Structure):
     """isa.hpp's Start."""
 
-    _fields_ = [(name, _TYPES[bits]) for name, (kind, bits) in isa.PORTS.items() if kind == "scalar"]
+    _fields_ = [*_SCALARS.items()]
 
 
 class CosimError(UserError):
@@ -191,7 +193,7 @@ def _within(value, high):
 
 def _fitting(values):
     """The scalars as whole numbers. ctypes cuts what does not fit; here it is an error."""
-    for name, kind in _Start._fields_:
+    for name, kind in _SCALARS.items():
         bits = 8 * ctypes.sizeof(kind)
         low, high = (0, 2**64) if kind is ctypes.c_uint64 else (-(2**31), 2**31)
         if not low <= values[name] < high:

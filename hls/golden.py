@@ -13,7 +13,7 @@ import numpy as np
 from hls import isa, record
 from hls.cost import Cost, instruction_cost
 from hls.golden_maps import clamp8, requantize, requantize_sums, sat16, to_pixels, to_words
-from hls.pool import Pool, fresh
+from hls.pool import NO_BUDGET, Pool, fresh
 from hls.program import Limits, decode, validate
 from hls.shapes import conv_row, filter_bytes, halo_rows, output_size, row_bytes, tiles
 
@@ -66,7 +66,7 @@ class Engine:
         self.vector = np.zeros(isa.VECTOR_WORDS, np.int64)
         self.methods = {code: getattr(self, f"_{name.lower()}") for name, code in isa.OPCODES.items()}
 
-    def run_image(self, index, image, allowed):
+    def run_image(self, index, image, allowed=(NO_BUDGET, NO_BUDGET)):
         """The record of one image that may spend `allowed` (FLOPs, cycles)."""
         for memory in (self.tiles, self.maps, self.vector):
             memory[:] = 0  # the engine's hold anything; a program does not read what it did not write
