@@ -6,6 +6,7 @@ done = run_batches(backend, job, FixedPlan(budget), watch)       # Batches: resu
 import itertools
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,8 @@ def run_batches(backend, job, plan, watch=None, rate=None):
 
     `watch`, if any, is told of each batch and of the end; at `rate` images a second, batches wait for their last image.
     """
-    records, steps, measured, busy, windows, history = [], [], [], [], Windows(), None
+    records, steps, measured, busy, windows = [], [], [], [], Windows()
+    history: Any = None
     at, seconds, began, total = 0, 0.0, time.monotonic(), len(job.images)
     while at < total:
         budget, most = plan.next(at, time.monotonic() - began)

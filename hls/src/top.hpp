@@ -4,6 +4,7 @@
 
 // Runs `images_count` images and writes a record of each to `results`. Returns the status, and in the
 // high word the first half of the contract's hash. With BAD_START nothing is written.
+// NOLINTNEXTLINE(misc-definitions-in-headers): engine.cpp alone includes it
 extern "C" uint64_t ddi_engine(
     const int32_t* program,
     const int64_t* weights0,

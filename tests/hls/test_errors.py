@@ -7,7 +7,10 @@ from hls.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("hls", "data", "host", "bitstreams", "bench")
-INSIDE = {"PragmaError"}  # of a parser, which ends in a sentence of the check that asked it
+INSIDE = {
+    "PragmaError",  # of a parser, which ends in a sentence of the check that asked it
+    "BusError",  # of the board in software, where a real processor would stop
+}
 
 
 def raised():

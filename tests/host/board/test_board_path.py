@@ -28,7 +28,7 @@ def ours(frame):
     while frame.f_code.co_filename.startswith("<frozen importlib"):
         frame = frame.f_back
     path = frame.f_code.co_filename
-    return any(path.startswith(f"{os.getcwd()}/{name}/") for name in ("data", "hls", "host"))
+    return any(path.startswith(f"{os.getcwd()}/{name}/") for name in ("bench", "data", "hls", "host"))
 
 class OnlyOurOwn:
     def find_spec(self, name, path=None, target=None):
