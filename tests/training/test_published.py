@@ -1,12 +1,17 @@
 """Published checkpoints: every usual wrapping loads; another network gives one clear line."""
 
+import numpy as np
 import pytest
 import torch
 
 from hls.errors import UserError
 from training import published
 from training.backbones.resnet import resnet
+from training.data import Split
+from training.loop import Trainer
 from training.network import Network
+from training.phases import Phase
+from training.recipe import Recipe
 
 OWN = {"stem.conv": "conv1", "stem.bn": "bn1", "head.linear": "linear"}
 
@@ -81,6 +86,18 @@ def test_a_network_to_be_made_dynamic_is_filled(tmp_path):
     for name, value in backbone_of().state_dict().items():
         torch.testing.assert_close(model.backbone.state_dict()[name], value, rtol=0, atol=0)
     assert all(torch.equal(model.state_dict()[name], value) for name, value in gates.items())
+
+
+def test_a_run_begins_with_what_its_recipe_names(tmp_path):
+    torch.save(weights_of(), tmp_path / "w.th")
+    network = Network({"kind": "resnet", "depth": 14}, {"kind": "pooled"})
+    phases = (Phase("joint", 1, 0.1, {"classification": {}}),)
+    recipe = Recipe("tiny", "cifar10", network, phases, init=str(tmp_path / "w.th"))
+    pixels, labels = np.zeros((4, 32, 32, 3), np.uint8), np.zeros(4, np.uint8)
+    split = Split.from_arrays(pixels, labels, (0.5,) * 3, (0.5,) * 3, 10)
+    trainer = Trainer(recipe, [split] * 3, tmp_path, "cpu")
+    for name, value in backbone_of().state_dict().items():
+        torch.testing.assert_close(trainer.model.backbone.state_dict()[name], value, rtol=0, atol=0)
 
 
 def test_a_network_of_other_width_is_not_filled(tmp_path):
