@@ -11,6 +11,7 @@ import json
 import sys
 from pathlib import Path
 
+from bitstreams.markdown import items
 from hls.estimate.resources import IN_TURN, RESOURCES, RULES, estimate
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,9 +51,9 @@ def page(found, limit):
     lines += [f"| **all** | {' | '.join(f'**{found.total[name]:,}**' for name in RESOURCES)} |"]
     lines += [f"| {BOARD} has | {' | '.join(f'{limit[name]:,}' for name in RESOURCES)} |", ""]
     lines += [f"Over the limit: {text}." for text in over(found.total, limit)] or ["Estimated to fit."]
-    lines += ["", "## How each estimate is made", "", *(f"- {rule}" for rule in RULES), ""]
-    lines += [f"- `{path}` is counted once: {reason}." for path, reason in IN_TURN.items()]
-    lines += ["", "## Memories short of ports", "", *(f"- {note}." for note in found.notes or ["None"])]
+    lines += ["", "## How each estimate is made", "", *items(RULES), ""]
+    lines += items(f"`{path}` is counted once: {reason}." for path, reason in IN_TURN.items())
+    lines += ["", "## Memories short of ports", "", *items(f"{note}." for note in found.notes or ["None"])]
     lines += ["", "## The largest parts", ""]
     for name in RESOURCES:
         lines += [f"| {names[name]} | unit | where | what |", "|---|---|---|---|"]

@@ -5,6 +5,7 @@ python -m bench.documents     # writes them; bench/sizes/figure.py draws docs/ds
 
 from bench.sizes import chips
 from bitstreams import resources
+from bitstreams.markdown import items, prose
 from hls import isa
 
 LARGE = "densenet201"  # the network whose maps do not fit the chip
@@ -77,7 +78,7 @@ def front_table(rows):
 
 def rule_text(rows):
     """How the resources of each point are estimated; the same for any rows."""
-    return [chips.RULE]
+    return prose(chips.RULE)
 
 
 def reason_text(rows):
@@ -87,7 +88,7 @@ def reason_text(rows):
     if own is None:
         return ["No row is of the shipped sizes: run `python -m bench dse`."]
     lines = *_arrays(own, at), *_memories(own, at), *_alone(own, at), _clock(rows), *_limits(own, at)
-    return [f"- {line}" for line in lines]
+    return items(lines)
 
 
 def _like(own, at, *names):
