@@ -1,7 +1,7 @@
 """Controls that show whether decisions matter: the same network with decisions fixed, or another image's.
 
-    recorded = record(model, split)                       # every image's decisions
-    hits = replay(model, split, recorded, order)          # image n with the decisions of image order[n]
+hits, flops, keep = record(model, split)                    # every image's decisions
+others, spent = replay(model, split, exchanged(keep))       # the same network with another image's
 
 A network whose accuracy is the same with exchanged decisions has gates for show.
 """

@@ -1,6 +1,6 @@
 """What every backbone is: a stem, units in order, a head.
 
-backbone = Backbone(stem, units, head)
+backbone = Backbone(stem, units, head, "resnet20")
 for unit, place in zip(backbone.units, backbone.places((32, 32))): ...
 """
 
