@@ -140,3 +140,22 @@ def test_the_history_is_read_behind_the_map_memory_and_nowhere_else():
     outcomes = Driver(bases).run([Case(number, base.start, images=9) for number, base in enumerate(bases)])
     for case, (_, records) in zip(cases, outcomes):
         assert np.array_equal(records, golden.run(*case, np.zeros((case[-1].pool - 1, 2), np.int64)))
+
+
+@pytest.mark.cosim
+@pytest.mark.parametrize("unit", [0, 1])
+def test_a_history_that_leaves_less_than_the_floor_is_refused_by_both(unit):
+    """Each charge is one that an image may have had; their sum leaves the floor, or one less."""
+    *case, images, start = pooled_case(1)
+    budget, floor = ((start.budget_flops, start.floor_flops), (start.budget_cycles, start.floor_cycles))[unit]
+    history = fresh(start)
+    history[:, unit] = floor
+    history[-1, unit] = start.pool * budget - (start.pool - 1) * floor
+    for more in (0, 1):
+        history[-1, unit] += more
+        for run, error in ((golden.run, ValueError), (cosim.run, cosim.CosimError)):
+            if not more:
+                assert not run(*case, images, start, history=history.copy())[:, 0].any()
+                continue
+            with pytest.raises(error, match="BAD_START"):
+                run(*case, images, start, history=history.copy())

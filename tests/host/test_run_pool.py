@@ -11,11 +11,14 @@ from bench.standin import tiny
 from bench.standin.board import Bench
 from data.datasets import load_sample
 from hls import golden, isa
-from hls.pool import fresh
+from hls.pool import MOST, fresh
 from hls.record import NO_BUDGET, Start, decode
 from host import run as command
 from host import sweep
+from host.arguments import run_parser
 from host.board import driver
+from host.budgets import budget
+from host.job import exits_under, read_job
 from host.simulation import Cosim, Golden
 from host.verdict import OverBudget, Windows, check_spent, window_sums
 
@@ -98,14 +101,14 @@ def test_boards_over_the_network_change_nothing(batch, tmp_path):
 # ----------------------------------------------------------------------------------------------------- what is reported
 def test_the_report_says_what_the_pool_did(capsys, path):
     first, last = (tiny.package().exits[index]["flops"] for index in (0, -1))
-    budget = f"{(2 * first + last) // 3 / 1000}k"
-    code, found, _ = run(capsys, path, "--budget", budget, "--pool", POOL)
+    text = f"{(2 * first + last) // 3 / 1000}k"
+    code, found, _ = run(capsys, path, "--budget", text, "--pool", POOL)
     pool, flops = found["pool"], found["pool"]["flops"]
     assert code == 0 and pool["images"] == POOL and pool["windows"] == COUNT - POOL + 1 and "cycles" not in pool
     assert flops["budget"] == found["budget"]["flops"] and flops["windows_over"] == 0
     assert 0 < flops["images_over"] < COUNT and flops["fullest_window_mean"] <= flops["budget"] < found["flops"]["max"]
-    assert run(capsys, path, "--budget", budget)[1]["pool"] is None
-    command.main(["--package", str(path), "--backend", "golden", "--images", "40", "--budget", budget, "--pool", "7"])
+    assert run(capsys, path, "--budget", text)[1]["pool"] is None
+    command.main(["--package", str(path), "--backend", "golden", "--images", "40", "--budget", text, "--pool", "7"])
     out = capsys.readouterr().out
     assert "kept for any 7 images in a row" in out and "pool of 7" in out and "0 of 34 windows over" in out
 
@@ -115,6 +118,18 @@ def test_a_pool_of_one_is_a_budget_of_its_own(capsys, path):
     for found in (plain, pooled):
         del found["seconds"], found["images_per_second"], found["command"]
     assert plain == pooled
+
+
+def test_the_floor_is_what_the_cheapest_exit_within_the_budget_needs(path):
+    arguments = run_parser("x\n\nExit codes: 0").parse_args(["--package", str(path), "--pool", "5", "--images", "3"])
+    job, first = read_job(arguments), tiny.package().exits[0]
+    for text in ("1G", "20ms", "90mJ"):
+        start = job.start(budget.parse(text))
+        assert (start.pool, start.floor_flops, start.floor_cycles) == (5, first["flops"], first["cycles"])
+    assert job.start(budget.parse("none")).pool == 1
+    assert job.start(budget.parse("900T")).budget_flops == MOST - 1  # no image spends so much
+    entropy = replace(job, exits=exits_under(job.package, isa.RULE_ENTROPY), rule=isa.RULE_ENTROPY)
+    assert entropy.start(budget.parse("1G")).floor_flops == entropy.exits[0]["flops"]
 
 
 @pytest.mark.parametrize("argv", [
