@@ -44,6 +44,7 @@ def meta_of(program, images, start, taps):
         "gates": gates,
         "map_words": start.map_words,
         "steps": {},
+        "average": {},
         "training": {"seed": 0},
         "accuracy": {},
     }

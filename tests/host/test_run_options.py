@@ -223,7 +223,7 @@ def test_entropy_stops_at_the_first_exit_under_it(capsys, path):
     code, found, _ = run(capsys, path, "--entropy", f"{threshold:.5f}")
     value = round(float(f"{threshold:.5f}") * 65536)
     expected = records(package, rule=isa.RULE_ENTROPY, threshold=value)
-    assert code == 0 and found["rule"] == {"name": "ENTROPY", "threshold": value / 65536}
+    assert code == 0 and found["rule"] == {"name": "ENTROPY", "threshold": value / 65536, "average": None}
     assert found["reasons"]["RULE"] == (expected.reason == isa.REASON_RULE).sum() > 0
     assert found["exits"]["tap"]["images"] == (expected.exit == 0).sum()
     command.main(["--package", path, "--backend", "golden", "--images", "20", "--entropy", "0.5"])
