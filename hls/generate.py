@@ -13,6 +13,7 @@ import tomllib
 from pathlib import Path
 
 from hls.contract import contract_hash, lookup_table, registers, scalars, start_fields
+from hls.reference import page
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "hls" / "isa.toml"
@@ -154,62 +155,6 @@ def constant(name, kind=""):
     return "k" + kind + "".join(part.capitalize() for part in name.lower().split("_"))
 
 
-def markdown_page(contract):
-    """Text of docs/isa.md."""
-    lines = ["# Instruction set", "", f"<!-- {NOTE} -->", ""]
-    words = contract["sizes"]["INSTRUCTION_WORDS"]
-    lines += [
-        f"Contract {contract_hash(contract)}. An instruction is {words} int32 words: its opcode, then the fields below"
-    ]
-    lines += ["in this order, then zeros. What each computes, to the bit, is in [engine.md](engine.md).", ""]
-    lines += ["| opcode | name | what it does | fields |", "|---|---|---|---|"]
-    for i, entry in enumerate(contract["opcode"]):
-        lines += [f"| {i} | {entry['name']} | {entry['doc']} | {', '.join(entry['fields'])} |"]
-    lines += ["", "## Result record", "", "| word | name | what it is |", "|---|---|---|"]
-    lines += [f"| {i} | {entry['name']} | {entry.get('doc', '')} |" for i, entry in enumerate(contract["record"])]
-    lines += [
-        "",
-        "Then one trace word per gate (active channels, or a word of Trace below), then the logits.",
-        "",
-    ]
-    lines += [
-        "## Loops",
-        "",
-        "| loop | instruction | trips | entries | II | depth | what it does |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for loop in contract["loop"]:
-        cells = (
-            loop["name"],
-            loop["opcode"],
-            loop["trips"],
-            loop["entries"],
-            loop["ii"],
-            loop["depth"],
-            loop.get("doc", ""),
-        )
-        lines += ["| " + " | ".join(map(str, cells)) + " |"]
-    lines += [""]
-    lines += ["## Registers", "", "Of a start parameter, its range and its default where it has one.", ""]
-    lines += ["| offset | words | name | range | default | what it is |", "|---|---|---|---|---|---|"]
-    docs = {port["name"]: port.get("doc", "") for port in contract["port"]}
-    values = {port["name"]: port for port in scalars(contract)}
-    docs |= {
-        "control": "bit 0 start, 1 done, 2 idle, 3 ready",
-        "return": "status, then the first half of the contract's hash",
-    }
-    for name, (offset, count) in registers(contract).items():
-        port = values.get(name, {})
-        bounds = "" if port.get("low") is None else f"{port['low']} … {port['high']}"
-        cells = f"0x{offset:02X}", count, name, bounds, port.get("default", ""), docs.get(name, "")
-        lines += ["| " + " | ".join(map(str, cells)) + " |"]
-    lines += [""]
-    for section in ("status", "rules", "reasons", "trace", "flags", "sizes", "timing"):
-        lines += [f"## {section.capitalize()}", "", "| name | value |", "|---|---|"]
-        lines += [f"| {name} | {value} |" for name, value in contract[section].items()] + [""]
-    return "\n".join(lines).rstrip("\n") + "\n"
-
-
 def outputs():
     """Path → text of every generated file."""
     contract = tomllib.loads(SOURCE.read_text())
@@ -217,7 +162,7 @@ def outputs():
         ROOT / "hls" / "isa.py": python_module(contract),
         ROOT / "hls" / "src" / "isa.hpp": cpp_header(contract),
         ROOT / "hls" / "src" / "top.hpp": cpp_top(contract),
-        ROOT / "docs" / "isa.md": markdown_page(contract),
+        ROOT / "docs" / "isa.md": page(contract, NOTE),
     }
 
 
