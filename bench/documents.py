@@ -13,7 +13,7 @@ import sys
 from bench.rows import ROOT, latest
 from bench.sizes.figure import figure
 from bench.sizes.page import front_table, reason_text, rule_text
-from hls.markdown import items
+from hls.generate.markdown import items
 
 DOCUMENTS = ("README.md", "docs/dse.md", "docs/synthesis.md")
 FIGURES = {"docs/dse.svg": figure}  # file → what draws it from the rows

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from hls.estimate.resources import IN_TURN, RESOURCES, RULES, estimate
-from hls.markdown import items
+from hls.generate.markdown import items
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "resources.md"

@@ -6,7 +6,7 @@ python -m bench.documents     # writes them; bench/sizes/figure.py draws docs/ds
 from bench.sizes import chips
 from bitstreams import resources
 from hls import isa
-from hls.markdown import items, prose
+from hls.generate.markdown import items, prose
 
 LARGE = "densenet201"  # the network whose maps do not fit the chip
 OWN = {**chips.OWN, "packing": 2, "tile_words": isa.TILE_WORDS, "lane_bytes": isa.LANE_BYTES,

@@ -14,11 +14,12 @@ from bench.rows import ROOT
 from bench.sizes import chips, figure, page, variants
 from bench.sizes.variants import ask, unchanged, variant
 from export.compile.shapes import resnet8
-from hls import generate, isa
+from hls import isa
 from hls.cosim import CosimError
+from hls.generate.sources import SOURCE
 from hls.schedule import MULTIPLICATIONS
 
-CONTRACT = tomllib.loads(generate.SOURCE.read_text())
+CONTRACT = tomllib.loads(SOURCE.read_text())
 CONTRACT_NAMES = CONTRACT["sizes"].keys() | CONTRACT["timing"].keys()
 
 
