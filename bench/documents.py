@@ -13,6 +13,7 @@ import sys
 from bench.rows import ROOT, latest
 from bench.sizes.figure import figure
 from bench.sizes.page import front_table, reason_text, rule_text
+from hls.generate.markdown import items
 
 DOCUMENTS = ("README.md", "docs/dse.md", "docs/synthesis.md")
 FIGURES = {"docs/dse.svg": figure}  # file → what draws it from the rows
@@ -43,7 +44,7 @@ def promises_table(rows):
     """What must hold, as counted."""
     wanted = [
         (".over_budget", "images that spent more than their budget"),
-        (".flops_differ", "images whose FLOPs on the engine differ from the training model's count"),
+        (".flops_differ", "images whose FLOPs differ from the training model's count"),
         (".float_accuracy", "accuracy of the float model, all exits open to the end"),
         (".int8_minus_float", "int8 on the engine minus float, percentage points"),
     ]
@@ -92,7 +93,7 @@ ENGINE = {
     "cosim_over_ort_int8.resnet20.t1": "co-simulation ÷ ONNX Runtime int8, ResNet-20, one thread",
     "cosim_over_ort_int8.resnet74.t1": "co-simulation ÷ ONNX Runtime int8, ResNet-74, one thread",
     "cosim_over_ort_float.resnet74.t1": "co-simulation ÷ ONNX Runtime float, ResNet-74, one thread",
-    "cosim_ddi_74M_over_ort_int8_full": "ResNet-74-DDI at 74M in co-simulation ÷ ONNX Runtime int8 on the full network",
+    "cosim_ddi_74M_over_ort_int8_full": "ResNet-74-DDI at 74M ÷ ONNX Runtime int8 on the full network",
 }
 SURVIVED = {
     "faults.board": "faults of the board that end in a sentence, nothing leaked, the next run fine",
@@ -122,21 +123,21 @@ def host_table(rows):
 
 
 def rtl_table(rows):
-    """What open tools made of the engine's parts, beside what is modelled of them."""
+    """What open tools made of the engine's parts, beside what is modelled of them; then what is in each part."""
     whats = {"cycles": "cycles of all images", "lut": "LUT", "ff": "FF", "dsp": "DSP", "bram18": "BRAM18"}
     lines = ["| part | what | value | kind | modelled |", "|---|---|---|---|---|"]
-    parts = [name.split(".")[1] for name in rows if re.fullmatch(r"rtl\.\w+\.passed", name)]
-    for part in sorted(parts):
+    parts = sorted(name.split(".")[1] for name in rows if re.fullmatch(r"rtl\.\w+\.passed", name))
+    for part in parts:
         passed = rows[f"rtl.{part}.passed"]
         text = "images whose records are the golden model's"
-        lines.append(f"| {part}: {passed['note']} | {text} | {passed['value']} of {passed['n']} | simulated RTL | |")
+        lines.append(f"| {part} | {text} | {passed['value']} of {passed['n']} | simulated RTL | |")
         for what, text in whats.items():
             found, modelled = rows.get(f"rtl.{part}.{what}"), rows.get(f"rtl.{part}.{what}.modelled")
             if found:
                 kind = "simulated RTL" if found["kind"] == "simulated" else "estimated by open tools"
                 beside = f"{modelled['value']:,}" if modelled else ""
                 lines.append(f"| {part} | {text} | {found['value']:,} | {kind} | {beside} |")
-    return lines
+    return [*lines, "", *items(f"*{part}* has {rows[f'rtl.{part}.passed']['note']}." for part in parts)]
 
 
 TABLES = {

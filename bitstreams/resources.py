@@ -11,8 +11,8 @@ import json
 import sys
 from pathlib import Path
 
-from bitstreams.markdown import items
 from hls.estimate.resources import IN_TURN, RESOURCES, RULES, estimate
+from hls.generate.markdown import items
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "resources.md"

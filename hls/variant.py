@@ -9,7 +9,7 @@ import shutil
 import tomllib
 from pathlib import Path
 
-from hls import generate
+from hls.generate import sources
 
 SECTIONS = ("sizes", "timing")
 
@@ -27,8 +27,8 @@ def changed(contract, sizes):
 
 def write(folder, sizes):
     """Write the package hls for these sizes into `folder`."""
-    contract = changed(tomllib.loads(generate.SOURCE.read_text(encoding="utf-8")), sizes)
+    contract = changed(tomllib.loads(sources.SOURCE.read_text(encoding="utf-8")), sizes)
     package = Path(folder) / "hls"
-    shutil.copytree(generate.ROOT / "hls", package, ignore=shutil.ignore_patterns("__pycache__"))
-    (package / "isa.py").write_text(generate.python_module(contract), encoding="utf-8")
-    (package / "src" / "isa.hpp").write_text(generate.cpp_header(contract), encoding="utf-8")
+    shutil.copytree(sources.ROOT / "hls", package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "isa.py").write_text(sources.python_module(contract), encoding="utf-8")
+    (package / "src" / "isa.hpp").write_text(sources.cpp_header(contract), encoding="utf-8")

@@ -5,8 +5,8 @@ python -m bench.documents     # writes them; bench/sizes/figure.py draws docs/ds
 
 from bench.sizes import chips
 from bitstreams import resources
-from bitstreams.markdown import items, prose
 from hls import isa
+from hls.generate.markdown import items, prose
 
 LARGE = "densenet201"  # the network whose maps do not fit the chip
 OWN = {**chips.OWN, "packing": 2, "tile_words": isa.TILE_WORDS, "lane_bytes": isa.LANE_BYTES,
@@ -55,15 +55,14 @@ def _cells(rate, detail):
     memory = f"{detail['tile_words'] * 64 // 1024} KB"
     cells = [f"{detail['lanes']} × {detail['taps']}", f"{detail['packing']}", memory, f"{detail['lane_bytes']:,}"]
     cells += [f"{detail['drain']}", f"{detail['weight_ports']}"]
-    cells += [f"{rate:,.0f}", f"{large:.1f}" if large else "does not fit"]
+    cells += [f"{rate:,.0f}", f"{large:.1f}" if large else "–"]
     return cells + [f"{detail[name]:,}" for name in SHOWN]
 
 
 def front_table(rows):
     """The points of the front, and the shipped one."""
     lines = [
-        "| channels × taps | products a DSP | tile memory | bytes a lane | drain | weight ports | images/s "
-        "| DenseNet-201, images/s | DSP48E1 | BRAM18 | LUT | |",
+        "| array | DSP× | tiles | lane | drain | ports | images/s | large | DSP | BRAM18 | LUT | |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     all_points = points(rows)
@@ -178,13 +177,13 @@ def _limits(own, at):
         large = [point for point in within if point[1][f"{LARGE}_images_per_s"] > own[1][f"{LARGE}_images_per_s"]]
         runs = f"{len(faster) or 'none'} run{'s' * (len(faster) < 2)} the package faster"
         yield (
-            f"**The board**: {len(within)} of {len(at)} points fit, the shipped one with them. Of these {runs}, "
-            f"{len(large) or 'none'} DenseNet-201."
+            f"**The board**: {len(within)} of {len(at)} points are estimated to fit, the shipped one with them. "
+            f"Of these {runs}, {len(large) or 'none'} DenseNet-201."
         )
         return
     yield (
         "**The board**: by the estimate the shipped point does not fit: "
         + "; ".join(resources.over(own[1], resources.limits()))
         + " ([resources.md](resources.md)). "
-        + (f"{len(within)} of {len(at)} points fit.")
+        + (f"{len(within)} of {len(at)} points are estimated to fit.")
     )

@@ -38,7 +38,7 @@ inline bool PoolIsGood(const Start& start) {
                              SharedBudgetIsGood(start.budget_cycles, start.floor_cycles));
 }
 
-// Take a charge of the history into the window; false for one that no image can have had.
+// Take a charge of the history into the window. False if no image can have had such a charge: the history is damaged.
 inline bool TakeCharge(uint64_t budget, uint64_t floor, uint64_t& charge, uint64_t& allowed) {
   if (budget == kNoBudget) {
     charge = 0;
@@ -48,12 +48,13 @@ inline bool TakeCharge(uint64_t budget, uint64_t floor, uint64_t& charge, uint64
   return charge >= floor && (charge >> kChargeBits) == 0;
 }
 
-// Is the floor left? An allowance below zero has its top bit set.
+// Is at least the floor left? The allowance is unsigned, so one below zero shows as a set top bit.
 inline bool LeavesFloor(uint64_t budget, uint64_t floor, uint64_t allowed) {
   return budget == kNoBudget || ((allowed - floor) >> 63) == 0;
 }
 
-// The history stands behind the map memory, oldest charge first; not good when it leaves less than the floor.
+// Read the history, which stands behind the map memory, oldest charge first. It is not good when it leaves less than
+// the floor.
 inline Allowance LoadCharges(const Start& start, const int64_t* maps, ChargeMemory& memory) {
   const int64_t first = int64_t(start.map_words) * kMapPortWords;
   Allowance allowance = {true, int16_t(start.pool - 1), 0, start.budget_flops, start.budget_cycles};

@@ -144,7 +144,7 @@ inline Range MapRange(int32_t base, int32_t channels, int32_t height, int32_t wi
   return MakeRange(base, MapWords(channels, height, width));
 }
 
-// Where a range ends: without a sign, no base that is not negative wraps around.
+// Where a range ends. Unsigned, because the sum of a base and a size may exceed 2^31 - 1.
 inline uint32_t End(const Range& range) { return uint32_t(range.base) + uint32_t(range.size); }
 
 inline bool Fits(const Range& range, int32_t limit) {
@@ -243,7 +243,7 @@ inline Footprint VectorFootprint(const int32_t* word) {
   return use;
 }
 
-// Words from a MOVE's first to its last, one memory's and more as kDdrAddress.
+// Words from a MOVE's first to its last. All that are too many for any memory count as kDdrAddress.
 inline int32_t MoveSize(const int32_t* word, int32_t pitch) {
   const uint64_t size =
       Product(uint32_t(pitch), uint16_t(word[isa::kMoveChannels] - 1)) + uint32_t(word[isa::kMoveWords]);

@@ -49,7 +49,7 @@ inline void Fail(Progress& progress, int32_t status, int32_t pc) {
   progress.done = true;
 }
 
-// Would this instruction, with the classifier held in reserve, pass what is allowed?
+// Would this instruction and the classifier held in reserve cost more than the image may spend?
 inline bool ExceedsBudget(const Instruction& instruction, const Cost& cost, const Progress& progress) {
   const bool is_tap = instruction.word[0] == isa::kOpTap;
   const bool has_reserve = progress.kept.any && !progress.kept.has_run;

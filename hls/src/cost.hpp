@@ -4,7 +4,7 @@
 //          hls/cost.py says the same in Python, and they agree to the unit
 // Rate     a few multiplications an instruction; every sum has a closed form
 //
-// FETCH cycles, then for each of the instruction's loops its trips at II = 1 and its depth for each entry.
+// Cycles: FETCH, then for each loop of the instruction its trips (II is 1), and its depth each time it is entered.
 #pragma once
 #include <cstdint>
 

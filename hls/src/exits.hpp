@@ -17,7 +17,7 @@ static_assert(isa::kExpHigh * 256 == kMaxDistance + 1, "a bin of the exp table i
 static_assert(isa::kLogEntries == 256, "the log table is indexed by eight bits");
 
 static_assert(int64_t(isa::kMaxClasses) << 16 <= int64_t(1) << 27,
-              "27 bits hold the mass, 32 more than the moment's bins");
+              "the sum of all exponentials stays in the range of LogProbabilityMass");
 
 // What an exit says about an image.
 struct Prediction {
@@ -42,7 +42,7 @@ inline uint16_t Distance(int32_t logit, int32_t largest, int32_t scale) {
   return uint16_t(distance < 0 ? 0 : distance > kMaxDistance ? kMaxDistance : distance);
 }
 
-// The divider of an EXIT's three quotients, which take turns; b is not 0.
+// a / b, b not 0. One divider for the three quotients of an EXIT, since a divider is large and an EXIT is rare.
 inline uint32_t Divide(uint64_t a, uint32_t b) {
   #pragma HLS inline off
   return uint32_t(a / b);
@@ -80,8 +80,8 @@ LargestLogit:
       prediction.label = i;
     }
   }
-  uint32_t mass = 0;
-  uint64_t moment = 0;
+  uint32_t mass = 0;    // sum of the exponentials
+  uint64_t moment = 0;  // the same, each times its distance: the entropy's numerator
   uint16_t top = 0;
   uint16_t target = 0;
 ExitSums:
@@ -104,7 +104,7 @@ ExitSums:
   return prediction;
 }
 
-// Does the rule stop the image at this prediction, made at an exit with a threshold of its `own`?
+// Does the rule stop the image at this prediction? The exit's threshold `own` is added to the start's.
 inline bool RuleStops(const Start& start, const Prediction& prediction, int32_t own) {
   const int64_t threshold = int64_t(start.threshold) + own;
   switch (start.rule) {

@@ -43,7 +43,7 @@ struct Operands {
   int16_t input, inputs, hidden;
 };
 
-// The three rows before: their sums, the next to be finished, and where an LSTM's goes.
+// The three rows whose sums are complete: the sums, the next one to be finished, and where an LSTM's goes.
 struct FinishedRows {
   int64_t sum[isa::kWeightPorts];
   int16_t row;
@@ -51,7 +51,7 @@ struct FinishedRows {
   int8_t gate, unit;
 };
 
-// A row's number: requantised, and saturated to 16 bits. |sum| < 2^36.
+// A row's result: requantised, and saturated to 16 bits. |sum| < 2^36, so Requantize cannot overflow.
 inline int16_t Rescale(int64_t sum, int32_t scale) {
   #pragma HLS inline
   return Narrow16(Requantize(sum, MakeRequantizer(scale)));
@@ -101,7 +101,7 @@ inline void UpdateUnit(int16_t unit, int16_t output, VectorMemory& vector, GateM
   vector[output + unit] = hidden;
 }
 
-// What becomes of the rows' sums.
+// Where the rows' results go.
 struct RowsOutput {
   bool is_fc, raw, relu;
   int16_t output;  // of FC
@@ -120,8 +120,8 @@ inline RowsOutput MakeRowsOutput(const int32_t* word) {
   return to;
 }
 
-// Requantise one of the rows before, with its bias and scale: an FC's number to vector memory, an LSTM's activation to
-// its gate's.
+// Requantise one of the complete rows with its bias and scale. An FC's result goes to vector memory, an LSTM's
+// activation to the memory of its gate.
 inline void FinishRow(const RowsOutput& to, const int64_t* tables, FinishedRows& finished, VectorMemory& vector,
                       GateMemory& gates) {
   #pragma HLS inline
@@ -145,7 +145,7 @@ inline void FinishRow(const RowsOutput& to, const int64_t* tables, FinishedRows&
   }
 }
 
-// Behind RunRows, an LSTM's units.
+// After RunRows: the units of an LSTM.
 inline void RunLstm(const Instruction& instruction, VectorMemory& vector, GateMemory& gates) {
   const int32_t* word = instruction.word;
   const int16_t hidden = int16_t(word[isa::kLstmHidden]);
@@ -157,7 +157,7 @@ LstmUnits:
   }
 }
 
-// Keep the block? The trace says how many channels it has then, or that it was skipped.
+// Decide whether the block is kept. The trace then says how many channels it has, or that it was skipped.
 inline bool RunGateLayer(const Instruction& instruction, const VectorMemory& vector, int32_t (&trace)[isa::kMaxGates]) {
   const int32_t* word = instruction.word;
   const bool keep = vector[word[isa::kGateLayerInput]] > word[isa::kGateLayerThreshold];

@@ -18,8 +18,8 @@ struct Instruction {
   int32_t word[isa::kInstructionWords];
 };
 
-// The multiplier of everything that happens once an instruction: one, and its calls take turns. The DSPs are the
-// lanes'.
+// a · b, for what happens once an instruction. One multiplier, not inlined, so that all its calls share it. It is made
+// of LUTs, because the lanes need the DSPs.
 inline uint64_t Product(uint32_t a, uint16_t b) {
   #pragma HLS inline off
   const uint64_t product = uint64_t(a) * b;
@@ -27,7 +27,7 @@ inline uint64_t Product(uint32_t a, uint16_t b) {
   return product;
 }
 
-// value / 3 of any 16 bits: 0xAAAB is 2^17 / 3, rounded up.
+// value / 3, exact for any 16 bits: a multiplication by 2^17 / 3 (0xAAAB, rounded up) is far smaller than a divider.
 inline uint16_t DivideBy3(uint16_t value) { return uint16_t(Product(value, 0xAAAB) >> 17); }
 
 inline int32_t CeilDivide(int32_t value, int32_t by) { return (value + by - 1) / by; }
@@ -48,7 +48,7 @@ inline int32_t PoolOut(int32_t size, int32_t kernel, int32_t stride, int32_t pad
   return (stride == 2 ? last >> 1 : last) + 1;
 }
 
-// Tiles along a side.
+// How many tiles cover a side.
 inline int32_t TileCount(int32_t size) { return (size + isa::kTile - 1) >> 3; }
 
 // Words of tile memory of one channel.
@@ -59,7 +59,7 @@ inline int32_t MapWords(int32_t channels, int32_t height, int32_t width) {
   return int32_t(Product(uint32_t(channels), uint16_t(Tiles(height, width))));
 }
 
-// Of a band: its own tile rows, without those that belong to the bands above and below (docs/engine.md, CONV).
+// What a band has of its own, without the tile rows of the bands above and below (docs/engine.md, CONV).
 struct Band {
   int32_t top;    // rows of pixels above it that are only read
   int32_t inner;  // rows of pixels that have outputs

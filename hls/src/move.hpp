@@ -17,8 +17,8 @@ static_assert(isa::kPortBytes == isa::kTile, "a beat is a tile's row");
 
 static_assert(isa::kMaxChannels <= 1 << (2 * isa::kTile), "a word's beats count two bits of a channel each");
 
-// A place in tile memory, or in the DDR. While a channel's first word moves, channel · pitch of the next is added up,
-// two bits of its number a beat.
+// A place in tile memory, or in the DDR. The next channel's address needs channel · pitch. It is added up while the
+// first word of a channel moves, two bits of the channel's number a beat, so that no multiplier is needed.
 struct MoveEnd {
   bool far;
   uint32_t first;  // of channel 0

@@ -7,9 +7,9 @@
 //
 // P = Σ (high · 2^17 + low) · pixel = H · 2^17 + L with H = Σ high · pixel and L = Σ low · pixel. A weight lies in
 // [-127, 127] and a pixel in [-128, 255], so |L| < 2^17: the lowest 17 bits of P are L, or L + 2^17 where L is below
-// zero, and then the bits above are H - 1. Which of the two it is tells the parity of H: that of the number of taps
-// whose weight and pixel are both odd, one LUT of six inputs. Ports: the pre-adder gives 25 bits, the pixel takes 9 of
-// 18, and P 35 of 48. tests/hls/src/test_packing.py tries every case.
+// zero, and then the bits above are H - 1. The parity of H tells which of the two it is. It is the parity of the
+// number of taps whose weight and pixel are both odd, so one LUT of six inputs computes it. Ports: the pre-adder gives
+// 25 bits, the pixel takes 9 of 18, and P 35 of 48. tests/hls/src/test_packing.py tries every case.
 #pragma once
 #include <cstdint>
 

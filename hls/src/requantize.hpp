@@ -24,8 +24,8 @@ inline Requantizer MakeRequantizer(int32_t scale) {
   return requantizer;
 }
 
-// product >> shift, rounded half up: twice the product, shifted, plus one, halved. That needs no rounding constant, and
-// a shift of 0 is no case of its own. Twice the product must fit. In 64 bits, and in 32 for pixels.
+// product >> shift, rounded half up: twice the product, shifted, plus one, halved. So no rounding constant is shifted
+// into place, and a shift of 0 needs no case of its own. Twice the product must fit in 64 bits, or in 32 for pixels.
 inline int64_t RoundingShift(int64_t product, int8_t shift) {
   #pragma HLS inline
   return (((product * 2) >> shift) + 1) >> 1;
@@ -42,15 +42,15 @@ inline int64_t Requantize(int64_t value, const Requantizer& requantizer) {
   return RoundingShift(value * requantizer.multiplier, requantizer.shift);
 }
 
-// A sum of CONV, AFFINE or POOL, saturated to what one side of a DSP takes.
+// A sum of CONV, AFFINE or POOL, saturated to 25 bits, because one side of a DSP takes no more.
 inline int32_t SaturateSum(int64_t value) {
   constexpr int64_t kMost = int64_t(1) << (isa::kSumBits - 1);
   const int64_t raised = value < -kMost ? -kMost : value;
   return int32_t(raised >= kMost ? kMost - 1 : raised);
 }
 
-// Requantise such a sum: 25 bits by 17, one DSP. What is beyond 2^26 either way stays beyond a byte with any identity
-// added, so that it may be saturated there.
+// Requantise such a sum: 25 bits by 17, one DSP. A result beyond ±2^26 may be saturated there: whatever identity is
+// added, it stays beyond a byte and is clamped the same.
 inline int32_t RequantizeSum(int64_t value, const Requantizer& requantizer) {
   constexpr int64_t kMost = int64_t(1) << 26;
   const int64_t wide = Requantize(SaturateSum(value), requantizer);
@@ -58,7 +58,7 @@ inline int32_t RequantizeSum(int64_t value, const Requantizer& requantizer) {
   return int32_t(raised > kMost ? kMost : raised);
 }
 
-// The same for a pixel: |byte · multiplier| < 2^24, so that 32 bits do and a shift beyond 30 gives 0 as one of 30 does.
+// The same for a pixel: |byte · multiplier| < 2^24, so 32 bits are enough, and a shift beyond 30 gives 0 as 30 does.
 inline int32_t RequantizeByte(int32_t byte, const Requantizer& requantizer) {
   #pragma HLS inline
   return RoundingShift(byte * requantizer.multiplier, requantizer.shift < 30 ? requantizer.shift : int8_t(30));
@@ -80,7 +80,7 @@ inline int32_t Saturate32(int64_t value) {
   return int32_t(value < INT32_MIN ? INT32_MIN : value > INT32_MAX ? INT32_MAX : value);
 }
 
-// To 16 bits: the bits above must all be copies of the sign.
+// Saturate to 16 bits. A number fits if the bits above are all copies of its sign.
 inline int16_t Narrow16(int64_t value) {
   #pragma HLS inline
   const int64_t above = value >> 15;

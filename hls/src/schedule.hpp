@@ -1,7 +1,7 @@
 // Schedule: how CONV is cut into groups of output channels and steps, and how many cycles its main loop takes.
 //
 // Role     hls/schedule.py in closed form (docs/engine.md, Cost); the price and the loop itself both use it
-// Rate     all groups alike but the last; a few multiplications, in the FETCH cycles
+// Rate     a few multiplications, in the FETCH cycles: all groups but the last are alike, so no loop adds them up
 // Storage  registers
 //
 // A step covers a tile of outputs for kOutLanes channels, or a part of a tile for kFold times as many; a cycle takes
@@ -111,8 +111,8 @@ inline int32_t DrainCycles(const ConvShape& shape, int32_t channels) {
   return channels * ((shape.by_parts ? kPartPixels : kTilePixels) / isa::kDrain);
 }
 
-// Cycles of a step of that many channels: `multiply` of them, and what the windows lack while the drain uses their
-// ports; the ports over the whole step; or the drain.
+// Cycles of a step of that many channels. It is the largest of three: `multiply` cycles and the reads that windows miss
+// while the drain uses their ports; the accesses of the ports over the whole step; the drain.
 inline int32_t StepCycles(const ConvShape& shape, int32_t beat, int32_t multiply, int32_t channels) {
   const int32_t blocks = WindowBlocks(shape.kernel, shape.stride);
   const int32_t uses = shape.reads_identity ? 2 * channels : channels;
@@ -125,7 +125,7 @@ inline int32_t StepCycles(const ConvShape& shape, int32_t beat, int32_t multiply
   return Larger(Larger(multiply + late, ((shape.inputs << shift) + uses + 1) >> 1), drain);
 }
 
-// The plan of an instruction with at least one output channel: full groups, and what is left of the channels.
+// The plan of an instruction with at least one output channel: full groups, then one of the channels that are left.
 inline ConvPlan MakePlan(const ConvShape& shape) {
   const int32_t all = shape.active_out;
   const int32_t full = shape.lanes == kMaxResults ? all >> 3 : shape.lanes == isa::kOutLanes ? all >> 1 : all;

@@ -3,9 +3,9 @@
 // DDI_CHIP      defined where CONV's main loop is the chip's own, cycle by cycle: for synthesis, and in a co-simulation
 //               that asks for it to compare it with the processor's or to count its iterations
 // DDI_STATE     where the engine's memories live: on the chip, or one set for each thread of the co-simulation
-// DDI_PORT      before a function that reads one memory port, with a name of its own. LLVM makes one load of two in
-//               opposite branches, from a pointer that is chosen, and one function of two with the same body; Bambu
-//               would put either on one of the two buses. So there these stay functions, in sections of their own
+// DDI_PORT      before a function that reads one memory port, with a name of its own. LLVM merges two loads in
+//               opposite branches into one from a chosen pointer, and two functions with the same body into one. Bambu
+//               would then put both ports on one bus. So for Bambu they stay functions, in sections of their own
 // ForgetMemory  on the board a memory holds whatever it held. The co-simulation fills it with a chosen byte at the
 //               start of each image, so that every run is repeatable and a program that reads what it never wrote
 //               can be found: its results change with the byte.

@@ -6,8 +6,8 @@
 // Storage  kTileWords × 64 bytes: 384 KB in 192 BRAM18
 //
 // A block of 8 × 8 pixels that straddles tiles meets every bank once: each bank reads from the tile that its pixel lies
-// in, and the pixels are rotated into place. Pixels outside the map come back as zero, so that no tap has a border
-// case.
+// in, and the pixels are rotated into place. Pixels outside the map come back as zero, so that taps at
+// the border need no case of their own.
 #pragma once
 #include <cstdint>
 

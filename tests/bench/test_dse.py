@@ -14,11 +14,12 @@ from bench.rows import ROOT
 from bench.sizes import chips, figure, page, variants
 from bench.sizes.variants import ask, unchanged, variant
 from export.compile.shapes import resnet8
-from hls import generate, isa
+from hls import isa
 from hls.cosim import CosimError
+from hls.generate.sources import SOURCE
 from hls.schedule import MULTIPLICATIONS
 
-CONTRACT = tomllib.loads(generate.SOURCE.read_text())
+CONTRACT = tomllib.loads(SOURCE.read_text())
 CONTRACT_NAMES = CONTRACT["sizes"].keys() | CONTRACT["timing"].keys()
 
 
@@ -175,7 +176,8 @@ def test_the_page_is_made_of_rows():
     assert "**4 pixels requantised a cycle** run at 0.90 of the images/s and take -8 DSP, +0 LUT." in text
     assert "**1 port for the weights** runs at 0.80 of the images/s, DenseNet-201 at 1.00;" in text
     assert "(100 MHz 70, 143 MHz 100)" in text
-    assert "5 of 7 points fit, the shipped one with them. Of these none runs the package faster, none DenseNet" in text
+    assert "5 of 7 points are estimated to fit, the shipped one with them. Of these none runs the package" in text
+    assert "runs the package faster, none DenseNet" in text
 
 
 def test_a_faster_point_that_fits_is_said_so():

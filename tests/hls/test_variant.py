@@ -6,9 +6,10 @@ import tomllib
 
 import pytest
 
-from hls import generate, isa, variant
+from hls import isa, variant
+from hls.generate.sources import SOURCE
 
-CONTRACT = tomllib.loads(generate.SOURCE.read_text())
+CONTRACT = tomllib.loads(SOURCE.read_text())
 ASK = [sys.executable, "-c", "from hls import isa; print(isa.HASH, isa.TILE_WORDS)"]
 
 

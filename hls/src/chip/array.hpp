@@ -29,7 +29,7 @@ struct MultiplyPlace {
   bool loaded;          // this channel's window stands under the multipliers
 };
 
-// A sum of at most kLaneBytes products of 16 bits, in the bits that it needs.
+// A sum of at most kLaneBytes products of 16 bits, in as few bits as hold it, since there are 128 such registers.
 inline int32_t NarrowSum(int32_t value) {
   #pragma HLS inline
   return Narrow(value, 28);

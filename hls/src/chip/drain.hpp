@@ -2,7 +2,7 @@
 //
 // Role     bias, scale, identity, clamp, pool; then the word goes to tile memory
 // Rate     kDrain pixels a cycle; a word's first ones read the identity's word, its last ones write it
-// Storage  the word that comes about and the identity's: registers
+// Storage  the word that is being made and the identity's: registers
 #pragma once
 #include <cstdint>
 
@@ -91,7 +91,7 @@ DrainPixels:
   return layer.writes;
 }
 
-// What a bank takes of a word that is written: a pixel; zero outside the map; nothing if its pixel is another part's.
+// What a bank takes of a word: its pixel; zero outside the map; nothing if its pixel belongs to another part.
 struct BankWrite {
   bool writes;
   uint8_t pixel;

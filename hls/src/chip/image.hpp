@@ -103,7 +103,7 @@ BeatBytes:
   }
 }
 
-// Write a row of pixels of one lane. With a word's first row goes zero to the rest of the word, since the map may end
+// Write a row of pixels of one lane. A word's first row also clears the rest of the word, because the map may end
 // within it.
 inline void WriteRow(TileMemory& maps, const Map& map, const ImageMemory& memory, ReadyRow& ready) {
   #pragma HLS inline

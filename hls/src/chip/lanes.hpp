@@ -90,7 +90,7 @@ inline void ListChannels(const Layer& layer, const ConvPlan& plan, const Masks& 
   NextGroup(plan, place.step);
 }
 
-// Are a group's first `channels` output channels in their list?
+// Does the group's list hold its first `channels` output channels?
 inline bool IsListed(const ListPlace& place, int32_t group, int32_t channels) {
   return place.step.group > group || (place.step.group == group && place.channel >= channels);
 }
@@ -168,7 +168,7 @@ inline void FetchTable(const Layer& layer, const ConvPlan& plan, const int64_t* 
   NextGroup(plan, place.step);
 }
 
-// Is there a bias and a scale to drain a group's first results with? The others come no slower than they are used.
+// Have the bias and scale of a group's first results come? Later ones come at least as fast as they are used.
 inline bool HasTable(const Layer& layer, const TablePlace& place, int32_t group) {
   return place.step.group > group || (place.step.group == group && place.channel > 0) || !layer.has_table;
 }

@@ -12,7 +12,7 @@
 // Latency  kDepthMapCycles
 //
 // What is off costs nothing: lists of active channels drive every trip count, and only active rows and filters are
-// fetched. The processes stand in structures of their own, so that each may run ahead of the next one.
+// fetched. Each process keeps its place in a structure of its own, so that it may run ahead of the next one.
 #pragma once
 #include <cstdint>
 

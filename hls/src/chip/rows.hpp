@@ -12,7 +12,7 @@
 
 namespace ddi {
 
-// Bank `first` to place 0, its neighbours behind it: by four, two and one.
+// Rotate bank `first` to place 0 and its neighbours behind it, in three stages: by four, two and one.
 inline void Rotate(const int16_t (&bank)[kBanks], int16_t first, int16_t (&turned)[kBanks]) {
   #pragma HLS inline
   int16_t by_four[kBanks];

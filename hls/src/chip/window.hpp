@@ -1,4 +1,4 @@
-// Windows: the pixels of one input channel under the multipliers, and those of the next, as they come.
+// Windows: the pixels of one input channel under the multipliers, and those of the next one while they are read.
 //
 // Role     8 × 8 pixels a read, as soon as the window before has been taken; the window moves under the multipliers, by
 //          three columns or a row, back and forth, so that each multiplier reads from fixed places
@@ -29,7 +29,7 @@ struct BlockRead {
   Corner corner;
 };
 
-// Pixels outside the map are zero; for the largest of signed pixels the smallest there is.
+// Pixels outside the map are zero. For the largest of signed pixels they are the smallest number, so that none wins.
 inline uint8_t OutsidePixel(const Layer& layer) { return layer.takes_largest && layer.in_signed ? 0x80 : 0; }
 
 // The next read, if the port is free and a window is wanted; and on to the one behind it.

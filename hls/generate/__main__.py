@@ -1,0 +1,43 @@
+"""Generate the contract's Python module, C++ headers and reference page from hls/isa.toml.
+
+python -m hls.generate            # write hls/isa.py, hls/src/isa.hpp, hls/src/top.hpp, docs/isa.md
+python -m hls.generate --check    # exit code 1 if a committed file differs from what would be written
+"""
+
+import argparse
+import sys
+import tomllib
+
+from hls.generate.reference import page
+from hls.generate.sources import NOTE, ROOT, SOURCE, cpp_header, cpp_top, python_module
+
+
+def outputs():
+    """Path → text of every generated file."""
+    contract = tomllib.loads(SOURCE.read_text())
+    return {
+        ROOT / "hls" / "isa.py": python_module(contract),
+        ROOT / "hls" / "src" / "isa.hpp": cpp_header(contract),
+        ROOT / "hls" / "src" / "top.hpp": cpp_top(contract),
+        ROOT / "docs" / "isa.md": page(contract, NOTE),
+    }
+
+
+def main(argv=None):
+    """Exit code 0, or 1 when --check finds a stale file."""
+    parser = argparse.ArgumentParser(prog="python -m hls.generate", description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
+    arguments = parser.parse_args(argv)
+    stale = [path for path, text in outputs().items() if not path.exists() or path.read_text() != text]
+    if arguments.check:
+        for path in stale:
+            print(f"error: {path.relative_to(ROOT)} is stale: run python -m hls.generate", file=sys.stderr)
+        return 1 if stale else 0
+    for path in stale:
+        path.write_text(outputs()[path])
+        print(f"wrote {path.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
