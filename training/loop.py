@@ -42,7 +42,7 @@ class Trainer:
         self.stopping = False  # set by a signal handler; a step is never torn
 
     def _place(self):
-        self.model.to(self.device).to(memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
+        self.model.to(self.device).to(memory_format=torch.channels_last)
         self.average = Average(self.model, self.recipe.average)
         self.full_flops = float(self.model.backbone.cost(self.train.size))
         self.places = self.model.backbone.places(self.train.size)
