@@ -153,7 +153,7 @@ def open_programs(count):
 def test_worst_case_is_enough_for_its_exit_and_no_budget_is_exceeded():
     for program, weights, tables, images, start in open_programs(60):
         for number, (_, flops, cycles) in enumerate(worst_case(program)):
-            tight = replace(start, rule=isa.RULE_NONE, budget_flops=flops, budget_cycles=cycles)
+            tight = replace(start, rule=isa.RULE_NONE, budget_flops=flops, budget_cycles=cycles, pool=1)
             results = decode(run(program, weights, tables, images, tight), tight)
             assert (results.status == isa.STATUS_OK).all() and (results.exit >= number).all()
             assert (results.flops <= flops).all() and (results.cycles <= cycles).all()
@@ -162,7 +162,7 @@ def test_worst_case_is_enough_for_its_exit_and_no_budget_is_exceeded():
 def test_worst_case_under_a_rule_counts_every_classifier():
     for program, weights, tables, images, start in open_programs(30):
         *_, (last, flops, cycles) = worst_case(program, isa.RULE_ENTROPY)
-        never = replace(start, rule=isa.RULE_ENTROPY, threshold=-1, budget_flops=flops, budget_cycles=cycles)
+        never = replace(start, rule=isa.RULE_ENTROPY, threshold=-1, budget_flops=flops, budget_cycles=cycles, pool=1)
         results = decode(run(program, weights, tables, images, never), never)
         assert (results.status == isa.STATUS_OK).all() and (results.exit == last).all()
 

@@ -237,7 +237,7 @@ def test_the_engine_is_found_whole(engine):
     taken = {path: amount for amount, _, resource, path, _ in engine.largest if resource == "bram18"}
     lanes = [amount for path, amount in taken.items() if path.endswith((".lanes.even", ".lanes.odd"))]
     assert lanes == [16, 16]  # two banks of eight lanes each, 512 words of 32 bits
-    assert engine.use["tile_memory"]["bram18"] == 192  # 384 KB in memories of 6144 bytes
+    assert engine.use["tile_memory"]["bram18"] == 192 + 8  # 384 KB in memories of 6144 bytes; vector memory
     assert engine.use["chip/layer"]["dsp"] >= 192
     assert engine.total["bram18"] == sum(use.get("bram18", 0) for use in engine.use.values())
 
