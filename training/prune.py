@@ -56,17 +56,10 @@ def keep_rates(model, split, limit=IMAGES, size=250):
 
 
 def find_constant(model, split, least=LEAST):
-    """{"closed": units, "open": units, "fixed": channel gates as [unit, mask]}: plain values."""
-    found = {"closed": [], "open": [], "fixed": []}
-    for (unit, mask), rates in keep_rates(model, split).items():
-        if mask == LAYER:
-            if rates.item() < least:
-                found["closed"].append(unit)
-            elif rates.item() > 1 - least:
-                found["open"].append(unit)
-        elif bool(((rates < least) | (rates > 1 - least)).all()):
-            found["fixed"].append([unit, mask])
-    return found
+    """{"closed": units, "open": units}, by their layer gates: plain values."""
+    layers = {unit: rates.item() for (unit, mask), rates in keep_rates(model, split).items() if mask == LAYER}
+    closed = [unit for unit, rate in layers.items() if rate < least]
+    return {"closed": closed, "open": [unit for unit, rate in layers.items() if rate > 1 - least]}
 
 
 def apply(model, found):
