@@ -248,11 +248,12 @@ def _blocks(canvas, summary, box):
         parts = (
             (kept, RAN),
             (gate["run"] - kept, THINNED),
-            (gate["skipped"], SKIPPED),
+            (gate["skipped"] + gate["empty"], SKIPPED),
             (gate["not_reached"], NOT_REACHED),
         )
         channels = f", {gate['channels_mean']:.1f} of {gate['channels']} channels" if gate["channels_mean"] else ""
         text = f"block {gate['block']}: run {gate['run']:.0%}{channels}, skipped {gate['skipped']:.0%}"
+        text += f", without a channel {gate['empty']:.0%}" if gate["empty"] else ""
         below = 0.0
         for share, colour in parts:
             y = plot.y(below + share)
@@ -262,7 +263,7 @@ def _blocks(canvas, summary, box):
             canvas.line(plot.x(index - 0.5), top - 6, plot.x(index - 0.5), plot.bottom + 6, SOFT, 1, "2 3")
     shown = range(0, len(gates), max(1, -(-len(gates) * 24 // int(width))))
     plot.x_axis(shown, lambda index: str(gates[index]["block"]), "block (dotted: a new stage)")
-    names = ("run, channels computed", "run, channels skipped", "skipped by its layer gate", "not reached: left before")
+    names = ("run, channels computed", "run, channels skipped", "skipped by its gates", "not reached: left before")
     x = left + width
     for name, colour in reversed(list(zip(names, (RAN, THINNED, SKIPPED, NOT_REACHED)))):
         x -= 28 + 6.3 * len(name)

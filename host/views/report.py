@@ -78,7 +78,7 @@ def summarize(run):
         **_measured(run),
         "energy": run.energy,
         "exits": _exits(package, results, correct),
-        "layers_run": {**_spread(results.layers_run), "total": _layers(package)},
+        "layers_run": {**_spread(_layers_run(package, results)), "total": _layers(package)},
         "channels_run": {**_spread(results.channels_run), "total": _channels(package)},
         "weight_bytes": _spread(results.weight_bytes),
         "instructions": _spread(results.instructions),
@@ -183,6 +183,13 @@ def _layers(package):
     return int((package.program[:, 0] == isa.GATE_LAYER).sum())
 
 
+def _layers_run(package, results):
+    """(N,) blocks that a layer gate let run and that had a channel open: one with none computes nothing."""
+    gate = isa.FIELDS[isa.GATE_LAYER].index("gate") + 1  # after the opcode
+    gated = np.unique(package.program[package.program[:, 0] == isa.GATE_LAYER, gate])
+    return results.layers_run - (results.trace[:, gated] == 0).sum(1)
+
+
 def _channels(package):
     """The sum of a full trace: every gated block's channels."""
     return sum(gate["channels"] for gate in package.meta["gates"])
@@ -205,17 +212,21 @@ def _exits(package, results, correct):
 
 
 def _gates(package, trace):
-    """Per gate: shares of images that ran, skipped and never reached its block; mean channels where it ran."""
+    """Per gate: shares of images that ran, skipped and never reached its block; mean channels where it ran.
+
+    A block that was let run with no channel open counts as `empty`, not as run.
+    """
     gates = []
     for index, gate in enumerate(package.meta["gates"]):
         column = trace[:, index]
-        ran = column >= 0
+        ran = column > 0
         gates.append(
             {
                 "block": gate["block"],
                 "stage": gate["stage"],
                 "channels": gate["channels"],
                 "run": float(ran.mean()),
+                "empty": float((column == 0).mean()),
                 "skipped": float((column == isa.TRACE_SKIPPED).mean()),
                 "not_reached": float((column == isa.TRACE_NOT_REACHED).mean()),
                 "channels_mean": float(column[ran].mean()) if ran.any() else None,

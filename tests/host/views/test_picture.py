@@ -101,3 +101,15 @@ def test_ticks_and_colours():
         assert 3 <= len(ticks(high)) <= 9 and max(ticks(high)) <= high * 1.001
     assert blend(0, ("#000000", "#ffffff")) == "#000000" and blend(1, ("#000000", "#ffffff")) == "#ffffff"
     assert blend(0.5, ("#000000", "#ffffff")) in ("#808080", "#7f7f7f")
+
+
+def test_a_block_without_an_open_channel_does_not_count_as_run():
+    run, images = make_run(count=20)
+    trace = np.array([[-2], [0], [0], [7]] * 5, np.int32)
+    layers = (trace[:, 0] >= 0).astype(np.int64)  # as the engine counts: a gate that let its block run
+    run = replace(run, results=replace(run.results, trace=trace, layers_run=layers))
+    summary = report.summarize(run)
+    assert summary["layers_run"] == {"mean": 0.25, "min": 0, "max": 1, "total": 1}
+    gate = summary["gates"][0]
+    assert (gate["run"], gate["empty"], gate["skipped"], gate["channels_mean"]) == (0.25, 0.5, 0.25, 7.0)
+    assert "without a channel 50%" in picture.draw(run, summary, images)
