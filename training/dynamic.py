@@ -94,8 +94,8 @@ class Dynamic(nn.Module):
         """Normalised images (N, C, H, W) → Output.
 
         `gated=False` runs everything and costs what the static network does. `forced`: a function from a Decision's
-        (unit, mask, logits) to decisions of the shape of `logits`, in place of the gates' own. Units in `left_out` pass
-        their identity, for all images and at no cost.
+        (unit, mask, logits) to decisions of the shape of `logits`, in place of the gates' own, or to None for its own.
+        Units in `left_out` pass their identity, for all images and at no cost.
         """
         size, out, flops = images.shape[2:], Output(), []
         stem = self.backbone.stem
@@ -152,9 +152,8 @@ class Dynamic(nn.Module):
         return layer, self.channel_gates[key] if key in self.channel_gates else ()  # noqa: SIM401
 
     def _decide(self, i, mask, logits, forced):
-        if forced is None:
-            return decide(logits, self.training)
-        return forced(i, mask, logits).to(logits.dtype)
+        given = None if forced is None else forced(i, mask, logits)
+        return decide(logits, self.training) if given is None else given.to(logits.dtype)
 
     def lower(self, graph, channels, size):
         """The whole network as nodes of a graph (training/lowering.py), for images of `channels` × `size`."""

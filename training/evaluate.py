@@ -15,15 +15,16 @@ DEAD, VARYING = 0.02, 0.10
 
 
 @torch.no_grad()
-def evaluate(model, split, gated=True, with_exits=True, limit=None, left_out=(), side=0):
+def evaluate(model, split, gated=True, with_exits=True, limit=None, left_out=(), side=0, forced=None):
     """Accuracy and mean FLOPs at each exit, and the gates' figures: a dict of plain numbers.
 
-    `left_out`: units that pass their identity; `side`: the height and width that images are resized to, 0 for none.
+    `left_out`: units that pass their identity; `side`: the height and width that images are resized to, 0 for none;
+    `forced`: as in `Dynamic.forward`.
     """
     model.eval()
     hits, spent, own, empty, rates = [], [], [], 0, Rates()
     for images, labels in split.plain_batches(250, limit):
-        out = model(resized(images, side), gated, with_exits, left_out=left_out)
+        out = model(resized(images, side), gated, with_exits, forced, left_out)
         hits.append(torch.stack([logits.argmax(1) == labels for logits in out.logits], 1))
         spent.append(out.flops)
         own.append(out.gate_flops)

@@ -100,9 +100,8 @@ class Trainer:
         rate = phases.learning_rate(phase, self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
-        out = self.model(
-            resized(images, phase.side), phase.gated, phase.exits, left_out=phases.left_out(phase, self.places, rng)
-        )
+        left_out, forced = phases.left_out(phase, self.places, rng), phases.drawn(phase, len(images), rng)
+        out = self.model(resized(images, phase.side), phase.gated, phase.exits, forced, left_out)
         loss, values = terms.total(self.terms, terms.Step(out, labels, self.full_flops, self.step / phase.steps))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -172,8 +171,10 @@ class Trainer:
     def _validate(self, final=False):
         phase = self.recipe.phases[self.phase]
         with self.average.applied():
-            absent = phases.absent(phase, self.places)
-            figures = evaluate(self.model, self.validation, phase.gated, phase.exits, None, absent, phase.side)
+            options = phase.gated, phase.exits, None, phases.absent(phase, self.places), phase.side
+            figures = evaluate(self.model, self.validation, *options)
+            for name, forced in phases.extremes(phase).items():
+                figures[f"accuracy_{name}"] = evaluate(self.model, self.validation, *options, forced)["accuracy"]
         self._set_modes()
         self._log({"validation": figures, "end_of_phase": final})
         tqdm.write(f"{phase.name} step {self.step}: validation {summary(figures)}")

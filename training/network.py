@@ -13,6 +13,7 @@ from itertools import groupby
 import numpy as np
 
 from hls.errors import UserError
+from training.backbones.backbone import Head
 from training.backbones.resnet import resnet
 from training.dynamic import ChannelGate, Dynamic
 from training.exits import Branch, positions
@@ -78,23 +79,37 @@ class Network:
         if self.channel_gates:
             channel = _channel_gates(backbone, places, self.channel_gates)
         if self.exits:
-            unknown = sorted(set(self.exits) - {"after"})
-            if unknown:
-                raise NetworkError(f"unknown key {unknown[0]!r} in [network.exits]: expected after")
-            after = self.exits.get("after", "radi")
-            for i in positions(places) if after == "radi" else after:
-                if not 0 <= i < len(places) - 1:
-                    raise NetworkError(f"an exit after unit {i}: expected 0 … {len(places) - 2}")
-                exits[i] = Branch(backbone.units[i].out_channels, places[i].stage, classes)
+            exits = _exits(backbone, places, self.exits, classes)
         return Dynamic(backbone, layer, channel, exits)
 
 
+def _exits(backbone, places, options, classes):
+    """Branches by the unit they follow: RADI's, or those of `after`; those of `linear` are a head like the last."""
+    unknown = sorted(set(options) - {"after", "linear"})
+    if unknown:
+        raise NetworkError(f"unknown key {unknown[0]!r} in [network.exits]: expected after, linear")
+    after = options.get("after", "radi")
+    after, linear = positions(places) if after == "radi" else after, options.get("linear", ())
+    exits = {}
+    for i in sorted({*after, *linear}):
+        if not 0 <= i < len(places) - 1:
+            raise NetworkError(f"an exit after unit {i}: expected 0 … {len(places) - 2}")
+        channels = backbone.units[i].out_channels
+        exits[i] = Head(channels, classes) if i in linear else Branch(channels, places[i].stage, classes)
+    return exits
+
+
 def _gated_units(backbone, places, options):
-    """Units that a gate may stand before; the first `base` of each stage always run and have none."""
-    base, chosen, number = options.get("base", 0), [], 0
+    """Units that a gate may stand before; the first `base` of each stage (or as many as its list says) have none."""
+    stages = places[-1].stage + 1
+    base = options.get("base", 0)
+    base = base if isinstance(base, (list, tuple)) else [base] * stages
+    if len(base) != stages:
+        raise NetworkError(f"base = {list(base)}: expected one number for each of {stages} stages")
+    chosen, number = [], 0
     for i, (unit, place) in enumerate(zip(backbone.units, places)):
         number = 0 if i == 0 or place.stage != places[i - 1].stage else number + 1
-        if unit.skippable and number >= base:
+        if unit.skippable and number >= base[place.stage]:
             chosen.append(i)
     return chosen
 

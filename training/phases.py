@@ -9,8 +9,10 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
 from hls.errors import UserError
+from training.dynamic import LAYER
 
 PARTS = ("backbone", "layer_gates", "channel_gates", "exits")
 SCHEDULES = ("constant", "linear", "cosine", "step")
@@ -38,6 +40,7 @@ class Phase:
     gate_lr: float = 1.0  # of the gates
     drop: float = 0.0  # stochastic depth by batch: chance that the last unit is left out, falling to 0 at the first
     units: tuple = ()  # per stage: how many units take part, spread evenly; () for all
+    modes: tuple = ()  # chances that an image skips every gated unit, and that it runs them all; () where gates decide
     side: int = 0  # height and width that images are resized to; 0: as they are
     require: dict = field(default_factory=dict)  # figure → [least, most] at the end, on validation images
     prune: bool = False  # at the end, gates that hardly vary become fixed and units that never run go
@@ -56,6 +59,8 @@ class Phase:
             raise PhaseError(f"phase {self.name}: expected at least one step, a learning rate above 0, and terms")
         if not 0 <= self.drop < 1:
             raise PhaseError(f"drop = {self.drop} in phase {self.name}: expected a chance from 0 to below 1")
+        if self.modes and (len(self.modes) != 2 or min(self.modes) < 0 or sum(self.modes) > 1):
+            raise PhaseError(f"modes = {self.modes} in phase {self.name}: expected two chances whose sum is at most 1")
         for name, bounds in self.require.items():
             if not isinstance(bounds, (list, tuple)) or len(bounds) != 2 or bounds[0] > bounds[1]:
                 raise PhaseError(f"require.{name} = {bounds!r} in phase {self.name}: expected [least, most]")
@@ -97,6 +102,38 @@ def left_out(phase, places, rng):
         dropped = {i for i, draw in enumerate(rng.random(len(places))) if draw < chances[i]}
         out |= dropped - {start for _, start, _ in _stages(places)}
     return out
+
+
+def drawn(phase, count, rng):
+    """Layer decisions by chance, for `Dynamic.forward(forced=…)`, or None where the gates decide.
+
+    Each of `count` images skips all gated units, runs them all, or runs each with a chance of its own between 0 and 1
+    (the sandwich rule of Yu and Huang 2019, section 3.2, image by image): base and whole network are trained at once,
+    and each batch norm sees the images that it will see. Channels stay the gates' own decision.
+    """
+    if not phase.modes:
+        return None
+    bare, full = phase.modes
+    draw, chance = rng.random(count), rng.random(count)
+    chance[draw < bare + full] = 1.0
+    chance[draw < bare] = 0.0
+
+    def forced(unit, mask, logits):
+        if mask != LAYER:
+            return None
+        keep = rng.random(logits.shape) < chance[:, None]
+        return torch.from_numpy(keep).to(logits.device)
+
+    return forced
+
+
+def extremes(phase):
+    """{"bare": …, "full": …}: decisions as `drawn` gives them, for all images alike; {} where the gates decide."""
+    return {name: _constant(keep) for name, keep in (("bare", 0.0), ("full", 1.0))} if phase.modes else {}
+
+
+def _constant(keep):
+    return lambda unit, mask, logits: torch.full_like(logits, keep) if mask == LAYER else None
 
 
 def _stages(places):

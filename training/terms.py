@@ -163,8 +163,8 @@ class Need:
     """Layer gates learn which images still need work: those on which the exit before the unit is most wrong.
 
     The target of a gate that opens for a share r of a batch is 1 for the r·N images with the largest cross-entropy at
-    the last exit before its unit (the first exit where none is before it). r is the gate's own present share of the
-    batch, so that the term says for whom, and the cost how much.
+    the last exit before its unit (the first exit where none is before it). r is the share that the gate's logits ask
+    for at present, so that the term says for whom, and the cost how much.
     """
 
     weight: float = 1.0
@@ -183,7 +183,7 @@ class Need:
             before = sum(unit < decision.unit for unit in step.out.exits)
             needed = losses[max(0, before - 1)]
             logits = decision.logits[:, 0].float()
-            count = int(decision.keep.detach().sum())
+            count = int((logits > 0).sum())
             wanted = torch.zeros_like(logits).index_fill(0, needed.topk(count).indices, 1.0)
             total = total + functional.binary_cross_entropy_with_logits(self.sharpness * logits, wanted)
             gates += 1
