@@ -39,12 +39,15 @@ def write_atomically(state, path):
 
 
 def load_model(state, classes, channels, size):
-    """The Dynamic of a model or checkpoint file's state, in eval mode, for images of `channels` × `size`."""
+    """The Dynamic of a model or checkpoint file's state, in eval mode, for images of `channels` × `size`.
+
+    An unfinished run gives its averaged weights, which are what its validations measured.
+    """
     model = from_dict(state["recipe"]).network.build(classes, channels, size)
     try:
         for found in state["pruned"]:
             apply(model, found)
-        model.load_state_dict(state["model"])
+        model.load_state_dict({**state["model"], **state.get("average", {})})
     except (RuntimeError, KeyError) as error:
         raise CheckpointError(
             f"the weights do not fit their recipe ({str(error).split(':')[0]}): train again"

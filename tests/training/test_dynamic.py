@@ -139,12 +139,28 @@ def test_exit_positions():
         ({"channel_gates": {"kind": "pooled", "rate": 2.0}}, "rate 2.0: expected a share"),
         ({"exits": {"after": [3]}}, "an exit after unit 3: expected 0 … 2"),
         ({"exits": {"before": [1]}}, "unknown key 'before'"),
+        ({"exits": {"after": [1], "linear": [3]}}, "an exit after unit 3: expected 0 … 2"),
+        ({"layer_gates": {"kind": "pooled", "base": [1, 1, 1]}}, "base = .1, 1, 1.: expected one number for each of 2"),
         ({"backbone": {"kind": "resnet", "depth": 9}}, "ResNet depth 9"),
     ],
 )
 def test_impossible_networks_are_named(options, message):
     with pytest.raises(NetworkError, match=message):
         network(**options)
+
+
+def test_a_list_says_how_many_units_of_each_stage_have_no_gate():
+    model = network(layer_gates={"kind": "pooled", "base": [2, 1]})
+    assert sorted(model.layer_gates) == ["3"]
+
+
+def test_a_linear_exit_is_a_head_like_the_last():
+    model = network(exits={"after": [0], "linear": [2]})
+    assert list(model.exits) == ["0", "2"]
+    model.exits["2"].load_state_dict(model.backbone.head.state_dict())
+    out = model(images(), gated=False, left_out={3})
+    assert torch.equal(out.logits[1], out.logits[-1]) and out.exits == [0, 2]
+    assert model.exits["2"].cost((8, 8)) == model.backbone.head.cost((8, 8))
 
 
 def test_projected_shortcuts_are_not_gated():

@@ -15,6 +15,7 @@ RECIPES = sorted(recipe.Path(recipe.__file__).parent.glob("recipes/*.toml"))
 SHORT = [
     toys.phase("backbone", 5, train=["backbone"], gated=False, exits=False, drop=0.5, units=[1, 1]),
     toys.phase("gates", 4, train=["layer_gates", "channel_gates"], terms={"cost": {"target": 0.4}}),
+    toys.phase("both", 4, modes=[0.4, 0.4], train=["backbone"]),
     toys.phase("joint", 5, terms={"classification": {}, "distillation": {}, "need": {}}, prune=True),
     toys.phase("exits", 4, train=["exits"], side=12),
 ]
@@ -47,7 +48,7 @@ def whole(splits, tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize("stop", [1, 4, 7, 13, 16])
+@pytest.mark.parametrize("stop", [1, 4, 7, 11, 17, 20])
 def test_resume_is_bit_for_bit(whole, splits, tmp_path, stop, monkeypatch):
     """Interrupted after any step, in any phase, a run ends with the bits of one that never stopped."""
     first = trainer(splits, tmp_path / "part")
@@ -115,6 +116,29 @@ def test_the_average_is_what_is_evaluated_and_kept(splits, tmp_path):
     for value in seen[1:]:
         expected = 0.5 * expected + 0.5 * value
     assert torch.allclose(run.model.state_dict()[name], expected, atol=1e-6)
+
+
+def test_an_unfinished_run_gives_its_averaged_weights(splits, tmp_path):
+    run = trainer(splits, tmp_path, tiny([toys.phase(steps=6)], average=0.9))
+    run._end_phase = lambda: (_ for _ in ()).throw(KeyboardInterrupt)  # before the averages are kept for good
+    with pytest.raises(KeyboardInterrupt):
+        run.run()
+    state = checkpoint.read_checkpoint(run.checkpoint_path)
+    model = checkpoint.load_model(state, run.train.classes, run.train.channels, run.train.size)
+    name = "backbone.head.linear.weight"
+    assert torch.equal(model.state_dict()[name], state["average"][name])
+    assert not torch.equal(state["average"][name], state["model"][name])
+
+
+def test_a_phase_of_modes_tells_of_both_ends(splits, tmp_path):
+    run = trainer(splits, tmp_path, tiny([toys.phase(steps=3, modes=[0.5, 0.5])]))
+    run.run()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    figures = lines[-1]["validation"]
+    for name, keep in (("bare", 0.0), ("full", 1.0)):
+        forced = phases.extremes(run.recipe.phases[0])[name]
+        assert (forced(1, "layer", torch.ones(2, 1)) == keep).all() and forced(1, "hidden", torch.ones(2, 1)) is None
+        assert 0 <= figures[f"accuracy_{name}"] <= 1
 
 
 def test_minutes_stop_and_chain(splits, tmp_path):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from hls.errors import UserError
 from tests.training import toys
@@ -42,6 +43,18 @@ def test_stochastic_depth_leaves_out_late_units_more_often_and_no_stages_start()
     assert np.abs(counts / 2000 - expected).max() < 0.04
 
 
+def test_modes_draw_base_whole_and_what_lies_between():
+    """Of 3,000 images a half skips every unit, a third runs them all, the rest anything; channels stay the gates'."""
+    forced = phases.drawn(phase(modes=(0.5, 1 / 3)), 3000, np.random.default_rng(0))
+    keep = torch.stack([forced(unit, "layer", torch.zeros(3000, 1))[:, 0] for unit in range(8)], 1).float()
+    runs = keep.sum(1)
+    assert abs((runs == 0).float().mean() - 0.5) < 0.04 and abs((runs == 8).float().mean() - 1 / 3) < 0.04
+    between = runs[(runs > 0) & (runs < 8)]
+    assert abs(len(between) / 3000 - 1 / 6 * 7 / 9) < 0.03 and abs(between.mean() - 4) < 0.3
+    assert forced(0, "hidden", torch.zeros(3000, 4)) is None
+    assert phases.drawn(phase(), 3000, np.random.default_rng(0)) is None
+
+
 def test_requirements():
     wanted = phase(require={"accuracy": [0.6, 1.0], "dead_layer_gates": [0.0, 0.25]})
     phases.check(wanted, {"accuracy": 0.7, "dead_layer_gates": 0.25})
@@ -58,6 +71,7 @@ def test_requirements():
         ({"average": 1.0}, "an average from 0 to below 1"),
         ({"phases": []}, r"a recipe needs \[\[phases\]\]"),
         ({"phases": [toys.phase(train=["all"])]}, "train = 'all' in phase joint"),
+        ({"phases": [toys.phase(modes=[0.6, 0.6])]}, "modes = .* in phase joint: expected two chances"),
         ({"phases": [toys.phase(schedule="fast")]}, "schedule = 'fast' in phase joint"),
         ({"phases": [toys.phase(steps=0)]}, "phase joint: expected at least one step"),
         ({"phases": [toys.phase(lr=float("nan"))]}, "phase joint: expected at least one step, a learning rate above 0"),
