@@ -163,15 +163,15 @@ class Need:
     """Layer gates learn which images still need work: those on which the exit before the unit is most wrong.
 
     The target of a gate that opens for a share r of a batch is 1 for the r·N images with the largest cross-entropy at
-    the last exit before its unit (the first exit where none is before it). r is the share that the gate's logits ask
-    for at present, so that the term says for whom, and the cost how much.
+    the last exit before its unit (the first exit where none is before it). r is the mean of the gate's present
+    probabilities, so that the term says for whom and moves no rate: how much is the cost's affair.
     """
 
     weight: float = 1.0
     sharpness: float = 2.0
 
     def __call__(self, step):
-        """Scalar; the gradient goes to the gates alone where they read detached features."""
+        """Scalar; the gradient goes to the gates alone where they read detached features, as the pooled one does."""
         losses = [
             functional.cross_entropy(logits.detach().float(), step.labels, reduction="none")
             for logits in step.out.logits[:-1]
@@ -183,8 +183,8 @@ class Need:
             before = sum(unit < decision.unit for unit in step.out.exits)
             needed = losses[max(0, before - 1)]
             logits = decision.logits[:, 0].float()
-            count = int((logits > 0).sum())
-            wanted = torch.zeros_like(logits).index_fill(0, needed.topk(count).indices, 1.0)
+            rank = needed.argsort(descending=True).argsort()  # 0 for the image that is most wrong
+            wanted = (rank + 0.5 < torch.sigmoid(self.sharpness * logits.detach()).sum()).float()
             total = total + functional.binary_cross_entropy_with_logits(self.sharpness * logits, wanted)
             gates += 1
         return total / max(1, gates)

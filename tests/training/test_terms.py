@@ -2,8 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given as drawn
+from hypothesis import settings
+from hypothesis import strategies as st
 from torch.nn import functional
 
 from tests.training.toys import gradient
@@ -77,6 +81,17 @@ def test_need_opens_a_gate_for_the_images_that_are_wrong():
     given = step([exit_logits, sure(0, 0, 0, 0)], [0] * 4, (1.0,) * 4, [decision], [0])
     terms.Need()(given).backward()
     assert (decision.logits.grad[:, 0] < 0).tolist() == [False, True, True, False]
+
+
+@settings(max_examples=30, deadline=None)
+@drawn(st.floats(-2, 2), st.integers(0, 100))
+def test_need_moves_no_rate(shift, seed):
+    """What it gives to the wrong images it takes from the others, so that no gate closes or opens by it alone."""
+    rng = np.random.default_rng(seed)
+    decision = gate((shift + rng.normal(size=512)).tolist())
+    exit_logits = torch.from_numpy(rng.normal(size=(512, 10)))
+    terms.Need()(step([exit_logits, exit_logits], [0] * 512, (1.0,) * 512, [decision], [0])).backward()
+    assert abs(decision.logits.grad.sum().item()) < 2.0 / 512
 
 
 def test_need_asks_the_exit_before_the_unit():

@@ -5,7 +5,8 @@
 
 Its logits are standardised over the batch, as batch norm does, and shifted so that each is positive for about `rate`
 of the images: a gate cannot become the same for all images as long as its shift stays moderate, and what training
-decides is *which* images it opens for. Both standardisations are folded into the layers at export.
+decides is *which* images it opens for. Both standardisations are folded into the layers at export. It reads the features and
+does not shape them: no gradient goes back into the unit's input.
 """
 
 import math
@@ -38,7 +39,7 @@ class PooledGate(nn.Module):
 
     def forward(self, x, pooled, state):
         """The unit's input (N, C, H, W), its average (N, C), anything → logits (N, outputs), the same state."""
-        features = functional.relu(self.fc1(self.standard_in(pooled)))
+        features = functional.relu(self.fc1(self.standard_in(pooled.detach())))
         return self.standard_out(self.fc2(features)) + self.shift, state
 
     def cost(self, size):
