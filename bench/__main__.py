@@ -2,6 +2,7 @@
 
     python -m bench packages --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench controls --data cifar10=DIR --data fashion-mnist=DIR
+    python -m bench training
     python -m bench speed --data cifar10=DIR --json rows.jsonl
     python -m bench main_command
     python -m bench densenet
@@ -24,6 +25,7 @@ from hls.errors import UserError
 BENCHMARKS = (
     "packages",
     "controls",
+    "training",
     "speed",
     "main_command",
     "engine",
