@@ -2,6 +2,8 @@
 
     python -m bench packages --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench controls --data cifar10=DIR --data fashion-mnist=DIR
+    python -m bench trials --data cifar10=DIR --checkpoint FILE
+    python -m bench pool --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench training
     python -m bench speed --data cifar10=DIR --json rows.jsonl
     python -m bench main_command
@@ -25,6 +27,8 @@ from hls.errors import UserError
 BENCHMARKS = (
     "packages",
     "controls",
+    "trials",
+    "pool",
     "training",
     "speed",
     "main_command",
@@ -47,6 +51,7 @@ def main(argv=None):
     parser.add_argument("--data", action="append", default=[], metavar="SET=DIR", help="folder of a data set's archive")
     parser.add_argument("--images", type=int, help="first N test images (default: all)")
     parser.add_argument("--threads", type=int, default=2, help="of the co-simulation (default: %(default)s)")
+    parser.add_argument("--checkpoint", metavar="FILE", help="trials: of a run whose backbone is trained")
     parser.add_argument("--json", metavar="FILE", help="write the rows here instead of appending to bench/results/")
     options = parser.parse_args(argv)
     folders = dict(item.partition("=")[::2] for item in options.data)

@@ -1,5 +1,6 @@
 """Checkpoint files: written whole or not at all, read without running what they hold."""
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -22,9 +23,17 @@ def read_checkpoint(path, recipe=None):
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged archive can raise nearly anything
         raise CheckpointError(f"{path} is damaged ({type(error).__name__}): train again or restore it") from None
-    if recipe and from_dict(state["recipe"]) != recipe:
+    if recipe and not continues(recipe, state):
         raise CheckpointError(f"{path} was made by another recipe ({state['recipe']['name']}): give another --out")
     return state
+
+
+def continues(recipe, state):
+    """Whether a recipe is the one of a state, but perhaps for phases that have not begun."""
+    old = from_dict(state["recipe"])
+    begun = state["phase"] + (state["step"] > 0)
+    same = recipe.phases[:begun] == old.phases[:begun] and len(recipe.phases) >= begun
+    return same and dataclasses.replace(recipe, phases=old.phases) == old
 
 
 def write_atomically(state, path):

@@ -151,7 +151,8 @@ class Trainer:
         figures = self._validate(final=True)
         phases.check(phase, figures)
         if phase.prune:
-            self.pruned.append(find_constant(self.model, self.train))
+            absent = phases.absent(phase, self.places)
+            self.pruned.append(find_constant(self.model, self.train, left_out=absent))
             apply(self.model, self.pruned[-1])
             self._place()
         self.phase, self.step = self.phase + 1, 0
@@ -203,7 +204,8 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self._begin_phase()
-        self.optimizer.load_state_dict(state["optimizer"])
+        if self.step:  # else the phase has not begun, and may have come into the recipe since
+            self.optimizer.load_state_dict(state["optimizer"])
         metrics = self.folder / "metrics.jsonl"
         if metrics.exists():
             lines = [line for line in metrics.read_text().splitlines() if self._happened(json.loads(line))]

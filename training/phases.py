@@ -43,7 +43,7 @@ class Phase:
     modes: tuple = ()  # chances that an image skips every gated unit, and that it runs them all; () where gates decide
     side: int = 0  # height and width that images are resized to; 0: as they are
     require: dict = field(default_factory=dict)  # figure → [least, most] at the end, on validation images
-    prune: bool = False  # at the end, gates that hardly vary become fixed and units that never run go
+    prune: bool = False  # at the end, gates that hardly vary become fixed, units that never run or took no part go
 
     def check(self):
         """Raises PhaseError for values that cannot be followed."""

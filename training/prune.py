@@ -46,19 +46,20 @@ class Skipped(nn.Module):
 
 
 @torch.no_grad()
-def keep_rates(model, split, limit=IMAGES, size=250):
+def keep_rates(model, split, limit=IMAGES, size=250, left_out=()):
     """{(unit, mask): (outputs,) share of images that keep it} on the split's first images."""
     model.eval()
     rates = Rates()
     for images, _ in split.plain_batches(size, min(limit, len(split))):
-        rates.add(model(images, with_exits=False))
+        rates.add(model(images, with_exits=False, left_out=left_out))
     return rates.rates()
 
 
-def find_constant(model, split, least=LEAST):
-    """{"closed": units, "open": units}, by their layer gates: plain values."""
-    layers = {unit: rates.item() for (unit, mask), rates in keep_rates(model, split).items() if mask == LAYER}
-    closed = [unit for unit, rate in layers.items() if rate < least]
+def find_constant(model, split, least=LEAST, left_out=()):
+    """{"closed": units, "open": units}, by their layer gates: plain values. Units in `left_out` are closed."""
+    rates = keep_rates(model, split, left_out=left_out)
+    layers = {unit: rate.item() for (unit, mask), rate in rates.items() if mask == LAYER}
+    closed = sorted({*left_out, *(unit for unit, rate in layers.items() if rate < least)})
     return {"closed": closed, "open": [unit for unit, rate in layers.items() if rate > 1 - least]}
 
 
@@ -69,4 +70,5 @@ def apply(model, found):
         if str(unit) in model.channel_gates:
             del model.channel_gates[str(unit)]
     for unit in found["closed"] + found["open"]:
-        del model.layer_gates[str(unit)]
+        if str(unit) in model.layer_gates:
+            del model.layer_gates[str(unit)]

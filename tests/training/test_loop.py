@@ -118,6 +118,20 @@ def test_the_average_is_what_is_evaluated_and_kept(splits, tmp_path):
     assert torch.allclose(run.model.state_dict()[name], expected, atol=1e-6)
 
 
+def test_phases_that_have_not_begun_may_change(whole, splits, tmp_path):
+    """A run is stopped in its second phase; its third and fourth change, or come later: it ends as if from the start."""
+    short, plan = tiny(SHORT[:2]), tiny()
+    first = trainer(splits, tmp_path / "part", short)
+    assert first.run()
+    second = trainer(splits, tmp_path / "part", plan)
+    second.resume(checkpoint.read_checkpoint(second.checkpoint_path, plan))
+    assert second.run()
+    assert torch.equal(weights(whole), weights(second))
+    for other in (tiny([SHORT[0], toys.phase("gates", 3), *SHORT[2:]]), tiny(SHORT[:1]), tiny(seed=2)):
+        with pytest.raises(checkpoint.CheckpointError, match="made by another recipe"):
+            checkpoint.read_checkpoint(tmp_path / "part" / "checkpoint.pt", other)
+
+
 def test_an_unfinished_run_gives_its_averaged_weights(splits, tmp_path):
     run = trainer(splits, tmp_path, tiny([toys.phase(steps=6)], average=0.9))
     run._end_phase = lambda: (_ for _ in ()).throw(KeyboardInterrupt)  # before the averages are kept for good

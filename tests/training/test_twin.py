@@ -100,6 +100,17 @@ def test_what_never_varies_is_found_and_goes():
     assert (after.flops < before.flops).all()  # the gates' own cost is saved
 
 
+def test_units_that_took_no_part_go_too():
+    model, split = network(), toys.stripes(64)
+    fixed(model, 1, 50.0)
+    images = split.normalise(split.images[:8])
+    with torch.no_grad():
+        before = model.eval()(images, left_out={1})
+        assert 1 in find_constant(model, split)["open"] and 1 in find_constant(model, split, left_out={1})["closed"]
+        apply(model, {"closed": [1], "open": []})
+        assert torch.equal(model.eval()(images).logits[-1], before.logits[-1])
+
+
 def test_keep_rates_count_channels_of_images_whose_unit_ran():
     model, split = network(), toys.stripes(64)
     rates = keep_rates(model, split)
