@@ -9,15 +9,24 @@ Rows controls.PACKAGE.KIND.accuracy and .flops, of the float network on the test
 - twin, twin_bn, twin_retrained: a static network of the units and channels kept most, at the same mean FLOPs, gates'
   own cost left to it (training/twin.py): as it is, with statistics renewed, after a brief training of its own.
 
-And .p_value (McNemar, dynamic against the better twin), .dynamic_minus_twin in points, .dead_layer_gates,
-.varying_channels, .gate_share, .flops_spread, .wrong_minus_right (FLOPs); and per data set logistic regression and an
-MLP of 256 units on the same pixels.
+- whole: the int8 package on the engine, gates and exits, under a budget on the average of 45 % of the static network's
+  FLOPs; whole_twin, whole_twin_bn, whole_twin_retrained: static twins of what that spent.
+
+And .p_value (McNemar, dynamic against the better twin), .dynamic_minus_twin in points, .whole_p_value,
+.whole_minus_twin; .confident_quarter_minus_twin and .unsure_quarter_minus_twin, the same difference on the quarter of
+the images that the twin is most and least sure of; .dead_layer_gates, .varying_channels, .gate_share, .flops_spread,
+.wrong_minus_right (FLOPs); and per data set logistic regression and an MLP of 256 units on the same pixels.
 """
 
 import copy
 
+import numpy as np
+
 from bench.packages import PACKAGES, fingerprint
+from hls import cosim, isa
 from hls.package import read
+from hls.record import decode
+from host.budgets.average import choose
 from training import controls, twin
 from training.average import renew_statistics
 from training.checkpoint import load_model, read_checkpoint
@@ -27,6 +36,7 @@ from training.prune import keep_rates
 
 RETRAIN_STEPS = 1000  # of 128 images: about 2.5 epochs
 RATES_ON = 10_000  # training images that keep rates are counted on
+WHOLE_SHARE = 0.45  # of the static network's FLOPs: the budget on the average
 
 
 def run(rows, folders, options):
@@ -39,7 +49,9 @@ def run(rows, folders, options):
         splits = Split.load(package.dataset, folders.get(package.dataset), "cpu", validation)
         train, _, test = (_first(split, options.images) for split in splits)
         model = load_model(state, train.classes, train.channels, train.size)
-        measure(Adder(rows, f"controls.{path.stem}", len(test), fingerprint(path.stem)), model, train, test)
+        add = Adder(rows, f"controls.{path.stem}", len(test), fingerprint(path.stem))
+        measure(add, model, train, test)
+        _whole(add, package, model, train, test)
         seen[package.dataset] = train, test
     for name, (train, test) in seen.items():
         for kind, hidden in (("logistic_regression", 0), ("mlp_256", 256)):
@@ -78,9 +90,13 @@ def measure(add, model, train, test):
     renew_statistics(renewed, train, forced=lambda unit, mask, logits: fixed[unit, mask].expand_as(logits))
     again, spent = controls.replay(renewed, test, fixed)
     add.pair("static_majority_bn", again.mean(), spent.mean())
-    best = _twins(add, twin.static_twin(model, rates, flops.mean(), test.size), train, test)
+    best, sure = _twins(add, "twin", twin.static_twin(model, rates, flops.mean(), test.size), train, test)
     add.one("dynamic_minus_twin", float(100 * (hits.mean() - best.mean())), "points")
     add.one("p_value", controls.paired_p(hits, best), "p")
+    order, quarter = np.argsort(sure, kind="stable"), len(sure) // 4
+    for name, members in (("unsure", order[:quarter]), ("confident", order[-quarter:])):
+        points = 100 * (hits[members].mean() - best[members].mean())
+        add.one(f"{name}_quarter_minus_twin", float(points), "points")
     figures = evaluate(model, test)
     for name in ("dead_layer_gates", "varying_channels", "gate_share", "flops_spread"):
         if figures[name] is not None:
@@ -88,16 +104,32 @@ def measure(add, model, train, test):
     add.one("wrong_minus_right", float(flops[~hits].mean() - flops[hits].mean()), "FLOPs")
 
 
-def _twins(add, static, train, test):
-    """Rows of the static twin; the hits (N,) of its best form."""
-    forms = {"twin": lambda: None, "twin_bn": lambda: renew_statistics(static, train)}
-    forms["twin_retrained"] = lambda: twin.retrain(static, train, RETRAIN_STEPS)
+def _whole(add, package, model, train, test):
+    """Rows of gates and exits together, under a budget on the average, beside static networks that cost as much."""
+    budget = f"{WHOLE_SHARE * model.backbone.cost(test.size) / 1e6:.1f}M"
+    chosen = choose(package, budget).package
+    start = chosen.start(rule=isa.RULE_ENTROPY)
+    images = test.images.permute(0, 2, 3, 1).contiguous().numpy()
+    results = decode(cosim.run(chosen.program, chosen.weights, chosen.tables, images, start), start)
+    hits = results.label == test.labels.numpy()
+    add.pair("whole", hits.mean(), results.flops.mean())
+    rates = keep_rates(model, train, RATES_ON)
+    static = twin.static_twin(model, rates, results.flops.mean(), test.size)
+    best, _ = _twins(add, "whole_twin", static, train, test)
+    add.one("whole_minus_twin", float(100 * (hits.mean() - best.mean())), "points")
+    add.one("whole_p_value", controls.paired_p(hits, best), "p")
+
+
+def _twins(add, name, static, train, test):
+    """Rows of a static twin; of its best form the hits (N,) and how sure it is of each image (N,)."""
+    forms = {name: lambda: None, f"{name}_bn": lambda: renew_statistics(static, train)}
+    forms[f"{name}_retrained"] = lambda: twin.retrain(static, train, RETRAIN_STEPS)
     found = []
     for kind, prepare in forms.items():
         prepare()
         found.append(twin.right(static, test))
-        add.pair(kind, found[-1].mean(), static.cost(test.size))
-    return max(found, key=lambda hits: hits.mean())
+        add.pair(kind, found[-1][0].mean(), static.cost(test.size))
+    return max(found, key=lambda pair: pair[0].mean())
 
 
 def _first(split, count):

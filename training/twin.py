@@ -124,6 +124,11 @@ def retrain(model, split, steps, lr=0.02, size=128, seed=0, smoothing=0.0):
 
 @torch.no_grad()
 def right(model, split, size=250):
-    """(N,) bool: which images of a split a static model classifies rightly."""
+    """Of each image of a split, whether a static model is right (N,) bool, and how sure it is (N,) in 0 … 1."""
     model.eval()
-    return np.concatenate([(model(images).argmax(1) == labels).numpy() for images, labels in split.plain_batches(size)])
+    hits, sure = [], []
+    for images, labels in split.plain_batches(size):
+        largest, labelled = model(images).softmax(1).max(1)
+        hits.append((labelled == labels).numpy())
+        sure.append(largest.numpy())
+    return np.concatenate(hits), np.concatenate(sure)
