@@ -35,18 +35,18 @@ RULES = (
     "**Least period** is that of the ways round that meet no memory, at the promised II: no pipelining gets below it.",
     "**Delays** are those of `hls/bounds/delays.toml`, a wire before each operator; LUTs take in what is before them "
     "up to six inputs, as a mapper would. Widths are those of the IR, less what masks and comparisons tell.",
-    "**Apart?** names memories where a store and a load of a later iteration may meet for all that the addresses tell: "
-    "the loop needs a `dependence` pragma, or is wrong. A pragma is a claim, which `python -m hls.stress.claims` checks "
-    "while programs run.",
-    "**A function's own array** that is indexed at run time is a memory of two ports, unless a pragma cuts it or it has "
-    "four elements or fewer.",
+    "**Apart?** names memories where a store and a load of a later iteration may meet for all that the addresses "
+    "tell: the loop needs a `dependence` pragma, or is wrong. A pragma is a claim, which `python -m "
+    "hls.stress.claims` checks while programs run.",
+    "**A function's own array** that is indexed at run time is a memory of two ports, unless a pragma cuts it or it "
+    "has four elements or fewer.",
 )
 
 
 def board_of(name=BOARD):
     """(clock in MHz, speed grade) of a board's file."""
     board = json.loads(BOARDS.read_text())[name]
-    return float(board["clock_mhz"]), re.search(r"-\d\w*$", board["part"]).group()
+    return float(board["clock_mhz"]), "-" + board["part"].rpartition("-")[2]
 
 
 def model():
@@ -99,7 +99,8 @@ def _findings(bound, period_ns):
     """Sentences on what a loop lacks."""
     for use in bound.uses:
         if use.ii > bound.promised:
-            yield f"Ports: `{use.path}` has {use.reads} reads and {use.writes} writes on a path, {use.ports}: II {use.ii}."
+            counts = f"{use.reads} reads and {use.writes} writes"
+            yield f"Ports: `{use.path}` has {counts} on a path, {use.ports}: II {use.ii}."
         elif use.together > bound.promised:
             yield (
                 f"Ports: `{use.path}` has accesses that take turns. They fit its ports only if all that share one are "

@@ -7,12 +7,12 @@ memories (circuit.py, cycles.py), in cycles of the clock. Period: the longest wa
 of one iteration to those of the next, over the iterations that it takes: no pipelining gets below it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from hls.bounds import dependences, flow, ports
 from hls.bounds.circuit import Circuit
-from hls.bounds.cycles import worst_cycle
+from hls.bounds.cycles import components, worst_cycle
 from hls.bounds.ir import BoundsError
 from hls.bounds.memory import Memory
 from hls.bounds.operators import Table
@@ -59,7 +59,7 @@ class Bound:
 def bounds(sources, clock_mhz, grade, latency, model=None, wire_ns=None):
     """The Bounds of every innermost or pipelined loop, by name; the worst where inlining repeats one.
 
-    clock_mhz: for which a cycle counts. grade: of delays.toml. latency: cycles from a read of a memory port to its data.
+    clock_mhz: for which a cycle counts. grade: of delays.toml. latency: cycles of a read of a memory port.
     model: Function::Label → the II that the cost model uses. BoundsError where it names a loop that is not there.
     """
     table = Table.of(grade, wire_ns, latency)
@@ -90,7 +90,7 @@ def _bound(sources, memory, loop, source, table, period, asked, promised):
     pairs = dependences.pairs(accesses, values, dependences.claims(sources, source))
     circuit = Circuit(loop, values, accesses, pairs, table).built()
     carried, at_once = _carried(circuit, period)
-    uses = ports.uses(loop, accesses)
+    uses = [_staged(use, loop, accesses, circuit) for use in ports.uses(loop, accesses)]
     return Bound(
         source.name,
         (cpp.name_of(source.cursor, sources.folder), source.cursor.location.line),
@@ -106,6 +106,23 @@ def _bound(sources, memory, loop, source, table, period, asked, promised):
         _places(sources, circuit, at_once.nodes),
         loop.innermost,
     )
+
+
+def _staged(use, loop, accesses, circuit):
+    """The Use of a memory whose accesses take turns: its II without that, where they can't be made at one stage.
+
+    At II = 1 every stage works in every cycle, so that accesses that share a port are of one stage. Then they are one
+    node, and where it needs itself, a clock edge later and in the same iteration, there is no such stage.
+    """
+    if use.together == use.ii:
+        return use
+    node = list(range(len(circuit.names)))
+    for group in ports.turns(loop, [access for access in accesses if access.array.place != "registers"]):
+        for access in group:
+            node[circuit.node(access)] = circuit.node(group[0])
+    inside = [(node[edge.source], node[edge.target], edge.clocks, 0) for edge in circuit.edges if not edge.distance]
+    clash = any(edge[2] for part in components(inside) for edge in part)
+    return replace(use, ii=use.together) if clash else use
 
 
 def _carried(circuit, period):

@@ -194,8 +194,7 @@ class Circuit:
         if op == "icmp":
             return self._compared(made, nodes, name)
         if op in ("add", "sub"):
-            bits = min(width(made.type), widest + 1)
-            return self.operator(name, nodes, self.table.sum(bits))
+            return self._added(made, name)
         if op in ("shl", "lshr", "ashr"):
             if constant:
                 return nodes[0]
@@ -212,6 +211,26 @@ class Circuit:
                 return nodes[0]
             return self.operator(name, nodes, self.table.register, division_cycles(widest))
         raise BoundsError(f"{op} in a loop: hls/bounds/circuit.py has no delay for it")
+
+    def _added(self, made, name):
+        """A sum: those of its parts that come last are added last, since a tool may add in any order."""
+        parts = [self.of(each) for each in self._parts(made)]
+        parts = [each for each in parts if each is not None]
+        delay = self.table.sum(min(width(made.type), self._widest(made.operands) + 1))
+        while len(parts) > 2:
+            parts.sort(key=lambda node: self.depth[node])
+            parts = [self.operator(name, parts[:2], delay), *parts[2:]]
+        return self.operator(name, parts, delay)
+
+    def _parts(self, made):
+        """The operands of a sum, and those of the sums among them that nothing else needs."""
+        found = []
+        for each in made.operands:
+            inner = self.values.made.get(each)
+            whole = inner is not None and inner.op in ("add", "sub") and self.values.uses[each] == 1
+            whole = whole and inner.name in self.values.inside and inner.type == made.type
+            found += self._parts(inner) if whole else [each]
+        return found
 
     def _compared(self, made, nodes, name):
         predicate, right = made.detail.partition(" ")[0], made.operands[1]
@@ -262,7 +281,7 @@ class Circuit:
                 continue
             node = self.new(name)
             for each in {value, *index, *self.running(made.block)} - {None}:
-                self.edge(each, node, self.table.wire + self.table.parts["bram_in"])
+                self.edge(each, node, self.table.wire + self.table.parts["bram_in"], clocks=1)
             self.writes[id(made)].append((access, node))
 
     def _index(self, access):
@@ -282,7 +301,11 @@ class Circuit:
                 self.table.parts["register_out"] if port or pair.store.array.place == "lutram" else parts["bram_out"]
             )
             distance = 0 if pair.within else max(1, pair.distance)
-            self.edge(store, load, delay, cycles, cycles + 1, distance)
+            self.edge(store, load, delay, cycles, cycles, distance)
+
+    def node(self, access):
+        """The node of a memory's access: a load's data, or a store behind its clock edge."""
+        return self._node(self.writes if access.writes else self.reads, access)
 
     @staticmethod
     def _node(kept, access):

@@ -67,13 +67,10 @@ def pairs(accesses, values, said=()):
     """The Pairs of a loop's accesses. Registers are left out, which Circuit follows from block to block."""
     loop, found = values.loop, []
     place = {id(each): index for index, each in enumerate(loop.instructions())}
-    behind = {}
     for store in accesses:
         if not store.writes or store.in_registers:
             continue
         block = store.instruction.block
-        if block not in behind:
-            behind[block] = _behind(loop, block)
         for load in accesses:
             same = load.array is store.array or (load.array.unit == PORT and load.array.path == store.array.path)
             if load.writes or not same or not store.meets(load):
@@ -81,7 +78,7 @@ def pairs(accesses, values, said=()):
             mine = [claim for claim in said if claim.covers(store.array.path) and "RAW" in claim.directions]
             found += _between(store, load, distance_of(store, load, values), mine)
             later = place[id(load.instruction)] > place[id(store.instruction)]
-            if load.instruction.block in behind[block] or (load.instruction.block == block and later):
+            if load.instruction.block in loop.behind(block) or (load.instruction.block == block and later):
                 found += _within(store, load, values, mine)
     return found
 
@@ -100,17 +97,6 @@ def _within(store, load, values, said):
     if not apart.terms and abs(apart.constant) >= max(store.element, load.element):
         return []
     return [Pair(store, load, UNKNOWN if apart.terms else 1, True, any(not claim.inter for claim in said))]
-
-
-def _behind(loop, block):
-    """The blocks that an iteration may reach from this one."""
-    seen, work = set(), loop.after(block)
-    while work:
-        each = work.pop()
-        if each not in seen:
-            seen.add(each)
-            work += loop.after(each)
-    return seen
 
 
 def distance_of(store, load, values):

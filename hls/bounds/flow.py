@@ -5,12 +5,14 @@ for loop in loops(function): print(loop.header, len(loop.blocks), loop.innermost
 
 from dataclasses import dataclass, field
 
+from hls.bounds.ir import Function
+
 
 @dataclass
 class Loop:
     """A natural loop. `order`: its blocks, each before those that it leads to within an iteration."""
 
-    function: object
+    function: Function
     header: str
     latches: list
     blocks: set
@@ -37,6 +39,18 @@ class Loop:
             found = self.function.blocks[name].successors
             self.kept["after", name] = [each for each in found if each in self.blocks and each != self.header]
         return self.kept["after", name]
+
+    def behind(self, name):
+        """The blocks that an iteration may reach from this one."""
+        if ("behind", name) not in self.kept:
+            seen, work = set(), list(self.after(name))
+            while work:
+                each = work.pop()
+                if each not in seen:
+                    seen.add(each)
+                    work += self.after(each)
+            self.kept["behind", name] = seen
+        return self.kept["behind", name]
 
     def longest(self, weights):
         """The largest sum of block → weight over the paths of an iteration."""

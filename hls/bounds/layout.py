@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from math import prod
 
-from hls.bounds.ir import BoundsError
+from hls.bounds.ir import BoundsError, array_of
 from hls.estimate.arrays import CUTS, Array, arrays
 from hls.lint import cpp
 
@@ -85,7 +85,7 @@ class Layout:
     def _leaves(self, path, kind, first, sizes):
         kind = self.module.types.get(kind, kind)
         if kind.startswith("["):
-            count, element = re.fullmatch(r"\[(\d+) x (.*)\]", kind).groups()
+            count, element = array_of(kind)
             inner = self.module.types.get(element, element)
             if inner.startswith(("{", "<{")):  # an array of structures: one element after the other
                 size = self.module.layout(element)[0]
@@ -149,7 +149,9 @@ def _state_rooms(sources):
     """A Room for every array and number of the State."""
     state = next((each for each, _ in cpp.walk(sources.unit, sources.folder)
                   if each.kind.name == "STRUCT_DECL" and each.spelling == "State"), None)  # fmt: skip
-    for array in arrays(sources.unit, sources.folder) if state is not None else ():
+    if state is None:
+        return
+    for array in arrays(sources.unit, sources.folder):
         kind, first = state.type, 0
         for name in array.path.split(".")[1:]:
             if kind.kind.name == "CONSTANTARRAY":

@@ -28,6 +28,31 @@ class Use:
         return f"{self.path}: {self.reads} reads and {self.writes} writes on a path; {self.ports}"
 
 
+def turns(loop, accesses):
+    """Accesses of one bank that are never on one path, group by group: they share a port, at one stage."""
+    groups, reach = [], {}
+    for access in accesses:
+        if access.in_registers or access.array.unit == PORT:
+            continue
+        block = access.instruction.block
+        if block not in reach:
+            reach[block] = loop.behind(block) | {block}
+        for group in groups:
+            if all(_alternate(access, other, reach) for other in group):
+                group.append(access)
+                break
+        else:
+            groups.append([access])
+    return [group for group in groups if len(group) > 1]
+
+
+def _alternate(one, other, reach):
+    """Are two accesses of the same banks, on different sides of a branch?"""
+    here, there = one.instruction.block, other.instruction.block
+    same = one.array is other.array and one.banks == other.banks
+    return same and here not in reach[there] and there not in reach[here]
+
+
 def uses(loop, accesses):
     """A Use for every memory that the loop accesses; registers have none."""
     by_array = defaultdict(list)

@@ -19,12 +19,19 @@ from pathlib import Path
 from hls import cosim
 from hls.bounds import ir
 from hls.bounds.ir import BoundsError
+from hls.bounds.reading import parse
 from hls.lint import cpp, pragmas
 from hls.lint.loops import loops
 
-COMPILER = "clang-16"  # Debian's package of this name; its text of IR is what ir.py reads
-_PASSES = ("-phi-node-folding-threshold=0", "-two-entry-phi-node-folding-threshold=0", "-switch-to-lookup=false",
-           "-indvars-widen-indvars=false", "-inline-threshold=1000000")  # fmt: skip
+COMPILER = "clang-16"  # Debian's package of this name; its text of IR is what reading.py reads
+_PASSES = (
+    "-phi-node-folding-threshold=0",  # a branch stays one
+    "-two-entry-phi-node-folding-threshold=0",
+    "-switch-to-lookup=false",
+    "-indvars-widen-indvars=false",
+    "-max-dependences=0",  # what is stored is not kept for the next iteration's load, as Vitis HLS does not
+    "-inline-threshold=1000000",
+)
 FLAGS = (cpp.STANDARD, *cpp.SYNTHESIS, "-O1", "-fno-unroll-loops", "-fno-vectorize", "-fno-slp-vectorize",
          "-fno-exceptions", "-fno-builtin", "-fno-discard-value-names", "-gline-tables-only", "-Wno-unknown-pragmas",
          "-Wno-unused-label", *(word for each in _PASSES for word in ("-mllvm", each)), "-S", "-emit-llvm")  # fmt: skip
@@ -55,7 +62,7 @@ def read(folder=cosim.SOURCES):
     found = loops(unit, folder)
     placed = [(pragma, site) for _, pragma, site in pragmas.placed(unit, folder)]
     text = compiled(_prepared(unit, folder, found, placed))
-    return Sources(folder, unit, found, placed, ir.parse(text))
+    return Sources(folder, unit, found, placed, parse(text))
 
 
 def _prepared(unit, folder, found, placed):
@@ -73,6 +80,9 @@ def _prepared(unit, folder, found, placed):
             if inlined and cursor.hash not in kept and not cpp.is_constexpr(cursor):
                 at = cpp.name_of(cursor, folder), cursor.extent.start.offset
                 edits[at] = b"__attribute__((always_inline)) "
+        if cursor.kind.name == "VAR_DECL" and cursor.type.spelling.rpartition("::")[2] == "State":
+            at = cpp.name_of(cursor, folder), cursor.extent.start.offset
+            edits[at] = b"__attribute__((used)) "  # one structure, whatever clang could make of it
     texts = cosim.sources(folder)
     for (name, offset), text in sorted(edits.items(), reverse=True):
         texts[name] = texts[name][:offset] + text + texts[name][offset:]

@@ -5,6 +5,7 @@ values.range("%x")      # (0, 7)
 values.sum("%i")        # Sum(constant, {name: factor})
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from math import prod
 
@@ -35,9 +36,10 @@ class Values:
 
     def __init__(self, loop):
         self.loop = loop
-        blocks = loop.function.blocks.values()
+        blocks = list(loop.function.blocks.values())
         self.made = {each.name: each for block in blocks for each in block.instructions if each.name}
         self.inside = {each.name for each in loop.instructions() if each.name}
+        self.uses = Counter(operand for block in blocks for each in block.instructions for operand in each.operands)
         self.steps = self._steps()
         self._ranges, self._sums = {}, {}
 
@@ -75,7 +77,7 @@ class Values:
         return Sum(inner.constant // power, {name: factor // power for name, factor in inner.terms.items()})
 
     def range(self, operand, kind="i64"):
-        """(lowest, highest) of an operand, as the number that its bits stand for with a sign, or without where known."""
+        """(lowest, highest) of an operand, as the number that its bits stand for with a sign."""
         if is_number(operand):
             return number(operand), number(operand)
         if operand not in self._ranges:
@@ -127,7 +129,7 @@ class Values:
             return low + other_low, high + other_high
         if op == "sub":
             return low - other_high, high - other_low
-        if op == "mul" or (op == "shl" and 0 <= other_low and other_high < 64):
+        if op == "mul" or (op == "shl" and other_low >= 0 and other_high < 64):
             factors = (other_low, other_high) if op == "mul" else (1 << other_low, 1 << other_high)
             corners = [one * other for one in left for other in factors]
             return min(corners), max(corners)
@@ -171,6 +173,8 @@ class Values:
             return self.sum(first).plus(self.sum(second))
         if made.op == "sext" or (made.op == "zext" and self.range(first)[0] >= 0):
             return self.sum(first)
+        if made.op == "zext" and self.made[first].type == "i32" and self.sum(first).terms != {first: 1}:
+            return self.sum(first)  # below zero it would be no address
         return plain
 
     def _fits(self, made):
@@ -184,7 +188,7 @@ class Values:
     def _apart(self, left, right):
         """Have two operands no bit in common? Of a constant and what is shifted, that is in sight."""
         low, high = self.range(right)
-        return 0 <= low and high < 1 << self.zeros(left)
+        return low >= 0 and high < 1 << self.zeros(left)
 
     def zeros(self, operand):
         """Low bits of an operand that are zero."""
