@@ -37,7 +37,7 @@ RULES = (
     "up to six inputs, as a mapper would. Widths are those of the IR, less what masks and comparisons tell.",
     "**Apart?** names memories where a store and a load of a later iteration may meet for all that the addresses "
     "tell: the loop needs a `dependence` pragma, or is wrong. A pragma is a claim, which `python -m "
-    "hls.stress.claims` checks while programs run.",
+    "hls.bounds.claims` checks while programs run.",
     "**A function's own array** that is indexed at run time is a memory of two ports, unless a pragma cuts it or it "
     "has four elements or fewer.",
 )
@@ -127,21 +127,27 @@ def _way(steps):
     return " → ".join(told[:STEPS]) + more
 
 
-def kept(text):
-    """Loop → (gap, period in ns) as a page tells; loops without a promise are left out."""
-    rows = re.findall(r"^\| (\S+::\S+) \| (\d+) \| (\d+) \| \d+ \| \d+ \| ([\d.]+) \|", text, re.M)
-    return {name: (max(0, int(least) - int(promised)), float(period)) for name, promised, least, period in rows}
+def told(text):
+    """Loop → (gap, period in ns, memories that nothing tells apart) of the page's table."""
+    rows = re.findall(r"^\| (\S+::\S+) \| (\d+) \| (\d+) \| \d+ \| \d+ \| ([\d.]+) \| (.*) \|$", text, re.M)
+    return {
+        name: (max(0, int(least) - int(promised)), float(period), set(re.findall(r"`([^`]+)`", apart)))
+        for name, promised, least, period, apart in rows
+    }
 
 
-def worse(loops, before, period_ns):
-    """Sentences on loops that miss more of what is promised than a page says."""
-    sentences = []
+def worse(loops, text, period_ns):
+    """Sentences on loops that miss more of what is promised than the page `text` says."""
+    sentences, before = [], told(text)
     for bound in loops:
-        gap, period = before.get(bound.name, (0, 0.0))
-        if bound.promised and bound.gap > gap:
+        gap, period, apart = before.get(bound.name, (0, 0.0, set()))
+        if not bound.promised:
+            continue
+        if bound.gap > gap:
             sentences.append(f"{bound.name}: least II {bound.ii}, {bound.gap} over the promise, and it was {gap} over")
-        if bound.promised and bound.period_ns > max(period, period_ns) + ROUNDING_NS:
+        if bound.period_ns > max(period, period_ns) + ROUNDING_NS:
             sentences.append(f"{bound.name}: least period {bound.period_ns:.2f} ns, and it was {period:.2f} ns")
+        sentences += [f"{bound.name}: {path} needs a dependence pragma" for path in bound.open if path not in apart]
     return sentences
 
 
@@ -170,7 +176,7 @@ def main(argv=None):
         print(f"error: {error}", file=sys.stderr)
         return 2
     text, before = page(loops, clock, grade), PAGE.read_text() if PAGE.exists() else None
-    faults = worse(loops, kept(before), 1000 / clock) if before is not None else []
+    faults = worse(loops, before, 1000 / clock) if before is not None else []
     faults += broken(loops, 1000 / clock) if arguments.strict else []
     if arguments.check and before != text and not faults:
         faults = [f"{PAGE.relative_to(ROOT)} is stale: run python -m bitstreams.bounds"]
