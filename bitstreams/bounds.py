@@ -3,6 +3,7 @@
     python -m bitstreams.bounds                    # write docs/bounds.md
     python -m bitstreams.bounds --check            # exit code 1 if it is stale, or a loop is worse than it says
     python -m bitstreams.bounds --check --strict   # … or if any loop misses what the model promises
+    python -m bitstreams.bounds --clock-mhz 100    # print the page for another clock, and write nothing
 
 A loop that gets worse is refused, by --check and without it: docs/bounds.md only gets better. Clock and speed grade are
 those of the board's file. clang-16 makes the IR that is read (apt-get install clang-16); no synthesis has run.
@@ -168,9 +169,15 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m bitstreams.bounds", description=__doc__, formatter_class=raw)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when the page is stale")
     parser.add_argument("--strict", action="store_true", help="fail when a loop misses what the model promises")
+    parser.add_argument("--clock-mhz", type=float, help="print the page for this clock (default: the board's)")
+    parser.add_argument("--latency", type=int, help=f"print it for a DDR of so many cycles (default: {LATENCY})")
     arguments = parser.parse_args(argv)
     clock, grade = board_of()
     try:
+        if arguments.clock_mhz or arguments.latency:
+            clock, latency = arguments.clock_mhz or clock, arguments.latency or LATENCY
+            print(page(found(latency=latency, clock_mhz=clock), clock, grade, latency))
+            return 0
         loops = found()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

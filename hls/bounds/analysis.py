@@ -43,7 +43,6 @@ class Bound:
     claims: tuple
     cycle: tuple
     way: tuple
-    innermost: bool
 
     @property
     def ii(self):
@@ -73,6 +72,8 @@ def bounds(sources, clock_mhz, grade, latency, model=None, wire_ns=None):
             source = named.get(((sources.folder / file).resolve(), line))
             if source is None or not (loop.innermost or sources.pragmas_of(source, "pipeline")):
                 continue
+            if not loop.innermost:
+                raise BoundsError(f"{source.name} is pipelined, and a loop in it is not unrolled: unroll it")
             asked = _asked(sources, source, constants)
             promised = (model or {}).get(source.name, asked)
             bound = _bound(sources, memory, loop, source, table, 1000 / clock_mhz, asked, promised)
@@ -104,7 +105,6 @@ def _bound(sources, memory, loop, source, table, period, asked, promised):
         tuple(sorted({pair.path for pair in pairs if pair.claimed})),
         _places(sources, circuit, carried.nodes),
         _places(sources, circuit, at_once.nodes),
-        loop.innermost,
     )
 
 

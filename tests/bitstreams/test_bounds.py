@@ -15,7 +15,7 @@ from hls.bounds.ports import Use
 from tests.hls.bounds.kernels import needs_clang
 
 USE = Use("state.lanes", 8, 0, 4, 4, "two ports")
-WHOLE = Bound("Run::Cycles", ("chip/x.hpp", 7), 1, 1, 1, 1, 3.5, (), (), (), (), (), True)
+WHOLE = Bound("Run::Cycles", ("chip/x.hpp", 7), 1, 1, 1, 1, 3.5, (), (), (), (), ())
 FAULT = replace(WHOLE, ii_ports=4, uses=(USE,), open=("state.lanes",), period_ns=8.25)
 FREE = replace(WHOLE, name="Run::Rest", promised=0, asked=0, ii_carried=3, period_ns=20.0)
 PERIOD = 7.0

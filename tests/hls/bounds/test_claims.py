@@ -56,10 +56,10 @@ def test_a_true_claim_is_silent(tmp_path):
 
 
 @pytest.mark.parametrize("file, loop, variable, words, apart", [
-    ("chip/rows.hpp", "RowCycles", "place.sum", "inter RAW false", "1 iterations"),
-    ("chip/layer.hpp", "MapCycles", "memory.window.now", "inter RAW false", "iterations"),
+    ("chip/rows.hpp", "RowCycles", "place.sum", "inter RAW false", "2 iterations"),
+    ("chip/layer.hpp", "MapCycles", "memory.drain.pooled", "inter RAW false", "iterations"),
     ("chip/image.hpp", "ImageBeats", "memory.pixel", "inter WAR false", "iterations"),
-    ("chip/rows.hpp", "RowCycles", "finished.sum", "intra RAW false", "0 iterations"),
+    ("chip/layer.hpp", "MapCycles", "memory.drain.word", "intra RAW false", "0 iterations"),
 ])  # fmt: skip
 def test_a_false_claim_is_named(file, loop, variable, words, apart, tmp_path):
     folder = with_claim(tmp_path, file, loop, variable, words)
@@ -67,11 +67,13 @@ def test_a_false_claim_is_named(file, loop, variable, words, apart, tmp_path):
         claims.run(*case(), folder=folder)
 
 
-def test_a_distance_is_the_window(tmp_path):
-    """The three sums are handed over every third cycle: nothing is closer, but something is at that distance."""
-    words = "type = inter direction = WAW distance = {} dependent = true"
-    near = with_claim(tmp_path / "near", "chip/rows.hpp", "RowCycles", "vector", words.format(1))
-    claims.run(*case(), folder=near)
-    far = with_claim(tmp_path / "far", "chip/rows.hpp", "RowCycles", "place.sum", words.format(2))
-    with pytest.raises(claims.ClaimError, match="1 iterations apart"):
-        claims.run(*case(), folder=far)
+@pytest.mark.parametrize("distance, breaks", [(2, False), (3, True)])
+def test_a_distance_is_the_window(distance, breaks, tmp_path):
+    """The three sums are handed over two iterations behind the one that makes them."""
+    words = f"type = inter direction = RAW distance = {distance} dependent = true"
+    folder = with_claim(tmp_path, "chip/rows.hpp", "RowCycles", "place.sum", words)
+    if not breaks:
+        assert np.array_equal(claims.run(*case(), folder=folder), cosim.run(*case()))
+        return
+    with pytest.raises(claims.ClaimError, match="2 iterations apart"):
+        claims.run(*case(), folder=folder)

@@ -91,6 +91,8 @@ def test_a_claim_of_another_array_does_not_count(tmp_path):
 def test_what_can_not_be_read_is_an_error_by_name(tmp_path, monkeypatch):
     with pytest.raises(BoundsError, match=r"memset\S* in a loop at engine\.cpp"):
         bound(tmp_path, "__builtin_memset(state.bins, n, 64 * sizeof(int32_t));", MAPS)
+    with pytest.raises(BoundsError, match="a loop in it is not unrolled"):
+        bound(tmp_path, "for (int32_t k = 0; k < n; ++k) { out[k] += i * k; }")
     monkeypatch.setenv("CLANG", "no-such-clang")
     with pytest.raises(BoundsError, match="no no-such-clang"):
         compiled({"engine.cpp": b""})
