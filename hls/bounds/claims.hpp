@@ -46,31 +46,24 @@ extern Entry* entries;
 extern int64_t iteration;
 extern Broken broken[];
 
-template <typename Item>
-uintptr_t EndOf(Item* const& pointer) {
-  return uintptr_t(pointer) + kReach;
-}
+// Where an array lies, or what a pointer leads to.
+template <typename Pointer>
+struct Place {
+  static uintptr_t First(const Pointer& pointer) { return uintptr_t(pointer); }
+  static constexpr uintptr_t kSize = kReach;
+};
 
-template <typename Item, size_t kSize>
-uintptr_t EndOf(Item (&array)[kSize]) {
-  return uintptr_t(array) + sizeof(array);
-}
-
-template <typename Item>
-uintptr_t FirstOf(Item* const& pointer) {
-  return uintptr_t(pointer);
-}
-
-template <typename Item, size_t kSize>
-uintptr_t FirstOf(Item (&array)[kSize]) {
-  return uintptr_t(array);
-}
+template <typename Item, size_t kItems>
+struct Place<Item[kItems]> {
+  static uintptr_t First(const Item (&array)[kItems]) { return uintptr_t(array); }
+  static constexpr uintptr_t kSize = sizeof(Item) * kItems;
+};
 
 template <typename Array>
 Entry::Entry(int32_t number, Array& array, bool between, Direction what, int64_t iterations)
     : claim(number),
-      first(FirstOf(array)),
-      end(EndOf(array)),
+      first(Place<Array>::First(array)),
+      end(first + Place<Array>::kSize),
       pointer(end - first == kReach),
       inter(between),
       direction(what),

@@ -55,6 +55,27 @@ def test_reads_on_different_sides_of_a_branch_take_turns(tmp_path):
     assert (use.reads, use.ii, use.together) == (2, 1, 2)
 
 
+@pytest.mark.parametrize("storage, ii", [
+    ("bind_storage variable = state.numbers type = ram_1p impl = bram", 3),
+    ("bind_storage variable = state.numbers type = ram_s2p impl = bram", 2),  # two reads, one write
+    ("bind_storage variable = state.numbers type = ram_t2p impl = bram", 2),
+    ("bind_storage variable = state.numbers type = ram_1wnr impl = bram", 1),
+    ("array_reshape variable = state.numbers cyclic factor = 4", 1),  # a word of four, and one that is written
+    ("array_partition variable = state.numbers cyclic factor = 2", 1),  # an even and an odd read, the write in any
+])  # fmt: skip
+def test_ports_are_those_of_the_storage(storage, ii, tmp_path):
+    body = "out[i] = state.numbers[4 * (i & 63)] + state.numbers[4 * (i & 63) + 1]; state.numbers[n & 255] = i;"
+    use = next(
+        each for each in bound(tmp_path, body, "int32_t numbers[256];", [storage]).uses if "numbers" in each.path
+    )
+    assert use.ii == ii
+
+
+def test_a_bus_takes_one_read_a_cycle(tmp_path):
+    assert bound(tmp_path, "out[i] = in[2 * i] + in[2 * i + 1];").ii_ports == 2
+    assert bound(tmp_path, "out[i] = in[i] * 3;").ii_ports == 1
+
+
 def test_an_over_long_chain(tmp_path):
     before, after = "int32_t product = n; uint8_t small = 1;", "return product + small;"
     short = bound(tmp_path, "product += in[i];", before=before, after=after)
