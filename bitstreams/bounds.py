@@ -128,23 +128,21 @@ def _way(steps):
 
 
 def told(text):
-    """Loop → (gap, period in ns, memories not apart) of a page's table, without the loops that promise nothing."""
-    rows = re.findall(r"^\| (\S+::\S+) \| (\d+) \| (\d+) \| \d+ \| \d+ \| ([\d.]+) \| (\d+) \|$", text, re.M)
-    return {
-        name: (max(0, int(least) - int(promised)), float(period), int(apart))
-        for name, promised, least, period, apart in rows
-    }
+    """Loop → (II by ports, II carried, period in ns, memories not apart) of a page's table."""
+    rows = re.findall(r"^\| (\S+::\S+) \| \d+ \| \d+ \| (\d+) \| (\d+) \| ([\d.]+) \| (\d+) \|$", text, re.M)
+    return {name: (int(by), int(carried), float(period), int(apart)) for name, by, carried, period, apart in rows}
 
 
 def worse(loops, text, period_ns):
     """Sentences on loops that miss more of what is promised than the page `text` says."""
     sentences, before = [], told(text)
     for bound in loops:
-        gap, period, apart = before.get(bound.name, (0, 0.0, 0))
         if not bound.promised:
             continue
-        if bound.gap > gap:
-            sentences.append(f"{bound.name}: least II {bound.ii}, {bound.gap} over the promise, and it was {gap} over")
+        by_ports, carried, period, apart = before.get(bound.name, (1, 1, 0.0, 0))
+        for what, now, then in (("by ports", bound.ii_ports, by_ports), ("carried", bound.ii_carried, carried)):
+            if now > max(then, bound.promised):
+                sentences.append(f"{bound.name}: least II {what} {now}, promised {bound.promised}, and it was {then}")
         if bound.period_ns > max(period, period_ns) + ROUNDING_NS:
             sentences.append(f"{bound.name}: least period {bound.period_ns:.2f} ns, and it was {period:.2f} ns")
         if len(bound.open) > apart:
