@@ -1,6 +1,6 @@
 # make run    the default package under a budget, on this machine (no torch)
 # make test   the whole test suite, C++ engine included
-# make check  lint, format, types, the HLS subset, clang-tidy, generated files, import direction
+# make check  lint, format, types, the HLS subset, loops (needs clang-16), clang-tidy, generated files, import direction
 # make deploy HOST=user@address BOARD=zedboard   copy to a board and test it there
 # make boards | synth BOARD=zedboard [STAGE=csim|hls|cosim|impl|all] [CLOCK_MHZ=143] [DRY_RUN=1] | synth-report | rtl
 # make fuzz   a million mutated instruction words against the engine under the sanitizers
@@ -11,7 +11,7 @@ BOARD  ?= zedboard
 STAGE  ?= all
 VENV   := .venv
 BIN    := $(VENV)/bin
-FORMATTED = $(filter-out hls/src/isa.hpp hls/src/top.hpp,$(wildcard hls/src/*.?pp hls/src/*/*.?pp hls/stress/*.cpp))
+FORMATTED = $(filter-out hls/src/isa.hpp hls/src/top.hpp,$(wildcard hls/src/*.?pp hls/src/*/*.?pp hls/stress/*.cpp hls/bounds/*.hpp))
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: run test check fuzz deploy boards synth synth-report rtl format generate clean
@@ -30,6 +30,7 @@ check: $(VENV)/test.stamp
 	$(BIN)/ty check --quiet --python $(VENV)
 	$(BIN)/python -m hls.lint.rules
 	$(BIN)/python -m bitstreams.resources --check
+	$(BIN)/python -m bitstreams.bounds --check
 	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14
 	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14 -D__SYNTHESIS__
 	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14 -DDDI_CHIP

@@ -15,6 +15,7 @@ import numpy as np
 from bench.networks import oracle_speed
 from bench.networks.walk import Walker, busy, proportionality, total
 from bench.packages import PACKAGES, PAPER_BUDGET, engine, fingerprint
+from bitstreams import bounds
 from data.datasets import load, load_sample
 from export.compile.shapes import resnet, resnet8
 from hls import isa
@@ -35,6 +36,7 @@ def run(rows, folders, options):
     folder = folders.get(NAME)
     images, _ = load(NAME, "test", folder) if folder else load_sample()
     images = images[: options.images or 1000]
+    add_bounds(rows)
     add_shapes(rows)
     results = {budget: engine(package, images, budget, options.threads) for budget in BUDGETS}
     add_package(rows, package, sha256, results)
@@ -43,6 +45,16 @@ def run(rows, folders, options):
     for name, value in PEERS:
         rows.add(f"proportionality.{name}", value, "ratio", "cited", 1)
     oracle_speed.add_rows(rows, package, sha256, images)
+
+
+def add_bounds(rows):
+    """What the loops' memories, operators and ways round allow at most (docs/bounds.md)."""
+    loops = [bound for bound in bounds.found() if bound.promised]
+    gap, period = bounds.worst(loops)
+    apart = sum(len(bound.open) for bound in loops)
+    rows.add("bounds.worst_ii_gap", gap, "cycles", "modelled", len(loops), target=0)
+    rows.add("bounds.worst_period_ns", period, "ns", "modelled", len(loops), target=10, note="aim 7")
+    rows.add("bounds.not_told_apart", apart, "memories", "modelled", len(loops), target=0)
 
 
 def add_shapes(rows):

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from bitstreams import sources, vectors
 from bitstreams.open_hls import bambu, small, states
-from hls import variant
 from hls.errors import UserError
+from hls.generate import variant
 
 BUILD = vectors.BUILD.parent / "rtl"
 RESULT = "result.json"

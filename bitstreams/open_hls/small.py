@@ -1,6 +1,6 @@
 """The small configurations that `make rtl` turns into RTL: sizes, a program, and for a part what is left out.
 
-    python -m bitstreams.open_hls.small FOLDER     # in a folder of hls/variant.py; writes vectors, sources, test bench
+    python -m bitstreams.open_hls.small FOLDER     # in a folder of hls/generate/variant.py: vectors, sources, bench
 
 RTL simulates slowly and an open compiler takes its time for each memory, so that these are as small as the program
 lets them be; what makes the engine's arithmetic stays as it is. "decisions" is the engine without the units of maps:
