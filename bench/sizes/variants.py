@@ -18,7 +18,7 @@ from pathlib import Path
 
 from bench.rows import ROOT
 from hls.cosim import CosimError
-from hls.variant import write
+from hls.generate.variant import write
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """The small configurations that `make rtl` turns into RTL: sizes, a program, and for a part what is left out.
 
-    python -m bitstreams.open_hls.small FOLDER     # in a folder of hls/variant.py; writes vectors, sources, test bench
+    python -m bitstreams.open_hls.small FOLDER     # in a folder of hls/generate/variant.py: vectors, sources
 
 RTL simulates slowly and an open compiler takes its time for each memory, so that these are as small as the program
 lets them be; what makes the engine's arithmetic stays as it is. "decisions" is the engine without the units of maps:
@@ -8,7 +8,6 @@ control, checks, prices, budget, FC, LSTM, gates and exits. "layers" has the loo
 it. Answers on stdout, as JSON.
 """
 
-import argparse
 import json
 import re
 import sys
@@ -18,6 +17,7 @@ import numpy as np
 
 from bitstreams import sources, vectors
 from hls import isa
+from hls.command.arguments import Parser
 from hls.cost import classifier_cost
 from hls.errors import UserError
 from hls.package import Package
@@ -243,7 +243,7 @@ def modelled_resources(folder):
 
 def main(argv=None):
     """0, or 1 with one line where the vectors cannot be made."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", help="where to write")
     parser.add_argument("--part", choices=PARTS, default=PARTS[0], help="of the engine (default: %(default)s)")
     parser.add_argument("--resources", action="store_true", help="estimate them, which takes some seconds")

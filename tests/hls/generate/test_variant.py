@@ -6,7 +6,8 @@ import tomllib
 
 import pytest
 
-from hls import isa, variant
+from hls import isa
+from hls.generate import variant
 from hls.generate.sources import SOURCE
 
 CONTRACT = tomllib.loads(SOURCE.read_text())
