@@ -10,6 +10,7 @@ from pathlib import Path
 
 from data.datasets import DATASETS
 from export.__main__ import main as export
+from hls.command.arguments import Parser, Whole
 from training.checkpoint import CheckpointError, read_checkpoint
 
 PACKAGES = Path(__file__).resolve().parents[1] / "packages"
@@ -36,15 +37,13 @@ def main(argv=None):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
-        prog="python -m export.again", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = Parser(prog="python -m export.again", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     names = sorted(path.stem for path in (PACKAGES / "checkpoints").glob("*.pt"))
     parser.add_argument("names", nargs="*", metavar="NAME", choices=[*names, []], help=f"of {', '.join(names)}")
     parser.add_argument(
         "--data", type=_folder, action="append", default=[], metavar="DATASET=DIR", help="official files"
     )
-    parser.add_argument("--images", type=int, default=IMAGES, help="validation images to measure on: %(default)s")
+    parser.add_argument("--images", type=Whole(1), default=IMAGES, help="validation images to measure on: %(default)s")
     return parser
 
 

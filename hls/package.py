@@ -123,13 +123,17 @@ def read(path):
 
 
 def write(path, package):
-    """Write `package` at `path`, or to an Output (hls/command/outputs.py), in one step; the same package gives the same
-    bytes. PackageError if it is not valid, OutputError if it cannot be written."""
+    """Write `package` at `path`, whole or not at all. PackageError if it is not valid, OutputError."""
+    outputs.write(path, encoded(package))
+
+
+def encoded(package):
+    """The bytes of a package's file, the same for the same package. PackageError if it is not valid."""
     arrays = {"program": package.program, "weights": package.weights, "tables": package.tables}
     arrays["meta"] = _encode_meta(package.meta)
     _decode_meta(arrays["meta"])
     _check(package)
-    outputs.write(path, pack({f"{name}.npy": _npy(array) for name, array in arrays.items()}))
+    return pack({f"{name}.npy": _npy(array) for name, array in arrays.items()})
 
 
 def pack(members):

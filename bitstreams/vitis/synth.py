@@ -14,13 +14,13 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from bitstreams import design, sources, vectors
 from bitstreams.generate import FOLDER
 from bitstreams.vitis import checks, commands, logs
+from bitstreams.vitis.install import install
 from bitstreams.vitis.tools import CLASSIC, GENERATIONS, VIVADO, Tool, Tools, ToolsMissing, choose, look
 from hls import isa, record
 from hls.command import tools as programs
@@ -184,65 +184,6 @@ def _check(stage, job):
     return checks.implementation(job.folder, job.facts, job.limits)
 
 
-def install(job, target):
-    """Put the bitstream, its description, build.json and the reports at `target`, in place of what was there."""
-    name = job.facts["design"]
-    bit, hwh = checks.platform(job.folder / f"{name}.xsa", job.facts)
-    files = {f"{name}.bit": bit, f"{name}.hwh": hwh.encode()}
-    sha256 = {file: hashlib.sha256(content).hexdigest() for file, content in files.items()}
-    files["build.json"] = (json.dumps({**build_facts(job), "sha256": sha256}, indent=2) + "\n").encode()
-    files |= {report: (job.folder / report).read_bytes() for report in commands.REPORTS}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    fresh.chmod(0o755)
-    old = fresh.with_name(f"{fresh.name}.old")
-    try:
-        for file, content in files.items():
-            (fresh / file).write_bytes(content)
-        if target.exists():
-            target.rename(old)
-        fresh.rename(target)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def build_facts(job):
-    """What build.json says of a bitstream; host/board/overlay.py reads isa_hash, part, clock_mhz, commit and sha256."""
-    import tomllib  # Python 3.11; nothing that runs on a board builds
-
-    stages = results(job)
-    placed = stages["impl"]
-    contract = tomllib.loads((ROOT / "hls" / "isa.toml").read_text(encoding="utf-8"))
-    return {
-        "isa_hash": isa.HASH,
-        "board": job.board,
-        "part": job.facts["part"],
-        "clock_mhz": placed["clock_mhz"],
-        "slack": placed["slack"],
-        "utilisation": placed["used"],
-        "engine": contract["sizes"],
-        "tools": {tool.name: tool.release for tool in job.tools.programs.values()},
-        "critical_warnings": [line for stage in stages.values() for line in stage.get("critical_warnings", [])],
-        "simulated": {name: stages[name]["passed"] if name in stages else None for name in ("csim", "cosim")},
-        "commit": commit(),
-    }
-
-
-def commit(root=ROOT):
-    """The git commit of this checkout, "-changed" behind it where files differ from it; "unknown" without git."""
-    try:
-        head, changed = (
-            programs.run(["git", *asked], cwd=root)
-            for asked in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        )
-    except OSError:
-        return "unknown"
-    if head.returncode or changed.returncode:
-        return "unknown"
-    return head.stdout.strip() + ("-changed" if changed.stdout.strip() else "")
-
-
 def dry_tools(generation):
     """Tools by their names alone, for a run that only says what it would do."""
     programs, versions = GENERATIONS[generation]
@@ -300,7 +241,7 @@ def _build(job, stages, target):
         for stage in stages:
             run_stage(stage, job)
         if "impl" in stages:
-            install(job, target)
+            install(job, results(job), target)
     except (UserError, OSError) as error:
         raise StageFailed(str(error)) from None
     if "impl" in stages:

@@ -8,6 +8,7 @@ Exit code 2 is bad input, a file that cannot be used, or an interrupt (hls/comma
 """
 
 import contextlib
+import io
 import os
 import sys
 
@@ -64,7 +65,7 @@ def say(name, message):
 def tolerant():
     """A letter that the terminal's encoding does not have is printed as `?`, and ends nothing."""
     for stream in (sys.stdout, sys.stderr):
-        if getattr(stream, "errors", "") == "strict" and hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="replace")
 
 

@@ -20,6 +20,7 @@ import re
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 from hls.command.entry import say
 from hls.errors import UserError
@@ -38,7 +39,8 @@ class Output:
 
     def __init__(self, path, option=""):
         self.path, self._option = Path(path), option
-        self._descriptor, self._target = -1, None  # of what is written in place; of a regular file
+        self._descriptor = -1  # of what is written in place
+        self._target: Any = None  # the place of a regular file
         try:
             self._open()
         except OSError as error:
@@ -240,8 +242,10 @@ def _own_descriptor(path):
     path = os.path.abspath(path)
     for _ in range(LINKS):
         found = DESCRIPTOR.fullmatch(path)
-        if path in STREAMS or (found and found[1] in (None, "self", "thread-self", str(os.getpid()))):
-            return STREAMS[path] if path in STREAMS else int(found[2])
+        if path in STREAMS:
+            return STREAMS[path]
+        if found and found[1] in (None, "self", "thread-self", str(os.getpid())):
+            return int(found[2])
         if not os.path.islink(path):
             return None
         path = os.path.normpath(os.path.join(os.path.dirname(path), os.readlink(path)))

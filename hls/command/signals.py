@@ -3,6 +3,7 @@
     with handled():                                  # each becomes a KeyboardInterrupt, once
         ...
     with handled(lambda *_: stop.set()):             # or a call
+    with held():                                     # what must not be torn: they come after it
 
 Once the end has begun, further ones do not break into it: a board's engine is stopped and its buffers are given back
 in peace (SIGQUIT and SIGKILL still end the process). One that is ignored from the start, as under nohup, stays ignored.
@@ -31,6 +32,16 @@ def handled(handler=None):
     finally:
         for number, old in before.items():
             signal.signal(number, signal.SIG_DFL if old is None else old)
+
+
+@contextlib.contextmanager
+def held():
+    """A signal of ENDING that comes while the body runs takes effect after it."""
+    came = []
+    with handled(lambda number, frame: came.append(number)):
+        yield
+    for number in came[:1]:
+        signal.raise_signal(number)
 
 
 def _interrupt(number, frame):

@@ -9,6 +9,9 @@ import contextlib
 import os
 import signal
 import subprocess
+from typing import Any
+
+from hls.command.signals import held
 
 GRACE_S = 5.0  # from the request to end to the order
 
@@ -24,23 +27,21 @@ def run(command, *, cwd=None, changes=None, stdout=subprocess.PIPE, stderr=subpr
     changes: of the environment. given: text for its standard input. An interrupt or the limit (TimeoutExpired) ends it
     and its children: they are a session of their own, which a signal to this process alone would not reach.
     """
-    process = subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=environment(changes),
-        stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
-        stdout=stdout,
-        stderr=stderr,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    )
-    with process:
-        try:
-            out, err = process.communicate(given, timeout=limit_s)
-        except BaseException:
-            _end(process)
-            raise
+    pipes: dict[str, Any] = {"stdout": stdout, "stderr": stderr}
+    pipes["stdin"] = subprocess.DEVNULL if given is None else subprocess.PIPE
+    text = {"encoding": "utf-8", "errors": "replace"}
+    process = None
+    try:
+        with held():  # a signal that came before `process` is known would leave it running
+            process = subprocess.Popen(
+                command, cwd=cwd, env=environment(changes), start_new_session=True, **pipes, **text
+            )
+        out, err = process.communicate(given, timeout=limit_s)
+    except BaseException:
+        if process is not None:
+            with process:
+                _end(process)
+        raise
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 

@@ -146,6 +146,23 @@ def test_a_build_that_fails_leaves_the_one_before_alone(bench):
     assert before == {path.name: path.read_bytes() for path in (bench.target / "zedboard").iterdir()}
 
 
+def test_an_interrupt_while_it_is_put_in_place_leaves_the_one_before(bench, monkeypatch):
+    assert bench.run() == 0
+    before = {path.name: path.read_bytes() for path in (bench.target / "zedboard").iterdir()}
+    rename, calls = Path.rename, []
+
+    def second_interrupted(self, target):
+        calls.append(self)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", second_interrupted)
+    assert bench.run("--stage", "impl") == 130
+    assert [path.name for path in bench.target.iterdir()] == ["zedboard"]
+    assert before == {path.name: path.read_bytes() for path in (bench.target / "zedboard").iterdir()}
+
+
 def test_a_tool_that_stops_is_told_with_its_own_error(bench, monkeypatch):
     monkeypatch.setenv("RECORDER_PROGRESS", "42%")
     assert bench.run() == 1
@@ -241,7 +258,7 @@ def changed_sources(tmp_path, monkeypatch):
     def change():
         monkeypatch.setattr(sources, "SOURCES", folder)
         for function in (sources.read_top, sources.headers, sources.digest):
-            monkeypatch.setattr(function, "__defaults__", (folder, *function.__defaults__[1:]))
+            monkeypatch.setattr(function, "__defaults__", (folder, *(function.__defaults__ or ())[1:]))
         monkeypatch.setattr(sources.write, "__defaults__", (folder,))
 
     return change

@@ -92,6 +92,23 @@ def test_what_nohup_ignores_stays_ignored():
         signal.signal(signal.SIGHUP, before)
 
 
+def test_what_must_not_be_torn_is_done_before_the_end():
+    done = []
+
+    def work():
+        with signals.held():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.02)
+            done.append("whole")
+        done.append("not reached")
+
+    assert entry.guarded("name", work) == 2 and done == ["whole"]
+    with signals.handled(lambda number, frame: done.append(number)), signals.held():
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert done == ["whole"]
+    assert done == ["whole", signal.SIGHUP]
+
+
 def test_a_handler_of_ones_own_and_another_thread():
     got = []
     with signals.handled(lambda number, frame: got.append(number)):
