@@ -100,6 +100,10 @@ ENGINE = {
 SURVIVED = {
     "faults.board": "faults of the board that end in a sentence, nothing leaked, the next run fine",
     "faults.meter": "the same of the power meter",
+    "faults.files": "the same of files: devices, FIFOs, links, full disks, folders",
+    "faults.signals": "the same of signals, to a run, a sweep, a recording, a compiler, the board",
+    "faults.environment": "the same of locale, user, read-only checkout, damaged builds",
+    "faults.tools": "the same of the vendor's tools: silent failures, old results, locale, paths",
 }
 
 
@@ -118,6 +122,8 @@ def host_table(rows):
     """What the board's side survives, and how often the power meter's interval holds the truth."""
     lines = ["| what | value | of |", "|---|---|---|"]
     for name, text in SURVIVED.items():
+        if f"{name}.total" not in rows:
+            continue
         lines.append(f"| {text} | {rows[f'{name}.survived']['value']} | {rows[f'{name}.total']['value']} |")
     coverage = rows["power.coverage"]
     text = "energy's 95 % interval holds the truth, synthetic traces"

@@ -5,7 +5,6 @@ with Scene() as scene:
 """
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -99,7 +98,3 @@ def running(pid):
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def name_of(number):
-    return signal.Signals(number).name
