@@ -1,4 +1,4 @@
-"""How many faults of hardware, files, signals, tools the commands survive: one line for the user, nothing left held, the next run fine.
+"""How many faults around a command are survived: one line for the user, nothing left held, the next run fine.
 
     python -m bench faults --json rows.jsonl
 

@@ -102,7 +102,12 @@ def _sweep(arguments, command):
 
 def _asked(arguments):
     """The budgets of --budgets in their order, each once; none without it."""
-    return list(dict.fromkeys(budget.parse(text) for text in (arguments.budgets or "").split(",") if text))
+    if arguments.budgets is None:
+        return []
+    found = list(dict.fromkeys(budget.parse(text) for text in arguments.budgets.split(",") if text))
+    if not found:
+        raise UserError(f"--budgets {arguments.budgets!r} names none: expected some apart by commas, like 34M,74M,none")
+    return found
 
 
 def _spaced(count, job, most):

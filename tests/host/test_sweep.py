@@ -100,6 +100,7 @@ def test_points_are_spaced_up_to_what_a_free_run_spends(capsys, path, runs):
     ("argv", "expected"),
     [
         (["--budgets", "74"], "no unit"),
+        (["--budgets", ","], "names none: expected some apart by commas"),
         (["--budgets", "0.05k,none"], "smallest that works"),
         (["--points", "1"], "expected a whole number from 2 to 200"),
         (["--images", "0"], "expected a whole number, 1 or more"),

@@ -1,5 +1,6 @@
 """How commands end: one line and an exit code for whatever happens, the same for every signal, in any locale."""
 
+import ast
 import os
 import signal
 import subprocess
@@ -53,6 +54,10 @@ def test_what_is_said_of_an_interrupt(capsys):
     assert entry.guarded("name", raising(KeyboardInterrupt()), interrupted=lambda: "kept 2") == 2
     assert entry.guarded("name", raising(KeyboardInterrupt()), "kept 3", {KeyboardInterrupt: 130}) == 130
     assert capsys.readouterr().err == "name: kept 2\nname: kept 3\n"
+
+
+def test_the_three_signals_of_an_end():
+    assert signals.ENDING == (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def send(number):
@@ -131,6 +136,25 @@ def test_letters_that_a_terminal_does_not_have(encoding):
     result = subprocess.run([sys.executable, "-c", CODE], cwd=ROOT, env=environment, capture_output=True, check=False)
     assert (result.returncode, result.stderr) == (0, b"")
     assert result.stdout == "→ é █\n".encode(encoding, "replace")
+
+
+def without_encoding(text):
+    """The lines on which a text file is read or written in whatever encoding the user's locale has."""
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.Call) or any(word.arg == "encoding" for word in node.keywords):
+            continue
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        words = [word.value for word in node.args if isinstance(word, ast.Constant) and isinstance(word.value, str)]
+        if name in ("read_text", "write_text") or (name == "open" and words and words[-1] in ("r", "w", "a", "x")):
+            yield node.lineno
+
+
+def test_no_text_file_is_opened_in_the_locale_s_encoding():
+    assert list(without_encoding('a.read_text()\nopen("a", "w")\np.open("a")\nopen("a", "wb")')) == [1, 2, 3]
+    folders = ("hls", "data", "training", "export", "host", "bitstreams", "bench")
+    paths = [path for folder in folders for path in sorted((ROOT / folder).rglob("*.py"))]
+    found = [f"{path.relative_to(ROOT)}:{line}" for path in paths for line in without_encoding(path.read_text("utf-8"))]
+    assert len(paths) > 150 and found == []
 
 
 def test_a_terminal_that_is_gone_stops_no_end():
