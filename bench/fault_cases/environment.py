@@ -26,7 +26,6 @@ cosim.BUILD = Path("/proc/build")
 START = """
 import runpy, sys
 sys.argv = sys.argv[1:]
-sys.path.insert(0, "")
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 QUICK = '#!/bin/sh\nexec g++ "$@" -O0\n'  # the engine compiles in a moment, and runs slowly
@@ -44,11 +43,10 @@ def latin_1():
     with Scene() as scene:
         folder = scene.folder / "locales"
         folder.mkdir()
-        maker = shutil.which("localedef")
-        made = maker and subprocess.run(
-            [maker, "-i", "en_US", "-f", "ISO-8859-1", str(folder / "en_US")], capture_output=True, check=False
-        )
-        changes = {**ASCII, **({"LOCPATH": str(folder), "LC_ALL": "en_US"} if made and not made.returncode else {})}
+        maker, changes = shutil.which("localedef"), dict(ASCII)
+        command = [maker or "false", "-i", "en_US", "-f", "ISO-8859-1", str(folder / "en_US")]
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+            changes |= {"LOCPATH": str(folder), "LC_ALL": "en_US"}
         said = scene.tiny_run("--json", "a.json", "--picture", "a.svg", changes=changes)
         shutil.rmtree(folder)
         return scene.outcome(said, "a.json", "a.svg")

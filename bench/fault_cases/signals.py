@@ -29,7 +29,6 @@ def waiting(*arguments):
     return run(*arguments)
 Golden.run = waiting
 sys.argv = sys.argv[1:]
-sys.path.insert(0, "")
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 RECORDING = """
