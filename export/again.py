@@ -11,6 +11,7 @@ from pathlib import Path
 from data.datasets import DATASETS
 from export.__main__ import main as export
 from hls.command.arguments import Parser, Whole
+from hls.command.entry import guarded
 from training.checkpoint import CheckpointError, read_checkpoint
 
 PACKAGES = Path(__file__).resolve().parents[1] / "packages"
@@ -20,6 +21,10 @@ IMAGES = 2000  # of the validation part, to measure on
 def main(argv=None):
     """Exit code 0, or 2 at the first that fails, with its line."""
     arguments = _parser().parse_args(argv)
+    return guarded("error", lambda: _export_all(arguments), "interrupted: packages that were done are kept")
+
+
+def _export_all(arguments):
     folders = dict(arguments.data)
     for path in sorted((PACKAGES / "checkpoints").glob("*.pt")):
         if arguments.names and path.stem not in arguments.names:
@@ -27,8 +32,7 @@ def main(argv=None):
         try:
             dataset = read_checkpoint(path)["recipe"]["dataset"]
         except (CheckpointError, KeyError, TypeError) as error:
-            print(f"error: {path.name} has no recipe ({error}): train again", file=sys.stderr)
-            return 2
+            raise CheckpointError(f"{path.name} has no recipe ({error}): train again") from None
         options = ["--data", folders[dataset]] if dataset in folders else []
         target = PACKAGES / f"{path.stem}.npz"
         if export([str(path), "-o", str(target), "--images", str(arguments.images), *options]):

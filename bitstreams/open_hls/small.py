@@ -18,6 +18,7 @@ import numpy as np
 from bitstreams import sources, vectors
 from hls import isa
 from hls.command.arguments import Parser
+from hls.command.entry import guarded
 from hls.cost import classifier_cost
 from hls.errors import UserError
 from hls.package import Package
@@ -248,12 +249,12 @@ def main(argv=None):
     parser.add_argument("--part", choices=PARTS, default=PARTS[0], help="of the engine (default: %(default)s)")
     parser.add_argument("--resources", action="store_true", help="estimate them, which takes some seconds")
     arguments = parser.parse_args(argv)
-    try:
-        found = answer(arguments.folder, arguments.part, arguments.resources)
-    except (UserError, ValueError, OSError) as error:
-        print(f"bitstreams.open_hls.small: {error}", file=sys.stderr)
-        return 1
-    print(json.dumps(found))
+    codes = {UserError: 1, ValueError: 1, OSError: 1}
+    return guarded("bitstreams.open_hls.small", lambda: _show(arguments), "interrupted", codes)
+
+
+def _show(arguments):
+    print(json.dumps(answer(arguments.folder, arguments.part, arguments.resources)))
     return 0
 
 

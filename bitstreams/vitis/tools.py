@@ -14,6 +14,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from hls.command.entry import guarded
 from hls.command.places import home
 from hls.command.tools import run
 from hls.errors import UserError
@@ -165,14 +166,17 @@ def screen(found, problems):
 
 def main():
     """0 when a build can run, 2 when not."""
-    found = look()
+    return guarded("bitstreams.vitis.tools", _show, "interrupted")
+
+
+def _show():
     try:
-        tools = choose(found)
+        tools = choose(look())
     except ToolsMissing as missing:
         print(missing.text)
         return 2
     for tool in tools.programs.values():
-        print(f"{tool.name:10} {tool.version} {tool.path}")
+        print(f"{tool.name:10} {tool.release} {tool.path}")
     return 0
 
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from clang.cindex import Diagnostic
 
 from hls.command.arguments import Parser
+from hls.command.entry import guarded
 from hls.cosim import ROOT, SOURCES
 from hls.lint import cpp
 from hls.lint.loops import for_parts, has_static_bound, loops
@@ -284,6 +285,10 @@ def main(argv=None):
     parser = Parser(prog="python -m hls.lint.rules", description=__doc__.split("\n\n")[0])
     parser.add_argument("folder", nargs="?", type=Path, default=SOURCES, help="sources (default: hls/src)")
     folder = parser.parse_args(argv).folder
+    return guarded("rules", lambda: _show(folder), "interrupted")
+
+
+def _show(folder):
     if not folder.is_dir() or not _files(folder):
         print(f"rules: no C++ sources in {folder}: expected a folder like hls/src", file=sys.stderr)
         return 2
