@@ -25,7 +25,7 @@ def run(command, *, cwd=None, changes=None, stdout=subprocess.PIPE, stderr=subpr
     """The subprocess.CompletedProcess of `command`, its output as text, whatever bytes it holds.
 
     changes: of the environment. given: text for its standard input. An interrupt or the limit (TimeoutExpired) ends it
-    and its children: they are a session of their own, which a signal to this process alone would not reach.
+    and its children: they are a process group of their own, which a signal to this process alone would not reach.
     """
     pipes: dict[str, Any] = {"stdout": stdout, "stderr": stderr}
     pipes["stdin"] = subprocess.DEVNULL if given is None else subprocess.PIPE
@@ -46,7 +46,7 @@ def run(command, *, cwd=None, changes=None, stdout=subprocess.PIPE, stderr=subpr
 
 
 def _end(process):
-    """Ask the process's session to end, and after GRACE_S make it."""
+    """Ask the process group to end, and after GRACE_S make it."""
     for number, wait_s in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, None)):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
