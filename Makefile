@@ -2,7 +2,7 @@
 # make test   the whole test suite, C++ engine included
 # make check  lint, format, types, the HLS subset, loops (needs clang-16), clang-tidy, generated files, import direction
 # make deploy HOST=user@address BOARD=zedboard   copy to a board and test it there
-# make boards | synth BOARD=zedboard [STAGE=csim|hls|cosim|impl|all] [CLOCK_MHZ=143] [DRY_RUN=1] | synth-report | rtl
+# make boards | synth BOARD=zedboard [STAGE=csim|hls|cosim|impl|all] [CLOCK_MHZ=143] [DRY_RUN=1] [ACCEPT=ID] | synth-report | rtl
 # make fuzz   a million mutated instruction words against the engine under the sanitizers
 
 PYTHON ?= python3
@@ -46,7 +46,7 @@ boards: $(VENV)/run.stamp
 	$(BIN)/python -m bitstreams.design
 
 synth: $(VENV)/run.stamp
-	$(BIN)/python -m bitstreams.vitis.synth $(BOARD) --stage $(STAGE) $(if $(CLOCK_MHZ),--clock-mhz $(CLOCK_MHZ)) $(if $(DRY_RUN),--dry-run)
+	$(BIN)/python -m bitstreams.vitis.synth $(BOARD) --stage $(STAGE) $(if $(CLOCK_MHZ),--clock-mhz $(CLOCK_MHZ)) $(if $(DRY_RUN),--dry-run) $(if $(ACCEPT),--accept "$(ACCEPT)")
 
 synth-report: $(VENV)/run.stamp
 	$(BIN)/python -m bitstreams.report $(BOARD)

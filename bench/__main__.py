@@ -20,8 +20,11 @@ import importlib
 import shlex
 import sys
 
-from bench.rows import Rows
+from bench.rows import Rows, own_file
 from data.datasets import DATASETS
+from hls.command.arguments import THREADS, Parser, Whole
+from hls.command.entry import guarded
+from hls.command.outputs import Output
 from hls.errors import UserError
 
 BENCHMARKS = (
@@ -46,28 +49,34 @@ def main(argv=None):
     """Exit code 0, or 2 for bad input."""
     argv = sys.argv[1:] if argv is None else argv
     raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, formatter_class=raw)
+    parser = Parser(prog="python -m bench", description=__doc__, formatter_class=raw)
     parser.add_argument("name", choices=BENCHMARKS)
     parser.add_argument("--data", action="append", default=[], metavar="SET=DIR", help="folder of a data set's archive")
-    parser.add_argument("--images", type=int, help="first N test images (default: all)")
-    parser.add_argument("--threads", type=int, default=2, help="of the co-simulation (default: %(default)s)")
+    parser.add_argument("--images", type=Whole(1), help="first N test images (default: all)")
+    parser.add_argument("--threads", type=THREADS, default=2, help="of the co-simulation (default: %(default)s)")
     parser.add_argument("--checkpoint", metavar="FILE", help="trials: of a run whose backbone is trained")
     parser.add_argument("--json", metavar="FILE", help="write the rows here instead of appending to bench/results/")
     options = parser.parse_args(argv)
+    return guarded("bench", lambda: _run(options, argv), "interrupted: no row was kept")
+
+
+def _run(options, argv):
     folders = dict(item.partition("=")[::2] for item in options.data)
     unknown = sorted(set(folders) - set(DATASETS))
     if unknown:
-        print(f"bench: --data {unknown[0]}: expected SET=DIR with SET one of {', '.join(DATASETS)}", file=sys.stderr)
-        return 2
+        raise UserError(f"--data {unknown[0]}: expected SET=DIR with SET one of {', '.join(DATASETS)}")
     # A path of this machine is nobody else's: the command is kept with DIR in its place.
     shown = [f"{item.partition('=')[0]}=DIR" if item in options.data else item for item in argv]
-    rows = Rows(options.name, shlex.join(["python", "-m", "bench", *shown]))
-    try:
-        importlib.import_module(f"bench.{options.name}").run(rows, folders, options)
-    except UserError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 2
-    print(f"wrote {rows.write(options.json)}")
+    with Output(options.json or own_file(options.name), "--json" if options.json else "") as output:
+        rows = Rows(options.name, shlex.join(["python", "-m", "bench", *shown]))
+        try:
+            importlib.import_module(f"bench.{options.name}").run(rows, folders, options)
+        except (UserError, KeyboardInterrupt) as error:
+            if not (options.json and rows.rows):
+                raise
+            kept = f"{len(rows.rows)} rows so far are in {rows.write(output)}"
+            raise UserError(f"{str(error) or 'interrupted'}; {kept}") from None
+        print(f"wrote {rows.write(output if options.json else None)}")
     return 0
 
 

@@ -6,13 +6,15 @@
 A block's name says which table is made; the tables are below.
 """
 
-import argparse
 import re
 import sys
 
 from bench.rows import ROOT, latest
 from bench.sizes.figure import figure
 from bench.sizes.page import front_table, reason_text, rule_text
+from hls.command import outputs
+from hls.command.arguments import Parser
+from hls.command.entry import guarded
 from hls.generate.markdown import items
 
 DOCUMENTS = ("README.md", "docs/dse.md", "docs/synthesis.md")
@@ -101,6 +103,10 @@ ENGINE = {
 SURVIVED = {
     "faults.board": "faults of the board that end in a sentence, nothing leaked, the next run fine",
     "faults.meter": "the same of the power meter",
+    "faults.files": "the same of files: devices, FIFOs, links, full disks, folders",
+    "faults.signals": "the same of signals, to a run, a sweep, a recording, a compiler, the board",
+    "faults.environment": "the same of locale, user, read-only checkout, damaged builds",
+    "faults.tools": "the same of the vendor's tools: silent failures, old results, locale, paths",
 }
 
 
@@ -119,6 +125,8 @@ def host_table(rows):
     """What the board's side survives, and how often the power meter's interval holds the truth."""
     lines = ["| what | value | of |", "|---|---|---|"]
     for name, text in SURVIVED.items():
+        if f"{name}.total" not in rows:
+            continue
         lines.append(f"| {text} | {rows[f'{name}.survived']['value']} | {rows[f'{name}.total']['value']} |")
     coverage = rows["power.coverage"]
     text = "energy's 95 % interval holds the truth, synthetic traces"
@@ -171,22 +179,26 @@ def rewritten(text, rows, printed=""):
 
 def main(argv=None):
     """Exit code 0, or 1 when --check finds a stale document."""
-    parser = argparse.ArgumentParser(prog="python -m bench.documents", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m bench.documents", description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a document is stale")
     arguments = parser.parse_args(argv)
-    rows, printed, stale = latest(), PRINTED.read_text() if PRINTED.exists() else "", 0
-    made = {name: rewritten((ROOT / name).read_text(), rows, printed) for name in DOCUMENTS}
+    return guarded("bench.documents", lambda: _rewrite(arguments.check))
+
+
+def _rewrite(check):
+    rows, printed, stale = latest(), PRINTED.read_text(encoding="utf-8") if PRINTED.exists() else "", 0
+    made = {name: rewritten((ROOT / name).read_text(encoding="utf-8"), rows, printed) for name in DOCUMENTS}
     made |= {name: draw(rows) for name, draw in FIGURES.items()}
     for name, new in made.items():
         path = ROOT / name
-        if not path.exists() or path.read_text() != new:
+        if not path.exists() or path.read_text(encoding="utf-8") != new:
             stale += 1
-            if arguments.check:
+            if check:
                 print(f"error: {name} differs from bench/results/: run python -m bench.documents", file=sys.stderr)
             else:
-                path.write_text(new)
+                outputs.write(path, new)
                 print(f"wrote {name}")
-    return 1 if arguments.check and stale else 0
+    return 1 if check and stale else 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""How many of the hardware's faults the host survives: one line for the user, nothing left held, the next run fine.
+"""How many faults around a command are survived: one line for the user, nothing left held, the next run fine.
 
     python -m bench faults --json rows.jsonl
 
-Rows: faults.FAMILY.total, faults.FAMILY.survived for board and meter. The faults are in bench/fault_cases/.
+Rows: faults.FAMILY.total, faults.FAMILY.survived for each family. The faults are in bench/fault_cases/.
 """
 
 import sys

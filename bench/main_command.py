@@ -6,13 +6,15 @@ Writes docs/run.txt and docs/run.svg, and rows of the figures in them.
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from bench.packages import fingerprint
 from bench.rows import ROOT
+from hls.command import tools
+from hls.command.outputs import write
+from hls.errors import UserError
 
 
 def run(rows, folders, options):
@@ -21,9 +23,11 @@ def run(rows, folders, options):
     with tempfile.TemporaryDirectory() as scratch:
         result = Path(scratch) / "result.json"
         files = ["--json", str(result), "--picture", "docs/run.svg"]
-        table = subprocess.run([*command, *files], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-        summary = json.loads(result.read_text())
-    (ROOT / "docs" / "run.txt").write_text(table.rstrip("\n") + "\n")
+        done = tools.run([*command, *files], cwd=ROOT, changes={"PYTHONIOENCODING": "utf-8"})
+        if done.returncode:
+            raise UserError(f"{' '.join(command)} failed: {done.stderr}")
+        summary = json.loads(result.read_text(encoding="utf-8"))
+    write(ROOT / "docs" / "run.txt", done.stdout.rstrip("\n") + "\n")
     sha256 = fingerprint("fashion-mnist")
     n = summary["images"]
     rows.add("main_command.accuracy", summary["accuracy"], "share", "simulated", n, sha256)

@@ -11,8 +11,9 @@ open tools), modelled, cited, or that it is a count of what was tried.
 import json
 import os
 import platform
-import subprocess
 from pathlib import Path
+
+from hls.command import outputs, tools
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "bench" / "results"
@@ -44,24 +45,34 @@ class Rows:
         wanted = "" if target is None else f", target {target}"
         print(f"{name:48} {shown} {unit} ({kind}, n = {n}{wanted})", flush=True)
 
-    def write(self, path=None):
-        """Write to `path`, or append to bench/results/BENCHMARK.jsonl; the path."""
-        text = "".join(json.dumps(row) + "\n" for row in self.rows)
-        if path:
-            Path(path).write_text(text)
-            return Path(path)
-        RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / f"{self.benchmark}.jsonl"
-        with path.open("a") as handle:
-            handle.write(text)
-        return path
+    def write(self, target=None):
+        """Write to a path or an Output (hls/command/outputs.py), or behind the rows in own_file(); the path.
+
+        OutputError, and the rows on standard output, where they cannot be written.
+        """
+        text, place = "".join(json.dumps(row) + "\n" for row in self.rows), target
+        if target is None:
+            place = own_file(self.benchmark)
+            text = (place.read_text(encoding="utf-8") if place.exists() else "") + text
+        try:
+            outputs.write(place, text)
+        except outputs.OutputError:
+            print(text, end="", flush=True)
+            raise
+        return getattr(place, "path", place)
+
+
+def own_file(benchmark):
+    """Where the rows of a benchmark are kept, in a folder that is there."""
+    RESULTS.mkdir(exist_ok=True)
+    return RESULTS / f"{benchmark}.jsonl"
 
 
 def latest():
     """Name → the newest row of that name in bench/results/."""
     found = {}
     for path in sorted(RESULTS.glob("*.jsonl")):
-        found |= {row["name"]: row for row in map(json.loads, path.read_text().splitlines())}
+        found |= {row["name"]: row for row in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
     return found
 
 
@@ -69,15 +80,17 @@ def commit():
     """The commit that is measured, with + when the tree differs from it."""
     try:
         git = ["git", "-C", str(ROOT)]
-        head = subprocess.run([*git, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)
-        changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
+        head, changes = tools.run([*git, "rev-parse", "--short=12", "HEAD"]), tools.run([*git, "status", "--porcelain"])
+    except OSError:
+        return "unknown"
+    if head.returncode or changes.returncode:
         return "unknown"
     return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
 
 
 def host():
     """Cores and vector width: what a speed on this machine depends on."""
-    flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    path = Path("/proc/cpuinfo")
+    flags = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     vector = next((name for name in ("avx512f", "avx2", "neon") if name in flags), "scalar")
     return {"cores": os.cpu_count(), "vector": vector, "machine": platform.machine()}

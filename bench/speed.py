@@ -30,7 +30,7 @@ def run(rows, folders, options):
         _, status, usage = os.wait4(process.pid, 0)
         if status:
             raise SystemExit(f"bench: {' '.join(command)} failed with status {os.waitstatus_to_exitcode(status)}")
-        summary = json.loads(result.read_text())
+        summary = json.loads(result.read_text(encoding="utf-8"))
     n, sha256 = summary["images"], fingerprint("cifar10")
     rows.add("speed.cifar10_74M_seconds", summary["seconds"], "s", "measured", n, sha256)
     rows.add("speed.cifar10_74M_images_per_s", n / summary["seconds"], "images/s", "measured", n, sha256)

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 from bitstreams.generate import BOARDS, FOLDER, read_board
 from hls import isa
+from hls.command.entry import guarded
 from hls.errors import UserError
 
 OVERLAY = FOLDER / "overlay.json"
 BUS_BITS = 32  # the narrowest AXI memory port that HLS makes
 CLOCK_RANGE = (10, 250)  # MHz
 DIVISORS = range(1, 64)  # each of the two behind the processor's PLL
+OWN = '{}\\"$[];\n'  # letters of TCL
 UNCERTAINTY_PERCENT = 12.5  # of the period, which HLS leaves to placement and routing
 
 
@@ -146,9 +148,21 @@ def word(value):
     if isinstance(value, (list, tuple)):
         return "{" + " ".join(word(item) for item in value) + "}"
     text = str(value)
-    if any(letter in text for letter in '{}\\"$[];\n'):
+    if any(letter in text for letter in OWN):
         raise UserError(f"{text!r} has a letter that TCL reads as its own: give another name or folder")
     return f"{{{text}}}" if not text or any(letter.isspace() for letter in text) else text
+
+
+def check_path(path, what):
+    """Refuse a path that the tools do not bear, before anything is written. UserError.
+
+    A space parts a word in their scripts and makefiles, and they do not open names with letters beyond ASCII.
+    """
+    text = str(path)
+    wrong = next((letter for letter in text if letter in OWN or letter.isspace() or not letter.isascii()), None)
+    if wrong is not None:
+        kind = "a space" if wrong.isspace() else f"the letter {wrong!r}"
+        raise UserError(f"{what} {text} has {kind}, which the tools do not bear in a path: use another folder")
 
 
 def table(boards):
@@ -162,12 +176,7 @@ def table(boards):
 
 def main():
     """List the boards; 0, or 2 when a board's file is wrong."""
-    try:
-        print(table({name: read(name) for name in board_names()}))
-    except UserError as error:
-        print(f"bitstreams.design: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return guarded("bitstreams.design", lambda: print(table({name: read(name) for name in board_names()})) or 0)
 
 
 if __name__ == "__main__":

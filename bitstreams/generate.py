@@ -7,12 +7,14 @@ A board's file has the keys of SCHEMA and no other; a value of another type, or 
 its file. `chip_as = "zedboard"` takes the tables of CHIP from the file of another board that has the same chip.
 """
 
-import argparse
 import json
 import re
 import sys
 from pathlib import Path
 
+from hls.command import outputs
+from hls.command.arguments import Parser
+from hls.command.entry import guarded
 from hls.errors import UserError
 
 FOLDER = Path(__file__).resolve().parent
@@ -138,16 +140,16 @@ def generate(folder=BOARDS):
 
 def main(argv=None):
     """Write or check boards.json; 0, 1 when it is stale, 2 when a board's file is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail when the committed file is stale")
     arguments = parser.parse_args(argv)
-    try:
-        text = generate()
-    except UserError as error:
-        print(f"bitstreams.generate: {error}", file=sys.stderr)
-        return 2
-    if not arguments.check:
-        OUTPUT.write_text(text, encoding="utf-8")
+    return guarded("bitstreams.generate", lambda: _generate(arguments.check))
+
+
+def _generate(check):
+    text = generate()
+    if not check:
+        outputs.write(OUTPUT, text)
         return 0
     if OUTPUT.exists() and OUTPUT.read_text(encoding="utf-8") == text:
         return 0

@@ -7,7 +7,6 @@ Figures of different origin stand in columns of their own and are never mixed: w
 sources and contract, and no tool has seen it.
 """
 
-import argparse
 import json
 import sys
 from dataclasses import dataclass
@@ -18,7 +17,9 @@ from bitstreams.report_picture import draw
 from bitstreams.vitis.commands import STAGES
 from bitstreams.vitis.synth import BUILD, RESULTS
 from hls import isa
-from hls.errors import UserError
+from hls.command.arguments import Parser
+from hls.command.entry import guarded
+from hls.command.outputs import Outputs, made
 
 RTL = BUILD.parent / "rtl" / "result.json"
 RESOURCES = ("dsp", "bram18", "lut", "ff")
@@ -212,21 +213,23 @@ def _share(count, limit):
 
 def main(argv=None):
     """Write and print the report; 0, or 2 for a board that there is not."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("board", nargs="?", default="zedboard", help="one of `make boards` (default: %(default)s)")
     parser.add_argument("--build", type=Path, default=BUILD, help="folder of the stages (default: build/synth)")
     arguments = parser.parse_args(argv)
+    return guarded("bitstreams.report", lambda: _report(arguments))
+
+
+def _report(arguments):
+    design.read(arguments.board)
+    folder = made(arguments.build / arguments.board, "--build")
+    report = collect(arguments.board, arguments.build)
+    text = markdown(report)
     try:
-        report = collect(arguments.board, arguments.build)
-        folder = arguments.build / arguments.board
-        folder.mkdir(parents=True, exist_ok=True)
-        text = markdown(report)
-        (folder / "report.md").write_text(text, encoding="utf-8")
-        (folder / "report.svg").write_text(draw(report), encoding="utf-8")
-    except (UserError, OSError) as error:
-        print(f"bitstreams.report: {error}", file=sys.stderr)
-        return 2
-    print(text)
+        with Outputs({"report": folder / "report.md", "picture": folder / "report.svg"}) as files:
+            files.write({"report": text, "picture": draw(report)})
+    finally:
+        print(text)
     print(f"drawn in {folder / 'report.svg'}")
     return 0
 

@@ -11,6 +11,9 @@ import json
 import sys
 from pathlib import Path
 
+from hls.command import outputs
+from hls.command.arguments import Parser
+from hls.command.entry import guarded
 from hls.estimate.resources import IN_TURN, RESOURCES, RULES, estimate
 from hls.generate.markdown import items
 
@@ -23,7 +26,7 @@ LARGEST = 24  # contributions that the page lists
 
 def limits(board=BOARD):
     """Resource → what the board's chip has."""
-    return json.loads(BOARDS.read_text())[board]["limits"]
+    return json.loads(BOARDS.read_text(encoding="utf-8"))[board]["limits"]
 
 
 def over(total, limit):
@@ -65,22 +68,26 @@ def page(found, limit):
 def main(argv=None):
     """Exit code 0, or 1 when --check finds a stale page or an engine that does not fit."""
     raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog="python -m bitstreams.resources", description=__doc__, formatter_class=raw)
+    parser = Parser(prog="python -m bitstreams.resources", description=__doc__, formatter_class=raw)
     parser.add_argument(
         "--check", action="store_true", help="write nothing; fail when the page is stale or over a limit"
     )
     arguments = parser.parse_args(argv)
+    return guarded("bitstreams.resources", lambda: _show(arguments.check))
+
+
+def _show(check):
     found, limit = estimate(), limits()
     text, excess = page(found, limit), over(found.total, limit)
     for sentence in excess:
         print(f"error: the engine does not fit {BOARD}: {sentence}", file=sys.stderr)
-    stale = not PAGE.exists() or PAGE.read_text() != text
-    if arguments.check:
+    stale = not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text
+    if check:
         if stale:
             print("error: docs/resources.md is stale: run python -m bitstreams.resources", file=sys.stderr)
         return 1 if stale or excess else 0
     if stale:
-        PAGE.write_text(text)
+        outputs.write(PAGE, text)
         print("wrote docs/resources.md")
     return 0
 

@@ -6,8 +6,6 @@
 This is C simulation without the vendor's tool: the same test bench, the same vectors, the same copy of the sources.
 """
 
-import argparse
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +14,10 @@ import numpy as np
 from bitstreams import sources
 from data.datasets import load, load_sample
 from hls import cosim, golden, isa
+from hls.command import tools
+from hls.command.arguments import Parser, Whole
+from hls.command.entry import guarded
+from hls.command.outputs import made
 from hls.errors import UserError
 from hls.package import read
 from hls.pool import fresh
@@ -83,11 +85,12 @@ def simulate(folder, flags=()):
     files = [str(folder / TESTBENCH), str(folder / "src" / sources.MAIN)]
     target = str(folder / "testbench")
     command = [cosim.compiler(), STANDARD, CHIP, "-O2", *cosim.WARNINGS, *flags, f"-I{folder}", *files, "-o", target]
-    built = subprocess.run(command, capture_output=True, text=True, check=False)
-    if built.returncode:
+    Path(target).unlink(missing_ok=True)  # never one of another build
+    built = tools.run(command)
+    if built.returncode or not Path(target).exists():
         first = next((line for line in built.stderr.splitlines() if "error" in line), built.stderr[:200])
         raise UserError(f"the test bench does not compile: {first}")
-    run = subprocess.run([target, str(folder / "vectors")], capture_output=True, text=True, check=False)
+    run = tools.run([target, str(folder / "vectors")])
     return run.returncode == 0, (run.stdout + run.stderr).strip()
 
 
@@ -107,22 +110,23 @@ def batch(name="fashion-mnist", count=IMAGES, budget_flops=NO_BUDGET, data=None)
 
 def main(argv=None):
     """0 when the engine's records are the golden model's, 1 when not, 2 when there is nothing to compare."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--package", default="fashion-mnist", help="name or .npz file (default: %(default)s)")
     parser.add_argument("--data", help="folder or archive of its dataset (default: the sample, or random pixels)")
-    parser.add_argument("--images", type=int, default=IMAGES, help="how many (default: %(default)s)")
-    parser.add_argument("--budget-flops", type=int, default=NO_BUDGET, help="of each image (default: none)")
+    parser.add_argument("--images", type=Whole(1), default=IMAGES, help="how many (default: %(default)s)")
+    parser.add_argument(
+        "--budget-flops", type=Whole(0, NO_BUDGET), default=NO_BUDGET, help="of each image (default: none)"
+    )
     parser.add_argument("--out", type=Path, default=BUILD, help="folder to write (default: build/vectors)")
     arguments = parser.parse_args(argv)
-    try:
-        if arguments.images < 1:
-            raise UserError(f"--images is {arguments.images}, expected at least 1")
-        work = batch(arguments.package, arguments.images, arguments.budget_flops, arguments.data)
-        write(arguments.out, *work)
-        passed, text = simulate(arguments.out)
-    except (UserError, OSError) as error:
-        print(f"bitstreams.vectors: {error}", file=sys.stderr)
-        return 2
+    return guarded("bitstreams.vectors", lambda: _compare(arguments))
+
+
+def _compare(arguments):
+    folder = made(arguments.out, "--out")
+    work = batch(arguments.package, arguments.images, arguments.budget_flops, arguments.data)
+    write(folder, *work)
+    passed, text = simulate(folder)
     print(text)
     return 0 if passed else 1
 

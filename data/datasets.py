@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from data.batches import BatchError, read_batch, walk_archive
+from hls.command import places
 from hls.errors import UserError
 
 SAMPLE = Path(__file__).resolve().parent / "fashion-mnist-sample"
@@ -129,10 +130,9 @@ def download(dataset, split=None):
     """
     prefix = {"train": "train", "test": "t10k"}.get(split, "") if dataset is FASHION_MNIST else ""
     try:
-        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        cache = Path(root) / "ddi-fpga" / dataset.name
+        cache = places.cache(dataset.name)
         cache.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError) as error:
+    except (OSError, UserError) as error:
         raise DataError(
             f"cannot make the cache folder ({error}): put {dataset.files[0]} somewhere, give --data"
         ) from None

@@ -6,7 +6,6 @@ The same input gives the same bytes (no time or file name in the gzip header); p
 data/datasets.py holds.
 """
 
-import argparse
 import gzip
 import hashlib
 import struct
@@ -14,7 +13,9 @@ import sys
 from pathlib import Path
 
 from data.datasets import SAMPLE, load
-from hls.errors import UserError
+from hls.command.arguments import Parser
+from hls.command.entry import guarded
+from hls.command.outputs import made, write
 
 COUNT = 1000
 
@@ -26,20 +27,20 @@ def idx_bytes(array):
 
 def main(argv=None):
     """Write the sample; 0, or 2 when the official files are missing or damaged."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", help="folder with the official Fashion-MNIST test files")
     parser.add_argument("--output", type=Path, default=SAMPLE, help="folder to write (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    try:
-        images, labels = load("fashion-mnist", "test", arguments.folder)
-    except UserError as error:
-        print(f"make_sample: {error}", file=sys.stderr)
-        return 2
-    arguments.output.mkdir(parents=True, exist_ok=True)
+    return guarded("make_sample", lambda: _write(arguments.folder, arguments.output))
+
+
+def _write(folder, output):
+    made(output, "--output")
+    images, labels = load("fashion-mnist", "test", folder)
     grey = images[:COUNT, 2:-2, 2:-2, 0]  # the 28 × 28 pixels inside the padding
     for name, array in (("t10k-images-idx3-ubyte", grey), ("t10k-labels-idx1-ubyte", labels[:COUNT])):
         content = idx_bytes(array)
-        (arguments.output / f"{name}.gz").write_bytes(gzip.compress(content, 9, mtime=0))
+        write(output / f"{name}.gz", gzip.compress(content, 9, mtime=0))
         print(f"{name}  {hashlib.sha256(content).hexdigest()}")
     return 0
 

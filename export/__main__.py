@@ -6,7 +6,6 @@ python -m export --arch resnet20 --weights FILE --dataset cifar10 -o packages/re
 
 import argparse
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -23,6 +22,9 @@ from export.measure import measure
 from export.onnx_graph import onnx_model
 from export.quantize import quantize
 from hls import package as packages
+from hls.command.arguments import THREADS, Parser, Real, Several, Whole
+from hls.command.entry import guarded
+from hls.command.outputs import Outputs
 from hls.errors import UserError
 from training import published
 from training import recipe as recipes
@@ -30,7 +32,9 @@ from training.checkpoint import CheckpointError, load_model, read_checkpoint
 from training.data import Split
 from training.dynamic import Dynamic
 
+CALIBRATION, IMAGES = 512, 1000  # or all where there are fewer
 CORRECTION = 256  # training images to correct the gates on, all at once in memory
+MEAN, STD = Several(3, Real(-1e6, 1e6)), Several(3, Real(0, 1e6, without_least=True))
 VALIDATION = 5000  # images of the training set kept apart for a published network, as recipes do
 
 
@@ -42,21 +46,11 @@ def main(argv=None):
         parser.error("give either a CHECKPOINT, or --arch, --weights and --dataset")
     if arguments.weights and not (arguments.arch and arguments.dataset):
         parser.error("--weights needs --arch and --dataset")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        export(arguments)
-        return 0
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("interrupted: no file is left half-written, run it again", file=sys.stderr)
-    return 2
+    return guarded("error", lambda: export(arguments), "interrupted: nothing was written, run it again")
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
-        prog="python -m export", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = Parser(prog="python -m export", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("checkpoint", nargs="?", type=Path, help="model.pt or checkpoint.pt of python -m training")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the package to write (.npz)")
     parser.add_argument("--onnx", type=Path, help="an ONNX model to write besides")
@@ -64,43 +58,51 @@ def _parser():
     parser.add_argument("--arch", help="a plain network of a published checkpoint, such as resnet20")
     parser.add_argument("--weights", type=Path, help="the published checkpoint (.pt, .pth, .th)")
     parser.add_argument("--dataset", choices=sorted(DATASETS), help="what the published network was trained on")
-    parser.add_argument(
-        "--mean", type=_numbers, help="r,g,b of its normalisation, pixels in [0, 1] (default: data set's)"
-    )
-    parser.add_argument("--std", type=_numbers, help="r,g,b likewise")
-    parser.add_argument("--calibration", type=int, default=512, help="training images to calibrate on: %(default)s")
-    parser.add_argument("--images", type=int, default=1000, help="validation images to measure on: %(default)s")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
+    parser.add_argument("--mean", type=MEAN, help="r,g,b of its normalisation, pixels in [0, 1] (default: data set's)")
+    parser.add_argument("--std", type=STD, help="r,g,b likewise")
+    parser.add_argument("--calibration", type=Whole(1), help=f"training images to calibrate on (usually {CALIBRATION})")
+    parser.add_argument("--images", type=Whole(1), help=f"validation images to measure on (usually {IMAGES})")
+    parser.add_argument("--threads", type=THREADS, help="CPU threads (default: torch's choice)")
     return parser
 
 
-def _numbers(text):
-    return tuple(float(value) for value in text.split(","))
+def _count(option, asked, usual, split):
+    """How many images of `split` to take: those asked for, else the usual number or all there are. UserError."""
+    if asked is not None and asked > len(split):
+        raise UserError(f"{option} {asked} is more than the {len(split):,} images there are: give at most that")
+    return asked or min(usual, len(split))
 
 
 def export(arguments):
     """Follow the parsed command line."""
-    for path in filter(None, (arguments.output, arguments.onnx)):
-        if not path.resolve().parent.is_dir():
-            raise FileNotFoundError(f"no folder {path.resolve().parent} for {path.name}: create it first")
+    files = {"--output": arguments.output, "--onnx": arguments.onnx}
+    with Outputs(files, [arguments.checkpoint, arguments.weights]) as outputs:
+        _export(arguments, outputs)
+    return 0
+
+
+def _export(arguments, outputs):
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     model, source, train, validation = _published(arguments) if arguments.weights else _trained(arguments)
+    calibration = _count("--calibration", arguments.calibration, CALIBRATION, train)
+    count = _count("--images", arguments.images, IMAGES, validation)
     for split in (train, validation):
         split.mean, split.std = (torch.tensor(values).view(1, -1, 1, 1) for values in (source.mean, source.std))
     network = fold(model, train.channels, train.size)
-    ranges = calibrate(network, (images for images, _ in train.plain_batches(64, arguments.calibration)))
+    ranges = calibrate(network, (images for images, _ in train.plain_batches(64, calibration)))
     quantised = quantize(network, ranges, source.mean, source.std)
-    pixels = train.images[: min(arguments.calibration, CORRECTION)]
+    pixels = train.images[: min(calibration, CORRECTION)]
     quantised = correct(quantised, pixels.permute(0, 2, 3, 1).contiguous().numpy(), train.normalise(pixels))
     draft = build(quantised, source, {})
-    accuracy, average = measure(model, quantised, draft, validation, arguments.images)
+    accuracy, average = measure(model, quantised, draft, validation, count)
     package = build(quantised, source, accuracy, average)
     graph = onnx_model(network, _metadata(source)) if arguments.onnx else None
-    packages.write(arguments.output, package)
-    if graph:
-        write_bytes(arguments.onnx, graph.SerializeToString())
-    print(table(package, arguments.output))
+    data = packages.encoded(package)
+    try:
+        outputs.write({"--output": data} | ({"--onnx": graph.SerializeToString()} if graph else {}))
+    finally:
+        print(table(package, arguments.output, len(data)))
 
 
 def _trained(arguments):
@@ -135,20 +137,10 @@ def _metadata(source):
     return {"name": source.name, "dataset": source.dataset, "classes": ",".join(source.classes), **numbers}
 
 
-def write_bytes(path, data):
-    """Write beside the target, then rename over it."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def table(package, path):
-    """What was written, for people: accuracy and cost of every exit."""
-    accuracy, size = package.meta["accuracy"], path.stat().st_size / 1024
-    lines = [f"{package.meta['architecture']} on {package.dataset}: {path}, {size:.0f} KB"]
+def table(package, path, size):
+    """What was written, `size` bytes, for people: accuracy and cost of every exit."""
+    accuracy = package.meta["accuracy"]
+    lines = [f"{package.meta['architecture']} on {package.dataset}: {path}, {size / 1024:.0f} KB"]
     lines.append(f"{'exit':24} {'float':>7} {'int8':>7} {'FLOPs, worst case':>18}  {'cycles':>8}")
     for item, before, after in zip(package.exits, accuracy["float"], accuracy["int8"]):
         costs = f"{item['flops'] / 1e6:17.1f}M  {item['cycles']:8d}"

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from data.datasets import DATASETS
 from export.__main__ import main as export
+from hls.command.arguments import Parser, Whole
+from hls.command.entry import guarded
 from training.checkpoint import CheckpointError, read_checkpoint
 
 PACKAGES = Path(__file__).resolve().parents[1] / "packages"
@@ -19,6 +21,10 @@ IMAGES = 2000  # of the validation part, to measure on
 def main(argv=None):
     """Exit code 0, or 2 at the first that fails, with its line."""
     arguments = _parser().parse_args(argv)
+    return guarded("error", lambda: _export_all(arguments), "interrupted: packages that were done are kept")
+
+
+def _export_all(arguments):
     folders = dict(arguments.data)
     for path in sorted((PACKAGES / "checkpoints").glob("*.pt")):
         if arguments.names and path.stem not in arguments.names:
@@ -26,8 +32,7 @@ def main(argv=None):
         try:
             dataset = read_checkpoint(path)["recipe"]["dataset"]
         except (CheckpointError, KeyError, TypeError) as error:
-            print(f"error: {path.name} has no recipe ({error}): train again", file=sys.stderr)
-            return 2
+            raise CheckpointError(f"{path.name} has no recipe ({error}): train again") from None
         options = ["--data", folders[dataset]] if dataset in folders else []
         target = PACKAGES / f"{path.stem}.npz"
         if export([str(path), "-o", str(target), "--images", str(arguments.images), *options]):
@@ -36,15 +41,13 @@ def main(argv=None):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
-        prog="python -m export.again", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = Parser(prog="python -m export.again", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     names = sorted(path.stem for path in (PACKAGES / "checkpoints").glob("*.pt"))
     parser.add_argument("names", nargs="*", metavar="NAME", choices=[*names, []], help=f"of {', '.join(names)}")
     parser.add_argument(
         "--data", type=_folder, action="append", default=[], metavar="DATASET=DIR", help="official files"
     )
-    parser.add_argument("--images", type=int, default=IMAGES, help="validation images to measure on: %(default)s")
+    parser.add_argument("--images", type=Whole(1), default=IMAGES, help="validation images to measure on: %(default)s")
     return parser
 
 

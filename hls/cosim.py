@@ -2,8 +2,9 @@
 
     python -m hls.cosim            # build it and print where it is and how large the engine's memories are
 
-The library goes to build/, under a name made of the sources, the compiler, its flags and the processor, so that it is
-built once for each of them. $CXX names another compiler.
+The library goes to build/, or to the user's cache where the checkout is read-only, under a name made of the sources,
+the compiler, its flags and the processor, so that it is built once for each of them. Its SHA-256 stands beside it: one
+that is damaged is built anew. $CXX names another compiler.
 """
 
 import ctypes
@@ -12,7 +13,6 @@ import hashlib
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from hls import isa
+from hls.command import outputs, places, tools
+from hls.command.entry import guarded
 from hls.errors import UserError
 from hls.pool import fresh
 from hls.record import scalars
@@ -66,25 +68,46 @@ def sources(folder=SOURCES):
 def build(flags=FLAGS):
     """Path of the shared library, built from hls/src unless it is there already. CosimError if that fails."""
     command = [compiler(), *flags]
-    target = BUILD / f"cosim-{_digest(command)}.so"
-    if target.exists():
-        return target
-    BUILD.mkdir(exist_ok=True)
-    compile_whole(command, SOURCES / "cosim.cpp", "hls/src/cosim.cpp", target)
+    return built(
+        f"cosim-{_digest(command)}.so",
+        lambda target: compile_whole(command, SOURCES / "cosim.cpp", "hls/src/cosim.cpp", target),
+    )
+
+
+def built(name, make):
+    """Path of the build `name`, as it was made; `make(path)` makes it where it is not there, or damaged."""
+    if is_whole(BUILD / name):
+        return BUILD / name
+    target = places.build(BUILD) / name
+    if not is_whole(target):
+        make(target)
     return target
+
+
+def is_whole(path):
+    """Whether the build at `path` is there with the bytes that it was made of: their SHA-256 stands beside it."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() == _beside(path).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return False
+
+
+def _beside(path):
+    return path.with_name(f"{path.name}.sha256")
 
 
 def compile_whole(command, source, name, target):
     """Make `target` of `source` by `command`, whole or not at all. CosimError, by `name`, if it does not compile."""
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         partial = Path(folder) / target.name
-        result = subprocess.run(
-            [*command, str(source), "-o", str(partial)], capture_output=True, text=True, check=False
-        )
-        if result.returncode:
-            first = next((line for line in result.stderr.splitlines() if "error" in line), result.stderr[:200])
-            raise CosimError(f"{' '.join(command)} failed on {name}: {first}")
+        result = tools.run([*command, str(source), "-o", str(partial)])
+        if result.returncode or not partial.exists():
+            said = [line for line in result.stderr.splitlines() if "error" in line] or [result.stderr[:200].strip()]
+            what = said[0] or f"exit code {result.returncode} and no file"
+            raise CosimError(f"{' '.join(command)} failed on {name}: {what}")
+        digest = hashlib.sha256(partial.read_bytes()).hexdigest()
         os.replace(partial, target)  # also when two processes build at once
+    outputs.write(_beside(target), digest + "\n")
 
 
 def run(program, weights, tables, images, start, threads=1, forget=0, shape="cpu", library=None, history=None):
@@ -157,15 +180,15 @@ def _digest(command):
     digest = hashlib.sha256()
     for name, text in sources().items():
         digest.update(name.encode() + b"\0" + text)
-    version = subprocess.run([command[0], "--version"], capture_output=True, check=False).stdout
-    digest.update(repr(command).encode() + version + _processor().encode())
+    version = tools.run([command[0], "--version"]).stdout
+    digest.update(repr(command).encode() + version.encode() + _processor().encode())
     return digest.hexdigest()[:16]
 
 
 def _processor():
     """What -march=native depends on: the processor's name and flags where Linux tells, else its architecture."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return platform.machine() + platform.processor()
     wanted = ("model name", "flags", "Features")
@@ -201,12 +224,12 @@ def _fitting(values):
 
 
 def main():
-    """Exit code 0, or 1 with one line when the engine cannot be built."""
-    try:
-        print(f"{build()}: {state_bytes()} bytes of engine memory")
-    except CosimError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    """Exit code 0, or 2 with one line when the engine cannot be built."""
+    return guarded("cosim", _show)
+
+
+def _show():
+    print(f"{build()}: {state_bytes()} bytes of engine memory")
     return 0
 
 

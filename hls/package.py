@@ -8,7 +8,6 @@ what was found, what was expected, and what to do.
 import hashlib
 import io
 import json
-import os
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from hls import isa
+from hls.command import outputs
 from hls.errors import UserError
 from hls.meta import MetaError, check_agreement, check_meta
 from hls.program import Limits, ProgramError, check, decode, weight_size
@@ -123,22 +123,17 @@ def read(path):
 
 
 def write(path, package):
-    """Write `package` at `path` in one step; the same package gives the same bytes. PackageError if it is not valid."""
-    path = Path(path)
+    """Write `package` at `path`, whole or not at all. PackageError if it is not valid, OutputError."""
+    outputs.write(path, encoded(package))
+
+
+def encoded(package):
+    """The bytes of a package's file, the same for the same package. PackageError if it is not valid."""
     arrays = {"program": package.program, "weights": package.weights, "tables": package.tables}
     arrays["meta"] = _encode_meta(package.meta)
     _decode_meta(arrays["meta"])
     _check(package)
-    data = pack({f"{name}.npy": _npy(array) for name, array in arrays.items()})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    return pack({f"{name}.npy": _npy(array) for name, array in arrays.items()})
 
 
 def pack(members):

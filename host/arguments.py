@@ -1,10 +1,11 @@
 """The options of host/run.py and host/sweep.py, and what can be refused before anything is read."""
 
 import argparse
-import math
+import stat
 from pathlib import Path
 
 from hls import isa
+from hls.command.arguments import THREADS, Parser, Real, Whole
 from hls.errors import UserError
 from host.backends import NAMES
 from host.board import catalog
@@ -12,6 +13,7 @@ from host.budgets.limit import parse_limit
 from host.remote import link
 
 DEFAULT = "fashion-mnist"
+RATE, NATS = Real(0, 1e9, without_least=True), Real(0, 100, without_least=True)
 BUDGETS = "FLOPs (74M, 0.85G), time on the board (1.5ms, 900us), modelled energy (0.8mJ), or none"
 
 
@@ -30,7 +32,7 @@ def run_parser(text):
         metavar="L",
         help="keep average power (2.9W) or energy an image (0.8mJ) under L by choosing the budget",
     )
-    add("--rate", type=float, metavar="N", help="images arrive at N a second (default: as fast as they are run)")
+    add("--rate", type=RATE, metavar="N", help="images arrive at N a second (default: as fast as they are run)")
     add_common(parser)
     add("--watch", action="store_true", help="show accuracy, images/s, power and exits while it runs")
     add("--trace", metavar="FILE", help="write the power that --meter saw, a .csv")
@@ -44,7 +46,7 @@ def add_common(parser):
     add = parser.add_argument
     add("--package", default=DEFAULT, metavar="P", help="name in packages/, or a path (default: %(default)s)")
     add("--data", metavar="D", help="folder or archive of the official data (default: embedded sample, or download)")
-    add("--images", type=int, metavar="N", help="run the first N images (default: all)")
+    add("--images", type=Whole(1), metavar="N", help="run the first N images (default: all)")
     names = f"{', '.join(NAMES)}, or remote:HOST[:PORT],… for boards that run host/server.py"
     add(
         "--backend",
@@ -54,16 +56,14 @@ def add_common(parser):
         help=f"{names}; auto: the best here (default: %(default)s)",
     )
     add("--board", default=catalog.DEFAULT, metavar="NAME", help="its clock, energy, bitstream (default: %(default)s)")
-    add("--threads", type=int, default=1, metavar="N", help="threads of the co-simulation (default: %(default)s)")
-    add(
-        "--key", default=str(link.key_path()), metavar="FILE", help="shared key of remote boards (default: %(default)s)"
-    )
+    add("--threads", type=THREADS, default=1, metavar="N", help="threads of the co-simulation (default: %(default)s)")
+    add("--key", metavar="FILE", help=f"shared key of remote boards (default: {link.KEY})")
     add("--interrupt", action="store_true", help="on a board: wait for the engine by its interrupt, not by polling")
     add("--energy", metavar="FILE", help="coefficients of modelled energy, as host.energy.fit writes them")
     add("--meter", metavar="M", help="measure energy: serial:/dev/ttyUSB0, visa:ADDRESS or replay:FILE")
     add(
         "--pool",
-        type=int,
+        type=Whole(1, isa.MAX_POOL),
         metavar="N",
         help="share the budget among any N images in a row: what easy ones leave is lent to hard ones "
         f"(1 to {isa.MAX_POOL}; default: each has its own)",
@@ -75,16 +75,16 @@ def add_common(parser):
     )
     add(
         "--entropy",
-        type=float,
+        type=NATS,
         metavar="T",
-        help="stop at the first exit whose entropy is under T nats; the budget holds",
+        help="stop at the first exit whose entropy is under T nats (ten classes have at most 2.3); the budget holds",
     )
 
 
 def new_parser(prog, text):
     """A parser with the first line of a docstring, and with its exit codes."""
     summary, codes = text.splitlines()[0], text.split("Exit codes:")[1]
-    return argparse.ArgumentParser(prog=prog, description=summary, epilog=f"Exit codes:{codes}")
+    return Parser(prog=prog, description=summary, epilog=f"Exit codes:{codes}")
 
 
 def _backend(text):
@@ -94,27 +94,18 @@ def _backend(text):
 
 
 def check_common(arguments):
-    """Numbers out of range. UserError."""
-    for option, least in (("images", 1), ("threads", 1)):
-        value = getattr(arguments, option)
-        if value is not None and value < least:
-            raise UserError(f"--{option} {value} is too few: give {least} or more")
-    if arguments.pool is not None and not 1 <= arguments.pool <= isa.MAX_POOL:
-        raise UserError(f"--pool {arguments.pool} is no window: give 1 to {isa.MAX_POOL} images")
+    """What cannot go together. UserError."""
     if arguments.interrupt and arguments.backend not in ("auto", "pynq"):
         raise UserError(
             f"--interrupt is for a board, not for --backend {arguments.backend}: leave it away, or give it to the "
             "board's host/server.py"
         )
-    entropy = arguments.entropy
-    if entropy is not None and arguments.average_budget:
+    if arguments.entropy is not None and arguments.average_budget:
         raise UserError("--entropy and --average-budget both choose when an exit is sure: give one of them")
-    if entropy is not None and not 0 < entropy <= 100:
-        raise UserError(f"--entropy {entropy} is no threshold: give nats above 0 (ten classes have at most 2.3)")
 
 
 def check_run(arguments):
-    """What cannot go together or cannot be written. UserError."""
+    """What cannot go together, and files of another kind than their option writes. UserError."""
     check_common(arguments)
     chosen = [name for name in ("schedule", "limit") if getattr(arguments, name)]
     if arguments.budget != "none" and arguments.limit:
@@ -125,20 +116,18 @@ def check_run(arguments):
         parse_limit(arguments.limit)
     if arguments.pool is not None and (chosen or arguments.budget == "none"):
         raise UserError(f"--pool {arguments.pool} shares one budget: give --budget, without --schedule and --limit")
-    if arguments.rate is not None and not 0 < arguments.rate < math.inf:
-        raise UserError(f"--rate {arguments.rate} is no rate: give images a second, more than 0")
     if arguments.trace and not arguments.meter:
         raise UserError("--trace writes what a meter saw: give --meter too")
-    check_files({"picture": ".svg", "trace": ".csv", "json": ""}, arguments)
-
-
-def check_files(endings, arguments):
-    """Options that name files to be written, each with its ending ("" for any). UserError."""
-    for option, ending in endings.items():
+    for option, ending in (("picture", ".svg"), ("trace", ".csv")):
         path = getattr(arguments, option)
-        if not path or (path == "-" and not ending):
-            continue
-        if ending and Path(path).suffix != ending:
+        if path and Path(path).suffix != ending and not _is_device(path):
             raise UserError(f"--{option} {path} has another ending than {ending}, the only format: name it so")
-        if not Path(path).parent.is_dir() or Path(path).is_dir():
-            raise UserError(f"--{option} {path} cannot be written: its folder must exist, and it must be a file")
+
+
+def _is_device(path):
+    """Whether there is a device, a FIFO or a process substitution at `path`, whose name says nothing."""
+    try:
+        mode = Path(path).stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))

@@ -9,6 +9,7 @@ import shutil
 from collections import namedtuple
 from pathlib import Path
 
+from hls.command import places
 from hls.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,7 +55,6 @@ def check_compiler(on_board):
 
 def check_pynq(on_board):
     """The pynq library, and that it sees a device."""
-    from hls.errors import UserError
     from host.board.machine import module
 
     try:
@@ -120,9 +120,18 @@ def check_engine(on_board):
     return Finding("engine source", OK, f"contract {isa.HASH}")
 
 
+def check_build(on_board):
+    """A folder that the co-simulation can be built in; a board does without."""
+    from hls.cosim import BUILD
+
+    try:
+        return Finding("engine build", OK, f"in {places.build(BUILD)}")
+    except UserError as error:
+        return Finding("engine build", NOTE if on_board else MISSING, str(error), "or --backend golden, which is slow")
+
+
 def check_bitstream(on_board, board):
     """.bit, .hwh and build.json of one build, for this board and contract."""
-    from hls.errors import UserError
     from host.backend import BackendMissing
     from host.board import overlay
 
@@ -153,7 +162,10 @@ def check_data(folder):
             return Finding("CIFAR-10", OK, f"{len(images):,} test images in {folder}")
         except DataError as error:
             return Finding("CIFAR-10", MISSING, str(error), "give --data the folder with the official archive")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ddi-fpga" / "cifar10"
+    try:
+        cache = places.cache("cifar10")
+    except UserError as error:
+        return Finding("CIFAR-10", NOTE, str(error), "or give --data the folder with the official archive")
     if cache.is_dir() and any(cache.iterdir()):
         return Finding("CIFAR-10", OK, f"downloaded to {cache}")
     url = DATASETS["cifar10"].url

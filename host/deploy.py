@@ -10,7 +10,6 @@ is asked.
 Exit codes: 0 copied and tested; 1 copied, but the test failed; 2 bad input or not copied, with one line that says why.
 """
 
-import argparse
 import contextlib
 import io
 import json
@@ -24,6 +23,8 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # a script has its own folder there, which hides no module
 
+from hls.command.arguments import Parser, Whole
+from hls.command.entry import guarded
 from hls.errors import UserError
 from host import run
 from host.backend import BackendMissing
@@ -52,28 +53,37 @@ EQUAL = (
 )
 
 
+class Differs(UserError):
+    """The board has the files, and its results are not those of this machine, or none."""
+
+
+TEST_CODES = {Differs: 1, KeyboardInterrupt: 1}
+
+
 def main(argv=None):
     """Copy, test, and give the exit code."""
     arguments = _parser().parse_args(argv)
-    try:
-        check(arguments)
-        copy(arguments)
-    except (UserError, OSError) as error:
-        return _fail(error, 2)
-    except KeyboardInterrupt:
-        return _fail("interrupted: the board keeps what it had", 2)
+    code = guarded("deploy", lambda: _copied(arguments), "interrupted: the board keeps what it had")
+    return code or guarded("deploy", lambda: _tested(arguments), "copied, but the test was interrupted", TEST_CODES)
+
+
+def _copied(arguments):
+    check(arguments)
+    copy(arguments)
+    return 0
+
+
+def _tested(arguments):
     try:
         test(arguments)
     except (UserError, OSError) as error:
-        return _fail(f"copied, but the test failed: {error}", 1)
-    except KeyboardInterrupt:
-        return _fail("copied, but the test was interrupted", 1)
+        raise Differs(f"copied, but the test failed: {error}") from None
     print(f"deploy: {arguments.host}:{arguments.folder} is ready: sudo -i, then python3 host/run.py --budget 74M there")
     return 0
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="host/deploy.py",
         description=__doc__.splitlines()[0],
         epilog=f"Exit codes:{__doc__.split('Exit codes:')[1]}",
@@ -85,7 +95,7 @@ def _parser():
     add("--backend", default="pynq", help="what the test runs on there (default: %(default)s)")
     add("--package", default="fashion-mnist", help="package of the test (default: %(default)s)")
     add("--budget", default="74M", help="budget of the test (default: %(default)s)")
-    add("--images", type=int, default=20, help="images of the test (default: %(default)s)")
+    add("--images", type=Whole(1), default=20, help="images of the test (default: %(default)s)")
     return parser
 
 
@@ -184,10 +194,15 @@ def _run_there(arguments, command):
 
 
 def _script(folder, command):
-    """A script for the board's shell: `python3 command` as root, with PYNQ's environment where there is one."""
+    """A script for the board's shell: `python3 command` as root, with PYNQ's environment where there is one.
+
+    In the C locale: what sudo says is looked at.
+    """
     inner = f"{PROFILES}; cd {shlex.quote(folder)} && python3 {shlex.join(command)}"
     as_root = f'cd && exec sudo -n env HOME="$HOME" bash -c {shlex.quote("cd; " + inner)}'
-    return f'if [ "$(id -u)" = 0 ]; then exec bash -c {shlex.quote("cd; " + inner)}; else {as_root}; fi'
+    return (
+        f'export LC_ALL=C; if [ "$(id -u)" = 0 ]; then exec bash -c {shlex.quote("cd; " + inner)}; else {as_root}; fi'
+    )
 
 
 def _missing(result):
@@ -206,11 +221,6 @@ def _run_here(options):
     if code:
         raise UserError("the same run fails on this machine: see above")
     return json.loads(output.getvalue())
-
-
-def _fail(message, code):
-    print(f"deploy: {' '.join(str(message).split())}", file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

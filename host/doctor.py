@@ -9,7 +9,6 @@ Each line is `ok`, `note` (something you may not need) or `MISSING`, with the re
 Exit codes: 0 nothing is missing; 1 something is; 2 bad input.
 """
 
-import argparse
 import json
 import platform
 import sys
@@ -18,6 +17,8 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # a script has its own folder there, which hides no module
 
+from hls.command.arguments import Parser
+from hls.command.entry import guarded
 from host import checks
 from host.checks import MISSING, Finding
 
@@ -28,6 +29,10 @@ BOARD_MACHINE = "armv7l"
 def main(argv=None):
     """Print the findings, and give the exit code."""
     arguments = _parser().parse_args(argv)
+    return guarded("doctor", lambda: _examined(arguments), "interrupted")
+
+
+def _examined(arguments):
     if arguments.board and arguments.board not in _boards():
         print(f"doctor: no board {arguments.board!r}: expected one of {', '.join(_boards())}", file=sys.stderr)
         return 2
@@ -48,7 +53,7 @@ def main(argv=None):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="host/doctor.py",
         description=__doc__.splitlines()[0],
         epilog=f"Exit codes:{__doc__.split('Exit codes:')[1]}",
@@ -72,7 +77,7 @@ def _boards():
 def examine(on_board, board, meter=None, data=None):
     """All findings, each check on its own: one that fails in an unforeseen way is itself a finding."""
     common = (checks.check_python, checks.check_numpy, checks.check_compiler, checks.check_packages)
-    common += (checks.check_engine, checks.check_sample, checks.check_disk, checks.check_memory)
+    common += (checks.check_engine, checks.check_build, checks.check_sample, checks.check_disk, checks.check_memory)
     common += (checks.check_remote, checks.check_meter_ports)
     if on_board:
         common += (checks.check_pynq, checks.check_root, checks.check_cma)

@@ -8,20 +8,26 @@
     python host/run.py --limit 0.8mJ                         # keeps an average (host/budgets/limit.py)
     python host/run.py --backend remote:zed1,zed2            # boards that run host/server.py
 
-Exit codes: 0 done; 2 bad input or interrupted, with one line that says what to do and no file written; 3 an image spent
-more than its budget, which is a fault of the engine.
+Files are tried before anything is run. Where a meter or a file fails after that, what was found is printed all the
+same, and every other file is written.
+
+Exit codes: 0 done; 2 bad input, a file or a meter that failed, or interrupted, with one line that says what to do; 3 an
+image spent more than its budget, which is a fault of the engine.
 """
 
-import os
 import shlex
-import signal
 import sys
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # a script has its own folder there, which hides no module
 
+import numpy as np
+
+from hls.command.entry import guarded, say
+from hls.command.outputs import OutputError, Outputs
 from hls.errors import UserError
 from host.arguments import check_run, run_parser
 from host.backends import open_backend
@@ -31,13 +37,23 @@ from host.budgets.limit import LimitPlan, parse_limit
 from host.budgets.plan import FixedPlan
 from host.budgets.schedule import LinesPlan, SchedulePlan, read
 from host.energy import gauge
-from host.files import write_whole
-from host.job import read_job
+from host.job import PACKAGES, read_job
 from host.live import Progress, Watch
 from host.meters.open import open_meter
-from host.verdict import OverBudget
+from host.meters.trace import Trace
+from host.verdict import EXIT_CODES
 from host.views import picture, report
 from host.views.table import table
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of a run; `failure` says what went wrong once all images were run, "" where nothing did."""
+
+    run: report.Run
+    images: np.ndarray  # (N, height, width, channels) uint8
+    trace: Trace | None  # of the meter
+    failure: str
 
 
 def main(argv=None):
@@ -45,62 +61,64 @@ def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     arguments = run_parser(__doc__).parse_args(argv)
     command = shlex.join(["python", "host/run.py", *argv])
-    return guarded("run", lambda: _run_and_write(arguments, command))
+    return guarded("run", lambda: _run_and_write(arguments, command), codes=EXIT_CODES)
 
 
 def _run_and_write(arguments, command):
-    run, images, trace = execute(arguments, command)
-    _write(arguments, run, images, trace)
+    check_run(arguments)
+    asked, steps = budget.parse(arguments.budget), _steps(arguments)
+    with _outputs(arguments) as files:
+        _write(arguments, files, execute(arguments, command, asked, steps))
     return 0
 
 
-def guarded(name, work):
-    """The exit code of `work()`, or of what went wrong in it, which is said in one line."""
-    try:
-        return work()
-    except OverBudget as error:
-        return _fail(name, error, 3)
-    except UserError as error:
-        return _fail(name, error, 2)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter complains when it ends
-        return _fail(name, "standard output was closed before the result was printed", 2)
-    except OSError as error:
-        return _fail(name, f"{error}: check that the file can be read or written", 2)
-    except MemoryError:
-        return _fail(name, "not enough memory: give fewer --images", 2)
-    except KeyboardInterrupt:
-        return _fail(name, "interrupted: nothing was written", 2)
-
-
-def _fail(name, message, code):
-    Progress().end()
-    print(f"{name}: {' '.join(str(message).split())}", file=sys.stderr)
-    return code
+def _outputs(arguments):
+    """The files to be written, opened and tried. UserError."""
+    json_file = None if arguments.json == "-" else arguments.json
+    meter = (arguments.meter or "").removeprefix("replay:").partition("?")[0]
+    read = [arguments.package, PACKAGES / f"{arguments.package}.npz", arguments.energy, arguments.schedule, meter]
+    return Outputs({"--picture": arguments.picture, "--json": json_file, "--trace": arguments.trace}, read)
 
 
 # --------------------------------------------------------------------------------------------------------------- run
-def execute(arguments, command):
-    """Run what the arguments ask for: (report.Run, images (N, H, W, C) uint8, power trace or None). UserError."""
-    check_run(arguments)
-    asked = budget.parse(arguments.budget)
-    steps = _steps(arguments)
+def execute(arguments, command, asked, steps):
+    """Run what the arguments ask for, under the budget `asked` or the schedule's `steps`: Found. UserError."""
     job = read_job(arguments)
     asked_for = (asked, *(step.budget for step in steps))
     job.check_all(asked_for)
-    with ExitStack() as open_things:
-        meter = open_things.enter_context(open_meter(arguments.meter)) if arguments.meter else None
-        backend = open_things.enter_context(open_backend(arguments, warn))
-        job = job.on(backend)
-        job.check_all(asked_for)
-        plan = _plan(arguments, job, asked, steps, meter)
-        names = [item["name"] for item in job.package.exits]
-        watch = Watch(names, meter, pool=arguments.pool) if arguments.watch else Progress()
-        with gauge.sampling(meter if arguments.watch or arguments.limit else None):
-            batches = run_batches(backend, job, plan, watch, arguments.rate)
-        energy, trace = gauge.energy(meter, backend, job, plan, batches)
-        run = finished(job, backend, plan, batches, energy, command)
-    return run, job.images, trace
+    found = None
+    try:
+        with ExitStack() as open_things:
+            meter = open_things.enter_context(open_meter(arguments.meter)) if arguments.meter else None
+            backend = open_things.enter_context(open_backend(arguments, warn))
+            job = job.on(backend)
+            job.check_all(asked_for)
+            plan = _plan(arguments, job, asked, steps, meter)
+            names = [item["name"] for item in job.package.exits]
+            watch = Watch(names, meter, pool=arguments.pool) if arguments.watch else Progress()
+            with gauge.sampling(meter if arguments.watch or arguments.limit else None):
+                batches = run_batches(backend, job, plan, watch, arguments.rate)
+            energy, trace, failure = _energy(meter, backend, job, plan, batches)
+            found = Found(finished(job, backend, plan, batches, energy, command), job.images, trace, failure)
+    except UserError as error:  # a meter or a board that cannot be given back
+        if found is None:
+            raise
+        found = replace(found, failure=found.failure or str(error))
+    return found
+
+
+def _energy(meter, backend, job, plan, batches):
+    """(what a report says of energy, the meter's trace or None, why it was not measured or "").
+
+    A meter that fails, or an interrupt while it measures, takes nothing with it of what the images gave.
+    """
+    try:
+        return (*gauge.energy(meter, backend, job, plan, batches), "")
+    except UserError as error:
+        failure = str(error)
+    except KeyboardInterrupt:
+        failure = "interrupted while the energy was measured: it is modelled instead"
+    return gauge.modelled(batches.results, job.board), meter and meter.kept(), failure
 
 
 def finished(job, backend, plan, batches, energy, command):
@@ -147,28 +165,28 @@ def _plan(arguments, job, asked, steps, meter):
 
 
 # ------------------------------------------------------------------------------------------------------------ output
-def _write(arguments, run, images, trace):
-    """The table or JSON, the picture and the trace; files appear whole, once all of them are made."""
-    summary = report.summarize(run)
-    files = {}
-    if arguments.picture:
-        files[arguments.picture] = picture.draw(run, summary, images)
-    if arguments.json and arguments.json != "-":
-        files[arguments.json] = report.json_text(summary)
-    for path, text in files.items():
-        write_whole(path, text)
-    if arguments.trace and trace is not None:
-        trace.write_csv(arguments.trace)
-    text = report.json_text(summary) if arguments.json == "-" else table(summary) + "\n"
-    print(text, end="", flush=True)
+def _write(arguments, files, found):
+    """Every file that can be written, then the table or JSON; UserError at the end for what went wrong."""
+    summary = {**report.summarize(found.run), "failure": found.failure or None}
+    problems = [found.failure] if found.failure else []
+    contents = {"--json": report.json_text(summary)}
+    if "--picture" in files:
+        contents["--picture"] = picture.draw(found.run, summary, found.images)
+    if found.trace is not None:
+        contents["--trace"] = found.trace.csv()
+    try:
+        files.write(contents)
+    except OutputError as error:
+        problems.append(str(error))
+    print(contents["--json"] if arguments.json == "-" else table(summary) + "\n", end="", flush=True)
+    if problems:
+        raise UserError("; ".join(problems))
 
 
 def warn(message):
     """One line of warning, on standard error."""
-    Progress().end()
-    print(f"run: {message}", file=sys.stderr)
+    say("run", message)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended by another program: as by Ctrl-C
     sys.exit(main())

@@ -7,15 +7,15 @@
 Exit codes: 0 ended; 2 bad input, with one line that says what to do.
 """
 
-import argparse
 import logging
-import signal
 import sys
 from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # a script has its own folder there, which hides no module
 
+from hls.command.arguments import THREADS, Parser
+from hls.command.signals import handled
 from hls.errors import UserError
 from host.backends import NAMES, open_backend
 from host.board import catalog
@@ -29,11 +29,13 @@ def main(argv=None):
     """Serve until interrupted, and give the exit code."""
     arguments = _parser().parse_args(argv)
     try:
+        arguments.key = arguments.key or link.key_path()
         if arguments.new_key:
             link.write_key(arguments.key)
             print(f"wrote {arguments.key}: copy it to the other machine, where it must also have mode 0600")
             return 0
-        return _serve(arguments)
+        with handled():
+            return _serve(arguments)
     except (UserError, ValueError) as error:
         return _fail(error)
     except OSError as error:
@@ -61,7 +63,7 @@ def _serve(arguments):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="host/server.py",
         description=__doc__.splitlines()[0],
         epilog=f"Exit codes:{__doc__.split('Exit codes:')[1]}",
@@ -71,8 +73,8 @@ def _parser():
     add("--backend", choices=NAMES, default="auto", help="auto: the best that this machine has (default: %(default)s)")
     add("--board", default=catalog.DEFAULT, metavar="NAME", help="whose bitstream (default: %(default)s)")
     add("--interrupt", action="store_true", help="wait for the board's engine by its interrupt, not by polling")
-    add("--threads", type=int, default=1, metavar="N", help="threads of the co-simulation (default: %(default)s)")
-    add("--key", default=str(link.key_path()), metavar="FILE", help="the shared key (default: %(default)s)")
+    add("--threads", type=THREADS, default=1, metavar="N", help="threads of the co-simulation (default: %(default)s)")
+    add("--key", metavar="FILE", help=f"the shared key (default: {link.KEY})")
     add("--new-key", action="store_true", help="make a key file and end")
     add("--verbose", action="store_true", help="say who calls, on standard error")
     return parser
@@ -88,5 +90,4 @@ def _fail(message):
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended by another program: as by Ctrl-C
     sys.exit(main())

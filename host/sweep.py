@@ -11,7 +11,6 @@ budget, which is a fault of the engine.
 
 import json
 import shlex
-import signal
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -20,6 +19,9 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # a script has its own folder there, which hides no module
 
+from hls.command.arguments import Whole
+from hls.command.entry import guarded, say
+from hls.command.outputs import Outputs, made, write
 from hls.errors import UserError
 from host.arguments import add_common, check_common, new_parser
 from host.backends import open_backend
@@ -27,14 +29,14 @@ from host.batches import run_batches
 from host.budgets import budget
 from host.budgets.plan import FixedPlan
 from host.energy import gauge
-from host.files import write_whole
 from host.job import read_job
 from host.live import Progress
 from host.meters.open import open_meter
-from host.run import finished, guarded
+from host.run import finished
+from host.verdict import EXIT_CODES
 from host.views import report, sweep_picture
 
-LEAST_POINTS, MOST_POINTS = 2, 200
+POINTS = Whole(2, 200)
 NONE = budget.Budget("none")
 
 
@@ -43,14 +45,28 @@ def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     arguments = _parser().parse_args(argv)
     command = shlex.join(["python", "host/sweep.py", *argv])
-    return guarded("sweep", lambda: _sweep(arguments, command))
+    folder = Path(arguments.out)
+    return guarded("sweep", lambda: _sweep(arguments, command), lambda: f"interrupted: {_kept(folder)}", EXIT_CODES)
+
+
+def _kept(folder):
+    """What an interrupted sweep leaves, for people."""
+    count = len(list(folder.glob("budget-*.json")))
+    results = f"{count} result{'s' * (count != 1)}"
+    return f"{results} kept in {folder}, the same command goes on from there" if count else "nothing was written"
 
 
 def _parser():
     parser = new_parser("host/sweep.py", __doc__)
     add = parser.add_argument
     add("--budgets", metavar="B,…", help="budgets as host/run.py takes them, apart by commas")
-    add("--points", type=int, default=8, metavar="N", help="without --budgets: so many of FLOPs (default: %(default)s)")
+    add(
+        "--points",
+        type=POINTS,
+        default=8,
+        metavar="N",
+        help="without --budgets: so many of FLOPs (default: %(default)s)",
+    )
     add(
         "--out",
         default="runs/sweep",
@@ -63,15 +79,10 @@ def _parser():
 
 def _sweep(arguments, command):
     check_common(arguments)
-    if not LEAST_POINTS <= arguments.points <= MOST_POINTS:
-        raise UserError(f"--points {arguments.points}: give {LEAST_POINTS} to {MOST_POINTS}")
+    folder = made(arguments.out, "--out")
     job = read_job(arguments)
     budgets = _asked(arguments)
     job.check_all(budgets)
-    folder = Path(arguments.out)
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--out {folder} is a file: give a folder")
-    folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as open_things:
         results = _Results(arguments, job, folder, command, open_things)
         if not budgets:
@@ -81,15 +92,22 @@ def _sweep(arguments, command):
             results.read(one)
         points = [results.get(one) for one in budgets]
     text = table(points)
-    write_whole(folder / "sweep.txt", text + "\n")
-    write_whole(folder / "sweep.svg", sweep_picture.draw(points))
-    print(text, flush=True)
+    try:
+        with Outputs({"table": folder / "sweep.txt", "picture": folder / "sweep.svg"}) as files:
+            files.write({"table": text + "\n", "picture": sweep_picture.draw(points)})
+    finally:
+        print(text, flush=True)
     return 0
 
 
 def _asked(arguments):
     """The budgets of --budgets in their order, each once; none without it."""
-    return list(dict.fromkeys(budget.parse(text) for text in (arguments.budgets or "").split(",") if text))
+    if arguments.budgets is None:
+        return []
+    found = list(dict.fromkeys(budget.parse(text) for text in arguments.budgets.split(",") if text))
+    if not found:
+        raise UserError(f"--budgets {arguments.budgets!r} names none: expected some apart by commas, like 34M,74M,none")
+    return found
 
 
 def _spaced(count, job, most):
@@ -125,7 +143,7 @@ class _Results:
         found = self.read(one)
         if found is None:
             found = self._run(one)
-            write_whole(self._file(one), report.json_text({"sweep": self._key, **found}))
+            write(self._file(one), report.json_text({"sweep": self._key, **found}))
             _say(f"{one}: accuracy {found['accuracy']:.2%}, mean {budget.show(found['flops']['mean'], 'flops')} FLOPs")
         return found
 
@@ -198,10 +216,8 @@ def _energy(energy):
 
 
 def _say(message):
-    Progress().end()
-    print(f"sweep: {message}", file=sys.stderr)
+    say("sweep", message)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended by another program: as by Ctrl-C
     sys.exit(main())

@@ -20,6 +20,9 @@ class OverBudget(Exception):
     """An image, or a window of a pool, that spent more than its budget: the engine is at fault; one line."""
 
 
+EXIT_CODES = {OverBudget: 3}  # of a command that ends with it
+
+
 def check_status(batch, at=0):
     """Raise UserError naming the first image (numbered from `at`) that failed, of a batch's records."""
     failed = np.flatnonzero(batch[:, isa.RECORD.index("status")] != isa.STATUS_OK)

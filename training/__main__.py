@@ -8,9 +8,7 @@ metrics.json.
 """
 
 import argparse
-import contextlib
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -18,31 +16,37 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve e
 
 import torch
 
-from hls.errors import UserError
+from hls.command.arguments import THREADS, Parser, Real
+from hls.command.entry import guarded
+from hls.command.outputs import made, usable
+from hls.command.signals import handled
 from training import checkpoint, loop, recipe
 from training.data import Split
 from training.evaluate import summary
+
+MINUTES = Real(0, 1e6, without_least=True)
 
 
 def main(argv=None):
     """Exit code 0 when the recipe's end or the time given was reached, 2 for bad input or an interrupt."""
     raw = argparse.RawTextHelpFormatter
-    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__, formatter_class=raw)
+    parser = Parser(prog="python -m training", description=__doc__, formatter_class=raw)
     parser.add_argument("recipe", type=Path, help="a recipe (training/recipes/*.toml)")
     parser.add_argument("--data", type=Path, help="folder with the official archive or its files (default: download)")
     parser.add_argument("--out", type=Path, help="folder for checkpoint, metrics and model (default: runs/NAME)")
     parser.add_argument("--resume", action="store_true", help="continue from the folder's checkpoint")
-    parser.add_argument("--minutes", type=float, help="stop after so many minutes, to be resumed")
+    parser.add_argument("--minutes", type=MINUTES, help="stop after so many minutes, to be resumed")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
+    parser.add_argument("--threads", type=THREADS, help="CPU threads (default: torch's choice)")
     arguments = parser.parse_args(argv)
-    try:
-        return train(arguments)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("interrupted: go on with the same command and --resume", file=sys.stderr)
-    return 2
+    return guarded("training", lambda: train(arguments), lambda: _kept(arguments))
+
+
+def _kept(arguments):
+    """What is said of an interrupt."""
+    if arguments.out is None or not (arguments.out / "checkpoint.pt").exists():
+        return "interrupted: nothing was written"
+    return "interrupted: go on with the same command and --resume"
 
 
 def train(arguments):
@@ -50,16 +54,17 @@ def train(arguments):
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     plan = recipe.read(arguments.recipe)
-    folder = arguments.out or Path("runs") / plan.name
+    folder = arguments.out = arguments.out or Path("runs") / plan.name
     state = checkpoint.read_checkpoint(folder / "checkpoint.pt", plan) if arguments.resume else None
     if not arguments.resume and (folder / "checkpoint.pt").exists():
         raise checkpoint.CheckpointError(f"{folder} already holds a run: give --resume to go on, or another --out")
+    usable(folder, "--out")
     splits = Split.load(plan.dataset, arguments.data, arguments.device, plan.validation)
-    folder.mkdir(parents=True, exist_ok=True)
+    made(folder, "--out")
     trainer = loop.Trainer(plan, splits, folder, arguments.device)
     if state:
         trainer.resume(state)
-    with stop_between_steps(trainer):
+    with handled(lambda *_: setattr(trainer, "stopping", True)):  # a step is never torn
         finished = trainer.run(arguments.minutes)
     if not finished:
         print(f"stopped in {plan.phases[trainer.phase].name} at step {trainer.step}: go on with --resume")
@@ -67,18 +72,6 @@ def train(arguments):
     metrics = trainer.finish()
     print(f"test: {summary(metrics['test'])}\nwrote {folder / 'model.pt'}")
     return 0
-
-
-@contextlib.contextmanager
-def stop_between_steps(trainer):
-    """Turn an interrupt or a termination into a stop after the step in progress."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    previous = [signal.signal(number, lambda *_: setattr(trainer, "stopping", True)) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, previous, strict=True):
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

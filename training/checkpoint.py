@@ -1,11 +1,12 @@
 """Checkpoint files: written whole or not at all, read without running what they hold."""
 
 import dataclasses
-import os
+import io
 from pathlib import Path
 
 import torch
 
+from hls.command.outputs import write
 from hls.errors import UserError
 from training.prune import apply
 from training.recipe import from_dict
@@ -37,14 +38,10 @@ def continues(recipe, state):
 
 
 def write_atomically(state, path):
-    """torch.save beside the target, then rename over it."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        torch.save(state, partial)
-        os.replace(partial, path)
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as a RuntimeError
-        partial.unlink(missing_ok=True)
-        raise CheckpointError(f"{path} was not written ({error}): make room; what it held before is kept") from None
+    """torch.save, whole or not at all. OutputError; what was there before is kept."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write(path, buffer.getvalue())
 
 
 def load_model(state, classes, channels, size):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from hls.command.outputs import write
 from training import phases, published, terms
 from training.average import Average, renew_statistics
 from training.checkpoint import write_atomically
@@ -183,7 +184,7 @@ class Trainer:
 
     def _log(self, figures):
         record = {"phase": self.phase, "name": self.recipe.phases[self.phase].name, "step": self.step, **figures}
-        with (self.folder / "metrics.jsonl").open("a") as handle:
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(record) + "\n")
 
     # -------------------------------------------------------------------------------------------- checkpoints
@@ -208,8 +209,8 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
         metrics = self.folder / "metrics.jsonl"
         if metrics.exists():
-            lines = [line for line in metrics.read_text().splitlines() if self._happened(json.loads(line))]
-            metrics.write_text("".join(line + "\n" for line in lines))
+            lines = metrics.read_text(encoding="utf-8").splitlines()
+            write(metrics, "".join(line + "\n" for line in lines if self._happened(json.loads(line))))
 
     def _happened(self, record):
         return (record["phase"], record["step"]) <= (self.phase, self.step)
@@ -222,7 +223,7 @@ class Trainer:
         weights = {name: value.cpu() for name, value in self.model.state_dict().items()}
         state = {"recipe": self.recipe.to_dict(), "pruned": self.pruned, "model": weights, "metrics": metrics}
         write_atomically(state, self.folder / "model.pt")
-        (self.folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+        write(self.folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
         return metrics
 
 

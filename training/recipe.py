@@ -53,7 +53,7 @@ def read(path):
         known = ", ".join(sorted(p.stem for p in (Path(__file__).parent / "recipes").glob("*.toml")))
         raise RecipeError(f"no recipe {path}: training/recipes/ has {known}")
     try:
-        return from_dict(tomllib.loads(path.read_text()))
+        return from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not TOML: {error}") from None
     except UserError as error:

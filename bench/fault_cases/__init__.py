@@ -1,4 +1,4 @@
-"""What can go wrong with hardware, case by case: each must end in one line for the user, with nothing left held.
+"""What can go wrong around a command, case by case: each must end in one line for the user, with nothing left held.
 
     for case in cases("board"): …            # bench/fault_cases/board.py; "meter" likewise
     with Runner("board") as runner:
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-FAMILIES = ("board", "meter")
+FAMILIES = ("board", "meter", "files", "signals", "environment", "tools")
 START_S = 60.0  # for a process to import what its cases need
 LONGEST = 400  # characters of a sentence
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,12 +38,14 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Case:
-    """A fault to order. `recovers`: the driver gets over it by itself, and the results are right."""
+    """A fault to order. `recovers`: the driver gets over it by itself, and the results are right; else it ends with
+    `exit_code`."""
 
     name: str
     run: Callable[[], Outcome]
     deadline_s: float
     recovers: bool = False
+    exit_code: int = 2
 
 
 def cases(family):
@@ -55,7 +57,7 @@ def cases(family):
 def verdict(case, outcome):
     """Why `outcome` does not survive `case`, or ""."""
     sentence = outcome.sentence
-    expected = 0 if case.recovers else 2
+    expected = 0 if case.recovers else case.exit_code
     if not sentence.strip() or "\n" in sentence or len(sentence) > LONGEST or CODE.search(sentence):
         return f"not one clear line: {sentence[:LONGEST]!r}"
     if outcome.exit_code != expected:

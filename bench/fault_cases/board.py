@@ -219,7 +219,7 @@ def killed_holder(bench):
 
 def stale_lock(bench):
     """A lock's file of a process that is long gone."""
-    bench.lock.write_text(json.dumps({"pid": 999999, "command": "gone", "since": "2024-01-01 00:00:00"}))
+    bench.lock.write_text(json.dumps({"pid": 999999, "command": "gone", "since": "2024-01-01"}), encoding="utf-8")
 
 
 def unusable_lock(bench):

@@ -128,7 +128,7 @@ def on_file(text, seconds=SECONDS):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "trace.csv"
             if text is not None:
-                path.write_text(text)
+                path.write_text(text, encoding="utf-8")
             return record(f"replay:{path}", seconds)
 
     return outcome(use)
@@ -161,7 +161,7 @@ def calibrated_by(text):
     def use(address):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "cal.json"
-            path.write_text(text)
+            path.write_text(text, encoding="utf-8")
             return record(f"{address}&calibration={path}")
 
     return outcome(use, LineMeter())
@@ -169,7 +169,7 @@ def calibrated_by(text):
 
 def plain_file(folder):
     """A file where a port should be."""
-    (folder / "port").write_text("x")
+    (folder / "port").write_text("x", encoding="utf-8")
     return f"serial:{folder / 'port'}"
 
 

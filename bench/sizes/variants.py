@@ -10,13 +10,12 @@ repository.
 import contextlib
 import hashlib
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from bench.rows import ROOT
+from hls.command import tools
 from hls.cosim import CosimError
 from hls.generate.variant import write
 
@@ -45,12 +44,9 @@ def _digest():
 
 def ask(folder, question):
     """The worker's answer. CosimError with its last line if it fails."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    changes = {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "bench.sizes.worker"]
-    text = json.dumps(question)
-    result = subprocess.run(
-        command, cwd=folder, env=environment, input=text, capture_output=True, text=True, check=False
-    )
+    result = tools.run(command, cwd=folder, changes=changes, given=json.dumps(question))
     if result.returncode:
         raise CosimError(f"{' '.join(command)} failed: {(result.stderr.splitlines() or ['no message'])[-1]}")
     return json.loads(result.stdout)

@@ -7,7 +7,6 @@ What is compiled is a part of the engine in a small configuration (bitstreams/op
 small memories. It shows what the RTL computes, not how fast: bitstreams/open_hls/bambu.py says what Bambu does not do.
 """
 
-import argparse
 import json
 import os
 import re
@@ -17,7 +16,11 @@ import sys
 from pathlib import Path
 
 from bitstreams import sources, vectors
+from bitstreams.design import check_path
 from bitstreams.open_hls import bambu, small, states
+from hls.command import outputs, tools
+from hls.command.arguments import Parser
+from hls.command.entry import guarded
 from hls.errors import UserError
 from hls.generate import variant
 
@@ -65,17 +68,25 @@ def prepare(folder, part, resources=True):
     differs from the golden model.
     """
     folder = Path(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    _empty(folder)
     variant.write(folder / "engine", small.SIZES)
-    environment = os.environ | {"PYTHONPATH": str(vectors.ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    changes = {"PYTHONPATH": str(vectors.ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "bitstreams.open_hls.small", str(folder), "--part", part]
     command += ["--resources"] * resources
-    found = subprocess.run(command, cwd=folder / "engine", env=environment, capture_output=True, text=True, check=False)
+    found = tools.run(command, cwd=folder / "engine", changes=changes)
     if found.returncode:
         raise UserError((found.stderr.splitlines() or ["bitstreams.open_hls.small failed without a message"])[-1])
     for path in sorted((folder / "src").rglob("*.?pp")):
         path.write_text(bambu.dialect(path.read_text(encoding="utf-8")), encoding="utf-8")
     return json.loads(found.stdout)
+
+
+def _empty(folder):
+    """Make a folder, or empty one of an earlier run, which has engine/ in it. UserError for other files."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "engine" / "hls").is_dir():
+        raise UserError(f"--out {folder} holds other files, and would be emptied: give a new folder")
+    shutil.rmtree(folder, ignore_errors=True)
+    outputs.made(folder, "--out")
 
 
 def map_command(program, verilog, statistics):
@@ -121,9 +132,7 @@ def run(found, folder, facts):
 
 
 def _note(result, folder):
-    partial = folder / f"{RESULT}.partial"
-    partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, folder / RESULT)
+    outputs.write(folder / RESULT, json.dumps(result, indent=2) + "\n")
 
 
 def _map(program, folder):
@@ -150,7 +159,7 @@ def _compile(command, folder):
 
 def _run(command, folder, log, limit_s=None):
     """(exit code, output) of a tool; the output also goes to `log`. TimeoutExpired after `limit_s` seconds."""
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=limit_s)
+    result = tools.run(command, cwd=folder, limit_s=limit_s)
     text = result.stdout + result.stderr
     (folder / log).write_text(text, encoding="utf-8")
     return result.returncode, text
@@ -179,8 +188,8 @@ def _figure(value):
 
 
 def main(argv=None):
-    """0 when the RTL computes what the C++ does, or there is no tool to make it; 1 when it does not."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """0 when the RTL computes what the C++ does, or there is no tool to make it; 1 when it does not; 2 interrupted."""
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, help="folder to work in, emptied (default: build/rtl, build/rtl_PART)")
     parts = small.PARTS
     parser.add_argument("--part", choices=parts, default=parts[0], help="of the engine (default: %(default)s)")
@@ -193,12 +202,14 @@ def main(argv=None):
         print("skipped: no RTL without an open HLS compiler and a simulator")
         print("\n".join(f"  {line}" for line in missing(found)))
         return 0
-    try:
-        folder = (arguments.out or place(arguments.part)).resolve()
-        result = run(found, folder, prepare(folder, arguments.part))
-    except (UserError, ValueError, OSError) as error:
-        print(f"bitstreams.open_hls.rtl: {error}", file=sys.stderr)
-        return 1
+    codes = {UserError: 1, ValueError: 1, OSError: 1}
+    return guarded("bitstreams.open_hls.rtl", lambda: _make(found, arguments), "interrupted", codes)
+
+
+def _make(found, arguments):
+    folder = (arguments.out or place(arguments.part)).resolve()
+    check_path(folder, "folder")
+    result = run(found, folder, prepare(folder, arguments.part))
     print("\n".join(table(result)))
     for line in missing(found | ({"yosys": "not asked for"} if arguments.no_map else {})):
         print(f"left out: {line}")

@@ -8,7 +8,6 @@ control, checks, prices, budget, FC, LSTM, gates and exits. "layers" has the loo
 it. Answers on stdout, as JSON.
 """
 
-import argparse
 import json
 import re
 import sys
@@ -18,6 +17,8 @@ import numpy as np
 
 from bitstreams import sources, vectors
 from hls import isa
+from hls.command.arguments import Parser
+from hls.command.entry import guarded
 from hls.cost import classifier_cost
 from hls.errors import UserError
 from hls.package import Package
@@ -243,17 +244,17 @@ def modelled_resources(folder):
 
 def main(argv=None):
     """0, or 1 with one line where the vectors cannot be made."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", help="where to write")
     parser.add_argument("--part", choices=PARTS, default=PARTS[0], help="of the engine (default: %(default)s)")
     parser.add_argument("--resources", action="store_true", help="estimate them, which takes some seconds")
     arguments = parser.parse_args(argv)
-    try:
-        found = answer(arguments.folder, arguments.part, arguments.resources)
-    except (UserError, ValueError, OSError) as error:
-        print(f"bitstreams.open_hls.small: {error}", file=sys.stderr)
-        return 1
-    print(json.dumps(found))
+    codes = {UserError: 1, ValueError: 1, OSError: 1}
+    return guarded("bitstreams.open_hls.small", lambda: _show(arguments), "interrupted", codes)
+
+
+def _show(arguments):
+    print(json.dumps(answer(arguments.folder, arguments.part, arguments.resources)))
     return 0
 
 

@@ -19,7 +19,7 @@ HARD = ("dsp", "bram18")  # what HLS counts is what is placed; of LUT and FF it 
 
 def csim(folder, top):
     """C simulation: the test bench says PASS in its log."""
-    path = Path(folder) / "csim" / "report" / f"{top}_csim.log"
+    path = Path(folder) / "csim" / "report" / f"{top}_csim.log"  # as in commands.reports
     text = reports._text(path)
     if "PASS" not in text.split():
         said = [line for line in text.splitlines() if "expected" in line]

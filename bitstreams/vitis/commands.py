@@ -11,6 +11,7 @@ from pathlib import Path
 from bitstreams.vitis.tools import CLASSIC, VIVADO
 
 FLOW = Path(__file__).resolve().parents[1] / "flow"
+REPORTS = ("timing_summary.rpt", "utilization.rpt", "utilization_hierarchical.rpt")
 STAGES = ("csim", "hls", "cosim", "impl")
 CONFIGURATION = "hls.cfg"
 PARAMETERS = "parameters.tcl"
@@ -58,6 +59,26 @@ def steps(stage, tools, folder):
 def hls_folder(generation, folder):
     """Where HLS puts reports and the IP: csim, syn, sim and impl are below it."""
     return Path(folder) / (Path(PROJECT) / SOLUTION if generation == CLASSIC else Path(COMPONENT) / "hls")
+
+
+def made(stage, hls, folder, facts):
+    """Files and folders that a stage makes: it starts without them."""
+    if stage == "impl":
+        return [*reports(stage, hls, folder, facts), Path(folder) / VIVADO]
+    return [Path(hls) / name for name in {"csim": ("csim",), "hls": ("syn", "impl"), "cosim": ("sim",)}[stage]]
+
+
+def reports(stage, hls, folder, facts):
+    """Files of a stage that are read after it."""
+    top, design = facts["top"], facts["design"]
+    if stage == "impl":
+        return [Path(folder) / name for name in (*REPORTS, f"{design}.xsa")]
+    places = {
+        "csim": f"csim/report/{top}_csim.log",
+        "hls": "syn/report/csynth.xml",
+        "cosim": f"sim/report/{top}_cosim.rpt",
+    }
+    return [Path(hls) / places[stage]]
 
 
 def parameters(facts, generation, folder, flags, jobs):

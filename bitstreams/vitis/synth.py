@@ -5,33 +5,46 @@
 
 csim and cosim compare the C++ and the RTL with the golden vectors of a real package. What is built goes to
 bitstreams/BOARD/ (.bit, .hwh, build.json, reports), whole or not at all; on the way all is in build/synth/BOARD/.
-Exit code 1: a stage failed or its result is not good enough; 2: no tools, or a wrong argument.
+Exit code 1: a stage failed or its result is not good enough; 2: no tools, or a wrong argument; 130: interrupted.
 """
 
-import argparse
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from bitstreams import design, sources, vectors
 from bitstreams.generate import FOLDER
-from bitstreams.vitis import checks, commands
+from bitstreams.vitis import checks, commands, logs
+from bitstreams.vitis.install import install
 from bitstreams.vitis.tools import CLASSIC, GENERATIONS, VIVADO, Tool, Tools, ToolsMissing, choose, look
 from hls import isa, record
+from hls.command import tools as programs
+from hls.command.arguments import Parser, Real, Whole
+from hls.command.entry import guarded
+from hls.command.outputs import made, usable, write
 from hls.errors import UserError
 
 ROOT = FOLDER.parent
 BUILD = ROOT / "build" / "synth"
 RESULTS = "results.json"
-REPORTS = ("timing_summary.rpt", "utilization.rpt", "utilization_hierarchical.rpt")
 STAGES = (*commands.STAGES, "all")
+CLOCK = Real(*design.CLOCK_RANGE)  # MHz
 NEEDS = {"cosim": "hls", "impl": "hls"}
+
+
+INTERRUPTED = "interrupted; its tools were ended, and stages that were done before need not run again"
+
+
+class StageFailed(UserError):
+    """A stage that failed, or whose result is not good enough."""
+
+
+CODES = {StageFailed: 1, KeyboardInterrupt: 130}
 
 
 @dataclass(frozen=True)
@@ -46,14 +59,18 @@ class Job:
     images: int
     modelled_cycles: int  # of the batch, by the golden model's counters
     digest: str  # of all that HLS reads
+    accepted: tuple = ()  # ids of critical warnings that fail nothing
 
     @property
     def hls(self):
         return commands.hls_folder(self.tools.generation, self.folder)
 
 
-def prepare(board, clock_mhz, tools, folder, jobs=None):
-    """Write everything that the tools read into `folder`: sources, vectors, parameters; the Job."""
+def prepare(board, clock_mhz, tools, folder, jobs=None, accepted=()):
+    """Write everything that the tools read into `folder`: sources, vectors, parameters; the Job. UserError."""
+    design.check_path(folder, "folder")
+    design.check_path(commands.FLOW, "this checkout's folder")
+    made(folder, "--build")
     data, top = design.read(board), sources.read_top()
     facts = design.facts(board, clock_mhz, widened=top.widened, board=data)
     package, images, start = vectors.batch()
@@ -64,11 +81,12 @@ def prepare(board, clock_mhz, tools, folder, jobs=None):
     (folder / commands.PARAMETERS).write_text(text, encoding="utf-8")
     (folder / commands.CONFIGURATION).write_text(commands.configuration(values), encoding="utf-8")
     cycles = int(record.decode(records, start).cycles.sum())
-    digest = hashlib.sha256(isa.HASH.encode() + tools.version.encode())
+    releases = [tool.release for name, tool in tools.programs.items() if name != VIVADO]
+    digest = hashlib.sha256(isa.HASH.encode() + repr((tools.version, releases)).encode())
     copies = sorted((folder / "src").rglob("*.?pp"))
     for path in (folder / commands.PARAMETERS, *copies, *sorted(commands.FLOW.iterdir())):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return Job(board, folder, data["limits"], facts, tools, len(images), cycles, digest.hexdigest())
+    return Job(board, folder, data["limits"], facts, tools, len(images), cycles, digest.hexdigest(), tuple(accepted))
 
 
 def results(job):
@@ -88,27 +106,69 @@ def run_stage(stage, job):
         raise UserError(
             f"{stage} needs what {needed} makes of these sources: make synth BOARD={job.board} STAGE={needed}"
         )
-    for step in commands.steps(stage, job.tools, job.folder):
-        print(f"{stage:5} {step.line()}", flush=True)
-        _run(step, job.folder)
-    facts, remarks = _check(stage, job)
-    for remark in remarks:
-        print(f"{stage:5} note: {remark}")
     later = commands.STAGES[commands.STAGES.index(stage) :] if stage == "hls" else (stage,)
-    stages = {name: value for name, value in done.items() if name not in later} | {stage: facts}
+    done = {name: value for name, value in done.items() if name not in later}
+    _note(job, done)
+    began = _clear(stage, job)
+    steps = commands.steps(stage, job.tools, job.folder)
+    _log(job.folder, stage).write_bytes(b"")
+    for step in steps:
+        print(f"{stage:5} {step.line()}", flush=True)
+        _run(step, job)
+    warnings = logs.check([path for path in _logs(job.folder, stage) if path.exists()], job.accepted)
+    for path in commands.reports(stage, job.hls, job.folder, job.facts):
+        _check_fresh(stage, path, began)
+    facts, remarks = _check(stage, job)
+    for remark in (*warnings, *remarks):
+        print(f"{stage:5} note: {remark}")
+    _note(job, done | {stage: {**facts, "critical_warnings": warnings} if warnings else facts})
+
+
+def _note(job, stages):
+    """Keep the facts of the stages that are done with these sources."""
     kept = {"board": job.board, "digest": job.digest, "sources": sources.digest(), "version": job.tools.version}
-    kept["stages"] = stages
-    _replace(job.folder / RESULTS, json.dumps(kept, indent=2) + "\n")
+    write(job.folder / RESULTS, json.dumps({**kept, "stages": stages}, indent=2) + "\n")
 
 
-def _run(step, folder):
-    """Run a tool in `folder`, its output in STAGE.log. UserError with the first error that it tells."""
-    log = folder / f"{step.stage}.log"
-    with log.open("wb") as file:
-        code = subprocess.run(step.command, cwd=folder, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
+def _clear(stage, job):
+    """Delete what the stage makes, so that nothing older is taken for it; the time, as new files have it."""
+    for path in (*commands.made(stage, job.hls, job.folder, job.facts), *_logs(job.folder, stage)):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    marker = job.folder / f".{stage}.began"  # by the clock of the disk, which may be another machine's
+    marker.write_bytes(b"")
+    began = marker.stat().st_mtime_ns
+    marker.unlink()
+    return began
+
+
+def _check_fresh(stage, path, began):
+    """UserError unless the stage made the file at `path` after the time `began`."""
+    if not path.is_file():
+        raise UserError(f"{stage} ended without an error, and without {path}: see {stage}.log")
+    if path.stat().st_mtime_ns < began:
+        raise UserError(f"{path} is older than this run of {stage}: it is of another one, see {stage}.log")
+
+
+def _log(folder, stage):
+    return folder / f"{stage}.log"
+
+
+def _logs(folder, stage):
+    """Where a stage's tools say what they do."""
+    return [_log(folder, stage), *([folder / "vivado.log"] if stage == "impl" else [])]
+
+
+def _run(step, job):
+    """Run a tool, its output behind what STAGE.log has. UserError with the first error that it tells."""
+    log = _log(job.folder, step.stage)
+    with log.open("ab") as file:
+        code = programs.run(step.command, cwd=job.folder, stdout=file, stderr=subprocess.STDOUT).returncode
     if code:
         lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-        told = next((line for line in lines if line.startswith(("ERROR", "CRITICAL"))), lines[-1] if lines else "")
+        told = next(logs.errors(lines), lines[-1] if lines else "")
         raise UserError(
             f"{step.stage} failed ({Path(step.command[0]).name}, exit code {code}): {told.strip()} (see {log})"
         )
@@ -124,113 +184,56 @@ def _check(stage, job):
     return checks.implementation(job.folder, job.facts, job.limits)
 
 
-def install(job, target):
-    """Put the bitstream, its description, build.json and the reports at `target`, in place of what was there."""
-    name = job.facts["design"]
-    bit, hwh = checks.platform(job.folder / f"{name}.xsa", job.facts)
-    files = {f"{name}.bit": bit, f"{name}.hwh": hwh.encode()}
-    sha256 = {file: hashlib.sha256(content).hexdigest() for file, content in files.items()}
-    files["build.json"] = (json.dumps({**build_facts(job), "sha256": sha256}, indent=2) + "\n").encode()
-    files |= {report: (job.folder / report).read_bytes() for report in REPORTS}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    fresh.chmod(0o755)
-    old = fresh.with_name(f"{fresh.name}.old")
-    try:
-        for file, content in files.items():
-            (fresh / file).write_bytes(content)
-        if target.exists():
-            target.rename(old)
-        fresh.rename(target)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def build_facts(job):
-    """What build.json says of a bitstream; host/board/overlay.py reads isa_hash, part, clock_mhz, commit and sha256."""
-    import tomllib  # Python 3.11; nothing that runs on a board builds
-
-    stages = results(job)
-    placed = stages["impl"]
-    contract = tomllib.loads((ROOT / "hls" / "isa.toml").read_text(encoding="utf-8"))
-    return {
-        "isa_hash": isa.HASH,
-        "board": job.board,
-        "part": job.facts["part"],
-        "clock_mhz": placed["clock_mhz"],
-        "slack": placed["slack"],
-        "utilisation": placed["used"],
-        "engine": contract["sizes"],
-        "tools": {tool.name: tool.version for tool in job.tools.programs.values()},
-        "simulated": {name: stages[name]["passed"] if name in stages else None for name in ("csim", "cosim")},
-        "commit": commit(),
-    }
-
-
-def commit(root=ROOT):
-    """The git commit of this checkout, "-changed" behind it where files differ from it; "unknown" without git."""
-    try:
-        head, changed = (
-            subprocess.run(["git", *asked], cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-            for asked in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return f"{head}-changed" if changed else head
-
-
-def _replace(path, text):
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
-
-
 def dry_tools(generation):
     """Tools by their names alone, for a run that only says what it would do."""
     programs, versions = GENERATIONS[generation]
-    return Tools(generation, {name: Tool(name, name, "") for name in (*programs, VIVADO)}, versions[-1])
+    return Tools(generation, {name: Tool(name, name, "", "") for name in (*programs, VIVADO)}, versions[-1])
 
 
 def parse(argv):
     """The command line's arguments; what is wrong with it ends the program with one line and exit code 2."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("board", nargs="?", default="zedboard", help="one of `make boards` (default: %(default)s)")
     parser.add_argument("--stage", choices=STAGES, default="all", help="what to run (default: %(default)s)")
-    parser.add_argument("--clock-mhz", type=float, help="of the engine (default: the board's)")
+    parser.add_argument("--clock-mhz", type=CLOCK, help="of the engine (default: the board's)")
     parser.add_argument("--generation", choices=tuple(GENERATIONS), help="of the tools (default: the first found)")
     parser.add_argument("--dry-run", action="store_true", help="write every file, print every command, run nothing")
-    parser.add_argument("--jobs", type=int, help="processes of Vivado (default: one for each processor)")
+    parser.add_argument("--jobs", type=Whole(1, 256), help="processes of Vivado (default: one for each processor)")
     parser.add_argument("--build", type=Path, default=BUILD, help="folder to build in (default: build/synth)")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder that gets BOARD/ (default: bitstreams)")
+    help_text = "critical warning that fails nothing, by its id, such as 'BD 41-1356'"
+    parser.add_argument("--accept", action="append", default=[], metavar="ID", help=help_text)
     return parser.parse_args(argv)
 
 
 def main(argv=None):
-    """Run the stages; 0, 1 when one failed, 2 when they cannot run."""
+    """Run the stages; 0, 1 when one failed, 2 when they cannot run, 130 when interrupted."""
     arguments = parse(argv)
-    stages = commands.STAGES if arguments.stage == "all" else (arguments.stage,)
     try:
-        design.read(arguments.board)
-        if arguments.dry_run:
-            tools = dry_tools(arguments.generation or CLASSIC)
-        else:
-            tools = choose(look(), arguments.generation, vivado="impl" in stages)
-        folder = (arguments.build / arguments.board).resolve()
-        job = prepare(arguments.board, arguments.clock_mhz, tools, folder, arguments.jobs)
+        return guarded("bitstreams.vitis.synth", lambda: _synthesise(arguments), INTERRUPTED, CODES)
     except ToolsMissing as missing:
         print(missing.text)
         return 2
-    except (UserError, OSError) as error:
-        print(f"bitstreams.vitis.synth: {error}", file=sys.stderr)
-        return 2
+
+
+def _synthesise(arguments):
+    stages = commands.STAGES if arguments.stage == "all" else (arguments.stage,)
+    folder, target = (arguments.build / arguments.board).resolve(), arguments.out / arguments.board
+    design.read(arguments.board)
+    if arguments.dry_run:
+        tools = dry_tools(arguments.generation or CLASSIC)
+    else:
+        tools = choose(look(), arguments.generation, vivado="impl" in stages)
+        if "impl" in stages:
+            usable(arguments.out, "--out")
+    job = prepare(arguments.board, arguments.clock_mhz, tools, folder, arguments.jobs, arguments.accept)
     if arguments.dry_run:
         for stage in stages:
             for step in commands.steps(stage, tools, folder):
                 print(f"{stage:5} {step.line()}")
         print(f"nothing was run; the files are in {folder}")
         return 0
-    return _build(job, stages, arguments.out / arguments.board)
+    return _build(job, stages, target)
 
 
 def _build(job, stages, target):
@@ -238,13 +241,9 @@ def _build(job, stages, target):
         for stage in stages:
             run_stage(stage, job)
         if "impl" in stages:
-            install(job, target)
+            install(job, results(job), target)
     except (UserError, OSError) as error:
-        print(f"bitstreams.vitis.synth: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("bitstreams.vitis.synth: interrupted; stages that were done before need not run again", file=sys.stderr)
-        return 130
+        raise StageFailed(str(error)) from None
     if "impl" in stages:
         print(f"built {target}: {job.facts['design']}.bit at {results(job)['impl']['clock_mhz']:g} MHz")
     return 0

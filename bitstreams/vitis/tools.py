@@ -14,6 +14,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from hls.command.entry import guarded
+from hls.command.places import home
+from hls.command.tools import run
+from hls.errors import UserError
+
 VERSIONS = ("2022.2", "2023.1", "2023.2", "2024.1", "2024.2", "2025.1", "2025.2")
 CLASSIC, UNIFIED = "classic", "unified"
 # generation → (its programs, the versions it is known to work in)
@@ -26,6 +31,7 @@ VARIABLES = ("XILINX_VIVADO", "XILINX_HLS", "XILINX_VITIS")
 ROOTS = ("/tools/Xilinx", "/opt/Xilinx", "~/Xilinx")
 LAYOUTS = ("{tool}/{version}/bin", "{version}/{tool}/bin")  # to 2024.2, from 2025.1 on
 FOLDERS = ("Vivado", "Vitis_HLS", "Vitis")
+BANNER = re.compile(r"\bv(20\d\d\.\d)(?!\d)([\w.-]*)")  # with an update (.1) or patches (_AR76780) behind it
 VERSION_S = 120  # a tool on a network drive takes its time to start
 
 
@@ -43,7 +49,8 @@ class Tool:
 
     name: str
     path: str
-    version: str
+    version: str  # 2022.2, by which it is known
+    release: str = ""  # as it says it, with its update and patches: 2022.2_AR76780
 
 
 @dataclass(frozen=True)
@@ -62,11 +69,20 @@ def folders(environment=os.environ, roots=ROOTS):
     """Folders that are looked through, in order: PATH, the vendor's variables, the usual places of installation."""
     found = [Path(item) for item in environment.get("PATH", "").split(os.pathsep) if item]
     found += [Path(environment[name]) / "bin" for name in VARIABLES if environment.get(name)]
-    for root in roots:
+    for root in _roots(roots):
         for version in reversed(VERSIONS):
             for layout in LAYOUTS:
-                found += [Path(root).expanduser() / layout.format(tool=tool, version=version) for tool in FOLDERS]
+                found += [root / layout.format(tool=tool, version=version) for tool in FOLDERS]
     return list(dict.fromkeys(found))
+
+
+def _roots(roots):
+    """`roots` as paths, without those in a home that is not there."""
+    for root in roots:
+        try:
+            yield home() / root[2:] if root.startswith("~/") else Path(root)
+        except UserError:
+            continue
 
 
 def look(environment=os.environ, roots=ROOTS):
@@ -76,19 +92,19 @@ def look(environment=os.environ, roots=ROOTS):
     for name in (VIVADO, *(program for programs, _ in GENERATIONS.values() for program in programs)):
         where = shutil.which(name, path=path)
         if where:
-            found[name] = Tool(name, where, version_of(name, where))
+            found[name] = Tool(name, where, *version_of(name, where))
     return found
 
 
 def version_of(name, path):
-    """The version that a tool gives itself, as 2022.2; "" when it gives none."""
+    """(version, release) that a tool gives itself: 2022.2 and 2022.2_AR76780; ("", "") when it gives none."""
     try:
         flag = "-version" if name in (VIVADO, "vitis_hls") else "--version"
-        result = subprocess.run([path, flag], capture_output=True, text=True, timeout=VERSION_S, check=False)
+        result = run([path, flag], limit_s=VERSION_S)
     except (OSError, subprocess.TimeoutExpired):
-        return ""
-    match = re.search(r"v(20\d\d\.\d)\b", result.stdout + result.stderr)
-    return match[1] if match else ""
+        return "", ""
+    match = BANNER.search(result.stdout + result.stderr)
+    return (match[1], match[1] + match[2]) if match else ("", "")
 
 
 def choose(found, generation=None, vivado=True):
@@ -150,14 +166,17 @@ def screen(found, problems):
 
 def main():
     """0 when a build can run, 2 when not."""
-    found = look()
+    return guarded("bitstreams.vitis.tools", _show, "interrupted")
+
+
+def _show():
     try:
-        tools = choose(found)
+        tools = choose(look())
     except ToolsMissing as missing:
         print(missing.text)
         return 2
     for tool in tools.programs.values():
-        print(f"{tool.name:10} {tool.version} {tool.path}")
+        print(f"{tool.name:10} {tool.release} {tool.path}")
     return 0
 
 

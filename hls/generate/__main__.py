@@ -4,17 +4,19 @@ python -m hls.generate            # write hls/isa.py, hls/src/isa.hpp, hls/src/t
 python -m hls.generate --check    # exit code 1 if a committed file differs from what would be written
 """
 
-import argparse
 import sys
 import tomllib
 
+from hls.command import outputs
+from hls.command.arguments import Parser
+from hls.command.entry import guarded
 from hls.generate.reference import page
 from hls.generate.sources import NOTE, ROOT, SOURCE, cpp_header, cpp_top, python_module
 
 
-def outputs():
+def files():
     """Path → text of every generated file."""
-    contract = tomllib.loads(SOURCE.read_text())
+    contract = tomllib.loads(SOURCE.read_text(encoding="utf-8"))
     return {
         ROOT / "hls" / "isa.py": python_module(contract),
         ROOT / "hls" / "src" / "isa.hpp": cpp_header(contract),
@@ -24,17 +26,22 @@ def outputs():
 
 
 def main(argv=None):
-    """Exit code 0, or 1 when --check finds a stale file."""
-    parser = argparse.ArgumentParser(prog="python -m hls.generate", description=__doc__.splitlines()[0])
+    """Exit code 0, 1 when --check finds a stale file, or 2 for one that cannot be written."""
+    parser = Parser(prog="python -m hls.generate", description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
     arguments = parser.parse_args(argv)
-    stale = [path for path, text in outputs().items() if not path.exists() or path.read_text() != text]
-    if arguments.check:
+    return guarded("generate", lambda: _generate(arguments.check))
+
+
+def _generate(check):
+    made = files()
+    stale = [path for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
+    if check:
         for path in stale:
             print(f"error: {path.relative_to(ROOT)} is stale: run python -m hls.generate", file=sys.stderr)
         return 1 if stale else 0
     for path in stale:
-        path.write_text(outputs()[path])
+        outputs.write(path, made[path])
         print(f"wrote {path.relative_to(ROOT)}")
     return 0
 

@@ -9,11 +9,11 @@ with.
 """
 
 import functools
-import subprocess
 from pathlib import Path
 
 from clang import cindex
 
+from hls.command import tools
 from hls.cosim import SOURCES, compiler
 
 STANDARD = "-std=c++14"
@@ -40,7 +40,7 @@ def parse(path, flags=()):
 def system_headers():
     """The folders in which the compiler looks for <headers>, in its order."""
     command = [compiler(), "-E", "-x", "c++", "-v", "/dev/null"]
-    lines = subprocess.run(command, capture_output=True, text=True, check=True).stderr.splitlines()
+    lines = tools.run(command).stderr.splitlines()  # in English, whatever the user's locale
     first = lines.index("#include <...> search starts here:") + 1
     return tuple(line.strip() for line in lines[first : lines.index("End of search list.")])
 

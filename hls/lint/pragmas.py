@@ -219,7 +219,9 @@ def _rank(kind):
 
 def lines(unit, path):
     """Tokens of each preprocessor line `#pragma …`, without `#` and `pragma`."""
-    continued = {number for number, line in enumerate(path.read_text().splitlines(), 1) if line.endswith("\\")}
+    continued = {
+        number for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if line.endswith("\\")
+    }
     found, last = [], 0
     for token in cpp.tokens(unit, path):
         line = token.location.line

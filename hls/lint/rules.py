@@ -10,13 +10,14 @@ board's compiler sees them and as the co-simulation does. cosim.cpp and what lie
 and so is the shim where __SYNTHESIS__ is not defined: not looked at, and never seen by synthesis.
 """
 
-import argparse
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
 from clang.cindex import Diagnostic
 
+from hls.command.arguments import Parser
+from hls.command.entry import guarded
 from hls.cosim import ROOT, SOURCES
 from hls.lint import cpp
 from hls.lint.loops import for_parts, has_static_bound, loops
@@ -281,9 +282,13 @@ def _in_text(unit, path, seen_pragmas):
 
 def main(argv=None):
     """Exit code 0, 1 with a line for each violation, or 2 for a folder without sources."""
-    parser = argparse.ArgumentParser(prog="python -m hls.lint.rules", description=__doc__.split("\n\n")[0])
+    parser = Parser(prog="python -m hls.lint.rules", description=__doc__.split("\n\n")[0])
     parser.add_argument("folder", nargs="?", type=Path, default=SOURCES, help="sources (default: hls/src)")
     folder = parser.parse_args(argv).folder
+    return guarded("rules", lambda: _show(folder), "interrupted")
+
+
+def _show(folder):
     if not folder.is_dir() or not _files(folder):
         print(f"rules: no C++ sources in {folder}: expected a folder like hls/src", file=sys.stderr)
         return 2

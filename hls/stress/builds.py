@@ -4,11 +4,11 @@ path = build("trips", [cosim.compiler(), "-O2", …], {"trips.cpp": b"…", **co
 """
 
 import hashlib
-import subprocess
 import tempfile
 from pathlib import Path
 
 from hls import cosim
+from hls.command import tools
 
 
 def build(name, command, sources, main):
@@ -16,15 +16,14 @@ def build(name, command, sources, main):
 
     Its name holds a digest of the command, the compiler's version and the sources. CosimError if it does not compile.
     """
-    version = subprocess.run([command[0], "--version"], capture_output=True, check=False).stdout
+    version = tools.run([command[0], "--version"]).stdout
     digest = hashlib.sha256(repr((command, version, sorted(sources.items()), main)).encode()).hexdigest()[:16]
-    target = cosim.BUILD / f"{name}-{digest}"
-    if target.exists():
-        return target
-    cosim.BUILD.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cosim.BUILD) as folder:
+    return cosim.built(f"{name}-{digest}", lambda target: _compile(command, sources, main, target))
+
+
+def _compile(command, sources, main, target):
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         for each, text in sources.items():
             (Path(folder) / each).parent.mkdir(parents=True, exist_ok=True)
             (Path(folder) / each).write_bytes(text)
         cosim.compile_whole(command, Path(folder) / main, main, target)
-    return target

@@ -9,7 +9,6 @@ model, record by record. What fails goes to build/fuzz/; put it under tests/hls/
 test.
 """
 
-import argparse
 import json
 import os
 import sys
@@ -21,6 +20,9 @@ from dataclasses import fields, replace
 import numpy as np
 
 from hls import cosim, golden, isa, package, record
+from hls.command import outputs
+from hls.command.arguments import THREADS, Parser, Whole
+from hls.command.entry import guarded
 from hls.pool import Pool
 from hls.program import decode, validate
 from hls.stress.driver import Base, Case, Crash, Driver, program, scalars
@@ -192,20 +194,23 @@ class Progress:
 
 def main(argv=None):
     """Exit code 0, 1 when a case failed, or 2 for bad input."""
-    parser = argparse.ArgumentParser(prog="python -m hls.stress.fuzz", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--words", type=int, default=1_000_000, help="mutated words (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the mutations (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: %(default)s)")
+    parser = Parser(prog="python -m hls.stress.fuzz", description=__doc__.split("\n\n")[0])
+    parser.add_argument(
+        "--words", type=Whole(isa.INSTRUCTION_WORDS), default=1_000_000, help="mutated words (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=Whole(0), default=0, help="of the mutations (default: %(default)s)")
+    parser.add_argument("--jobs", type=THREADS, default=os.cpu_count(), help="processes (default: %(default)s)")
     parser.add_argument(
         "--define", action="append", default=[], metavar="MACRO=1", help="a macro of the engine's build"
     )
     options = parser.parse_args(argv)
-    try:
-        flags = [f"-D{each}" for each in options.define]
-        failures, statuses, bases = run(options.words, options.seed, options.jobs, flags=flags)
-    except cosim.CosimError as error:
-        print(f"fuzz: {error}", file=sys.stderr)
-        return 2
+    return guarded("fuzz", lambda: _fuzz(options), "interrupted: no case was kept")
+
+
+def _fuzz(options):
+    outputs.made(FOLDER)
+    flags = [f"-D{each}" for each in options.define]
+    failures, statuses, bases = run(options.words, options.seed, options.jobs, flags=flags)
     for case, reason in failures:
         print(f"{save(case, bases, reason)}: {reason}")
     names = {value: name for name, value in isa.STATUS.items()}

@@ -10,10 +10,10 @@
 Exit codes: 0 done; 2 bad input, with one line and no file written.
 """
 
-import argparse
 import json
 import math
 import sys
+from argparse import RawDescriptionHelpFormatter
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
@@ -21,12 +21,14 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from hls.command.arguments import Parser
+from hls.command.entry import guarded
+from hls.command.outputs import Outputs, write
 from hls.errors import UserError
 from host.board.catalog import DEFAULT, Coefficients
 from host.board.catalog import read as read_board
 from host.energy.gauge import COUNTERS
 from host.energy.model import modelled, of
-from host.files import write_whole
 
 PARTS = {"compute": ("mac", "register"), "memory": ("block_ram", "ddr"), "static": ("static",)}
 
@@ -71,9 +73,9 @@ def _not_negative(matrix, values):
     return best
 
 
-def write_coefficients(path, coefficients):
-    """Keep fitted coefficients as JSON, whole or not at all."""
-    write_whole(path, json.dumps(asdict(coefficients), indent=2) + "\n")
+def write_coefficients(target, coefficients):
+    """Keep fitted coefficients as JSON at a path or in an Output (hls/command/outputs.py). OutputError."""
+    write(target, json.dumps(asdict(coefficients), indent=2) + "\n")
 
 
 def read_coefficients(path):
@@ -90,23 +92,24 @@ def read_coefficients(path):
 
 def main(argv=None):
     """Exit code 0, or 2 with one line on standard error."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m host.energy.fit",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=RawDescriptionHelpFormatter,
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="results of host/run.py --meter … --json")
     parser.add_argument("-o", "--output", required=True, metavar="FILE", help="where the coefficients go")
     parser.add_argument("--board", default=DEFAULT, help="whose coefficients to start from (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    try:
+    return guarded("energy_fit", lambda: _fit(arguments))
+
+
+def _fit(arguments):
+    with Outputs({"--output": arguments.output}, arguments.runs) as files:
         board = read_board(arguments.board)
         runs = [read_run(path) for path in arguments.runs]
         found = fit(runs, board, ", ".join(Path(path).name for path in arguments.runs))
-        write_coefficients(arguments.output, found)
-    except (UserError, OSError) as error:
-        print(f"energy_fit: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        write_coefficients(files["--output"], found)
     for results, joule, error in runs:
         predicted = modelled(results, board, found).joule_per_image
         print(f"measured {1e3 * joule:.4g} ± {1e3 * error:.2g} mJ an image, fitted {1e3 * predicted:.4g} mJ")

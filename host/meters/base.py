@@ -51,6 +51,14 @@ class Meter:
         self.check()
         return self._collector.trace(self.name, self.calibration)
 
+    def kept(self):
+        """The Trace of what came before sampling failed or was broken off; None for too little."""
+        self._stopping.set()
+        try:
+            return self._collector.trace(self.name, self.calibration)
+        except UserError:
+            return None
+
     def stop(self):
         """End sampling: the Trace since start(). UserError when sampling failed or the trace is unusable."""
         if self._thread is None and self._error is None:

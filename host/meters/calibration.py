@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hls.command import outputs
 from hls.errors import UserError
-from host.files import write_whole
 
 UNCALIBRATED = 0.02  # relative standard uncertainty without a calibration: shunt, solder and sensor (docs/power.md)
 
@@ -67,9 +67,9 @@ def _line(x, y):
     return (slope, intercept), float(((y - slope * x - intercept) ** 2).sum())
 
 
-def write_calibration(path, calibration):
-    """Write it as JSON, whole or not at all."""
-    write_whole(path, json.dumps(asdict(calibration), indent=2) + "\n")
+def write_calibration(target, calibration):
+    """Write it as JSON to a path or an Output (hls/command/outputs.py). OutputError."""
+    outputs.write(target, json.dumps(asdict(calibration), indent=2) + "\n")
 
 
 def read_calibration(path):

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hls.command import outputs
 from hls.errors import UserError
-from host.files import write_whole
 
 COLUMNS = ("time_s", "voltage_V", "current_A", "power_W", "device_time_s")
 MAX_SAMPLES = 4_000_000  # of a trace: more than an hour at 1 kHz
@@ -60,13 +60,17 @@ class Trace:
         arrays = {name: getattr(self, name)[keep] for name in ("time_s", "volt", "ampere", "watt")}
         return replace(self, **arrays, device_s=device)
 
-    def write_csv(self, path):
-        """Write the raw trace, whole or not at all; device_time_s is empty where the meter has no clock."""
+    def write_csv(self, target):
+        """Write the raw trace to a path or an Output (hls/command/outputs.py). OutputError."""
+        outputs.write(target, self.csv())
+
+    def csv(self):
+        """The raw trace as CSV; device_time_s is empty where the meter has no clock."""
         device = self.device_s if self.device_s is not None else np.full(len(self.time_s), np.nan)
         rows = [",".join(COLUMNS)]
         for values in zip(self.time_s, self.volt, self.ampere, self.watt, device):
             rows.append(_row(values))
-        write_whole(path, "\n".join(rows) + "\n")
+        return "\n".join(rows) + "\n"
 
 
 def _row(values):

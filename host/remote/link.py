@@ -18,9 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from hls.command import places
 from hls.errors import UserError
 
 PORT = 18861
+KEY = "~/.config/ddi/remote.key, or in $XDG_CONFIG_HOME"
 PROTOCOL = 2
 GREETING = b"ddi-link-1\n"
 NONCE = KEY_BYTES = 32
@@ -62,9 +64,8 @@ def address(text, default_port=PORT):
 
 # ---------------------------------------------------------------------------------------------------------------- key
 def key_path():
-    """Where the key is unless --key says otherwise: $XDG_CONFIG_HOME/ddi/remote.key, or ~/.config/ddi/remote.key."""
-    root = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(root) if root else Path.home() / ".config") / "ddi" / "remote.key"
+    """Where the key is unless --key says otherwise: KEY. UserError where the user has no home."""
+    return places.config("remote.key")
 
 
 def write_key(path):

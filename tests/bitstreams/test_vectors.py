@@ -110,10 +110,19 @@ def test_a_real_package_passes(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
-    [(["--images", "0"], "expected at least 1"), (["--package", "nothing"], "nothing.npz")],
+    [
+        (["--images", "0"], "expected a whole number, 1 or more"),
+        (["--budget-flops", "-1"], "expected a whole number from 0"),
+        (["--package", "nothing"], "nothing.npz"),
+        (["--out", __file__], "is a file: give a folder"),
+    ],
 )
 def test_wrong_arguments_are_one_line(arguments, expected, capsys):
-    assert vectors.main(arguments) == 2
+    try:
+        code = vectors.main(arguments)
+    except SystemExit as stop:  # the command line itself
+        code = stop.code
+    assert code == 2
     error = capsys.readouterr().err
     assert expected in error and error.count("\n") == 1
 

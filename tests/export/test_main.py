@@ -1,6 +1,7 @@
 """The command: a package and ONNX from either kind of checkpoint, one line for bad input, nothing half-written."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ def test_bad_input_is_one_line(checkpoint, tmp_path, capsys):
     refused([str(tmp_path / "junk.pt"), *output], capsys, "is damaged")
     torch.save(weights_of(backbone_of(8)), tmp_path / "plain.pt")
     refused([str(tmp_path / "plain.pt"), *output], capsys, "give --arch and --weights")
-    refused([str(checkpoint), "-o", str(tmp_path / "no" / "p.npz")], capsys, "no folder")
+    refused([str(checkpoint), "-o", str(tmp_path / "no" / "p.npz")], capsys, "there is no folder")
     state = torch.load(checkpoint, weights_only=True)
     state["recipe"]["network"]["backbone"]["units"] = [2, 2, 2]
     torch.save(state, tmp_path / "other.pt")
@@ -108,8 +109,10 @@ def test_bad_input_is_one_line(checkpoint, tmp_path, capsys):
     torch.save(state, tmp_path / "other.pt")
     refused([str(tmp_path / "other.pt"), *output], capsys, "unknown key 'colour'")
     weights = ["--arch", "resnet8", "--dataset", "cifar10", "--weights", str(tmp_path / "plain.pt"), *output]
-    refused([*weights, "--std", "0,1,1"], capsys, "above 0")
-    refused([*weights, "--mean", "0.5"], capsys, "expected 3 numbers each")
+    refused([str(checkpoint), "-o", str(checkpoint)], capsys, "would be written over")
+    refused([str(checkpoint), *output, "--images", "31"], capsys, "--images 31 is more than the 30 images there are")
+    refused([str(checkpoint), *output, "--calibration", "41"], capsys, "--calibration 41 is more than the 40 images")
+    refused([*weights, *output, "--onnx", output[1]], capsys, "--onnx")
     assert not (tmp_path / "p.npz").exists()
 
 
@@ -128,16 +131,30 @@ def test_a_network_that_the_engine_refuses_is_one_line(checkpoint, tmp_path, mon
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["x.pt", "--weights", "w.pt"], ["--weights", "w.pt"], ["x.pt", "--images", "few"]], ids=str
+    ("arguments", "expected"),
+    [
+        ([], "give either a CHECKPOINT, or"),
+        (["x.pt", "--weights", "w.pt"], "give either a CHECKPOINT, or"),
+        (["--weights", "w.pt"], "--weights needs --arch and --dataset"),
+        (["x.pt", "--images", "few"], "'few': expected a whole number, 1 or more"),
+        (["x.pt", "--images", "-5"], "'-5': expected a whole number, 1 or more"),
+        (["x.pt", "--calibration", "0"], "'0': expected a whole number, 1 or more"),
+        (["x.pt", "--calibration", "-5"], "'-5': expected a whole number, 1 or more"),
+        (["x.pt", "--threads", "-1"], "'-1': expected a whole number from 1 to 1024"),
+        (["x.pt", "--mean", "0.5"], "'0.5': expected 3 numbers apart by commas"),
+        (["x.pt", "--mean", "0.5,b,0.5"], "'b': expected a number from"),
+        (["x.pt", "--std", "0,1,1"], "'0': expected a number above 0"),
+    ],
 )
-def test_bad_arguments_are_usage(arguments, tmp_path, capsys):
+def test_bad_arguments_are_one_sentence(arguments, expected, tmp_path, capsys):
     with pytest.raises(SystemExit) as raised:
         command.main([*arguments, "-o", str(tmp_path / "p.npz")])
-    assert raised.value.code == 2 and "usage:" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert raised.value.code == 2 and expected in err and err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
-    "where", [(command, "measure"), (command, "calibrate"), (package.os, "fsync"), (command.os, "replace")], ids=str
+    "where", [(command, "measure"), (command, "calibrate"), (os, "fsync"), (os, "replace")], ids=str
 )
 def test_an_interrupt_leaves_nothing_half_written(where, checkpoint, tmp_path, monkeypatch, capsys):
     def interrupt(*arguments):

@@ -196,3 +196,25 @@ def test_a_check_that_breaks_is_a_finding():
 
     finding = found(doctor._safely, check_something, True)
     assert finding.name == "something" and finding.state == MISSING and "RuntimeError two lines" in finding.found
+
+
+def test_a_checkout_that_cannot_be_written(monkeypatch, tmp_path):
+    """The engine is built in the user's cache; where there is none either, that is missing, with what to set."""
+    from hls import cosim
+
+    monkeypatch.setattr(cosim, "BUILD", Path("/proc/build"))
+    finding = found(checks.check_build, False)
+    assert finding.state == OK and finding.found == f"in {tmp_path / 'ddi-fpga' / 'build'}"
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/cache")
+    monkeypatch.setattr("tempfile.gettempdir", lambda: "/proc")
+    finding = found(checks.check_build, False)
+    assert finding.state == MISSING and "set XDG_CACHE_HOME" in finding.found
+    assert found(checks.check_build, True).state == NOTE  # a board has its engine
+
+
+def test_without_a_home_the_data_are_a_note(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda uid: {}[uid])
+    finding = found(checks.check_data, None)
+    assert finding.state == NOTE and "has no home folder: set HOME" in finding.found

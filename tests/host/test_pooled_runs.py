@@ -132,9 +132,16 @@ def test_the_floor_is_what_the_cheapest_exit_within_the_budget_needs(path):
     assert entropy.start(budget.parse("1G")).floor_flops == entropy.exits[0]["flops"]
 
 
+@pytest.mark.parametrize("count", [0, -3, isa.MAX_POOL + 1])
+def test_a_pool_out_of_range_is_one_line(capsys, path, count):
+    with pytest.raises(SystemExit) as stop:
+        run(capsys, path, "--pool", count, "--budget", "74M")
+    err = capsys.readouterr().err
+    assert stop.value.code == 2 and err.count("\n") == 1
+    assert f"'{count}': expected a whole number from 1 to {isa.MAX_POOL}" in err
+
+
 @pytest.mark.parametrize("argv", [
-    ("--pool", 0, "--budget", "74M"), ("--pool", -3, "--budget", "74M"),
-    ("--pool", isa.MAX_POOL + 1, "--budget", "74M"),
     ("--pool", 5), ("--pool", 5, "--limit", "1W"), ("--pool", 5, "--budget", "74M", "--schedule", "-"),
 ])  # fmt: skip
 def test_what_makes_no_pool_is_one_line(capsys, path, argv):

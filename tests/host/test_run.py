@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +40,10 @@ def path(tmp_path):
 
 def run(capsys, *argv):
     """(exit code, standard output, the one line of standard error without its name)."""
-    code = command.main([str(word) for word in argv])
+    try:
+        code = command.main([str(word) for word in argv])
+    except SystemExit as stop:  # the command line itself
+        code = stop.code
     out, err = capsys.readouterr()
     assert err.count("\n") <= 1 and "Traceback" not in err
     return code, out, err.removeprefix("run: ").strip()
@@ -184,21 +189,25 @@ def test_help_says_the_defaults(capsys):
         (["--limit", "3W", "--budget", "74M"], "leave --budget away"),
         (["--limit", "3W", "--schedule", "-"], "give one of them"),
         (["--schedule", "no/such/file"], "No such file"),
-        (["--rate", "0"], "more than 0"),
-        (["--rate", "nan"], "more than 0"),
-        (["--entropy", "0"], "above 0"),
-        (["--entropy", "nan"], "above 0"),
+        (["--rate", "0"], "'0': expected a number above 0, 1e+09 at most"),
+        (["--rate", "nan"], "'nan': expected a number above 0"),
+        (["--entropy", "0"], "'0': expected a number above 0, 100 at most"),
+        (["--entropy", "nan"], "expected a number above 0"),
+        (["--pool", "0"], f"'0': expected a whole number from 1 to {isa.MAX_POOL}"),
         (["--trace", "a.csv"], "give --meter too"),
         (["--meter", "serial"], "is not understood"),
         (["--meter", "replay:none.csv"], "cannot be read"),
         (["--budget", "0.05k"], "smallest that works with this package is --budget 0.06k"),
         (["--budget", "1us"], f"at {MHZ:g} MHz: the smallest that works with this package is --budget "),
-        (["--images", "0"], "give 1 or more"),
+        (["--images", "0"], "'0': expected a whole number, 1 or more"),
+        (["--images", "-5"], "'-5': expected a whole number, 1 or more"),
+        (["--images", "2.5"], "'2.5': expected a whole number, 1 or more"),
         (["--images", "1001"], "at most 1000"),
-        (["--threads", "-2"], "give 1 or more"),
+        (["--threads", "-1"], "'-1': expected a whole number from 1 to 1024"),
         (["--picture", "a.png"], ".svg"),
-        (["--json", "no/such/folder.json"], "its folder must exist"),
-        (["--json", "."], "must be a file"),
+        (["--json", "no/such/folder.json"], "there is no folder"),
+        (["--json", "."], "it is a folder, expected a file"),
+        (["--json", "/proc/a.json"], "--json /proc/a.json cannot be written"),
         (["--package", "none.npz"], "no package none.npz"),
         (["--package", __file__], "not a package"),
         (["--data", "no/such/folder"], "no folder no/such/folder"),
@@ -211,9 +220,8 @@ def test_bad_arguments(capsys, path, argv, expected):
 
 @pytest.mark.parametrize("argument", [["--backend", "gpu"], ["--images", "many"], ["--budgt", "3M"]])
 def test_unknown_options(capsys, argument):
-    with pytest.raises(SystemExit) as stop:
-        command.main(argument)
-    assert stop.value.code == 2
+    code, out, err = run(capsys, *argument)
+    assert (code, out) == (2, "") and argument[0] in err and err.endswith("(--help says more)")
 
 
 def test_damaged_and_foreign_packages(capsys, path, tmp_path, monkeypatch):
@@ -302,7 +310,7 @@ def test_interrupted_nothing_is_written(capsys, path, monkeypatch, tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_with_one_line(path, tmp_path, number):
     """As a process of its own: its first batch is announced by a backend that then waits."""
     code = (
@@ -330,12 +338,48 @@ def test_a_closed_pipe(path):
 
 
 def test_a_disk_that_is_full(capsys, path, monkeypatch, tmp_path):
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
+    """From the beginning, and from the moment on that the result is written: then it is printed all the same."""
+    argv = ["--package", path, "--backend", "golden", "--images", 2, "--picture", tmp_path / "a.svg", "--json"]
+    monkeypatch.setattr(os, "fsync", _full)
+    code, out, err = run(capsys, *argv, tmp_path / "a.json")
+    assert code == 2 and "No space left" in err and out == "" and names(tmp_path) == ["tiny.npz"]
+    monkeypatch.undo()
+    code, out, err = run(capsys, *argv, "/dev/full")
+    assert code == 2 and "accuracy" in out and names(tmp_path) == ["a.svg", "tiny.npz"]
+    assert "--json /dev/full cannot be written (No space left on device)" in err
+    assert err.endswith(f"; written: {tmp_path / 'a.svg'}")
 
-    monkeypatch.setattr(Path, "write_text", full)
-    code, _, err = run(capsys, "--package", path, "--backend", "golden", "--images", 2, "--json", tmp_path / "a.json")
-    assert code == 2 and "No space left" in err and not (tmp_path / "a.json").exists()
+
+def _full(*_, **__):
+    raise OSError(28, "No space left on device")
+
+
+def names(folder):
+    return sorted(item.name for item in folder.iterdir())
+
+
+def test_outputs_are_tried_before_anything_is_run(capsys, path, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "read_job", lambda *_: pytest.fail("nothing is to be read"))
+    for argv in (["--json", "/proc/a.json"], ["--json", path], ["--picture", tmp_path / "no" / "a.svg"]):
+        code, out, err = run(capsys, "--package", path, "--backend", "golden", *argv)
+        assert (code, out) == (2, "") and argv[0] in err
+    assert "would be written over" in run(capsys, "--package", path, "--json", path)[2]
+
+
+def test_devices_and_pipes_stay_what_they_are(path, tmp_path):
+    """A JSON into a FIFO, a picture into `>(…)`, a link that is followed: as a shell's own redirection."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link.json").symlink_to("real.json")
+    script = 'cat fifo > got.json & "$@" --json fifo --picture >(cat > got.svg); wait; "$@" --json link.json'
+    argv = [sys.executable, ROOT / "host/run.py", "--package", path, "--backend", "golden", "--images", "2"]
+    subprocess.run(["bash", "-c", script, "bash", *argv], cwd=tmp_path, check=True, capture_output=True)
+    assert json.loads((tmp_path / "got.json").read_text())["images"] == 2
+    assert (tmp_path / "link.json").is_symlink() and json.loads((tmp_path / "real.json").read_text())["images"] == 2
+    assert stat.S_ISFIFO((tmp_path / "fifo").stat().st_mode)
+    end = time.monotonic() + 10
+    while not (tmp_path / "got.svg").read_text().endswith("</svg>\n") and time.monotonic() < end:
+        time.sleep(0.02)  # nobody waits for `>(…)`
+    assert (tmp_path / "got.svg").read_text().endswith("</svg>\n")
 
 
 def test_images_are_numbered_through_batches(path, monkeypatch):

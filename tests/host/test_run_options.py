@@ -3,7 +3,6 @@
 import io
 import json
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -14,6 +13,7 @@ from bench.standin import tiny
 from data import datasets
 from hls import golden, isa
 from hls.cost import worst_case
+from hls.errors import UserError
 from hls.package import read
 from hls.record import NO_BUDGET, Start, decode
 from host import run as command
@@ -153,7 +153,7 @@ def measured(monkeypatch):
 
     def measure(meter, run_batch, images, **options):
         asked.update(images=images, records=run_batch())
-        trace = SimpleNamespace(write_csv=lambda path: Path(path).write_text("time_s\n"))
+        trace = SimpleNamespace(csv=lambda: "time_s\n")
         values = {"repetitions": 8, "batches": 96, "idle_watt": 2.0, "running_watt": 0.5, "warnings": ("warm up",)}
         numbers = {"joule_per_image": 0.8e-3, "standard_error": 1e-5, "interval95": (0.78e-3, 0.82e-3)}
         return SimpleNamespace(kind="measured", meter=meter.name, trace=trace, **values, **numbers)
@@ -185,6 +185,38 @@ def test_a_limit_follows_the_meter(capsys, path, meter, measured):
     assert "2.50 W (measured)" in err and "400 of 400 images" in err
     code, _, err = run(capsys, path, "--limit", "2.4W", "--meter", "serial:x", images=400)
     assert code == 2 and "takes about 2.5 W of power" in err
+
+
+@pytest.mark.parametrize("lost", [UserError("the meter is gone"), KeyboardInterrupt()], ids=["lost", "interrupted"])
+def test_a_meter_that_is_lost_takes_no_figure_with_it(capsys, path, meter, monkeypatch, tmp_path, lost):
+    def measure(*_, **__):
+        raise lost
+
+    monkeypatch.setattr("host.energy.gauge.measure", measure)
+    meter.kept = lambda: SimpleNamespace(csv=lambda: "time_s\n1\n")
+    files = ["--trace", tmp_path / "a.csv", "--json", tmp_path / "a.json"]
+    code, out, err = run_table(capsys, path, "--meter", "serial:x", *files)
+    found = json.loads((tmp_path / "a.json").read_text())
+    reason = str(lost) or "interrupted while the energy was measured: it is modelled instead"
+    assert code == 2 and err == f"run: {reason}\n" and found["failure"] == reason
+    assert "accuracy" in out and "energy (modelled)" in out and found["energy"]["kind"].startswith("modelled")
+    assert (tmp_path / "a.csv").read_text() == "time_s\n1\n" and meter.closed == 1
+
+
+def test_a_port_that_cannot_be_given_back_is_told_after_the_result(capsys, path, meter, measured, monkeypatch):
+    def stuck(*_):
+        raise UserError("its port does not answer: unplug the meter")
+
+    monkeypatch.setattr(Meter, "__exit__", stuck)
+    code, out, err = run_table(capsys, path, "--meter", "serial:x")
+    assert code == 2 and err == "run: its port does not answer: unplug the meter\n" and "energy (measured)" in out
+
+
+def run_table(capsys, path, *argv):
+    """(exit code, standard output, standard error) of a run that prints its table."""
+    options = ["--package", path, "--backend", "golden", "--images", 20, *argv]
+    code = command.main([str(word) for word in options])
+    return code, *capsys.readouterr()
 
 
 def test_modelled_energy_is_named_so(capsys, path):

@@ -36,7 +36,10 @@ def runs(monkeypatch):
 
 def call(capsys, path, *argv):
     options = ["--package", path, "--backend", "golden", "--images", "40", "--out", str(path)[: -len(".npz")], *argv]
-    code = sweep.main([str(word) for word in options])
+    try:
+        code = sweep.main([str(word) for word in options])
+    except SystemExit as stop:  # the command line itself
+        code = stop.code
     out, err = capsys.readouterr()
     assert "Traceback" not in err
     return code, out, err
@@ -70,7 +73,10 @@ def test_it_goes_on_where_it_was_interrupted(capsys, path, runs, monkeypatch):
 
     monkeypatch.setattr(sweep.gauge, "energy", interrupt)
     budgets = ["--budgets", "0.1k,5k,10k,none"]
-    assert call(capsys, path, *budgets)[0] == 2
+    code, out, err = call(capsys, path, *budgets)
+    assert code == 2 and out == ""
+    kept = f"2 results kept in {folder(path)}, the same command goes on from there"
+    assert err.splitlines()[-1] == f"sweep: interrupted: {kept}"
     assert len(runs) == 3 and not (folder(path) / "sweep.svg").exists()
     assert not [item for item in folder(path).iterdir() if "partial" in item.name]
     code, whole, _ = call(capsys, path, *budgets)
@@ -94,9 +100,10 @@ def test_points_are_spaced_up_to_what_a_free_run_spends(capsys, path, runs):
     ("argv", "expected"),
     [
         (["--budgets", "74"], "no unit"),
+        (["--budgets", ","], "names none: expected some apart by commas"),
         (["--budgets", "0.05k,none"], "smallest that works"),
-        (["--points", "1"], "give 2 to 200"),
-        (["--images", "0"], "give 1 or more"),
+        (["--points", "1"], "expected a whole number from 2 to 200"),
+        (["--images", "0"], "expected a whole number, 1 or more"),
         (["--entropy", "-1"], "above 0"),
         (["--package", "none"], "no package none"),
         (["--out", __file__], "is a file"),

@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from hls.errors import UserError
 from tests.training import toys
 from training import __main__ as command
 from training import checkpoint, phases, recipe
@@ -187,12 +188,11 @@ def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(splits, tmp_path
     run.save()
     before = run.checkpoint_path.read_bytes()
 
-    def full(state, path):
-        path.write_bytes(b"half")
+    def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.torch, "save", full)
-    with pytest.raises(checkpoint.CheckpointError, match=r"was not written .*No space left on device"):
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(UserError, match=r"checkpoint.pt cannot be written .No space left on device"):
         run.save()
     assert run.checkpoint_path.read_bytes() == before and not list(tmp_path.glob("*.partial"))
 
@@ -264,7 +264,7 @@ def test_interrupt_is_one_line_and_leaves_a_checkpoint(good, splits, tmp_path, c
     monkeypatch.setattr(command.Split, "load", lambda *arguments: splits)
     monkeypatch.setattr(Trainer, "_train_step", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
     code, error = run_command(capsys, good, "--out", tmp_path / "run")
-    assert code == 2 and error.splitlines()[-1] == "interrupted: go on with the same command and --resume"
+    assert code == 2 and error.splitlines()[-1] == "training: interrupted: go on with the same command and --resume"
     monkeypatch.undo()
     monkeypatch.setattr(command.Split, "load", lambda *arguments: splits)
     assert run_command(capsys, good, "--out", tmp_path / "run", "--resume")[0] == 0

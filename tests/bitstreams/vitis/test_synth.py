@@ -1,17 +1,24 @@
 """The whole flow with stand-ins of the vendor's tools: what is built, what fails a build, what is said without them."""
 
 import json
+import os
+import shlex
 import shutil
+import signal
 import subprocess
+import threading
+import time
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("tomllib", reason="boards' files are read with Python 3.11 or newer")
 
-from bitstreams import design, vectors
-from bitstreams.vitis import synth, tools
+from bitstreams import design, sources, vectors
+from bitstreams.vitis import commands, logs, synth, tools
 from bitstreams.vitis.tools import CLASSIC, GENERATIONS, UNIFIED
 from hls import isa
+from hls.errors import UserError
 from host.board import overlay
 from tests.bitstreams import dry_run, samples
 from tests.bitstreams.standin_tools import REGISTERS, Outputs, install, save
@@ -70,7 +77,7 @@ def test_all_stages_make_a_bitstream_that_the_host_takes(bench):
     assert facts["commit"].removesuffix("-changed") == head.strip()
     assert list(bench.results()) == ["csim", "hls", "cosim", "impl"]
     assert bench.results()["cosim"]["cycles"] == 272379
-    files = {"ddi.bit", "ddi.hwh", "build.json", *synth.REPORTS}
+    files = {"ddi.bit", "ddi.hwh", "build.json", *commands.REPORTS}
     assert {path.name for path in (bench.target / "zedboard").iterdir()} == files
     assert [path.name for path in bench.target.iterdir()] == ["zedboard"]
 
@@ -90,7 +97,7 @@ def test_stages_run_one_by_one_on_what_was_made_before(bench):
     assert list(bench.results()) == ["hls", "cosim"]
     assert not bench.target.exists()
     assert bench.run("--stage", "impl", "--clock-mhz", "100") == 1, "another clock is another synthesis"
-    assert bench.run("--stage", "impl") == 0
+    assert bench.run("--stage", "impl") == 0, bench.err
     assert bench.run("--stage", "hls") == 0
     assert list(bench.results()) == ["hls"], "what was made of the older RTL no longer counts"
 
@@ -116,8 +123,9 @@ def test_stages_run_one_by_one_on_what_was_made_before(bench):
         ({"utilization": samples.utilization({"lut": 53201})}, "53201 LUT placed, the board's file has 53200"),
         ({"utilization": samples.utilization({"bram36": 140.5})}, "140.5 BRAM36 placed"),
         ({"base": "0x43D00000"}, "ddi_engine_0 is at 0x43D00000 to 0x43D0FFFF in the .hwh"),
-        ({"leave_out": ("ddi.xsa",)}, "ddi.xsa cannot be used"),
-        ({"leave_out": ("utilization.rpt",)}, "utilization.rpt cannot be read"),
+        ({"leave_out": ("ddi.xsa",)}, "impl ended without an error, and without"),
+        ({"leave_out": ("utilization.rpt",)}, "utilization.rpt: see impl.log"),
+        ({"leave_out": ("syn/report/csynth.xml",)}, "csynth.xml: see hls.log"),
     ],
 )  # fmt: skip
 def test_what_fails_a_build(bench, outputs, expected):
@@ -135,6 +143,23 @@ def test_a_build_that_fails_leaves_the_one_before_alone(bench):
     before = {path.name: path.read_bytes() for path in (bench.target / "zedboard").iterdir()}
     bench.leave(timing=samples.timing(setup=-1))
     assert bench.run("--stage", "impl") == 1
+    assert before == {path.name: path.read_bytes() for path in (bench.target / "zedboard").iterdir()}
+
+
+def test_an_interrupt_while_it_is_put_in_place_leaves_the_one_before(bench, monkeypatch):
+    assert bench.run() == 0
+    before = {path.name: path.read_bytes() for path in (bench.target / "zedboard").iterdir()}
+    rename, calls = Path.rename, []
+
+    def second_interrupted(self, target):
+        calls.append(self)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", second_interrupted)
+    assert bench.run("--stage", "impl") == 130
+    assert [path.name for path in bench.target.iterdir()] == ["zedboard"]
     assert before == {path.name: path.read_bytes() for path in (bench.target / "zedboard").iterdir()}
 
 
@@ -176,13 +201,17 @@ def test_without_tools_one_screen_says_what_is_missing(bench, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--clock-mhz", "400"], "a clock of 400 MHz: expected 10 to 250"),
-        (["--clock-mhz", "nan"], "expected 10 to 250"),
+        (["--clock-mhz", "400"], "expected a number from 10 to 250"),
+        (["--clock-mhz", "nan"], "expected a number from 10 to 250"),
+        (["--jobs", "0"], "expected a whole number from 1 to 256"),
+        (["--stage", "synth"], "invalid choice"),
     ],
 )
 def test_wrong_arguments_are_one_line(bench, arguments, expected):
-    assert bench.run(*arguments) == 2
-    assert expected in bench.err and bench.err.count("\n") == 1
+    with pytest.raises(SystemExit) as stop:
+        bench.run(*arguments)
+    err = bench.capsys.readouterr().err
+    assert stop.value.code == 2 and expected in err and err.count("\n") == 1
 
 
 def test_an_unknown_board_is_told_with_those_there_are(bench):
@@ -201,6 +230,127 @@ def test_a_dry_run_writes_everything_and_runs_nothing(bench, generation, monkeyp
 
 
 def test_a_folder_that_tcl_would_misread_is_refused(bench):
-    bench.build = bench.folder / "my [build]"
-    assert bench.run() == 2
-    assert "TCL reads as its own" in bench.err
+    """As is one that they part at a space, or do not open: before anything is written."""
+    for name in ("my[build]", "my build", "Entwürfe", "my\tbuild"):
+        bench.build = bench.folder / name
+        for options in ([], ["--dry-run"]):
+            assert bench.run(*options) == 2
+            assert "which the tools do not bear in a path: use another folder" in bench.err
+            assert bench.err.count("\n") == 1 and not bench.build.exists()
+
+
+# ------------------------------------------------------------------------------------------------------- stale results
+def stand_still(bench, said, programs=("vitis_hls", "vivado")):
+    """Have the tools say something, write nothing, and end as if all were well."""
+    for name in programs:
+        path = bench.folder / "bin" / name
+        kept = path.read_text().rsplit("exec ", 1)[0]
+        path.write_text(f"{kept}printf '%s\\n' {shlex.quote(said)}\nexit 0\n")
+
+
+@pytest.fixture
+def changed_sources(tmp_path, monkeypatch):
+    """The engine's sources with a comment more."""
+    folder = shutil.copytree(sources.SOURCES, tmp_path / "sources")
+    path = folder / sources.MAIN
+    path.write_text(path.read_text() + "// a comment\n")
+
+    def change():
+        monkeypatch.setattr(sources, "SOURCES", folder)
+        for function in (sources.read_top, sources.headers, sources.digest):
+            monkeypatch.setattr(function, "__defaults__", (folder, *(function.__defaults__ or ())[1:]))
+        monkeypatch.setattr(sources.write, "__defaults__", (folder,))
+
+    return change
+
+
+@pytest.mark.parametrize("said", ["ERROR: [HLS 200-70] cannot open the license", "INFO: nothing to do", ""])
+def test_a_bitstream_of_other_sources_is_not_taken_for_a_new_one(bench, changed_sources, said):
+    assert bench.run() == 0, bench.err
+    before = {path.name: path.read_bytes() for path in (bench.target / "zedboard").iterdir()}
+    changed_sources()
+    stand_still(bench, said)
+    assert bench.run() == 1 and "built" not in bench.out
+    expected = said if said.startswith("ERROR") else "csim ended without an error, and without"
+    assert expected in bench.err and bench.err.count("\n") == 1
+    assert before == {path.name: path.read_bytes() for path in (bench.target / "zedboard").iterdir()}
+    assert bench.results() == {}, "nothing is done with these sources"
+    assert bench.run("--stage", "impl") == 1 and "impl needs what hls makes of these sources" in bench.err
+
+
+@pytest.mark.parametrize("stage", ["csim", "hls", "cosim", "impl"])
+def test_each_stage_starts_without_what_an_earlier_run_left(bench, stage):
+    assert bench.run() == 0, bench.err
+    stand_still(bench, "")
+    assert bench.run("--stage", stage) == 1
+    assert f"{stage} ended without an error, and without" in bench.err and stage not in bench.results()
+
+
+def test_a_report_that_is_older_than_its_stage_is_of_another_one(bench, monkeypatch):
+    original = synth._run
+
+    def from_elsewhere(step, job):
+        original(step, job)
+        for path in job.folder.glob("*.rpt"):
+            os.utime(path, (1, 1))
+
+    monkeypatch.setattr(synth, "_run", from_elsewhere)
+    assert bench.run() == 1
+    assert "timing_summary.rpt is older than this run of impl" in bench.err and not bench.target.exists()
+
+
+def test_what_the_logs_say_counts_more_than_the_exit_code(tmp_path):
+    log = tmp_path / "impl.log"
+    warning = "CRITICAL WARNING: [BD 41-1356] Address block </ps/DDR> is not mapped"
+    benign = "CRITICAL WARNING: [PSU-1]  Parameter : PCW_UIPARAM_DDR_DQS_TO_CLK_DELAY_0 has negative value -0.073"
+    log.write_text(f"INFO: 0 errors\n{benign}\n{benign}\nWARNING: ERROR is a word\n")
+    assert logs.check([log]) == [benign]
+    log.write_text(f"{warning}\n")
+    with pytest.raises(UserError, match=r"is not mapped .* take it by --accept 'BD 41-1356'"):
+        logs.check([log])
+    assert logs.check([log], accepted=["BD 41-1356"]) == [warning]
+    for line in ("ERROR: [Common 17-69] Command failed", "  FATAL_ERROR: out of memory"):
+        log.write_text(f"{benign}\n{line}\n")
+        with pytest.raises(UserError, match="though its tool ended as if all were well"):
+            logs.check([log])
+
+
+def test_an_accepted_warning_stands_in_the_build(bench):
+    said = "CRITICAL WARNING: [BD 41-1356] a block is not mapped"
+    path = bench.folder / "bin" / "vivado"
+    text = path.read_text()
+    path.write_text(text.replace("exec ", f"echo '{said}'\nexec "))
+    assert bench.run() == 1 and "take it by --accept 'BD 41-1356'" in bench.err
+    assert bench.run("--accept", "BD 41-1356") == 0, bench.err
+    facts = json.loads((bench.target / "zedboard" / "build.json").read_text())
+    assert facts["critical_warnings"] == [said] and f"note: {said}" in bench.out
+
+
+# -------------------------------------------------------------------------------------------------- locale and signals
+def test_the_tools_run_in_the_c_locale(bench, monkeypatch):
+    monkeypatch.setenv("LC_ALL", "de_DE.UTF-8")
+    monkeypatch.setenv("LC_NUMERIC", "de_DE.UTF-8")
+    path = bench.folder / "bin" / "vitis_hls"
+    path.write_text(path.read_text().replace("exec ", "echo locale $LC_ALL\nexec "))
+    assert bench.run("--stage", "csim") == 0, bench.err
+    assert "locale C\n" in (bench.build / "zedboard" / "csim.log").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_signal_ends_the_tools_with_all_they_started(bench, number):
+    path = bench.folder / "bin" / "vitis_hls"
+    pid = bench.folder / "pid"
+    path.write_text(path.read_text().rsplit("exec ", 1)[0] + f"sleep 60 & echo $! > {pid}; wait\n")
+    timer = threading.Timer(0, lambda: (_until(lambda: pid.exists() and pid.read_text()), os.kill(os.getpid(), number)))
+    timer.start()
+    assert bench.run("--stage", "csim") == 130
+    timer.join()
+    assert "interrupted; its tools were ended" in bench.err
+    _until(lambda: not Path(f"/proc/{pid.read_text().strip()}").exists())
+
+
+def _until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.02)

@@ -1,5 +1,8 @@
 """Tools are found on PATH and in their usual places, their versions are read, and what cannot be used is said."""
 
+import pwd
+from pathlib import Path
+
 import pytest
 
 from bitstreams.vitis import tools
@@ -75,6 +78,30 @@ def test_what_cannot_be_used_is_said_on_one_screen(tmp_path, programs, expected)
     assert len(lines) <= 36 and max(map(len, lines)) <= 110
     for wanted in ("PATH", *tools.VARIABLES, *tools.ROOTS, *tools.VERSIONS, "vivado", "vitis-run", "make synth-report"):
         assert wanted in text
+
+
+@pytest.mark.parametrize(
+    ("says", "version", "release"),
+    [
+        ("2022.2_AR000036", "2022.2", "2022.2_AR000036"),
+        ("2022.2.1", "2022.2", "2022.2.1"),
+        ("2023.1_AR76780_AR76812", "2023.1", "2023.1_AR76780_AR76812"),
+        ("2022.22", "", ""),
+        ("2022.2", "2022.2", "2022.2"),
+    ],
+)
+def test_a_patched_release_is_its_version(tmp_path, says, version, release):
+    install(tmp_path, ["vivado", "vitis_hls"], says)
+    found = find(tmp_path)
+    assert {(tool.version, tool.release) for tool in found.values()} == {(version, release)}
+    if version:
+        assert tools.choose(found).version == version
+
+
+def test_without_a_home_the_other_places_are_looked_through(monkeypatch, tmp_path):
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: {}[uid])
+    assert Path("/opt/Xilinx/2025.1/Vivado/bin") in tools.folders({}) and not tools.look({}, ("~/Xilinx",))
 
 
 def test_a_tool_that_cannot_start_has_no_version(tmp_path):

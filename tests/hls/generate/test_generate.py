@@ -9,7 +9,7 @@ def test_generated_files_are_fresh():
 
 def test_a_stale_file_is_named(capsys, monkeypatch):
     stale = generate.ROOT / "docs" / "nowhere.md"
-    monkeypatch.setattr(generate, "outputs", lambda: {stale: "text"})
+    monkeypatch.setattr(generate, "files", lambda: {stale: "text"})
     assert generate.main(["--check"]) == 1
     assert "docs/nowhere.md is stale: run python -m hls.generate" in capsys.readouterr().err
     assert not stale.exists()

@@ -7,6 +7,7 @@ What it computes is compared with the golden model in test_conformance.py.
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -284,3 +285,52 @@ def test_arrays_of_another_kind_are_refused(index):
     arrays[index] = arrays[index].astype(np.float32)
     with pytest.raises(cosim.CosimError, match=("program", "weights", "tables", "images")[index]):
         cosim.run(*arrays, START)
+
+
+@pytest.fixture
+def quick(tmp_path, monkeypatch):
+    """A small library in place of the engine's: builds of it go to a folder of the test."""
+    monkeypatch.setattr(cosim, "BUILD", tmp_path / "build")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    source = tmp_path / "one.cpp"
+    source.write_text('extern "C" int One() { return 1; }\n')
+    made = []
+
+    def make(target):
+        made.append(target)
+        cosim.compile_whole([cosim.compiler(), "-shared", "-fPIC"], source, "one.cpp", target)
+
+    return lambda: (cosim.built("one.so", make), made)
+
+
+@pytest.mark.cosim
+def test_a_damaged_build_is_made_anew(quick):
+    path, made = quick()
+    assert path == cosim.BUILD / "one.so" and len(made) == 1 and quick()[1] == made
+    whole = path.read_bytes()
+    for damage in (whole[:-1], whole[: len(whole) // 2], bytes(len(whole)), b"", whole[:-1] + bytes([whole[-1] ^ 1])):
+        path.write_bytes(damage)
+        assert not cosim.is_whole(path)
+        count = len(made)
+        assert quick()[0] == path and cosim.is_whole(path) and len(made) == count + 1
+    path.with_name("one.so.sha256").unlink()
+    count = len(made)
+    assert quick()[0] == path and len(made) == count + 1
+    assert sorted(item.name for item in cosim.BUILD.iterdir()) == ["one.so", "one.so.sha256"]
+
+
+@pytest.mark.cosim
+def test_a_read_only_checkout_takes_its_own_build_or_one_in_the_cache(quick, tmp_path, monkeypatch):
+    own, _ = quick()
+    monkeypatch.setattr(cosim.places, "build", lambda _: pytest.fail("there is one"))
+    assert quick()[0] == own
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(cosim, "BUILD", Path("/proc/build"))
+    assert quick()[0] == tmp_path / "cache" / "ddi-fpga" / "build" / "one.so"
+
+
+def test_a_compiler_that_writes_nothing_is_one_line(tmp_path):
+    with pytest.raises(cosim.CosimError, match=r"^true failed on a.cpp: exit code 0 and no file") as error:
+        cosim.compile_whole(["true"], tmp_path / "a.cpp", "a.cpp", tmp_path / "a.so")
+    assert "\n" not in str(error.value) and list(tmp_path.iterdir()) == []

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.standin.meter import LineMeter, ScpiMeter
+from bench.standin.meter import LineMeter, ScpiMeter, Unplug
 from hls.errors import UserError
+from host.meters import __main__ as command
 from host.meters import serial_line
 from host.meters.__main__ import main
 from host.meters.base import Meter
@@ -369,10 +370,44 @@ def test_record_writes_a_trace(tmp_path, capsys):
     assert len(read_csv(path).time_s) > 40
 
 
-def test_record_into_a_folder_that_is_not_there(tmp_path, capsys):
-    with LineMeter() as device:
-        assert main(["record", device.address, "--seconds", "0.1", "--csv", str(tmp_path / "no" / "t.csv")]) == 2
-    assert "No such file" in capsys.readouterr().err
+def test_record_into_a_folder_that_is_not_there_is_refused_before_it_samples(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command, "open_meter", lambda _: pytest.fail("nothing is to be recorded"))
+    assert main(["record", "serial:x", "--csv", str(tmp_path / "no" / "t.csv")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
+    (tmp_path / "t.csv").write_text("kept")
+    assert main(["record", f"replay:{tmp_path / 't.csv'}", "--csv", str(tmp_path / "t.csv")]) == 2
+    assert "would be written over" in capsys.readouterr().err and (tmp_path / "t.csv").read_text() == "kept"
+
+
+def test_what_was_recorded_before_the_meter_went_is_kept(tmp_path, capsys):
+    path = tmp_path / "t.csv"
+
+    def unplug_later(index, line):
+        if index > 400:  # a second
+            raise Unplug
+        return line
+
+    with LineMeter(fault=unplug_later) as device:
+        assert main(["record", device.address, "--seconds", "5", "--csv", str(path)]) == 2
+    out, err = capsys.readouterr()
+    assert "samples, 400 a second" in out and err.count("\n") == 1 and len(read_csv(path).time_s) > 5
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["record", "serial:x", "--seconds", "0"],
+        ["record", "serial:x", "--seconds", "nan"],
+        ["calibrate", "serial:x", "-o", "c.json", "--seconds", "-1"],
+        ["calibrate", "serial:x", "-o", "c.json", "--multimeter-percent", "0"],
+        ["calibrate", "serial:x", "-o", "c.json", "--multimeter-percent", "51"],
+    ],
+)
+def test_numbers_out_of_range(capsys, argv):
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    err = capsys.readouterr().err
+    assert stop.value.code == 2 and "expected a number above 0" in err and err.count("\n") == 1
 
 
 def test_calibrate_asks_for_loads(tmp_path, monkeypatch, capsys):
@@ -392,9 +427,55 @@ def test_calibrate_asks_for_loads(tmp_path, monkeypatch, capsys):
     assert "uncertainty 0.71% of the power" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("text", ["12", "12 x", "1 2 3"])
-def test_calibrate_refuses_what_is_no_reading(tmp_path, monkeypatch, capsys, text):
-    monkeypatch.setattr(builtins, "input", lambda _: text)
-    with LineMeter() as device:
-        assert main(["calibrate", device.address, "-o", str(tmp_path / "c.json")]) == 2
-    assert "is not two numbers" in capsys.readouterr().err and not (tmp_path / "c.json").exists()
+def calibrate(tmp_path, monkeypatch, lines):
+    """The exit code of a calibration in which `lines` (text, watt or what is raised) are typed."""
+    current, typed = {"watt": 2.4}, iter(lines)
+
+    def answer(_):
+        text, then = next(typed)
+        if isinstance(then, type):
+            raise then
+        current["watt"] = then
+        time.sleep(0.15)  # what was sent before lies in the terminal
+        return text
+
+    monkeypatch.setattr(builtins, "input", answer)
+    with LineMeter(watt=lambda _: current["watt"] / 1.02) as device:
+        return main(["calibrate", device.address, "-o", str(tmp_path / "c.json"), "--seconds", "0.1"])
+
+
+LOADS = [("12 0.2", 2.4), ("12 0.5", 6.0), ("12 1.0", 12.0)]
+
+
+@pytest.mark.parametrize("text", ["12", "12 x", "1 2 3", "nan 1", "-12 0.2"])
+def test_a_typing_mistake_costs_nothing(tmp_path, monkeypatch, capsys, text):
+    assert calibrate(tmp_path, monkeypatch, [*LOADS[:2], (text, 6.0), *LOADS[2:], ("", 0)]) == 0
+    assert read_calibration(tmp_path / "c.json").points == 3
+    err = capsys.readouterr().err
+    assert f"meters: {text!r} is not two numbers" in err and err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["c.json"]
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, EOFError])
+def test_a_calibration_that_is_broken_off_goes_on(tmp_path, monkeypatch, capsys, end):
+    assert calibrate(tmp_path, monkeypatch, [*LOADS[:2], ("", end)]) == 2
+    kept = tmp_path / "c.json.loads"
+    assert f"the loads so far are kept in {kept}" in capsys.readouterr().err
+    pairs = [list(map(float, line.split())) for line in kept.read_text().splitlines()]
+    assert [pair[2:] for pair in pairs] == [[12, 0.2], [12, 0.5]] and not (tmp_path / "c.json").exists()
+    assert calibrate(tmp_path, monkeypatch, [LOADS[2], ("", 0)]) == 0
+    assert read_calibration(tmp_path / "c.json").ampere_gain == pytest.approx(1.02, rel=5e-3)
+    assert f"Going on with 2 loads of {kept}" in capsys.readouterr().out and not kept.exists()
+
+
+def test_loads_that_are_damaged_are_not_lost(tmp_path, monkeypatch, capsys):
+    (tmp_path / "c.json.loads").write_text("12 0.2 12\n")
+    assert calibrate(tmp_path, monkeypatch, []) == 2
+    assert "expected four numbers a line: mend it, or delete it" in capsys.readouterr().err
+    assert (tmp_path / "c.json.loads").read_text() == "12 0.2 12\n"
+
+
+def test_where_a_calibration_cannot_go_nothing_is_asked(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(builtins, "input", lambda _: pytest.fail("asked for what would be lost"))
+    assert main(["calibrate", "serial:x", "-o", str(tmp_path / "no" / "c.json")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
