@@ -229,9 +229,12 @@ def check_root(on_board):
 
 def check_meter_ports(on_board):
     """Serial ports that a meter could be on, and whether this user may open them."""
+    from host.meters.serial_line import braille
+
     ports = sorted(str(path) for pattern in ("ttyUSB*", "ttyACM*") for path in Path("/dev").glob(pattern))
     if not ports:
-        return Finding("meter ports", NOTE, "no /dev/ttyUSB* or /dev/ttyACM*: energy is modelled, not measured")
+        found = f"no /dev/ttyUSB* or /dev/ttyACM*: energy is modelled, not measured{braille()}"
+        return Finding("meter ports", NOTE, found)
     closed = [port for port in ports if not os.access(port, os.R_OK | os.W_OK)]
     if closed:
         remedy = "sudo usermod -aG dialout $USER, then log in again"

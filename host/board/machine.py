@@ -9,6 +9,8 @@ All of them raise UserError with one line.
 
 import importlib
 import importlib.util
+import os
+import platform
 import sys
 import warnings
 from contextlib import contextmanager
@@ -41,14 +43,26 @@ def module():
             pynq = importlib.import_module("pynq")
             device = pynq.Device.active_device
         except ImportError as error:
-            raise BackendMissing(f"no board here, pynq cannot be imported ({line(error)}): run it on one") from None
+            text = f"no board here, pynq cannot be imported ({line(error)})"
+            raise BackendMissing(f"{text}: {_remedy(error) or 'run it on one'}") from None
         except Exception as error:  # whatever XRT, the device tree or a half installed package raises
-            raise BackendMissing(f"pynq finds no board ({line(error)}): run it on one, as root") from None
+            remedy = _remedy(error) or "run it on one, as root"
+            raise BackendMissing(f"pynq finds no board ({line(error)}): {remedy}") from None
     architecture = getattr(device, "arch", ARCHITECTURE)  # pynq 3.0 does not say
     if architecture != ARCHITECTURE:
         name = getattr(device, "name", "unknown")
         raise BackendMissing(f"pynq's device {name} is on {architecture}, expected a Zynq-7000 ({ARCHITECTURE})")
     return pynq
+
+
+def _remedy(error):
+    """What to do where pynq fails on a board for a known reason; "" where it is none."""
+    text = str(error)
+    if any(word in text for word in ("numpy.core", "_ARRAY_API", "NumPy 1", "numpy.dtype size")):
+        return "its numpy is too new, pip install 'numpy<2' in PYNQ's environment (docs/board.md)"
+    if platform.machine() == ARCHITECTURE and "XILINX_XRT" not in os.environ:
+        return "source /etc/profile.d/pynq_venv.sh and /etc/profile.d/xrt_setup.sh first, as root"
+    return ""
 
 
 def check_chip(pynq, part):

@@ -6,9 +6,9 @@ Left out is a sample
 
 - whose voltage is not near the board's supply (or, where that is not known, near the trace's own median);
 - whose current is next to nothing or below zero while the board runs, or more than the sensor can see on the shunt;
-- that stands alone outside all that the others do: its power is beyond the range of the running median by several
-  times the noise, and so are no more than ALONE of its neighbours. A load that changes moves the running median along,
-  and dips between idle and running stay within the range.
+- that stands alone outside all that the others do: its current is beyond the range of the running median by several
+  times the noise, and so are no more than ALONE in a row. A load that changes moves the running median along, and dips
+  between idle and running stay within the range.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ NOTHING = 0.1  # of the usual current; a board's idle takes half of what it take
 SENSOR_V = 0.08192  # over the shunt, the most that an INA226 sees (SBOS547)
 MEDIAN = 5  # samples of the running median: two of them may be wrong
 OUTSIDE = 0.01  # of the running median's values may lie beyond its range, at either end
-NOISES, LEVEL, RANGE = 8.0, 0.01, 0.05  # the margin: times the noise, of the usual power, of the range
+NOISES, LEVEL, RANGE = 8.0, 0.01, 0.05  # the margin: times the noise, of the usual current, of the range
 ALONE = 3  # samples in a row that may be a fault of the sensor; more are the load's
 
 
@@ -46,18 +46,18 @@ def plausible(volt, ampere, supply=None):
     keep = (volt >= LOWEST * usual_v) & (volt <= HIGHEST * usual_v)
     keep &= (ampere >= NOTHING * max(float(np.median(ampere)), 0.0)) & (ampere <= supply.most_ampere)
     if keep.sum() >= MEDIAN:
-        keep[keep] = ~_alone_outside((volt * ampere)[keep])
+        keep[keep] = ~_alone_outside(ampere[keep])
     return keep
 
 
-def _alone_outside(watt):
-    """Which samples (N,) of power stand alone outside the range of the running median."""
-    padded = np.pad(watt, MEDIAN // 2, mode="edge")
+def _alone_outside(ampere):
+    """Which samples (N,) of current stand alone outside the range of the running median."""
+    padded = np.pad(ampere, MEDIAN // 2, mode="edge")
     middle = np.median(np.lib.stride_tricks.sliding_window_view(padded, MEDIAN), axis=1)
     low, high = np.quantile(middle, [OUTSIDE, 1 - OUTSIDE])
-    noise = 1.4826 * float(np.median(np.abs(watt - middle)))  # of a normal distribution, the standard deviation
+    noise = 1.4826 * float(np.median(np.abs(ampere - middle)))  # of a normal distribution, the standard deviation
     margin = NOISES * noise + LEVEL * abs(float(np.median(middle))) + RANGE * (high - low)
-    return _short_runs((watt < low - margin) | (watt > high + margin))
+    return _short_runs((ampere < low - margin) | (ampere > high + margin))
 
 
 def _short_runs(found):

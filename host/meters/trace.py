@@ -1,6 +1,6 @@
 """Traces of power: what a meter saw, on the host's clock, and the CSV that keeps it.
 
-    trace = read_csv("trace.csv")      # time_s, voltage_V, current_A, power_W, device_time_s
+    trace = collector.trace("meter")   # of a meter's samples; trace.write_csv("trace.csv") keeps all of them
     trace.gaps, trace.drift_ppm        # samples lost, and how fast the meter's clock runs
 
 A meter with a clock of its own stamps samples when they are taken; the host sees them later, by a delay that jitters
@@ -12,7 +12,6 @@ import threading
 from array import array
 from collections import deque
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -86,54 +85,6 @@ def _row(values):
     time_s, volt, ampere, watt, device_s = values
     device = "" if np.isnan(device_s) else f"{device_s:.6f}"
     return f"{time_s:.6f},{volt:.6f},{ampere:.7f},{watt:.7f},{device}"
-
-
-def read_csv(path):
-    """The Trace that write_csv wrote. UserError names what is wrong and the line."""
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())}): give a trace's CSV") from None
-    header = ",".join(COLUMNS)
-    if not lines or lines[0].strip() != header:
-        found = repr(lines[0][:60]) if lines else "nothing"
-        raise UserError(f"{path} starts with {found}, expected the columns {header}: record it again")
-    try:
-        rows = [_numbers(line) for line in lines[1:]]
-    except ValueError as error:
-        at = next(index for index, line in enumerate(lines[1:], 2) if not _is_row(line))
-        raise UserError(f"{path}: line {at} is not five numbers ({error}): damaged, record it again") from None
-    if len(rows) < 2:
-        raise UserError(f"{path} has {len(rows)} samples, expected 2 or more: record it again")
-    time_s, volt, ampere, watt, device_s = np.array(rows).T
-    if (np.diff(time_s) <= 0).any():
-        at = int(np.argmax(np.diff(time_s) <= 0)) + 3
-        raise UserError(f"{path}: line {at} is not later than the line before: damaged, record it again")
-    if not np.isclose(watt, volt * ampere, rtol=1e-3, atol=1e-4).all():
-        at = int(np.argmin(np.isclose(watt, volt * ampere, rtol=1e-3, atol=1e-4))) + 2
-        raise UserError(f"{path}: line {at} has a power that is not voltage × current: damaged, record it again")
-    device = None if np.isnan(device_s).any() else device_s
-    drift = float("nan") if device is None else (np.ptp(device) / np.ptp(time_s) - 1) * 1e6
-    return Trace(time_s, volt, ampere, watt, device, drift)
-
-
-def _numbers(line):
-    values = line.split(",")
-    if len(values) != len(COLUMNS):
-        raise ValueError(f"{len(values)} values")
-    numbers = [float(value) for value in values[:4]] + [float(values[4]) if values[4].strip() else float("nan")]
-    if not np.isfinite(numbers[:4]).all():
-        raise ValueError("not finite")
-    return numbers
-
-
-def _is_row(line):
-    try:
-        _numbers(line)
-    except ValueError:
-        return False
-    return True
 
 
 def align(device_s, received_s):

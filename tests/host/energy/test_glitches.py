@@ -12,7 +12,8 @@ from host.energy.gauge import batch_gauge
 from host.energy.measure import measure
 from host.meters.calibration import Calibration
 from host.meters.plausible import ALONE, Supply, plausible, supply_of
-from host.meters.trace import Collector, read_csv
+from host.meters.recorded import read_csv
+from host.meters.trace import Collector
 
 ZEDBOARD = supply_of(catalog.read())
 
@@ -133,7 +134,7 @@ def test_a_meter_in_another_supply_is_refused():
     collector = Collector()
     for index in range(100):
         collector.add(index / 100, 5.0, 0.5 + index % 3 / 100)
-    with pytest.raises(UserError, match="100 of 100 samples cannot be .*5 V.*the board's supply is 12 V"):
+    with pytest.raises(UserError, match=r"100 of 100 samples cannot be .*5 V.*the board's supply is 12 V"):
         collector.trace("m", supply=ZEDBOARD)
     assert collector.trace("m", supply=Supply()).seen is None
 
