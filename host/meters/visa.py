@@ -2,8 +2,8 @@
 line, `visa:TCPIP::192.168.1.5::5025::SOCKET` on the network.
 
 Two queries make a sample, stamped at the middle of its time on the host's clock. Other options: `wait` (s), `baud`,
-`library` (of pyvisa; @py is the default), `end` (lf, cr, crlf, nul, or none for replies that just end), `calibration`. A
-laboratory supply or multimeter gives 1 to 50 samples a second: enough for averages over seconds, nothing finer.
+`library` (of pyvisa; @py is the default), `end` (lf, cr, crlf, nul, or none for replies that just end), `calibration`.
+A laboratory supply or multimeter gives 1 to 50 samples a second: enough for averages over seconds, nothing finer.
 """
 
 import re
