@@ -9,9 +9,9 @@ from hls.errors import UserError
 from host.backends import NAMES
 from host.board import catalog
 from host.budgets.limit import parse_limit
-from host.remote import link
 
 DEFAULT = "fashion-mnist"
+SIMULATIONS = ("cosim", "golden")
 BUDGETS = "FLOPs (74M, 0.85G), time on the board (1.5ms, 900us), modelled energy (0.8mJ), or none"
 
 
@@ -45,7 +45,7 @@ def add_common(parser):
     add("--package", default=DEFAULT, metavar="P", help="name in packages/, or a path (default: %(default)s)")
     add("--data", metavar="D", help="folder or archive of the official data (default: embedded sample, or download)")
     add("--images", type=int, metavar="N", help="run the first N images (default: all)")
-    names = f"{', '.join(NAMES)}, or remote:HOST[:PORT],… for boards that run host/server.py"
+    names = f"{', '.join(NAMES)}, or remote:[USER@]HOST,… for boards over ssh"
     add(
         "--backend",
         type=_backend,
@@ -55,9 +55,6 @@ def add_common(parser):
     )
     add("--board", default=catalog.DEFAULT, metavar="NAME", help="its clock, energy, bitstream (default: %(default)s)")
     add("--threads", type=int, default=1, metavar="N", help="threads of the co-simulation (default: %(default)s)")
-    add(
-        "--key", default=str(link.key_path()), metavar="FILE", help="shared key of remote boards (default: %(default)s)"
-    )
     add("--interrupt", action="store_true", help="on a board: wait for the engine by its interrupt, not by polling")
     add("--energy", metavar="FILE", help="coefficients of modelled energy, as host.energy.fit writes them")
     add("--meter", metavar="M", help="measure energy: serial:/dev/ttyUSB0, visa:ADDRESS or replay:FILE")
@@ -90,7 +87,7 @@ def new_parser(prog, text):
 def _backend(text):
     if text in NAMES or (text.startswith("remote:") and len(text) > len("remote:")):
         return text
-    raise argparse.ArgumentTypeError(f"unknown backend {text!r}: expected {', '.join(NAMES)} or remote:HOST[:PORT]")
+    raise argparse.ArgumentTypeError(f"unknown backend {text!r}: expected {', '.join(NAMES)} or remote:[USER@]HOST")
 
 
 def check_common(arguments):
@@ -101,11 +98,8 @@ def check_common(arguments):
             raise UserError(f"--{option} {value} is too few: give {least} or more")
     if arguments.pool is not None and not 1 <= arguments.pool <= isa.MAX_POOL:
         raise UserError(f"--pool {arguments.pool} is no window: give 1 to {isa.MAX_POOL} images")
-    if arguments.interrupt and arguments.backend not in ("auto", "pynq"):
-        raise UserError(
-            f"--interrupt is for a board, not for --backend {arguments.backend}: leave it away, or give it to the "
-            "board's host/server.py"
-        )
+    if arguments.interrupt and arguments.backend in SIMULATIONS:
+        raise UserError(f"--interrupt is for a board, not for --backend {arguments.backend}: leave it away")
     entropy = arguments.entropy
     if entropy is not None and arguments.average_budget:
         raise UserError("--entropy and --average-budget both choose when an exit is sure: give one of them")

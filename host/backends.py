@@ -39,7 +39,8 @@ def open_backend(arguments, tell):
     if arguments.backend.startswith("remote:"):
         from host.remote.client import Remote  # its library is not everywhere
 
-        return Remote(arguments.backend.removeprefix("remote:"), arguments.key, tell)
+        command = ["host/server.py", "--board", arguments.board, *(["--interrupt"] if arguments.interrupt else [])]
+        return Remote(arguments.backend.removeprefix("remote:"), tell, command)
     chosen = arguments.interrupt or arguments.board != catalog.DEFAULT
     if chosen and arguments.backend in ("auto", "pynq") and machine.present():
         return Pynq(board=arguments.board, interrupt=arguments.interrupt)

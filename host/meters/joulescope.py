@@ -4,8 +4,10 @@ The instrument samples a million times a second and averages without dead time; 
 second, stamped by its own clock. SERIAL chooses one of several, as its label has it. Its range is set to automatic.
 """
 
+import importlib
 import queue
 import time
+from typing import Any
 
 from hls.errors import UserError
 from host.meters.base import Meter
@@ -34,6 +36,7 @@ class JoulescopeMeter(Meter):
             raise UserError(f"{self.name}: option rate is {rate:g}, expected {RATES_HZ[0]} to {RATES_HZ[1]}")
         self.calibration = read_calibration(settings["calibration"]) if "calibration" in settings else None
         self._means = queue.SimpleQueue()
+        self._driver: Any = None
         self._driver, self._device = _open(self.name, serial)
         self.name = f"joulescope {self._device.rpartition('/')[2]}"
         try:
@@ -85,11 +88,11 @@ class JoulescopeMeter(Meter):
 def _open(name, serial):
     """(driver, path of the device), opened. UserError when there is none, or more than one to choose from."""
     try:
-        import pyjoulescope_driver
+        library = importlib.import_module("pyjoulescope_driver")
     except ImportError:
         raise UserError(INSTALL) from None
     try:
-        driver = pyjoulescope_driver.Driver()
+        driver = library.Driver()
     except Exception as error:
         raise UserError(_gone(name, error)) from None
     try:
