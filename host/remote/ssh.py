@@ -102,7 +102,7 @@ class Pipe:
             "bufsize": 0,
         }
         try:
-            self._process = subprocess.Popen(argv, start_new_session=True, **streams)
+            self._process = subprocess.Popen(argv, start_new_session=True, bufsize=0, **streams)
         except FileNotFoundError:
             self._said.close()
             raise UserError(NO_SSH) from None

@@ -1,5 +1,6 @@
 """Instruments of other makers: replies that end as they like, the network, a Joulescope, files of their programs."""
 
+import importlib
 import importlib.util
 import inspect
 import sys
@@ -130,11 +131,10 @@ def test_the_stand_in_has_the_drivers_calls():
     """Where the maker's driver is installed."""
     if importlib.util.find_spec("pyjoulescope_driver") is None:
         pytest.skip("pyjoulescope_driver is not installed: requirements/joulescope.txt")
-    import pyjoulescope_driver
-
+    driver = importlib.import_module("pyjoulescope_driver").Driver
     mine = joulescope.module(joulescope.Instrument()).Driver
     for name in (name for name in vars(mine) if not name.startswith("_")):
-        theirs = getattr(pyjoulescope_driver.Driver, name)
+        theirs = getattr(driver, name)
         try:
             known = list(inspect.signature(theirs).parameters)
         except ValueError:

@@ -69,7 +69,6 @@ def remote():
             names = ",".join(boards.add(name, backend) for name, backend in backends.items())
             backend = client.Remote(names, warned.append, connect=boards.connect)
             stack.callback(backend.close)
-            backend.pipes = boards.pipes
             return backend, warned
 
         yield start
@@ -147,7 +146,7 @@ def test_a_board_that_vanishes_in_the_middle(remote):
     def vanish():
         calls.append(1)
         if len(calls) == 2:
-            backend.pipes["bad"].kill()
+            backend._boards[0]._pipe.kill()
 
     backend, warned = remote(bad=Scripted(vanish), good=Scripted(lambda: time.sleep(0.05)))
     assert (backend.run(package, images(200), START) == expected(package, 200)).all()
@@ -187,7 +186,7 @@ def test_what_is_expected_of_a_share(remote):
 
 def test_the_last_board_is_an_error(remote):
     backend, _ = remote(zed1=Golden())
-    backend.pipes["zed1"].kill()
+    backend._boards[0]._pipe.kill()
     with pytest.raises(UserError, match="zed1 failed and no other board is left: the connection broke"):
         backend.run(tiny.package(), images(5), START)
     with pytest.raises(UserError, match="no board is left"):
@@ -351,8 +350,8 @@ def test_without_rpyc_it_says_so(monkeypatch, capsys):
 def test_the_server_ends_quietly(tmp_path, ending):
     """When its caller goes, and when it is told to; from another folder."""
     argv = [sys.executable, ROOT / "host/server.py", "--backend", "golden"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": tmp_path}
-    with subprocess.Popen(argv, **pipes) as process:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, cwd=tmp_path) as process:
         assert process.stdout is not None and process.stdin is not None
         assert process.stdout.readline() == ssh.GREETING
         if ending:
