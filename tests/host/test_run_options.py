@@ -306,7 +306,7 @@ def test_the_hardwares_counter_says_whether_time_was_kept(capsys, path, monkeypa
         "most": pytest.approx(max(cycles) / 1e5),
         "kind": "measured",
     }
-    assert ("by the board's own timer; all" in picture.read_text()) == bool(over)
+    assert ("own timer; all by modelled cycles" in picture.read_text()) == bool(over)
     assert command.main(["--package", path, "--backend", "auto", "--images", "300", "--budget", budget]) == 0
     assert re.search(words, capsys.readouterr().out)
 
