@@ -94,14 +94,14 @@ class Remote(Backend):
         def open_one(text):
             try:
                 found[text] = Connection(text, connect, rpyc, command)
-            except UserError as error:
+            except Exception as error:  # raised below, in the thread that asked
                 found[text] = error
 
         _together(open_one, dict.fromkeys(addresses))
         opened = (found[text] for text in dict.fromkeys(addresses))
         self._boards = [board for board in opened if isinstance(board, Connection)]
         for text in addresses:
-            if isinstance(found[text], UserError):
+            if isinstance(found[text], Exception):
                 raise found[text]
 
     def _all(self, work):

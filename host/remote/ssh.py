@@ -95,12 +95,7 @@ class Pipe:
 
     def __init__(self, argv):
         self._said = tempfile.TemporaryFile()  # noqa: SIM115, until close()
-        streams: dict[str, Any] = {
-            "stdin": subprocess.PIPE,
-            "stdout": subprocess.PIPE,
-            "stderr": self._said,
-            "bufsize": 0,
-        }
+        streams: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self._said}
         try:
             self._process = subprocess.Popen(argv, start_new_session=True, bufsize=0, **streams)
         except FileNotFoundError:
