@@ -93,8 +93,8 @@ def impatient():
 
 
 def program(text):
-    """What runs on a board instead: Python that has our files on its path."""
-    return ("-c", f"import sys; sys.path.insert(0, '.'); {text}")
+    """What runs on a board instead: Python in the folder of our files, which -c looks for modules in."""
+    return ("-c", f"import sys; {text}")
 
 
 GOLDEN = "from host import server; server.main(['--backend', 'golden'])"
