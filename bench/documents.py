@@ -103,10 +103,15 @@ ENGINE = {
 SURVIVED = {
     "faults.board": "faults of the board that end in a sentence, nothing leaked, the next run fine",
     "faults.meter": "the same of the power meter",
+    "faults.network": "the same of boards over the network",
     "faults.files": "the same of files: devices, FIFOs, links, full disks, folders",
     "faults.signals": "the same of signals, to a run, a sweep, a recording, a compiler, the board",
     "faults.environment": "the same of locale, user, read-only checkout, damaged builds",
     "faults.tools": "the same of the vendor's tools: silent failures, old results, locale, paths",
+}
+COVERAGE = {
+    "power.coverage": "energy's 95 % interval holds the truth, synthetic traces",
+    "power.coverage_glitches": "the same where 1 % of the samples are 0 A and 1 % are spikes",
 }
 
 
@@ -125,12 +130,12 @@ def host_table(rows):
     """What the board's side survives, and how often the power meter's interval holds the truth."""
     lines = ["| what | value | of |", "|---|---|---|"]
     for name, text in SURVIVED.items():
-        if f"{name}.total" not in rows:
-            continue
-        lines.append(f"| {text} | {rows[f'{name}.survived']['value']} | {rows[f'{name}.total']['value']} |")
-    coverage = rows["power.coverage"]
-    text = "energy's 95 % interval holds the truth, synthetic traces"
-    return [*lines, f"| {text} | {coverage['value']:.1%} | {coverage['n']:,} draws |"]
+        if f"{name}.total" in rows:
+            lines.append(f"| {text} | {rows[f'{name}.survived']['value']} | {rows[f'{name}.total']['value']} |")
+    for name, text in COVERAGE.items():
+        if name in rows:
+            lines.append(f"| {text} | {rows[name]['value']:.1%} | {rows[name]['n']:,} draws |")
+    return lines
 
 
 def rtl_table(rows):

@@ -5,8 +5,8 @@
 For every package: B is the largest of some hard budgets at which it is at least two points worse than without one.
 Rows pool.PACKAGE.KIND.accuracy and .flops (mean), of these kinds at B:
 
-- none: no budget. hard: --budget B. average: --average-budget B. pool100: --pool 100 --budget B, easy images stopping by
-  the same thresholds, so that hard ones may spend what they leave.
+- none: no budget. hard: --budget B. average: --average-budget B. pool100: --pool 100 --budget B, with easy images
+  stopping by the same thresholds, so that hard ones may spend what they leave.
 - single_exit: every image leaves at one and the same exit, the best of those that cost no more than `average` does.
 
 And .budget; .KIND.won_back, the share of the hard budget's loss; .windows_over, windows of 100 images that spent more

@@ -62,4 +62,3 @@ def _seconds(trainer, split):
     for images, labels in batches:
         trainer._train_step(phase, 1, images, labels)
     return time.perf_counter() - started
-

@@ -2,9 +2,9 @@
 
     python -m bench trials --data cifar10=DIR --checkpoint runs/resnet24-ddi-cifar10/whole.pt
 
-The checkpoint is a run's, stopped where its backbone was done. Every bench/ways/NAME.toml takes the place of the phases
-behind it. Rows trials.NAME.*, those of `python -m bench controls`: the network beside its static twin of equal FLOPs and
-itself under other decisions, on the test images.
+The checkpoint is a run's, stopped where its backbone was done. Every bench/ways/NAME.toml takes the place of the
+phases behind it. Rows trials.NAME.*, those of `python -m bench controls`: the network beside its static twin of equal
+FLOPs and itself under other decisions, on the test images.
 """
 
 import dataclasses

@@ -10,10 +10,10 @@ from hls.errors import UserError
 from host.backends import NAMES
 from host.board import catalog
 from host.budgets.limit import parse_limit
-from host.remote import link
 
 DEFAULT = "fashion-mnist"
 RATE, NATS = Real(0, 1e9, without_least=True), Real(0, 100, without_least=True)
+SIMULATIONS = ("cosim", "golden")
 BUDGETS = "FLOPs (74M, 0.85G), time on the board (1.5ms, 900us), modelled energy (0.8mJ), or none"
 
 
@@ -47,7 +47,7 @@ def add_common(parser):
     add("--package", default=DEFAULT, metavar="P", help="name in packages/, or a path (default: %(default)s)")
     add("--data", metavar="D", help="folder or archive of the official data (default: embedded sample, or download)")
     add("--images", type=Whole(1), metavar="N", help="run the first N images (default: all)")
-    names = f"{', '.join(NAMES)}, or remote:HOST[:PORT],… for boards that run host/server.py"
+    names = f"{', '.join(NAMES)}, or remote:[USER@]HOST,… for boards over ssh"
     add(
         "--backend",
         type=_backend,
@@ -57,7 +57,6 @@ def add_common(parser):
     )
     add("--board", default=catalog.DEFAULT, metavar="NAME", help="its clock, energy, bitstream (default: %(default)s)")
     add("--threads", type=THREADS, default=1, metavar="N", help="threads of the co-simulation (default: %(default)s)")
-    add("--key", metavar="FILE", help=f"shared key of remote boards (default: {link.KEY})")
     add("--interrupt", action="store_true", help="on a board: wait for the engine by its interrupt, not by polling")
     add("--energy", metavar="FILE", help="coefficients of modelled energy, as host.energy.fit writes them")
     add("--meter", metavar="M", help="measure energy: serial:/dev/ttyUSB0, visa:ADDRESS or replay:FILE")
@@ -90,16 +89,13 @@ def new_parser(prog, text):
 def _backend(text):
     if text in NAMES or (text.startswith("remote:") and len(text) > len("remote:")):
         return text
-    raise argparse.ArgumentTypeError(f"unknown backend {text!r}: expected {', '.join(NAMES)} or remote:HOST[:PORT]")
+    raise argparse.ArgumentTypeError(f"unknown backend {text!r}: expected {', '.join(NAMES)} or remote:[USER@]HOST")
 
 
 def check_common(arguments):
     """What cannot go together. UserError."""
-    if arguments.interrupt and arguments.backend not in ("auto", "pynq"):
-        raise UserError(
-            f"--interrupt is for a board, not for --backend {arguments.backend}: leave it away, or give it to the "
-            "board's host/server.py"
-        )
+    if arguments.interrupt and arguments.backend in SIMULATIONS:
+        raise UserError(f"--interrupt is for a board, not for --backend {arguments.backend}: leave it away")
     if arguments.entropy is not None and arguments.average_budget:
         raise UserError("--entropy and --average-budget both choose when an exit is sure: give one of them")
 

@@ -11,7 +11,6 @@ from itertools import pairwise
 from host.backend import BackendMissing
 from host.board import catalog, machine
 from host.board.driver import Pynq
-from host.remote import link
 from host.simulation import Cosim, Golden
 
 AUTO = ("pynq", "cosim", "golden")  # in order of preference
@@ -40,7 +39,8 @@ def open_backend(arguments, tell):
     if arguments.backend.startswith("remote:"):
         from host.remote.client import Remote  # its library is not everywhere
 
-        return Remote(arguments.backend.removeprefix("remote:"), arguments.key or link.key_path(), tell)
+        command = ["host/server.py", "--board", arguments.board, *(["--interrupt"] if arguments.interrupt else [])]
+        return Remote(arguments.backend.removeprefix("remote:"), tell, command)
     chosen = arguments.interrupt or arguments.board != catalog.DEFAULT
     if chosen and arguments.backend in ("auto", "pynq") and machine.present():
         return Pynq(board=arguments.board, interrupt=arguments.interrupt)

@@ -68,24 +68,16 @@ def check_pynq(on_board):
 
 
 def check_remote(on_board):
-    """RPyC and the shared key, for driving a board over the network."""
+    """RPyC, and on a laptop ssh, for driving a board over the network."""
     try:
         import rpyc
     except ImportError:
         remedy = "pip install -r requirements/remote.txt (on a board: pip install --no-deps)"
         return Finding("remote", NOTE, "no RPyC: no boards over the network", remedy)
-    from host.remote import link
-
     version = ".".join(map(str, rpyc.version.version))
-    path = link.key_path()
-    if not path.exists():
-        remedy = "python host/server.py --new-key, then copy the file to the other machine"
-        return Finding("remote", NOTE, f"RPyC {version}, no key at {path}", remedy)
-    try:
-        link.read_key(path)
-    except UserError as error:
-        return Finding("remote", MISSING, str(error), "make or copy the key again")
-    return Finding("remote", OK, f"RPyC {version}, key at {path}")
+    if not on_board and not shutil.which("ssh"):
+        return Finding("remote", NOTE, f"RPyC {version}, but no ssh", "apt-get install openssh-client")
+    return Finding("remote", OK, f"RPyC {version}")
 
 
 # --------------------------------------------------------------------------------------------------------------- files
@@ -241,9 +233,12 @@ def check_root(on_board):
 
 def check_meter_ports(on_board):
     """Serial ports that a meter could be on, and whether this user may open them."""
+    from host.meters.serial_line import braille
+
     ports = sorted(str(path) for pattern in ("ttyUSB*", "ttyACM*") for path in Path("/dev").glob(pattern))
     if not ports:
-        return Finding("meter ports", NOTE, "no /dev/ttyUSB* or /dev/ttyACM*: energy is modelled, not measured")
+        found = f"no /dev/ttyUSB* or /dev/ttyACM*: energy is modelled, not measured{braille()}"
+        return Finding("meter ports", NOTE, found)
     closed = [port for port in ports if not os.access(port, os.R_OK | os.W_OK)]
     if closed:
         remedy = "sudo usermod -aG dialout $USER, then log in again"

@@ -13,7 +13,6 @@ Exit codes: 0 copied and tested; 1 copied, but the test failed; 2 bad input or n
 import contextlib
 import io
 import json
-import re
 import shlex
 import subprocess
 import sys
@@ -29,16 +28,13 @@ from hls.errors import UserError
 from host import run
 from host.backend import BackendMissing
 from host.board import catalog, overlay
+from host.remote import ssh
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("host", "hls", "data", "requirements")  # the rest is for training, building and testing
 FILES = ("bitstreams/boards.json", "bitstreams/overlay.json", "packages/*.npz", "LICENSE")
 LEFT_OUT = ("__pycache__", ".partial", "~")
-SSH = ("ssh", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3")
 COPY_S, TEST_S = 300, 600
-HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(@[A-Za-z0-9\[][A-Za-z0-9_.:\]%-]*)?")
-FOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./-]*")
-PROFILES = "for f in pynq_venv xrt_setup boardname; do [ -f /etc/profile.d/$f.sh ] && . /etc/profile.d/$f.sh; done"
 EQUAL = (
     "accuracy",
     "budget",
@@ -91,7 +87,7 @@ def _parser():
     add = parser.add_argument
     add("host", help="where ssh goes: user@address, or a name of ~/.ssh/config")
     add("--board", default=catalog.DEFAULT, help="which bitstream goes along (default: %(default)s)")
-    add("--folder", default="ddi", help="folder there, from the user's home (default: %(default)s)")
+    add("--folder", default=ssh.DEFAULT_FOLDER, help="folder there, from the user's home (default: %(default)s)")
     add("--backend", default="pynq", help="what the test runs on there (default: %(default)s)")
     add("--package", default="fashion-mnist", help="package of the test (default: %(default)s)")
     add("--budget", default="74M", help="budget of the test (default: %(default)s)")
@@ -101,11 +97,11 @@ def _parser():
 
 def check(arguments):
     """Refuse what cannot work before the board is touched. UserError."""
-    if not HOST.fullmatch(arguments.host):
+    if not ssh.HOST.fullmatch(arguments.host):
         raise UserError(f"host {arguments.host!r} is not understood: expected user@address")
-    folder = arguments.folder
-    if not FOLDER.fullmatch(folder) or ".." in folder.split("/") or folder.endswith("/"):
-        raise UserError(f"--folder {folder!r} is not understood: expected a name below the user's home, like ddi")
+    if not ssh.safe(arguments.folder):
+        found = f"--folder {arguments.folder!r}"
+        raise UserError(f"{found} is not understood: expected a name below the user's home, like ddi")
     catalog.read(arguments.board)
     try:
         overlay.find(overlay.BITSTREAMS / arguments.board, arguments.board)
@@ -148,17 +144,16 @@ def copy(arguments):
 def _ssh(host, script, seconds, stdin=b""):
     """The finished ssh process of a script for the board's shell. UserError when it takes longer than that."""
     try:
-        return subprocess.run([*SSH, host, script], input=stdin, capture_output=True, timeout=seconds, check=False)
+        return subprocess.run([*ssh.SSH, host, script], input=stdin, capture_output=True, timeout=seconds, check=False)
     except FileNotFoundError:
-        raise UserError("no ssh on this machine: install it (apt-get install openssh-client)") from None
+        raise UserError(ssh.NO_SSH) from None
     except subprocess.TimeoutExpired:
         raise UserError(f"{host} did not finish within {seconds} s: is it on, and is its network up?") from None
 
 
 def _last(result):
     """The last line that a process said on standard error, or its exit status."""
-    lines = [line for line in result.stderr.decode(errors="replace").splitlines() if line.strip()]
-    return " ".join(lines[-1].split())[:300] if lines else f"exit status {result.returncode}"
+    return ssh.last_line(result.stderr) or f"exit status {result.returncode}"
 
 
 # --------------------------------------------------------------------------------------------------------------- test
@@ -180,29 +175,17 @@ def test(arguments):
 def _run_there(arguments, command):
     """The JSON of host/run.py on the board; where it fails, what host/doctor.py finds missing there."""
     doctor = ["host/doctor.py", "--board", arguments.board, "--json"] if arguments.backend == "pynq" else []
-    result = _ssh(arguments.host, _script(arguments.folder, command), TEST_S)
+    result = _ssh(arguments.host, ssh.script(arguments.folder, command), TEST_S)
     if result.returncode == 0:
         try:
             return json.loads(result.stdout)
         except ValueError:
             raise UserError("the board answered something else than JSON: does its login print a text?") from None
     text = _last(result)
-    if "password is required" in text or "a terminal is required" in text:
-        raise UserError("sudo asks for a password there: see docs/board.md, `Once: sudo without a password`")
-    missing = _missing(_ssh(arguments.host, _script(arguments.folder, doctor), TEST_S)) if doctor else ""
+    if ssh.remedy(text) != text:
+        raise UserError(ssh.remedy(text))
+    missing = _missing(_ssh(arguments.host, ssh.script(arguments.folder, doctor), TEST_S)) if doctor else ""
     raise UserError(f"{text}{missing}")
-
-
-def _script(folder, command):
-    """A script for the board's shell: `python3 command` as root, with PYNQ's environment where there is one.
-
-    In the C locale: what sudo says is looked at.
-    """
-    inner = f"{PROFILES}; cd {shlex.quote(folder)} && python3 {shlex.join(command)}"
-    as_root = f'cd && exec sudo -n env HOME="$HOME" bash -c {shlex.quote("cd; " + inner)}'
-    return (
-        f'export LC_ALL=C; if [ "$(id -u)" = 0 ]; then exec bash -c {shlex.quote("cd; " + inner)}; else {as_root}; fi'
-    )
 
 
 def _missing(result):

@@ -6,7 +6,7 @@
     python host/run.py --average-budget 74M                  # easy images stop early (host/budgets/average.py)
     python host/run.py --budget 74M --pool 100               # any 100 images in a row share 100 times the budget
     python host/run.py --limit 0.8mJ                         # keeps an average (host/budgets/limit.py)
-    python host/run.py --backend remote:zed1,zed2            # boards that run host/server.py
+    python host/run.py --backend remote:zed1,zed2            # boards over ssh (docs/board.md)
 
 Files are tried before anything is run. Where a meter or a file fails after that, what was found is printed all the
 same, and every other file is written.

@@ -1,13 +1,16 @@
-"""Let laptops run images on this board (or on this machine's co-simulation) over the network.
+"""Let a laptop run images on this board (or on this machine's co-simulation): the laptop starts this by ssh.
 
-    python host/server.py --new-key                       # once; copy the key file to the laptop (scp), mode 0600
-    python host/server.py --listen 0.0.0.0:18861          # on the board; Ctrl-C ends it
-    python host/run.py --backend remote:board --budget 74M        # on the laptop
+    python host/run.py --backend remote:xilinx@192.168.2.99 --budget 74M        # on the laptop; nothing to start here
+    python3 host/server.py --board zedboard                                     # what that runs here
+
+It serves the one caller at its standard streams, and ends when that goes; who may call is for ssh to say.
 
 Exit codes: 0 ended; 2 bad input, with one line that says what to do.
 """
 
+import contextlib
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -19,47 +22,45 @@ from hls.command.signals import handled
 from hls.errors import UserError
 from host.backends import NAMES, open_backend
 from host.board import catalog
-from host.remote import link
+from host.remote.ssh import GREETING
 
-SETTLE_S = 10.0  # for a run under way when the server is ended
-MISSING = "RPyC is not installed here: pip install -r requirements/remote.txt (on a board: pip install --no-deps)"
+MISSING = "RPyC is not installed there: pip install -r requirements/remote.txt (on a board: pip install --no-deps)"
 
 
 def main(argv=None):
-    """Serve until interrupted, and give the exit code."""
+    """Serve until the caller goes or this is interrupted, and give the exit code."""
     arguments = _parser().parse_args(argv)
     try:
-        arguments.key = arguments.key or link.key_path()
-        if arguments.new_key:
-            link.write_key(arguments.key)
-            print(f"wrote {arguments.key}: copy it to the other machine, where it must also have mode 0600")
-            return 0
         with handled():
             return _serve(arguments)
-    except (UserError, ValueError) as error:
+    except (UserError, ValueError, OSError) as error:
         return _fail(error)
-    except OSError as error:
-        return _fail(f"{error}: is the port taken, or the address another machine's? give another --listen")
     except KeyboardInterrupt:
         return 0
 
 
 def _serve(arguments):
-    host, port = link.address(arguments.listen)
-    key = link.read_key(arguments.key)
     try:
         from host.remote import service
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("rpyc", "plumbum"):
             raise
         return _fail(MISSING)
-    logging.basicConfig(level=logging.INFO if arguments.verbose else logging.ERROR, format="server: %(message)s")
-    with open_backend(arguments, _warn) as backend:
-        server = service.listen(backend, host, port, key)
-        print(f"{backend.title} listens on {server.host}:{server.port}", flush=True)
-        server.start()
-        server.service.settle(SETTLE_S)
+    logging.basicConfig(level=logging.ERROR, format="server: %(message)s")
+    with _streams() as (read, write), open_backend(arguments, _warn) as backend:
+        write.write(GREETING)
+        service.serve(service.BoardService(backend), read, write)
     return 0
+
+
+@contextlib.contextmanager
+def _streams():
+    """Standard input and output for the protocol alone: what else is printed goes to standard error."""
+    with os.fdopen(os.dup(0), "rb", 0) as read, os.fdopen(os.dup(1), "wb", 0) as write:
+        os.dup2(2, 1)
+        with open(os.devnull, "rb") as nothing:
+            os.dup2(nothing.fileno(), 0)
+        yield read, write
 
 
 def _parser():
@@ -69,14 +70,10 @@ def _parser():
         epilog=f"Exit codes:{__doc__.split('Exit codes:')[1]}",
     )
     add = parser.add_argument
-    add("--listen", default=f"127.0.0.1:{link.PORT}", metavar="A", help="address and port (default: %(default)s)")
     add("--backend", choices=NAMES, default="auto", help="auto: the best that this machine has (default: %(default)s)")
     add("--board", default=catalog.DEFAULT, metavar="NAME", help="whose bitstream (default: %(default)s)")
     add("--interrupt", action="store_true", help="wait for the board's engine by its interrupt, not by polling")
     add("--threads", type=THREADS, default=1, metavar="N", help="threads of the co-simulation (default: %(default)s)")
-    add("--key", metavar="FILE", help=f"the shared key (default: {link.KEY})")
-    add("--new-key", action="store_true", help="make a key file and end")
-    add("--verbose", action="store_true", help="say who calls, on standard error")
     return parser
 
 

@@ -16,11 +16,14 @@ from pathlib import Path
 from unittest import mock
 
 from bench.fault_cases import Case, Outcome
-from bench.standin.meter import LineMeter, ScpiMeter, Unplug, noisy_idle, resend
+from bench.standin import joulescope
+from bench.standin.meter import LanMeter, LineMeter, ScpiMeter, Unplug, noisy_idle, resend
 from hls.errors import UserError
+from host.board import catalog
 from host.energy.measure import measure
 from host.meters.__main__ import main
 from host.meters.open import open_meter
+from host.meters.plausible import supply_of
 from host.meters.protocol import checksum
 from host.meters.trace import COLUMNS
 
@@ -37,10 +40,11 @@ def record(address, seconds=SECONDS):
     return code, " | ".join(lines)
 
 
-def measured(address, idle_s=None, run_batch=lambda: time.sleep(0.02)):
+def measured(address, idle_s=None, run_batch=lambda: time.sleep(0.02), supply=None):
     """(exit code, line) of measuring an energy, as a command ends it."""
     try:
         with open_meter(address) as meter:
+            meter.supply = supply
             energy = measure(meter, run_batch, 10, idle_s=idle_s, max_s=3.3)
     except UserError as error:
         return 2, str(error)
@@ -109,9 +113,21 @@ def on_line(fault=None, use=record, **device):
     return outcome(use, LineMeter(fault=fault, **device))
 
 
-def on_scpi(answers, after_samples=-1):
-    """The Outcome of a SCPI instrument that answers some queries otherwise."""
-    return outcome(record, ScpiMeter(answers, after_samples))
+def on_scpi(answers, after_samples=-1, use=record, device=ScpiMeter, option="", **options):
+    """The Outcome of a SCPI instrument that answers some queries otherwise; `option` is one of the address."""
+    wait_s = 2.0 if "slow_s" in options else 0.4
+    return outcome(lambda address: use(address + option), device(answers, after_samples, wait_s=wait_s, **options))
+
+
+def on_joulescope(**options):
+    """The Outcome of a Joulescope."""
+    with mock.patch.dict(sys.modules, pyjoulescope_driver=joulescope.module(joulescope.Instrument(**options))):
+        return outcome(lambda _: record("joulescope:?wait=0.4", 1.0))
+
+
+def in_the_boards_supply(address):
+    """(exit code, line) of measuring in the supply of a ZedBoard."""
+    return measured(address, supply=supply_of(catalog.read()))
 
 
 # --------------------------------------------------------------------------------------------------------- ports, files
@@ -121,15 +137,15 @@ def on_port(prepare):
         return outcome(lambda _: record(prepare(Path(folder))))
 
 
-def on_file(text, seconds=SECONDS):
-    """The Outcome of replaying a file of `text`; None: there is none."""
+def on_file(text, seconds=SECONDS, option=""):
+    """The Outcome of replaying a file of `text` with an option of the address; None: there is none."""
 
     def use(_):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "trace.csv"
             if text is not None:
                 path.write_text(text, encoding="utf-8")
-            return record(f"replay:{path}", seconds)
+            return record(f"replay:{path}{option}", seconds)
 
     return outcome(use)
 
@@ -174,6 +190,8 @@ def plain_file(folder):
 
 
 HEADER = ",".join(COLUMNS) + "\n"
+PPK2 = "Timestamp(ms),Current(uA),D0-D7\n" + "".join(f"{10 * t}.00,{200000 + t % 3}.0,00000000\n" for t in range(11))
+LONGER = partial(record, seconds=2.0)  # for a share to be known
 ROWS = "".join(f"{t / 100:.2f},12,0.2{t % 7},{12 * float(f'0.2{t % 7}'):.3f},\n" for t in range(1, 12))
 
 
@@ -214,7 +232,12 @@ CASES = [
     _ends("the clock steps back again and again", partial(on_line, every(3, partial(stamped, step_us=-6000)))),
     _ends("the shunt is saturated", partial(on_line, every(50, overflow))),
     _ends("the sense wires are swapped", partial(on_line, watt=lambda time_s: -noisy_idle(time_s))),
-    _ends("too slow", partial(on_line, rate_hz=5, use=partial(record, seconds=1.0))),
+    _recovers("five samples a second", partial(on_line, rate_hz=5, use=partial(record, seconds=1.0))),
+    _recovers("a zero now and then", partial(on_line, every(40, partial(resend, milliampere=0.0)))),
+    _recovers("a spike now and then", partial(on_line, every(40, partial(resend, milliampere=8000.0)))),
+    _recovers("an impossible voltage now and then", partial(on_line, every(40, partial(resend, millivolt=99000.0)))),
+    _ends("every ninth sample is zero", partial(on_line, every(9, partial(resend, milliampere=0.0)), use=LONGER)),
+    _ends("the meter is in another supply", partial(on_line, volt=5.0, use=in_the_boards_supply)),
     _ends("another version of the line protocol", partial(on_line, header=b"# ddi-meter 2 ina226\n")),
     _ends(
         "the sensor does not answer",
@@ -244,10 +267,28 @@ CASES = [
     _ends("a replay with a power that does not fit", partial(on_file, HEADER + ROWS + "0.2,12,0.2,9,\n")),
     _ends("a replay that goes back in time", partial(on_file, HEADER + ROWS + ROWS)),
     _ends("a replay that ends too early", partial(on_file, HEADER + ROWS, 2.0)),
-    _ends("SCPI: an error instead of a number", partial(on_scpi, {b"MEAS:CURR?": b"ERROR"}, 20)),
-    _ends("SCPI: overload", partial(on_scpi, {b"MEAS:CURR?": b"9.9E37"}, 20)),
+    _ends("SCPI: an error instead of a number", partial(on_scpi, {b"MEAS:CURR?": b"ERROR"}, 20, use=LONGER)),
+    _ends("SCPI: overload", partial(on_scpi, {b"MEAS:CURR?": b"9.9E37"}, 20, use=LONGER)),
     _ends("SCPI: no answer at all", partial(on_scpi, {b"*IDN?": None})),
-    _ends("SCPI: no answer any more", partial(on_scpi, {b"MEAS:VOLT?": None}, 20)),
-    _ends("SCPI: unplugged", partial(on_scpi, {b"MEAS:VOLT?": Unplug}, 20)),
+    _ends("SCPI: no answer any more", partial(on_scpi, {b"MEAS:VOLT?": None}, 20, use=LONGER)),
+    _ends("SCPI: unplugged", partial(on_scpi, {b"MEAS:VOLT?": Unplug}, 20, use=LONGER)),
+    _recovers("SCPI: replies without an end", partial(on_scpi, {}, end=b"", option="&end=none")),
+    _ends("SCPI: replies without an end, and nobody said so", partial(on_scpi, {}, end=b"")),
+    _recovers("SCPI: replies with a NUL", partial(on_scpi, {}, end=b"\0\n")),
+    _recovers("SCPI: replies with their units", partial(on_scpi, {b"MEAS:CURR?": b"214 mA"})),
+    _recovers("SCPI: two samples a second", partial(on_scpi, {}, slow_s=0.2, use=partial(record, seconds=1.2))),
+    _recovers("SCPI: on the network", partial(on_scpi, {}, device=LanMeter)),
+    _ends(
+        "SCPI: the network's end goes away", partial(on_scpi, {b"MEAS:VOLT?": Unplug}, 20, use=LONGER, device=LanMeter)
+    ),
+    _ends("SCPI: nobody listens on the network", partial(on_port, lambda _: "visa:TCPIP::127.0.0.1::9::SOCKET")),
+    _recovers("Joulescope", partial(on_joulescope)),
+    _ends("Joulescope: none there", partial(on_joulescope, paths=())),
+    _ends("Joulescope: its own program has it", partial(on_joulescope, busy=True)),
+    _ends("Joulescope: falls silent", partial(on_joulescope, fault=lambda index, value: value if index < 9 else None)),
+    _ends("Joulescope: its driver is not installed", partial(missing, "pyjoulescope_driver", "joulescope:")),
+    _ends("a replay of a PPK2 without the voltage", partial(on_file, PPK2)),
+    _ends("a replay of a PPK2 cut short", partial(on_file, PPK2 + "110.00,\n", option="?volt=12")),
+    _recovers("a replay of a PPK2", partial(on_file, PPK2, 0.05, "?volt=12")),
     _ends("SCPI: no such port", partial(on_port, lambda folder: f"visa:ASRL{folder}/x::INSTR")),
 ]

@@ -23,7 +23,8 @@ from host.board.ports import charges_at
 PAGE = 4096
 FIRST_ADDRESS = 0x1E000000
 START, DONE, IDLE, READY = 1, 2, 4, 8
-REFERENCE_HZ = 1_000_000_000  # of the PLL whose dividers give the logic's clock
+CRYSTAL_HZ = 33_333_333  # a ZedBoard's
+PLL_REGISTERS = {0x100: 40 << 12, 0x104: 32 << 12, 0x108: 30 << 12}  # ARM, DDR and IO, as its first boot loader sets
 
 FAULTS = {
     "no_device": "pynq finds no device",
@@ -41,7 +42,9 @@ FAULTS = {
     "memory": "bytes of contiguous memory that there are",
     "offset": "addresses of buffers are so many bytes further",
     "address": "address of the first buffer",
-    "clock": "the clock runs at so many Hz, and says so",
+    "divisors": "of the logic's clock, whatever was asked for",
+    "pll": "factor of the PLL behind the logic's clock",
+    "crystal": "in Hz, another board's",
     "rate": "the timer counts at so many Hz",
     "bus": "the bus fails after so many accesses",
     "bus_at_start": "the bus fails from the n-th start on",
@@ -79,7 +82,11 @@ class Machine:
         self.faults, self.violations, self.buffers = {}, [], []
         self.starts = self.downloads = self.accesses = self.interrupts = self._allocated = 0
         self.timestamp, self.hardware, self.interrupt_waiters = "", None, []
-        self.engine, self.timer, self.clock_hz = Engine(self), Timer(self), 0.0
+        self.engine, self.timer = Engine(self), Timer(self)
+        self.control = np.zeros(machine.CONTROL_SIZE // 4, np.uint32)  # the processor's registers
+        for offset, value in PLL_REGISTERS.items():
+            self.control[offset // 4] = value
+        self.divide(10, 1)
         self.run_engine = golden.run if golden_model else _best_engine()
         self.speed = speed
 
@@ -125,11 +132,31 @@ class Machine:
             self.hardware = None
             raise OSError(110, "Connection timed out")
         self.hardware, self.timestamp = hardware, f"load {self.downloads}"
-        self.clock_hz = self.faults.get("clock", REFERENCE_HZ / (hardware.divisors[0] * hardware.divisors[1]))
         self.engine, self.timer = Engine(self), Timer(self)
+
+    def divide(self, first, second):
+        """Set the divisors of the logic's clock, and let the IO PLL drive it."""
+        self.control[machine.LOGIC_CLOCK // 4] = second << 20 | first << 8
+
+    @property
+    def clock_hz(self):
+        """The logic's clock, by the registers."""
+        clock, pll = (int(self._control(offset)) for offset in (machine.LOGIC_CLOCK, 0x108))
+        divisors = max((clock >> 8 & 0x3F) * (clock >> 20 & 0x3F), 1)
+        return self.faults.get("crystal", CRYSTAL_HZ) * (pll >> 12) / divisors
+
+    def _control(self, offset):
+        """A register of the processor, with what is wrong with it."""
+        if offset == machine.LOGIC_CLOCK and "divisors" in self.faults:
+            self.divide(*self.faults["divisors"])
+        if offset == 0x108 and "pll" in self.faults:
+            return self.faults["pll"] << 12
+        return self.control[offset // 4]
 
     def read(self, address):
         """A word of the bus."""
+        if 0 <= address - machine.CONTROL < machine.CONTROL_SIZE:
+            return int(self._control(address - machine.CONTROL))
         if address == machine.CHIP_REGISTER:
             return self.faults.get("chip", machine.CHIPS["xc7z020"]) << 12 | 0x3720093
         device, offset = self._device(address)

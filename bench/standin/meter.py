@@ -9,6 +9,7 @@ raise Unplug, which closes the terminal. LineMeter's power follows `watt(seconds
 
 import os
 import select
+import socket
 import threading
 import time
 import tty
@@ -107,24 +108,66 @@ class ScpiMeter(_Terminal):
         (b"SYST:ERR?", b'-222,"Data out of range"'),
     )
 
-    def __init__(self, answers=(), after=-1, wait_s=0.4):
+    def __init__(self, answers=(), after=-1, wait_s=0.4, end=b"\n", slow_s=0.0):
         super().__init__(wait_s)
         self._answers, self._faulty, self._after = dict(self.ANSWERS), dict(answers), after
+        self._end, self._slow_s, self._rest, self._count = end, slow_s, b"", 0
 
     def _play(self):
-        rest, count = b"", 0
         while not self._stop.is_set():
-            if not select.select([self._master], [], [], 0.02)[0]:
+            if select.select([self._master], [], [], 0.02)[0]:
+                for reply in self.replies(os.read(self._master, 4096)):
+                    self._write(reply)
+
+    def replies(self, data):
+        """What is answered to the bytes that came."""
+        *queries, self._rest = (self._rest + data.replace(b"\r", b"\n")).split(b"\n")
+        for query in queries:
+            self._count += query.startswith(b"MEAS")
+            self._stop.wait(self._slow_s if query.startswith(b"MEAS") else 0)
+            answers = self._answers | (self._faulty if self._count > self._after else {})
+            answer = answers.get(query.strip())
+            if isinstance(answer, type):
+                raise answer
+            if answer is not None:
+                yield answer + self._end
+
+
+class LanMeter(ScpiMeter):
+    """The same on a socket, for one caller at a time."""
+
+    scheme = "visa:TCPIP::127.0.0.1::{}::SOCKET"
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(0.1)
+        self.path = self._listener.getsockname()[1]
+
+    def _close(self):
+        super()._close()
+        self._listener.close()
+
+    def _play(self):
+        while not self._stop.is_set():
+            try:
+                caller, _ = self._listener.accept()
+            except TimeoutError:
                 continue
-            *queries, rest = (rest + os.read(self._master, 4096)).split(b"\n")
-            for query in queries:
-                count += query.startswith(b"MEAS")
-                answers = self._answers | (self._faulty if count > self._after else {})
-                answer = answers.get(query.strip())
-                if isinstance(answer, type):
-                    raise answer
-                if answer is not None:
-                    self._write(answer + b"\n")
+            with caller:
+                caller.settimeout(0.1)
+                self._serve(caller)
+
+    def _serve(self, caller):
+        while not self._stop.is_set():
+            try:
+                data = caller.recv(4096)
+            except TimeoutError:
+                continue
+            if not data:
+                return
+            for reply in self.replies(data):
+                caller.sendall(reply)
 
 
 def noisy_idle(time_s):

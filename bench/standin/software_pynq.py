@@ -8,6 +8,7 @@ for (pynq takes all of the buffer), so that a driver that forgets some of them i
 
 import asyncio
 import os
+import sys
 import types
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from bench.standin import files, hwh
+from bench.standin.machine import CRYSTAL_HZ
 
 
 class PynqBuffer(np.ndarray):
@@ -187,6 +189,7 @@ class _Overlay:
     def download(self, dtbo=None):
         """Load it."""
         files.check_bit(Path(self.bitfile_name).read_bytes())
+        sys.modules["pynq"].Clocks.set_pl_clk(0, *self._hardware.divisors)
         self._machine.download(self._hardware)
         self.timestamp = self._machine.timestamp
 
@@ -196,10 +199,15 @@ class _Overlay:
 
 
 def _clocks(machine):
+    """The clocks of the logic: set by divisors, and told as if the crystal were one of 50 MHz, as pynq does."""
+
     class ClocksType(type):
         @property
         def fclk0_mhz(cls):
-            return round(machine.clock_hz / 1e6, 6)
+            return round(machine.clock_hz / CRYSTAL_HZ * 50, 6)
+
+        def set_pl_clk(cls, clk_idx, div0=None, div1=None, clk_mhz=100.0):
+            machine.divide(div0, div1)
 
     return ClocksType("Clocks", (), {})
 

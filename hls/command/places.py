@@ -13,11 +13,6 @@ from hls.errors import UserError
 NAME = "ddi-fpga"
 
 
-def config(*names):
-    """A path below the user's folder of settings: $XDG_CONFIG_HOME/ddi, or ~/.config/ddi. UserError."""
-    return _base("XDG_CONFIG_HOME", ".config") / "ddi" / Path(*names)
-
-
 def cache(*names):
     """A path below the user's folder of what can be fetched or made again: $XDG_CACHE_HOME, or ~/.cache. UserError."""
     return _base("XDG_CACHE_HOME", ".cache") / NAME / Path(*names)

@@ -50,6 +50,7 @@ class Board:
     title: str
     clock_hz: int
     clock_kind: str
+    crystal_hz: int  # of the processor, which its clocks are made of
     shunt_ohm: float | None  # None: no point to measure power at
     supply_v: float
     energy: Coefficients | None = None  # None: the board's file has none
@@ -73,14 +74,17 @@ def read(name=DEFAULT, path=FILE):
     try:
         power = found["power"]
         clock_hz = round(float(found["clock_mhz"]) * 1e6)
+        crystal_hz = round(float(found["processing_system"]["crystal_mhz"]) * 1e6)
         shunt_ohm = float(power["shunt_ohm"]) if "shunt_ohm" in power else None
         numbers = {"shunt_ohm": shunt_ohm, "supply_v": float(power["supply_v"])}
         energy = _coefficients(found["energy"]) if "energy" in found else None
-        board = Board(name, str(found["title"]), clock_hz, str(found["clock_kind"]), **numbers, energy=energy)
+        kind = str(found["clock_kind"])
+        board = Board(name, str(found["title"]), clock_hz, kind, crystal_hz, **numbers, energy=energy)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{path}: board {name} is not as expected ({error}): {remedy}") from None
-    if board.clock_hz <= 0:
-        raise UserError(f"{path}: board {name} has a clock of {board.clock_hz} Hz, expected more than 0: {remedy}")
+    for what, value in (("clock", board.clock_hz), ("crystal", board.crystal_hz)):
+        if value <= 0:
+            raise UserError(f"{path}: board {name} has a {what} of {value} Hz, expected more than 0: {remedy}")
     return board
 
 

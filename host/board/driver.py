@@ -52,7 +52,7 @@ class Pynq(Backend):
         self._cycles_an_image, self._busy_s = 0.0, 0.0
         try:
             check_ports(isa.PORTS)
-            title = catalog.read(board).title
+            self._facts = catalog.read(board)
             self._design = overlay.read()
             self._pynq = module()
             self._build = overlay.find(overlay.BITSTREAMS / board, board)
@@ -62,7 +62,7 @@ class Pynq(Backend):
         except BaseException as error:
             self._close(error)
             raise
-        self.title = f"{title} (engine at {self.clock_hz / 1e6:.4g} MHz{self._waits()})"
+        self.title = f"{self._facts.title} (engine at {self.clock_hz / 1e6:.4g} MHz{self._waits()})"
         self.version = f"contract {isa.HASH}, bitstream {self._build.bit.name} of commit {self._build.commit}"
 
     def run(self, package, images, start, history=None):
@@ -107,7 +107,8 @@ class Pynq(Backend):
             self._overlay = self._pynq.Overlay(str(self._build.bit))
         with told("looking at the engine"):
             engine = Engine(self._pynq, self._overlay, self._design)
-            clock = check_clock(self._pynq, engine.timer, self._build.clock_hz, self._design.clock_tolerance)
+            expected = self._facts.crystal_hz, self._build.clock_hz, self._design.clock_tolerance
+            clock = check_clock(self._pynq, engine.timer, *expected)
         self.clock_hz = clock
         with told("asking the engine for its contract"):
             self._handshake(engine)

@@ -4,6 +4,7 @@ summary, trace = energy(meter, backend, job, plan, batches) # of a finished run
 gauge = batch_gauge(meter, board, rate)                     # joules of one batch, for host/budgets/limit.py
 """
 
+import sys
 from contextlib import contextmanager
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from hls.record import decode
 from host.energy.measure import measure
 from host.energy.model import modelled as model
+from host.meters.plausible import supply_of
 from host.verdict import Windows, check_spent, check_status
 
 COUNTERS = ("flops", "cycles", "weight_bytes", "instructions")  # that modelled energy is reckoned from
@@ -46,7 +48,8 @@ def energy(meter, backend, job, plan, batches):
         last[:] = [backend.run(job.package, job.images[:count], start, history)]
         return last[0]
 
-    found = measure(meter, run_batch, count)
+    meter.supply = supply_of(job.board)
+    found = measure(meter, run_batch, count, tell=lambda text: print(f"run: {meter.name}: {text}", file=sys.stderr))
     check_status(last[0])
     results = decode(last[0], start)
     check_spent(results, start)

@@ -24,6 +24,9 @@ from host.meters.calibration import UNCALIBRATED
 from host.meters.trace import Trace
 
 IDLE_S = 0.5  # before and after a loop, and half of the loop's least length
+SAMPLES, LEAST_SAMPLES = 25, 16  # of an idle phase: as a rule, and with an instrument that gives only a few a second
+SLOW_S = 0.1  # between two samples of such an instrument
+MOST_S = 120.0  # after which no repetition begins, unless FIRST of them take longer
 FIRST = 8  # repetitions before their spread is believed
 LEAST = 4  # repetitions that a result needs when time runs out
 SPARE = 1.2  # more repetitions than the spread asks for: it is itself uncertain
@@ -70,13 +73,16 @@ class Energy:
         )
 
 
-def measure(meter, run_batch, images, *, relative_error=0.02, idle_s=None, max_s=120.0, clock=time, loop_s=None):
+def measure(
+    meter, run_batch, images, *, relative_error=0.02, idle_s=None, max_s=None, clock=time, loop_s=None, tell=None
+):
     """Energy of an image, by looping `run_batch()`, which runs a batch of `images` images and returns when it is done.
 
     `relative_error`: of the standard error to the energy, the share to reach. `idle_s`: idle before and after each
-    loop (default: IDLE_S, more with a slow meter); `max_s`: time after which no repetition begins; `loop_s`: least
-    length of a loop (default: twice the idle). UserError when the meter fails, when the time is too short, or when
-    running cannot be told from idle. The meter is started and stopped here.
+    loop (default: IDLE_S, more with a slow meter); `max_s`: time after which no repetition begins (default: MOST_S, or
+    what FIRST of them take with a slow meter, of which `tell` is told a sentence); `loop_s`: least length of a loop
+    (default: twice the idle). UserError when the meter fails, when the time is too short, or when running cannot be
+    told from idle. The meter is started and stopped here.
     """
     if images < 1 or not 0 < relative_error < 1:
         raise UserError(f"{images} images at {relative_error:g} of error: expected 1 or more, and 0 to 1")
@@ -92,7 +98,11 @@ def measure(meter, run_batch, images, *, relative_error=0.02, idle_s=None, max_s
         idle_s = _idle(idle_s, period_s)
         batches = math.ceil(max(loop_s or 0, 2 * idle_s) / batch_s)
         plan = _Plan(meter, run_batch, images, batches, idle_s, period_s, clock)
-        plan.go_on(relative_error, begin_s + max_s, 2 * idle_s + batches * batch_s, max_s)
+        length_s = 2 * idle_s + batches * batch_s
+        max_s = max(MOST_S, (FIRST + 1) * length_s) if max_s is None else max_s
+        if tell and max_s > MOST_S:
+            tell(f"{1 / period_s:.3g} samples a second are few: measuring takes about {max_s / 60:.0f} minutes")
+        plan.go_on(relative_error, begin_s + max_s, length_s, max_s)
         trace = meter.stop()
     finally:
         meter.stop_thread()
@@ -100,10 +110,10 @@ def measure(meter, run_batch, images, *, relative_error=0.02, idle_s=None, max_s
 
 
 def _idle(idle_s, period_s):
-    """Idle time before and after a loop: at least 25 samples of which the margins take a few."""
+    """Idle time before and after a loop: SAMPLES or more, of which the margins take a few."""
     least = max(8 * _margin(period_s), 12 * period_s)
     if idle_s is None:
-        return max(IDLE_S, 25 * period_s)
+        return max(IDLE_S, (LEAST_SAMPLES if period_s >= SLOW_S else SAMPLES) * period_s)
     if idle_s < least:
         raise UserError(f"{idle_s:g} s of idle phase is too short to subtract: expected {least:.2g} s or more")
     return idle_s

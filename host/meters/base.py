@@ -20,6 +20,7 @@ class Meter:
     kind = "measured"  # "replayed" where the samples come from a file
     wait_s = 5.0
     calibration = None
+    supply = None  # what is known of the board's (host/meters/plausible.py)
 
     def __init__(self):
         self._collector, self._thread, self._error = Collector(), None, None
@@ -49,7 +50,7 @@ class Meter:
     def so_far(self):
         """The Trace since start(), while sampling goes on. UserError when sampling failed or the trace is unusable."""
         self.check()
-        return self._collector.trace(self.name, self.calibration)
+        return self._collector.trace(self.name, self.calibration, self.supply)
 
     def kept(self):
         """The Trace of what came before sampling failed or was broken off; None for too little."""
@@ -67,7 +68,7 @@ class Meter:
         return self.so_far()
 
     def latest(self):
-        """(host time in s, power in W) of the newest sample, or None before the first."""
+        """(host time in s, power in W) of the newest samples, or None before the first."""
         found = self._collector.latest()
         if found is None:
             return None

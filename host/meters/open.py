@@ -13,14 +13,17 @@ from urllib.parse import parse_qsl
 
 from hls.errors import UserError
 
-FORMS = "serial:/dev/ttyUSB0[?baud=115200], visa:ASRL/dev/ttyUSB1::INSTR or replay:FILE"
+FORMS = (
+    "serial:/dev/ttyUSB0[?baud=115200], visa:ASRL/dev/ttyUSB1::INSTR, visa:TCPIP::HOST::5025::SOCKET, "
+    "joulescope:[SERIAL] or replay:FILE"
+)
 
 
 def open_meter(text):
     """The Meter that `text` asks for, opened. UserError when it is not understood or cannot be opened."""
     scheme, colon, rest = str(text).partition(":")
-    kinds = {"serial": _serial, "visa": _visa, "replay": _replay}
-    if not colon or scheme not in kinds or not rest:
+    kinds = {"serial": _serial, "visa": _visa, "joulescope": _joulescope, "replay": _replay}
+    if not colon or scheme not in kinds or not (rest or scheme == "joulescope"):
         raise UserError(f"meter {str(text)[:60]!r} is not understood: expected {FORMS}")
     address, _, query = rest.partition("?")
     options = dict(parse_qsl(query, keep_blank_values=True))
@@ -39,6 +42,12 @@ def _visa(address, options):
     from host.meters.visa import VisaMeter
 
     return VisaMeter(address, options)
+
+
+def _joulescope(address, options):
+    from host.meters.joulescope import JoulescopeMeter
+
+    return JoulescopeMeter(address, options)
 
 
 def _replay(address, options):

@@ -1,4 +1,6 @@
-"""A recorded trace played again as if it were a meter: `replay:FILE[?speed=1]`, FILE as Trace.write_csv wrote it.
+"""A recorded trace played again as if it were a meter: `replay:FILE[?speed=1&volt=12]`.
+
+FILE is what Trace.write_csv wrote, or what the programs of other meters export (host/meters/recorded.py).
 
 Samples appear at the times they were recorded with, from start() on; what is run beside it is not what was measured,
 so that its figures carry the kind "replayed". The end of the file is an error when more is asked for.
@@ -9,11 +11,11 @@ import time
 from hls.errors import UserError
 from host.meters.base import Meter
 from host.meters.calibration import read_calibration
+from host.meters.recorded import read_csv
 from host.meters.serial_line import positive, read_options
-from host.meters.trace import read_csv
 
 SLICE_S = 0.005
-OPTIONS = ("speed", "calibration")
+OPTIONS = ("speed", "volt", "calibration")
 
 
 class ReplayMeter(Meter):
@@ -27,7 +29,8 @@ class ReplayMeter(Meter):
         settings = read_options(self.name, options, OPTIONS)
         self._speed = positive(self.name, settings, "speed", 1.0)
         self.calibration = read_calibration(settings["calibration"]) if "calibration" in settings else None
-        self._trace = read_csv(path)
+        volt = positive(self.name, settings, "volt", 0.0) if "volt" in settings else None
+        self._trace = read_csv(path, volt)
         self._start_s, self._next = 0.0, 0
 
     def start(self):

@@ -3,6 +3,7 @@
 It speaks the lines of host/meters/protocol.py; docs/power.md has wiring and firmware.
 """
 
+import shutil
 import time
 
 from hls.errors import UserError
@@ -86,7 +87,7 @@ def _why(error):
     text = " ".join(str(error).split())
     code = getattr(error, "errno", None)
     if code == 2 or "No such file" in text:
-        return "there is no such port: look at ls /dev/ttyUSB* /dev/ttyACM*, or plug the meter in"
+        return f"there is no such port: look at ls /dev/ttyUSB* /dev/ttyACM*, or plug the meter in{braille()}"
     if code in (1, 13) or "Permission" in text:
         return "permission denied: add yourself to the group dialout, and log in again"
     if code in (11, 16) or "exclusively lock" in text or "busy" in text:
@@ -94,6 +95,12 @@ def _why(error):
     if code in (21, 25) or "ioctl" in text or "directory" in text:
         return "it is no serial port: look at ls /dev/ttyUSB* /dev/ttyACM*"
     return f"{text}: expected a serial port"
+
+
+def braille():
+    """A hint, where a program for Braille displays is installed that takes USB adapters for one; else nothing."""
+    taker = shutil.which("brltty", path="/usr/bin:/usr/sbin:/bin:/sbin")
+    return " (brltty is installed, which takes many USB adapters away: apt-get remove brltty)" if taker else ""
 
 
 def read_options(name, options, known):

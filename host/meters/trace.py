@@ -1,30 +1,32 @@
 """Traces of power: what a meter saw, on the host's clock, and the CSV that keeps it.
 
-    trace = read_csv("trace.csv")      # time_s, voltage_V, current_A, power_W, device_time_s
+    trace = collector.trace("meter")   # of a meter's samples; trace.write_csv("trace.csv") keeps all of them
     trace.gaps, trace.drift_ppm        # samples lost, and how fast the meter's clock runs
 
 A meter with a clock of its own stamps samples when they are taken; the host sees them later, by a delay that jitters
 but is never negative. The meter's clock is therefore laid on the host's by a line through the least delayed samples.
 """
 
+import math
 import threading
 from array import array
+from collections import deque
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 
 from hls.command import outputs
 from hls.errors import UserError
+from host.meters.plausible import plausible
 
 COLUMNS = ("time_s", "voltage_V", "current_A", "power_W", "device_time_s")
 MAX_SAMPLES = 4_000_000  # of a trace: more than an hour at 1 kHz
 GAP = 2.5  # periods without a sample that make a gap
 HOST_GAP = 5.0  # the same where the host's clock stamps samples, which is less even
-BAD_SHARE = 0.05  # of damaged lines, above which nothing is believed
+BAD_SHARE = 0.05  # of damaged lines or of samples that cannot be, above which nothing is believed
 WINDOWS = 24  # of the fit of clocks: the least delayed sample of each
+NEWEST = 3  # samples of which the middle one is told as the latest
 STUCK = 100  # equal samples in a row that no noisy sensor gives
-SLOW_HZ = 10.0  # fewer samples a second resolve nothing that the host does
 DRIFT_PPM = 20_000  # a clock worse than any crystal or resonator
 
 
@@ -39,6 +41,7 @@ class Trace:
     device_s: np.ndarray | None = None  # the meter's own clock
     drift_ppm: float = float("nan")  # > 0: the meter's clock runs fast
     warnings: tuple = field(default=())
+    seen: "Trace | None" = None  # the same with the samples that were left out, where there were any
 
     @property
     def period_s(self):
@@ -58,17 +61,26 @@ class Trace:
         keep = slice(*np.searchsorted(self.time_s, [start_s, end_s]))
         device = None if self.device_s is None else self.device_s[keep]
         arrays = {name: getattr(self, name)[keep] for name in ("time_s", "volt", "ampere", "watt")}
-        return replace(self, **arrays, device_s=device)
+        return replace(self, **arrays, device_s=device, seen=None)
+
+    def only(self, keep):
+        """Without the samples that `keep` (N,) leaves out, which stay in `seen`."""
+        if keep.all():
+            return self
+        arrays = {name: getattr(self, name)[keep] for name in ("time_s", "volt", "ampere", "watt")}
+        device = None if self.device_s is None else self.device_s[keep]
+        return replace(self, **arrays, device_s=device, seen=self)
 
     def write_csv(self, target):
-        """Write the raw trace to a path or an Output (hls/command/outputs.py). OutputError."""
+        """Write all that was seen to a path or an Output (hls/command/outputs.py). OutputError."""
         outputs.write(target, self.csv())
 
     def csv(self):
-        """The raw trace as CSV; device_time_s is empty where the meter has no clock."""
-        device = self.device_s if self.device_s is not None else np.full(len(self.time_s), np.nan)
+        """All that was seen as CSV; device_time_s is empty where the meter has no clock."""
+        seen = self.seen or self
+        device = seen.device_s if seen.device_s is not None else np.full(len(seen.time_s), np.nan)
         rows = [",".join(COLUMNS)]
-        for values in zip(self.time_s, self.volt, self.ampere, self.watt, device):
+        for values in zip(seen.time_s, seen.volt, seen.ampere, seen.watt, device):
             rows.append(_row(values))
         return "\n".join(rows) + "\n"
 
@@ -77,54 +89,6 @@ def _row(values):
     time_s, volt, ampere, watt, device_s = values
     device = "" if np.isnan(device_s) else f"{device_s:.6f}"
     return f"{time_s:.6f},{volt:.6f},{ampere:.7f},{watt:.7f},{device}"
-
-
-def read_csv(path):
-    """The Trace that write_csv wrote. UserError names what is wrong and the line."""
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())}): give a trace's CSV") from None
-    header = ",".join(COLUMNS)
-    if not lines or lines[0].strip() != header:
-        found = repr(lines[0][:60]) if lines else "nothing"
-        raise UserError(f"{path} starts with {found}, expected the columns {header}: record it again")
-    try:
-        rows = [_numbers(line) for line in lines[1:]]
-    except ValueError as error:
-        at = next(index for index, line in enumerate(lines[1:], 2) if not _is_row(line))
-        raise UserError(f"{path}: line {at} is not five numbers ({error}): damaged, record it again") from None
-    if len(rows) < 2:
-        raise UserError(f"{path} has {len(rows)} samples, expected 2 or more: record it again")
-    time_s, volt, ampere, watt, device_s = np.array(rows).T
-    if (np.diff(time_s) <= 0).any():
-        at = int(np.argmax(np.diff(time_s) <= 0)) + 3
-        raise UserError(f"{path}: line {at} is not later than the line before: damaged, record it again")
-    if not np.isclose(watt, volt * ampere, rtol=1e-3, atol=1e-4).all():
-        at = int(np.argmin(np.isclose(watt, volt * ampere, rtol=1e-3, atol=1e-4))) + 2
-        raise UserError(f"{path}: line {at} has a power that is not voltage × current: damaged, record it again")
-    device = None if np.isnan(device_s).any() else device_s
-    drift = float("nan") if device is None else (np.ptp(device) / np.ptp(time_s) - 1) * 1e6
-    return Trace(time_s, volt, ampere, watt, device, drift)
-
-
-def _numbers(line):
-    values = line.split(",")
-    if len(values) != len(COLUMNS):
-        raise ValueError(f"{len(values)} values")
-    numbers = [float(value) for value in values[:4]] + [float(values[4]) if values[4].strip() else float("nan")]
-    if not np.isfinite(numbers[:4]).all():
-        raise ValueError("not finite")
-    return numbers
-
-
-def _is_row(line):
-    try:
-        _numbers(line)
-    except ValueError:
-        return False
-    return True
 
 
 def align(device_s, received_s):
@@ -152,7 +116,7 @@ class Collector:
     def __init__(self):
         self.bad = self.dropped = self.junk_bytes = 0  # damaged lines, lines out of order, bytes that are no line
         self._columns = [array("d") for _ in range(4)]  # device_s (NaN without a clock), received_s, volt, ampere
-        self._latest = None
+        self._newest = deque(maxlen=NEWEST)
         self._lock = threading.Lock()
 
     def __len__(self):
@@ -165,11 +129,19 @@ class Collector:
         with self._lock:
             for column, value in zip(self._columns, (device_s, received_s, volt, ampere)):
                 column.append(value)
-            self._latest = received_s, volt, ampere
+            self._newest.append((received_s, volt, ampere))
 
     def latest(self):
-        """(received_s, volt, ampere) of the newest sample, or None."""
-        return self._latest
+        """(received_s, volt, ampere) of the newest sample, each the middle one of the last few; None without any.
+
+        A single sample that cannot be goes by unseen.
+        """
+        with self._lock:
+            newest = list(self._newest)
+        if not newest:
+            return None
+        _, volt, ampere = sorted(newest, key=lambda sample: sample[1] * sample[2])[len(newest) // 2]
+        return newest[-1][0], volt, ampere
 
     def silence(self, wait_s):
         """What to say when no sample came for `wait_s`."""
@@ -178,8 +150,11 @@ class Collector:
             return f"{junk} but no sample in {wait_s:g} s: the baud rate or the firmware is another, see docs/power.md"
         return f"no sample for {wait_s:g} s: is it powered, and is this its port? see docs/power.md"
 
-    def trace(self, name, calibration=None):
-        """The samples as a Trace, checked: UserError for one that cannot be believed, warnings for what was mended."""
+    def trace(self, name, calibration=None, supply=None):
+        """The samples as a Trace, checked: UserError for one that cannot be believed, warnings for what was mended.
+
+        Samples that cannot be (host/meters/plausible.py) are left out and counted; `supply` is what is known of it.
+        """
         with self._lock:
             device_s, received_s, volt, ampere = (np.array(column) for column in self._columns)
         if len(volt) < 2:
@@ -191,6 +166,8 @@ class Collector:
         device = device_s if own_clock else None
         trace = Trace(time_s, volt, ampere, volt * ampere, device, drift)
         _check(name, trace, self)
+        trace = trace.only(plausible(volt, ampere, supply))
+        _check_left(name, trace, supply)
         return replace(trace, warnings=tuple(_warnings(trace, self)))
 
 
@@ -205,14 +182,28 @@ def _check(name, trace, collector):
     if np.median(trace.ampere) < 0:
         found = f"the current is negative ({np.median(trace.ampere):.4g} A)"
         raise UserError(f"{name}: {found}: swap the two sense wires, or calibrate its offset (docs/power.md)")
+
+
+def _check_left(name, trace, supply):
+    """UserError when too many samples cannot be, or the supply gave way."""
+    seen, lost = trace.seen or trace, _left_out(trace)
+    allowed = BAD_SHARE * len(seen.time_s)
+    if lost > allowed + 3 * math.sqrt(allowed):  # what chance may add
+        usual = f"{np.median(seen.volt):.4g} V, {np.median(seen.ampere):.4g} A"
+        known = f", the board's supply is {supply.volt:g} V" if supply and supply.volt else ""
+        raise UserError(
+            f"{name}: {lost} of {len(seen.time_s)} samples cannot be (usual: {usual}{known}): check the sensor, its "
+            "wires, and that it is in this board's supply"
+        )
     usual = np.median(trace.volt)
     if (trace.volt < 0.8 * usual).any():
         found = f"the supply fell to {trace.volt.min():.3g} V from {usual:.3g} V"
         raise UserError(f"{name}: {found}, a brown-out: use a stronger supply and shorter leads")
-    if trace.period_s > 1 / SLOW_HZ:
-        raise UserError(
-            f"{name}: {1 / trace.period_s:.3g} samples a second, expected {SLOW_HZ:g} or more: raise the meter's rate"
-        )
+
+
+def _left_out(trace):
+    """How many samples were left out because they cannot be."""
+    return len(trace.seen.time_s) - len(trace.time_s) if trace.seen else 0
 
 
 def _warnings(trace, collector):
@@ -223,6 +214,8 @@ def _warnings(trace, collector):
         yield f"gaps in the samples: {len(gaps)}, {lost:.3g} s in all, bridged by straight lines"
     if collector.bad:
         yield f"{collector.bad} damaged lines left out"
+    if _left_out(trace):
+        yield f"{_left_out(trace)} of {len(trace.seen.time_s)} samples left out that cannot be: see docs/power.md"
     if collector.dropped:
         yield f"{collector.dropped} samples with a time not after the one before left out"
     if abs(trace.drift_ppm) > DRIFT_PPM:

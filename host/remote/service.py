@@ -1,24 +1,21 @@
-"""What a board offers over the network: versions, to take a package, to run images. Needs requirements/remote.txt.
+"""What a board offers to its caller: versions, to take a package, to run images. Needs requirements/remote.txt.
 
-    server = listen(backend, "127.0.0.1", 0, key)    # server.port is the port; server.start() until server.close()
+    serve(BoardService(backend), read, write)    # two files, such as the standard streams; until the caller goes
 
-Everything that comes in is bytes, numbers and text by value (RPyC's `brine`); pickle is off, no attribute but the three
-methods below can be reached, and only a caller with the key gets that far.
+Everything that comes in is bytes, numbers and text by value (RPyC's `brine`); pickle is off, and no attribute but the
+three methods below can be reached. Who may call is for ssh to say, which started this program.
 """
 
+import contextlib
 import hashlib
 import logging
 import platform
-import socket
 import tempfile
-import threading
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import rpyc
-from rpyc.utils.authenticators import AuthenticationError
-from rpyc.utils.server import ThreadedServer
 
 from hls import isa
 from hls.errors import UserError
@@ -28,19 +25,17 @@ from host.remote import link
 
 
 class BoardService(rpyc.Service):
-    """One backend, used by one caller at a time. An answer is ("ok", …) or ("error", a sentence)."""
+    """One backend for one caller. An answer is ("ok", …) or ("error", a sentence)."""
 
     ALIASES = ("DDI",)
 
     def __init__(self, backend):
-        self._backend, self._lock = backend, threading.Lock()
-        self._sha256, self._package = "", None
+        self._backend, self._sha256, self._package = backend, "", None
 
     def exposed_hello(self):
         """Names and versions, as pairs."""
         backend = self._backend
         found = {
-            "protocol": link.PROTOCOL,
             "isa": isa.HASH,
             "backend": backend.name,
             "title": backend.title,
@@ -64,8 +59,7 @@ class BoardService(rpyc.Service):
                 package = read(path)
             except PackageError as error:
                 return "error", str(error).replace(str(path), "the package")
-        with self._lock:
-            self._package, self._sha256 = package, hashlib.sha256(data).hexdigest()
+        self._package, self._sha256 = package, hashlib.sha256(data).hexdigest()
         return "ok", self._sha256
 
     def exposed_run(self, sha256, images, start, history):
@@ -73,21 +67,16 @@ class BoardService(rpyc.Service):
 
         `history` is the pool's, before and after them.
         """
-        with self._lock:
-            if sha256 != self._sha256:
-                return "load", "another package is loaded"
-            try:
-                return self._run(self._package, images, start, history)
-            except UserError as error:
-                return "error", str(error)
-            except Exception as error:  # whatever it is, the caller gets a sentence and the server stays
-                logging.getLogger("server").exception("a run failed")
-                return "error", f"{type(error).__name__}: {error}"
-
-    def settle(self, seconds):
-        """Wait for a run under way, but no longer than that, so that its backend can be closed."""
-        if self._lock.acquire(timeout=seconds):
-            self._lock.release()
+        if sha256 != self._sha256:
+            return "load", "another package is loaded"
+        try:
+            return self._run(self._package, images, start, history)
+        except UserError as error:
+            return "error", str(error)
+        except Exception as error:  # whatever it is, the caller gets a sentence and the server stays
+            text = f"its program failed ({type(error).__name__} {' '.join(str(error).split())})"
+            logging.getLogger("server").error(text)
+            return "error", text
 
     def _run(self, package, images, start, history):
         images = link.unpack(images, ("|u1",), 4)
@@ -106,37 +95,11 @@ class BoardService(rpyc.Service):
         return "ok", link.pack(records), link.pack(cycles), busy, link.pack(history)
 
 
-class _Server(ThreadedServer):
-    """A server that takes it quietly when a caller goes away, or when it is itself closed."""
-
-    def _handle_connection(self, conn):
-        try:
-            conn.serve_all()
-        except (EOFError, OSError):
-            conn.close()
-
-
-def listen(backend, host, port, key):
-    """A server on host:port (0: any free one) that lets in callers with `key`. OSError if it cannot be had."""
-
-    def authenticate(sock):
-        try:
-            return link.answer(sock, key), None
-        except (link.HandshakeError, OSError) as error:
-            sock.close()
-            raise AuthenticationError(str(error)) from None
-
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    socket.create_server((host, port), family=family).close()  # RPyC leaves its socket open where it cannot bind it
-    logger = logging.getLogger("server.rpyc")
-    server = _Server(
-        BoardService(backend),
-        hostname=host,
-        port=port,
-        ipv6=":" in host,
-        authenticator=authenticate,
-        protocol_config=dict(link.CLOSED),
-        logger=logger,
-    )
-    server.listener.listen(server.backlog)  # callers may come from now on, and wait until start()
-    return server
+def serve(service, read, write):
+    """Answer the caller at the other end of two files until it goes away."""
+    logging.getLogger("server.rpyc").setLevel(logging.CRITICAL)  # it tells of callers that go
+    config = {**link.CLOSED, "logger": logging.getLogger("server.rpyc")}
+    connection = rpyc.connect_stream(rpyc.PipeStream(read, write), service, config)
+    with contextlib.suppress(EOFError, OSError):
+        connection.serve_all()
+    connection.close()

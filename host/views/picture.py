@@ -102,6 +102,9 @@ def _kept(run, summary):
         limit = budget["limit"]
         note = f"{limit['text']} was {'kept' if limit['kept'] else 'NOT kept'} ({limit['kind']})"
         return "Average", f"{limit['average']:.3g} {limit['unit'].split()[0]}", note
+    if budget["hardware"] and not budget["hardware"]["kept"]:
+        within = 1 - budget["hardware"]["images_over"] / summary["images"]
+        return "Within the budget", f"{within:.0%}", "by the board's own timer; all by modelled cycles"
     if "steps" in budget:
         return "Within the budget", "100%", f"of images, over {len(budget['steps'])} steps"
     if budget["kind"] == "none":

@@ -15,7 +15,7 @@ from hls.record import NO_BUDGET, Results, Start, top
 from host.batches import Batches
 from host.board.catalog import Board
 from host.budgets.average import Average
-from host.budgets.budget import Budget
+from host.budgets.budget import Budget, limits
 from host.budgets.limit import LimitPlan
 from host.budgets.plan import Plan
 from host.verdict import window_sums
@@ -119,14 +119,40 @@ def _budget(run):
     flops, cycles = (
         None if limit == NO_BUDGET else limit for limit in (run.start.budget_flops, run.start.budget_cycles)
     )
-    return {"text": str(run.budget), "kind": run.budget.kind, "flops": flops, "cycles": cycles}
+    found = {"text": str(run.budget), "kind": run.budget.kind, "flops": flops, "cycles": cycles}
+    return {**found, "hardware": _kept_by_hardware(run)}
+
+
+def _kept_by_hardware(run):
+    """Whether the board's own timer says that budgets of time were kept; None without such a budget or such a timer.
+
+    The engine keeps them by modelled cycles, which a bus that stalls makes longer. The timer counts each start of the
+    engine, so an image's share is its start's mean: of images in starts whose mean, or whose pool's window, is over
+    the budget it tells how many, and the most that an image took, of the budget.
+    """
+    batches = run.batches
+    if batches is None or batches.measured_cycles is None:
+        return None
+    allowed = np.concatenate([np.full(count, _cycles_allowed(run, budget)) for budget, count in batches.steps])
+    timed = allowed < NO_BUDGET
+    if not timed.any():
+        return None
+    sums = (window_sums(np.where(timed, cycles, 0), run.start.pool) for cycles in (batches.measured_cycles, allowed))
+    took = next(sums) / np.maximum(next(sums), 1)
+    over = int((took[timed] > 1).sum())
+    return {"kept": over == 0, "images_over": over, "most": float(took[timed].max()), "kind": "measured"}
+
+
+def _cycles_allowed(run, budget):
+    """Cycles that a budget of time is, at the board's clock; NO_BUDGET for another kind."""
+    return limits(budget, run.board)[1] if budget.kind == "time" else NO_BUDGET
 
 
 def _varied(run):
     """A budget that changed: its steps, and for a limit what it kept to."""
     steps = run.batches.steps
     found = {"text": f"{len({str(budget) for budget, _ in steps})} budgets", "kind": run.plan.kind}
-    found |= {"flops": None, "cycles": None}
+    found |= {"flops": None, "cycles": None, "hardware": _kept_by_hardware(run)}
     found["steps"] = [{"budget": str(budget), "images": count} for budget, count in steps]
     if isinstance(run.plan, LimitPlan):
         found["limit"] = run.plan.summary()

@@ -56,6 +56,8 @@ def _budget_rows(summary):
     else:
         text = f"{budget['text']} an image, {_limits(budget)} (modelled); {_kept(summary)}"
     rows = [("budget", text)]
+    if budget["hardware"] is not None:
+        rows.append(("", _hardware_line(budget["hardware"])))
     if summary["pool"] is not None:
         rows += _pool_rows(summary["pool"])
     if "limit" in budget:
@@ -67,6 +69,16 @@ def _budget_rows(summary):
     if rule["average"] is not None:
         rows.append(("average budget", _average_line(rule["average"])))
     return rows
+
+
+def _hardware_line(found):
+    """What the board's timer says of a budget of time, which the engine keeps by modelled cycles."""
+    if found["kept"]:
+        return f"kept by the board's timer too: a start took {found['most']:.1%} of it at most, by its mean"
+    return (
+        f"NOT kept by the board's timer: {found['images_over']:,} images were in starts that took more by their mean, "
+        f"up to {found['most']:.1%} of it"
+    )
 
 
 def _average_line(chosen):

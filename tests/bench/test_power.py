@@ -1,10 +1,12 @@
 """The benchmark of measured energy's interval: its row, and that it can fail."""
 
+import numpy as np
 import pytest
 
 from bench import power
 from bench.rows import Rows
 from host.energy import measure
+from host.meters import trace
 
 
 def test_the_row_says_what_was_drawn(monkeypatch):
@@ -13,9 +15,17 @@ def test_the_row_says_what_was_drawn(monkeypatch):
     monkeypatch.setattr(power, "HIGH", 1.0)
     rows = Rows("power", "python -m bench power")
     power.run(rows, {}, None)
-    row = rows.rows[0]
-    assert (row["name"], row["kind"], row["n"], row["seed"]) == ("power.coverage", "simulated", 40, power.SEED)
-    assert 0.8 <= row["value"] <= 1
+    assert [row["name"] for row in rows.rows[::2]] == ["power.coverage", "power.coverage_glitches"]
+    for row in rows.rows[::2]:
+        assert (row["kind"], row["n"], row["seed"]) == ("simulated", 40, power.SEED) and 0.8 <= row["value"] <= 1
+
+
+def test_glitches_that_are_not_left_out_are_found_out(monkeypatch):
+    """They fall on idle and on loops alike, so that the interval holds the truth but tells nothing of it."""
+    monkeypatch.setattr(power, "DRAWS", 30)
+    monkeypatch.setattr(trace, "plausible", lambda volt, ampere, supply: np.ones(len(volt), bool))
+    with pytest.raises(SystemExit, match=r"glitches make the interval .* times as wide: they are not left out"):
+        power.run(Rows("power", "c"), {}, None)
 
 
 @pytest.mark.parametrize("factor", [0.5, 4.0])
@@ -38,8 +48,8 @@ def test_a_wrong_gain_is_found_out(monkeypatch):
     monkeypatch.setattr(power, "DRAWS", 60)
     plain = power.SimulatedMeter.__init__
 
-    def wrong(self, world):
-        plain(self, world)
+    def wrong(self, world, glitches=0.0):
+        plain(self, world, glitches)
         self._gain = 1.05
 
     monkeypatch.setattr(power.SimulatedMeter, "__init__", wrong)

@@ -15,7 +15,6 @@ from host import checks, doctor
 from host.backend import BackendMissing
 from host.board import machine, overlay
 from host.checks import MISSING, NOTE, OK
-from host.remote import link
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -161,16 +160,14 @@ def test_permissions(monkeypatch):
     assert found(checks.check_root, True).state == OK
 
 
-def test_remote(monkeypatch, tmp_path):
+def test_remote(monkeypatch):
     monkeypatch.setitem(sys.modules, "rpyc", None)
     assert "requirements/remote.txt" in found(checks.check_remote, True).remedy
     version = type("version", (), {"version": (6, 0, 2)})
     monkeypatch.setitem(sys.modules, "rpyc", type("rpyc", (), {"version": version}))
-    assert "--new-key" in found(checks.check_remote, True).remedy
-    link.write_key(link.key_path())
     assert found(checks.check_remote, True).state == OK
-    link.key_path().chmod(0o644)
-    assert "chmod 600" in found(checks.check_remote, True).found
+    monkeypatch.setattr(checks.shutil, "which", lambda name: None)
+    assert "openssh-client" in found(checks.check_remote, False).remedy
 
 
 def test_meters(monkeypatch, tmp_path):

@@ -1,7 +1,6 @@
 """`--pool N` end to end: hard over every window, whatever runs the images and however they are cut; its report."""
 
 import json
-import threading
 from dataclasses import replace
 
 import numpy as np
@@ -78,21 +77,18 @@ def test_threads_change_nothing(batch):
     assert np.array_equal(Cosim(threads=3).run(*batch, carried), records) and np.array_equal(carried, history)
 
 
-def test_boards_over_the_network_change_nothing(batch, tmp_path):
+def test_boards_over_the_network_change_nothing(batch):
     pytest.importorskip("rpyc", reason="needs requirements/remote.txt")
-    from host.remote import client, link, service
+    from bench.standin.remote import Boards
+    from host.remote import client
 
-    link.write_key(tmp_path / "key")
-    boards = [service.listen(Golden(), "127.0.0.1", 0, link.read_key(tmp_path / "key")) for _ in range(2)]
-    for board in boards:
-        threading.Thread(target=board.start, daemon=True).start()
+    boards = Boards()
+    names = ",".join(boards.add(name, Golden()) for name in ("zed1", "zed2"))
     package, images, start = batch
     records, history = expected(*batch)
-    with client.Remote(",".join(f"127.0.0.1:{board.port}" for board in boards), tmp_path / "key", print) as remote:
+    with client.Remote(names, print, connect=boards.connect) as remote:
         carried = fresh(start)
         found = [remote.run(package, images[at:end], start, carried) for at, end in ((0, 60), (60, COUNT))]
-    for board in boards:
-        board.close()
     found = np.concatenate(found)
     found[:, isa.RECORD.index("image")] = np.arange(COUNT)
     assert np.array_equal(found, records) and np.array_equal(carried, history)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 from xml.etree import ElementTree
@@ -300,6 +301,51 @@ def test_measured_cycles_stand_beside_modelled_ones(capsys, path, monkeypatch, t
     out = capsys.readouterr().out
     assert "cycles (measured)  mean 100,000" in out and "cycles (modelled)" in out and "run in" in out
     assert "the engine ran 90% of the time" in out and "thread" not in out
+
+
+@pytest.mark.parametrize(
+    ("cycles", "budget", "words"),
+    [
+        ([9e4] * 300, "1ms", "kept by the board's timer too: a start took 90.0% of it at most, by its mean"),
+        ([9e4] * 280 + [1.2e5] * 20, "1ms", "NOT kept by the board's timer: 20 images .*, up to 120.0% of it"),
+        ([1.2e5] * 300, "500M", None),  # of FLOPs: no business of the timer's
+        ([1.2e5] * 300, "none", None),
+    ],
+)
+def test_the_hardwares_counter_says_whether_time_was_kept(capsys, path, monkeypatch, tmp_path, cycles, budget, words):
+    """A bus that stalls makes a start longer than the schedule by which the engine keeps the budget."""
+
+    class Stalled(Measuring):
+        at = 0
+
+        def run(self, package, images, start, history=None):
+            records = super().run(package, images, start, history)
+            self.measured_cycles = np.array(cycles[self.at : self.at + len(images)])
+            self.at += len(images)
+            return records
+
+    monkeypatch.setattr("host.backends.choose", lambda *_: Stalled())
+    picture = tmp_path / "a.svg"
+    code, found, _ = run(capsys, path, "--budget", budget, "--picture", picture, images=300)
+    hardware = found["budget"]["hardware"]
+    assert code == 0 and (hardware is None) == (words is None)
+    if words is None:
+        return
+    over = sum(value > 1e5 for value in cycles)
+    assert hardware == {
+        "kept": not over,
+        "images_over": over,
+        "most": pytest.approx(max(cycles) / 1e5),
+        "kind": "measured",
+    }
+    assert ("own timer; all by modelled cycles" in picture.read_text()) == bool(over)
+    assert command.main(["--package", path, "--backend", "auto", "--images", "300", "--budget", budget]) == 0
+    assert re.search(words, capsys.readouterr().out)
+
+
+def test_without_a_counter_nothing_is_said_of_it(capsys, path):
+    code, found, _ = run(capsys, path, "--budget", "1ms", images=20)
+    assert code == 0 and found["budget"]["hardware"] is None
 
 
 def test_a_budget_of_time_is_one_of_the_boards_own_clock(capsys, path, monkeypatch):

@@ -120,7 +120,7 @@ def test_the_average_is_what_is_evaluated_and_kept(splits, tmp_path):
 
 
 def test_phases_that_have_not_begun_may_change(whole, splits, tmp_path):
-    """A run is stopped in its second phase; its third and fourth change, or come later: it ends as if from the start."""
+    """A run stops behind its second phase, and others come into the recipe: it ends as if they had been there."""
     short, plan = tiny(SHORT[:2]), tiny()
     first = trainer(splits, tmp_path / "part", short)
     assert first.run()

@@ -18,7 +18,8 @@ from host.meters.base import Meter
 from host.meters.calibration import Calibration, fit, read_calibration, write_calibration
 from host.meters.open import open_meter
 from host.meters.protocol import MAX_LINE, WRAP_US, Clock, Lines, sample_line
-from host.meters.trace import COLUMNS, Collector, Trace, align, read_csv
+from host.meters.recorded import read_csv
+from host.meters.trace import COLUMNS, Collector, Trace, align
 
 STAMPS = st.integers(0, WRAP_US - 1)
 

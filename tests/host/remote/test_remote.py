@@ -1,10 +1,12 @@
-"""Boards over the network, on localhost: the same records as here, strangers refused, boards that drop out."""
+"""Boards elsewhere: the same records as here, boards that drop out, ssh that fails, what may be reached.
+
+pytest tests/host/remote                     # boards in threads of this process, and an ssh that runs here
+SSHD=/usr/sbin/sshd pytest tests/host/remote # also by a real one on this machine (test_sshd.py)
+"""
 
 import contextlib
 import os
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -14,12 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 pytest.importorskip("rpyc", reason="needs requirements/remote.txt")
 
 from bench.standin import tiny
+from bench.standin.remote import Boards, ssh_on_path
 from data.datasets import load_sample
 from hls import golden, isa
 from hls.errors import UserError
@@ -27,31 +28,12 @@ from hls.record import Start
 from host import run as command
 from host import server
 from host.backend import Backend, BackendMissing
-from host.remote import client, link, service
+from host.remote import client, connection, link, service, ssh
 from host.simulation import Cosim, Golden
 
 ROOT = Path(__file__).resolve().parents[3]
 START = Start(gates=1, classes=10)
-
-
-@pytest.fixture
-def key(tmp_path):
-    link.write_key(tmp_path / "key")
-    return tmp_path / "key"
-
-
-@pytest.fixture
-def serve(key):
-    """A function that serves a backend on a free port and gives its address; all are closed at the end."""
-    with contextlib.ExitStack() as stack:
-
-        def start(backend):
-            board = service.listen(backend, "127.0.0.1", 0, link.read_key(key))
-            stack.callback(board.close)
-            threading.Thread(target=board.start, daemon=True).start()
-            return f"127.0.0.1:{board.port}", board
-
-        yield start
+GOLDEN = ("host/server.py", "--backend", "golden")
 
 
 class Scripted(Golden):
@@ -77,6 +59,28 @@ class Timed(Scripted):
         return super().run(package, images, start, history)
 
 
+@pytest.fixture
+def remote():
+    """A function: backends by name → a Remote on boards in this process, and what it warned of."""
+    with contextlib.ExitStack() as stack:
+
+        def start(**backends):
+            boards, warned = Boards(), []
+            names = ",".join(boards.add(name, backend) for name, backend in backends.items())
+            backend = client.Remote(names, warned.append, connect=boards.connect)
+            stack.callback(backend.close)
+            return backend, warned
+
+        yield start
+
+
+@pytest.fixture
+def home(tmp_path):
+    """The home of the boards that an `ssh` on this machine leads to."""
+    with ssh_on_path(tmp_path / "ssh") as home:
+        yield home
+
+
 def images(count):
     return load_sample()[0][:count]
 
@@ -87,178 +91,139 @@ def expected(package, count, start=START):
 
 # --------------------------------------------------------------------------------------------------------- the results
 @pytest.mark.cosim
-def test_two_boards_give_what_one_machine_gives(serve, key):
-    package, boards = tiny.package(), [serve(Cosim())[0] for _ in range(2)]
-    warned = []
-    with client.Remote(",".join(boards), key, warned.append) as backend:
-        assert "2 boards" in backend.title and isa.HASH in backend.version
-        for count in (1, 7, 97, 256):
-            start = replace(START, budget_flops=package.exits[count % 2]["flops"])
-            assert (backend.run(package, images(count), start) == expected(package, count, start)).all()
-        other = tiny.package(seed=2)
-        assert (backend.run(other, images(20), START) == expected(other, 20)).all()
+def test_two_boards_give_what_one_machine_gives(remote):
+    package = tiny.package()
+    backend, warned = remote(zed1=Cosim(), zed2=Cosim())
+    assert "2 boards" in backend.title and isa.HASH in backend.version
+    for count in (1, 7, 97, 256):
+        start = replace(START, budget_flops=package.exits[count % 2]["flops"])
+        assert (backend.run(package, images(count), start) == expected(package, count, start)).all()
+    other = tiny.package(seed=2)
+    assert (backend.run(other, images(20), START) == expected(other, 20)).all()
     assert not warned
 
 
-def test_both_boards_take_part(serve, key):
+def test_both_boards_take_part(remote):
     both = [Scripted(lambda: time.sleep(0.05)), Scripted(lambda: time.sleep(0.05))]
-    with client.Remote(",".join(serve(one)[0] for one in both), key, print) as backend:
-        backend.run(tiny.package(), images(80), START)
+    backend, _ = remote(zed1=both[0], zed2=both[1])
+    backend.run(tiny.package(), images(80), START)
     assert all(one.images >= 20 for one in both) and sum(one.images for one in both) == 80
 
 
-def test_measured_figures_come_along(serve, key):
-    addresses = [serve(Timed())[0] for _ in range(2)]
-    with client.Remote(",".join(addresses), key, print) as backend:
-        backend.run(tiny.package(), images(40), START)
-        assert backend.measured_cycles.tolist() == [2.5] * 40 and backend.busy_share == pytest.approx(0.75)
-        assert backend.clock_hz == 100_000_000
-    with client.Remote(f"{addresses[0]},{serve(Golden())[0]}", key, print) as backend:
-        backend.run(tiny.package(), images(40), START)
-        assert backend.measured_cycles is None and backend.busy_share is None
+def test_measured_figures_come_along(remote):
+    backend, _ = remote(zed1=Timed(), zed2=Timed())
+    backend.run(tiny.package(), images(40), START)
+    assert backend.measured_cycles.tolist() == [2.5] * 40 and backend.busy_share == pytest.approx(0.75)
+    assert backend.clock_hz == 100_000_000
+    backend, _ = remote(zed1=Timed(), zed2=Golden())
+    backend.run(tiny.package(), images(40), START)
+    assert backend.measured_cycles is None and backend.busy_share is None
 
 
-def test_nothing_is_run_after_an_image_that_failed(serve, key):
+def test_nothing_is_run_after_an_image_that_failed(remote):
     """Also where the images after it went to the other board."""
     package = tiny.package()
     start = replace(START, budget_flops=package.exits[0]["flops"] - 1)  # too small: the engine says so
-    with client.Remote(f"{serve(Golden())[0]},{serve(Golden())[0]}", key, print) as backend:
-        assert (backend.run(package, images(60), start) == expected(package, 60, start)).all()
-
-
-def test_the_command(serve, key, tmp_path, capsys):
-    package = tiny.save(tmp_path / "tiny.npz")
-    argv = ["--package", package, "--images", "30", "--budget", "3k", "--key", str(key), "--json", "-", "--backend"]
-    assert command.main([*argv, f"remote:{serve(Golden())[0]}"]) == 0
-    there, here = capsys.readouterr().out, command.main([*argv, "golden"])
-    assert here == 0
-    kept = [line for line in there.splitlines() if '"seconds"' not in line and "image" not in line]
-    assert '"backend": "remote"' in there and len(kept) > 50
-    assert command.main([*argv, "remote:127.0.0.1:1"]) == 2
-    assert "cannot be reached" in capsys.readouterr().err
+    backend, _ = remote(zed1=Golden(), zed2=Golden())
+    assert (backend.run(package, images(60), start) == expected(package, 60, start)).all()
 
 
 # ------------------------------------------------------------------------------------------------- boards that drop out
-def test_a_board_that_fails_is_left_aside(serve, key):
+def test_a_board_that_fails_is_left_aside(remote):
     def fail():
         raise UserError("the engine timed out")
 
-    warned, package = [], tiny.package()
-    (bad, _), (good, _) = serve(Scripted(fail)), serve(Golden())
-    with client.Remote(f"{bad},{good}", key, warned.append) as backend:
-        assert (backend.run(package, images(60), START) == expected(package, 60)).all()
-        assert (backend.run(package, images(60), START) == expected(package, 60)).all()
-    assert len(warned) == 1 and bad in warned[0] and "the engine timed out" in warned[0]
+    package = tiny.package()
+    backend, warned = remote(bad=Scripted(fail), good=Golden())
+    assert (backend.run(package, images(60), START) == expected(package, 60)).all()
+    assert (backend.run(package, images(60), START) == expected(package, 60)).all()
+    assert len(warned) == 1 and "bad dropped out" in warned[0] and "the engine timed out" in warned[0]
 
 
-def test_a_board_that_vanishes_in_the_middle(serve, key):
-    warned, package, calls = [], tiny.package(), []
+def test_a_board_that_vanishes_in_the_middle(remote):
+    package, calls = tiny.package(), []
 
     def vanish():
         calls.append(1)
         if len(calls) == 2:
-            gone.close()
+            backend._boards[0]._pipe.kill()
 
-    (bad, gone), (good, _) = serve(Scripted(vanish)), serve(Scripted(lambda: time.sleep(0.05)))
-    with client.Remote(f"{bad},{good}", key, warned.append) as backend:
-        assert (backend.run(package, images(200), START) == expected(package, 200)).all()
-    assert len(warned) == 1 and bad in warned[0] and "the connection broke" in warned[0] and len(calls) >= 2
+    backend, warned = remote(bad=Scripted(vanish), good=Scripted(lambda: time.sleep(0.05)))
+    assert (backend.run(package, images(200), START) == expected(package, 200)).all()
+    assert len(warned) == 1 and "bad dropped out (the connection broke (the board is gone))" in warned[0]
 
 
-def test_a_board_that_stays_silent(serve, key, monkeypatch):
-    monkeypatch.setattr(client, "RUN_S", 0.3)
-    asleep = threading.Event()
-    warned, package = [], tiny.package()
-    (bad, _), (good, _) = serve(Scripted(lambda: asleep.wait(5))), serve(Golden())
-    with client.Remote(f"{bad},{good}", key, warned.append) as backend:
-        found = backend.run(package, images(40), START)
+@pytest.mark.parametrize("known", [False, True], ids=["its first share", "after a share"])
+def test_a_board_that_stops_answering_is_given_up_by_what_was_expected(remote, monkeypatch, known):
+    """Its images go to the others, long before the ten minutes that a fixed limit would take."""
+    monkeypatch.setattr(connection, "GRACE_S", 0.2)
+    asleep, package, calls = threading.Event(), tiny.package(), []
+
+    def stop():
+        calls.append(1)
+        if not known or len(calls) > 1:
+            asleep.wait(60)
+
+    board = Timed(stop) if not known else Scripted(stop)
+    backend, warned = remote(bad=board, good=Scripted(lambda: time.sleep(0.02)))
+    monkeypatch.setattr(connection, "UNKNOWN_S", 0.5)
+    began = time.monotonic()
+    found = backend.run(package, images(80), START)
+    took_s = time.monotonic() - began
     asleep.set()
-    assert (found == expected(package, 40)).all() and "no answer within" in warned[0]
+    assert (found == expected(package, 80)).all() and took_s < 20
+    assert len(warned) == 1 and "bad dropped out (no answer within" in warned[0]
 
 
-def test_the_last_board_is_an_error(serve, key):
-    address, board = serve(Golden())
-    with client.Remote(address, key, print) as backend:
-        board.close()
-        with pytest.raises(UserError, match=f"{address} failed and no other board is left: the connection broke"):
-            backend.run(tiny.package(), images(5), START)
-        with pytest.raises(UserError, match="no board is left"):
-            backend.run(tiny.package(), images(5), START)
+def test_what_is_expected_of_a_share(remote):
+    backend, _ = remote(zed1=Timed(), laptop=Golden())
+    zed1, laptop = backend._boards
+    assert zed1.expected_s(50, 200_000) == pytest.approx(50 * 200_000 / 100e6)  # the schedule at its clock
+    assert laptop.expected_s(50, 200_000) == 50 * connection.UNKNOWN_S
+    backend.run(tiny.package(), images(64), START)
+    assert 0 < laptop.expected_s(50, 200_000) < 50 * connection.UNKNOWN_S  # what it took
 
 
-def test_a_fault_of_the_server_is_one_line(serve, key):
+def test_the_last_board_is_an_error(remote):
+    backend, _ = remote(zed1=Golden())
+    backend._boards[0]._pipe.kill()
+    with pytest.raises(UserError, match="zed1 failed and no other board is left: the connection broke"):
+        backend.run(tiny.package(), images(5), START)
+    with pytest.raises(UserError, match="no board is left"):
+        backend.run(tiny.package(), images(5), START)
+
+
+def test_a_fault_of_the_server_is_one_line(remote):
     def fail():
         raise ZeroDivisionError("by\nzero")
 
-    with client.Remote(serve(Scripted(fail))[0], key, print) as backend, pytest.raises(UserError) as found:
+    backend, _ = remote(zed1=Scripted(fail))
+    with pytest.raises(UserError) as found:
         backend.run(tiny.package(), images(5), START)
     assert "ZeroDivisionError" in str(found.value) and "Traceback" not in str(found.value)
 
 
-# ------------------------------------------------------------------------------------------------------------ strangers
-def test_another_key_is_refused_on_both_sides(serve, key, tmp_path):
-    link.write_key(tmp_path / "other")
-    with pytest.raises(UserError, match="it has another key"):
-        client.Remote(serve(Golden())[0], tmp_path / "other", print)
-
-
-def test_versions_are_compared_first(serve, key, monkeypatch):
-    address = serve(Golden())[0]
-    monkeypatch.setattr(link, "PROTOCOL", 99)  # both sides, here: the server's answer is made when it is asked
-    client.Remote(address, key, print).close()
+def test_another_contract_is_refused(remote, monkeypatch):
     hello = service.BoardService.exposed_hello
-    for name, value, expected_words in (("protocol", 0, "has protocol 0"), ("isa", "0" * 16, "engine contract 0000")):
-
-        def changed(self, name=name, value=value):
-            return tuple({**dict(hello(self)), name: value}.items())
-
-        monkeypatch.setattr(service.BoardService, "exposed_hello", changed)
-        with pytest.raises(UserError, match=expected_words):
-            client.Remote(address, key, print)
+    changed = {"isa": "0" * 16}
+    monkeypatch.setattr(
+        service.BoardService, "exposed_hello", lambda self: tuple({**dict(hello(self)), **changed}.items())
+    )
+    with pytest.raises(UserError, match="zed1 cannot be used: it has engine contract 0000"):
+        remote(zed1=Golden())
 
 
-def test_what_is_not_this_server(key):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
-
-        def talk():
-            with listener.accept()[0] as caller:
-                caller.sendall(b"SSH-2.0-OpenSSH_8.9p1 Ubuntu-3ubuntu0.10 and some more words to fill it up\r\n")
-
-        thread = threading.Thread(target=talk)
-        thread.start()
-        with pytest.raises(UserError, match="is not this project's"):
-            client.Remote(address, key, print)
-        thread.join()
-
-
-def test_silence_ends_in_time(key, monkeypatch):
-    monkeypatch.setattr(link, "PATIENCE_S", 0.2)
-    silent = pytest.raises(UserError, match=r"no answer within 0\.2 s")
-    with socket.create_server(("127.0.0.1", 0)) as listener, silent:
-        client.Remote(f"127.0.0.1:{listener.getsockname()[1]}", key, print)
-
-
-def test_a_caller_without_the_key_gets_nothing(serve):
-    host, port = link.address(serve(Golden())[0])
-    with socket.create_connection((host, port), 5) as caller:
-        caller.settimeout(5)
-        assert caller.recv(1000).startswith(link.GREETING)
-        caller.sendall(os.urandom(64))
-        assert caller.recv(1000) == b""
-
-
-def test_only_three_methods_can_be_reached(serve, key):
-    """Not the backend, not the lock, no built-in, no pickle."""
+def test_only_three_methods_can_be_reached(remote):
+    """Not the backend, no built-in, no pickle."""
     from rpyc.core import consts
 
-    with client.Remote(serve(Golden())[0], key, print) as backend:
-        root = backend._boards[0]._connection.root
-        for name in ("_backend", "_lock", "_run", "__class__", "__dict__", "__reduce_ex__", "__init__", "on_connect"):
-            with pytest.raises(AttributeError):
-                object.__getattribute__(root, "____conn__").sync_request(consts.HANDLE_GETATTR, root, name)
-        with pytest.raises(Exception, match="pickling is disabled"):
-            object.__getattribute__(root, "____conn__").sync_request(consts.HANDLE_PICKLE, root, 2)
+    backend, _ = remote(zed1=Golden())
+    root = backend._boards[0]._connection.root
+    for name in ("_backend", "_run", "__class__", "__dict__", "__reduce_ex__", "__init__", "on_connect"):
+        with pytest.raises(AttributeError):
+            object.__getattribute__(root, "____conn__").sync_request(consts.HANDLE_GETATTR, root, name)
+    with pytest.raises(Exception, match="pickling is disabled"):
+        object.__getattribute__(root, "____conn__").sync_request(consts.HANDLE_PICKLE, root, 2)
 
 
 @pytest.mark.parametrize(
@@ -277,55 +242,6 @@ def test_the_server_answers_nonsense_with_a_sentence(arguments):
 
 
 # ----------------------------------------------------------------------------------------------------------------- link
-def sealed_pair():
-    one, other = socket.socketpair()
-    session = b"s" * 32
-    return link.Sealed(one, session, b"laptop", b"board"), link.Sealed(other, session, b"board", b"laptop"), one, other
-
-
-@given(st.lists(st.binary(min_size=1, max_size=300), max_size=20), st.integers(1, 64))
-def test_sealed_bytes_arrive(messages, at_once):
-    laptop, board, one, other = sealed_pair()
-    with one, other:
-        received, sent = b"", 0
-        for message in messages:
-            sent += laptop.send(message)
-            while len(received) < sent:
-                received += board.recv(at_once)
-    assert received == b"".join(messages)
-
-
-@pytest.mark.parametrize("change", ["flip", "repeat", "reorder", "reflect", "cut", "huge"])
-def test_a_changed_message_breaks_the_connection(change, monkeypatch):
-    monkeypatch.setattr(link, "PATIENCE_S", 0.1)
-    laptop, board, one, other = sealed_pair()
-    other.settimeout(0.1)
-    taken, given_ = socket.socketpair()  # in between: what the laptop sends is looked at before it goes on
-    laptop._sock = taken
-    laptop.send(b"first")
-    laptop.send(b"other")
-    data = given_.recv(1000)
-    size = len(data) // 2
-    if change == "flip":
-        one.sendall(data[:5] + bytes([data[5] ^ 1]) + data[6:])
-    elif change == "repeat":
-        one.sendall(data[:size] * 2)
-        assert board.recv(100) == b"first"
-    elif change == "reorder":
-        one.sendall(data[size:])
-    elif change == "reflect":
-        board.send(b"first")
-        one.sendall(one.recv(1000))
-    elif change == "cut":
-        one.sendall(data[: size - 1])
-    else:
-        one.sendall(struct.pack("!I", 2**31) + data)
-    with pytest.raises(ConnectionError):
-        board.recv(100)
-    for sock in (one, other, taken, given_):
-        sock.close()
-
-
 def test_arrays_travel_without_pickle():
     for array in (np.arange(6, dtype=np.int32).reshape(2, 3), np.zeros((0, 3), np.int32), np.array([[1]], ">i4")):
         found = link.unpack(link.pack(array), ("<i4",), 2)
@@ -345,78 +261,126 @@ def test_arrays_travel_without_pickle():
             link.unpack(packed, ("<i4",), 2)
 
 
-def test_key_files(tmp_path, monkeypatch):
-    path = tmp_path / "deep" / "key"
-    link.write_key(path)
-    assert path.stat().st_mode & 0o777 == 0o600 and len(link.read_key(path)) == link.KEY_BYTES
-    with pytest.raises(UserError, match="is there already"):
-        link.write_key(path)
-    path.chmod(0o640)
-    with pytest.raises(UserError, match=r"can be read by others \(mode 0640\): chmod 600"):
-        link.read_key(path)
-    path.chmod(0o600)
-    for text in ("", "12", "z" * 64):
-        path.write_text(text)
-        with pytest.raises(UserError, match="not a key"):
-            link.read_key(path)
-    with pytest.raises(UserError, match="--new-key"):
-        link.read_key(tmp_path / "none")
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert link.key_path() == tmp_path / "ddi" / "remote.key"
+# ------------------------------------------------------------------------------------------------------------------ ssh
+def test_the_command_over_ssh(home, tmp_path, capsys):
+    """Two boards, one of which prints a text at login: as here, and nothing is left running."""
+    package = tiny.save(tmp_path / "tiny.npz")
+    argv = ["--package", package, "--images", "30", "--budget", "3k", "--json", "-", "--backend"]
+    assert command.main([*argv, "remote:zed1,xilinx@chatty:2222"]) == 0
+    there, here = capsys.readouterr().out, command.main([*argv, "golden"])
+    assert here == 0 and '"backend": "remote"' in there
+    same = [line for line in there.splitlines() if '"accuracy"' in line or '"flops"' in line]
+    assert same == [line for line in capsys.readouterr().out.splitlines() if '"accuracy"' in line or '"flops"' in line]
 
 
 @pytest.mark.parametrize(
-    ("text", "expected_address"),
-    [("zed", ("zed", link.PORT)), ("zed:7", ("zed", 7)), ("[::1]:7", ("::1", 7)), ("10.0.0.2:0", ("10.0.0.2", 0))],
+    ("board", "words"),
+    [
+        ("unknown", "unknown cannot be used: ssh: Could not resolve hostname .*: is it on, and is this its address?"),
+        ("off", "timed out: is it on"),
+        ("closed", "Connection refused: is it on"),
+        ("stranger", "Permission denied .*: ssh asks for a password: ssh-copy-id, once"),
+        ("changed", "Host key verification failed.*: call it once by hand"),
+        ("nosudo", "sudo asks for a password there"),
+        ("full", "Connection closed by remote host"),
+        ("old", "it has protocol 2, this is 3: deploy this version there"),
+        ("zed1/elsewhere", "elsewhere: No such file or directory: nothing of ours is there: make deploy"),
+        ("zed 1", "is not understood"),
+        ("-oProxyCommand=x", "is not understood"),
+        ("zed1:0", "is not understood"),
+        ("zed1/../etc", "is not understood"),
+        ("", "is not understood"),
+    ],
 )
-def test_addresses(text, expected_address):
-    assert link.address(text) == expected_address
+def test_why_a_board_cannot_be_had(home, board, words):
+    with pytest.raises(UserError, match=words) as found:
+        client.Remote(board, print, GOLDEN)
+    assert "\n" not in str(found.value)
 
 
-@pytest.mark.parametrize("text", ["", ":7", "zed:port", "zed:65536", "[::1]x", "zed:-1", "zed:٣"])
-def test_bad_addresses(text):
-    with pytest.raises(UserError, match="is not understood"):
-        link.address(text)
+@pytest.mark.parametrize("board", ["mute", "crowd", "nonsense"])
+def test_what_never_greets_is_given_up(home, monkeypatch, board):
+    monkeypatch.setattr(connection, "ANSWER_S", 0.5)
+    with pytest.raises(UserError, match=r"did not greet within 0\.5 s|no answer within 0\.5 s|the connection broke"):
+        client.Remote(board, print, GOLDEN, connect=lambda *arguments: ssh.connect(*arguments, patience_s=0.5))
+
+
+def test_without_ssh_it_says_so(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="no ssh on this machine"):
+        client.Remote("zed1", print, GOLDEN)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("zed", ("zed", "", "ddi")),
+        ("xilinx@192.168.2.99:2222", ("xilinx@192.168.2.99", "2222", "ddi")),
+        ("root@[fe80::1]:22/ddi2", ("root@fe80::1", "22", "ddi2")),
+    ],
+)
+def test_addresses(text, found):
+    assert ssh.address(text) == found
+
+
+def test_a_board_that_is_stopped_is_given_up(home, monkeypatch):
+    """Its process does nothing any more, not even read: also what is written to it is not waited for."""
+    monkeypatch.setattr(connection, "GRACE_S", 0.5)
+    monkeypatch.setattr(connection, "UNKNOWN_S", 0.05)
+    package, warned = tiny.package(), []
+    with client.Remote("zed1,zed2", warned.append, GOLDEN) as backend:
+        assert (backend.run(package, images(40), START) == expected(package, 40)).all()
+        os.kill(backend._boards[0]._pipe._process.pid, signal.SIGSTOP)
+        assert (backend.run(package, images(200), START) == expected(package, 200)).all()
+    assert len(warned) == 1 and "zed1 dropped out (no answer within" in warned[0]
 
 
 # ------------------------------------------------------------------------------------------------------------ commands
-def test_without_rpyc_it_says_so(key, monkeypatch, capsys, tmp_path):
+def test_without_rpyc_it_says_so(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "rpyc", None)
     with pytest.raises(BackendMissing, match=r"requirements/remote\.txt"):
-        client.Remote("zed", key, print)
+        client.Remote("zed", print)
     monkeypatch.delitem(sys.modules, "host.remote.service")
     monkeypatch.delattr("host.remote.service")
-    assert server.main(["--key", str(key), "--backend", "golden", "--listen", "127.0.0.1:0"]) == 2
+    assert server.main(["--backend", "golden"]) == 2
     assert "requirements/remote.txt" in capsys.readouterr().err
 
 
-def test_the_server_refuses_bad_input(capsys, tmp_path, key):
-    for argv, words in (
-        (["--key", str(tmp_path / "none")], "no key can be read"),
-        (["--listen", "here:there", "--key", str(key)], "is not understood"),
-        (["--listen", "203.0.113.1:1", "--key", str(key), "--backend", "golden"], "give another --listen"),
-    ):
-        assert server.main(argv) == 2
-        err = capsys.readouterr().err
-        assert words in err and err.count("\n") == 1
-    assert server.main(["--new-key", "--key", str(tmp_path / "new")]) == 0
-    assert server.main(["--new-key", "--key", str(tmp_path / "new")]) == 2
+@pytest.mark.parametrize("ending", [None, signal.SIGTERM, signal.SIGHUP])
+def test_the_server_ends_quietly(tmp_path, ending):
+    """When its caller goes, and when it is told to; from another folder."""
+    argv = [sys.executable, ROOT / "host/server.py", "--backend", "golden"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, cwd=tmp_path) as process:
+        assert process.stdout is not None and process.stdin is not None
+        assert process.stdout.readline() == ssh.GREETING
+        if ending:
+            process.send_signal(ending)
+        else:
+            process.stdin.close()
+            process.stdin = None
+        _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, b"")
 
 
-def test_the_server_as_a_process(key, tmp_path):
-    """From another folder; ended by a signal, quietly, with a caller connected."""
-    argv = [sys.executable, ROOT / "host/server.py", "--backend", "golden", "--listen", "127.0.0.1:0", "--key", key]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
-        try:
-            assert process.stdout is not None
-            address = process.stdout.readline().split()[-1]
-            with client.Remote(address, key, print) as backend:
-                assert (backend.run(tiny.package(), images(9), START) == expected(tiny.package(), 9)).all()
-                process.send_signal(signal.SIGTERM)
-                _, err = process.communicate(timeout=20)
-        finally:
-            process.kill()
-    assert process.returncode == 0 and "Traceback" not in err
+def test_the_server_is_told_nonsense(tmp_path):
+    """Bytes that are no protocol end it, without a traceback."""
+    argv = [sys.executable, ROOT / "host/server.py", "--backend", "golden"]
+    result = subprocess.run(argv, input=b"GET / HTTP/1.1\r\n\r\n" * 50, capture_output=True, timeout=30, check=False)
+    assert result.stdout.startswith(ssh.GREETING) and b"Traceback" not in result.stderr
+
+
+def test_the_boards_warnings_are_told(home, monkeypatch, tmp_path):
+    """Where the board has no bitstream, say, and goes on without."""
+    warned = []
+    with client.Remote("zed1", warned.append, ("-c", WARNING)):
+        assert warned == ["zed1: no bitstream; going on with the golden model"]
+
+
+WARNING = (
+    "import sys; print('server: no bitstream; going on with the golden model', "
+    "file=sys.stderr, flush=True); from host import server; server.main(['--backend', 'golden'])"
+)
 
 
 def test_it_is_a_backend():
