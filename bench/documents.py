@@ -15,7 +15,7 @@ from bench.sizes.figure import figure
 from bench.sizes.page import front_table, reason_text, rule_text
 from hls.generate.markdown import items
 
-DOCUMENTS = ("README.md", "docs/dse.md", "docs/synthesis.md")
+DOCUMENTS = ("README.md", "docs/dse.md", "docs/synthesis.md", "docs/training.md")
 FIGURES = {"docs/dse.svg": figure}  # file → what draws it from the rows
 PRINTED = ROOT / "docs" / "run.txt"  # written by `python -m bench main_command`
 BLOCK = re.compile(r"(<!-- rows:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -98,6 +98,7 @@ ENGINE = {
 SURVIVED = {
     "faults.board": "faults of the board that end in a sentence, nothing leaked, the next run fine",
     "faults.meter": "the same of the power meter",
+    "faults.checkpoints": "the same of files of weights, or they are read as they should be",
 }
 
 
@@ -116,10 +117,23 @@ def host_table(rows):
     """What the board's side survives, and how often the power meter's interval holds the truth."""
     lines = ["| what | value | of |", "|---|---|---|"]
     for name, text in SURVIVED.items():
-        lines.append(f"| {text} | {rows[f'{name}.survived']['value']} | {rows[f'{name}.total']['value']} |")
+        if f"{name}.total" in rows:
+            lines.append(f"| {text} | {rows[f'{name}.survived']['value']} | {rows[f'{name}.total']['value']} |")
     coverage = rows["power.coverage"]
     text = "energy's 95 % interval holds the truth, synthetic traces"
     return [*lines, f"| {text} | {coverage['value']:.1%} | {coverage['n']:,} draws |"]
+
+
+def equalise_table(rows):
+    """What int8 loses by uneven channels, with equalisation and without."""
+    lines = ["| package | N | int8 minus float, points | without | over |", "|---|---|---|---|---|"]
+    for name, row in sorted(rows.items()):
+        match = re.fullmatch(r"equalise\.(.+)\.int8_minus_float@(\d+)", name)
+        if match:
+            without = rows[f"equalise.{match[1]}.without@{match[2]}"]["value"]
+            figures = f"{row['value']:+.2f} | {without:+.2f} | {row['n']:,} images"
+            lines.append(f"| {match[1]} | {match[2]} | {figures} |")
+    return lines
 
 
 def rtl_table(rows):
@@ -143,6 +157,7 @@ def rtl_table(rows):
 TABLES = {
     "rtl": rtl_table,
     "engine": engine_table,
+    "equalise": equalise_table,
     "host": host_table,
     "packages": packages_table,
     "promises": promises_table,
