@@ -9,6 +9,7 @@
     python -m bench main_command
     python -m bench densenet
     python -m bench engine
+    python -m bench equalise --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench dse
     python -m bench.documents          # put the newest rows into README.md
 
@@ -36,6 +37,7 @@ BENCHMARKS = (
     "speed",
     "main_command",
     "engine",
+    "equalise",
     "dse",
     "densenet",
     "faults",

@@ -17,7 +17,7 @@ from hls.command.arguments import Parser
 from hls.command.entry import guarded
 from hls.generate.markdown import items
 
-DOCUMENTS = ("README.md", "docs/dse.md", "docs/synthesis.md")
+DOCUMENTS = ("README.md", "docs/dse.md", "docs/synthesis.md", "docs/training.md")
 FIGURES = {"docs/dse.svg": figure}  # file → what draws it from the rows
 PRINTED = ROOT / "docs" / "run.txt"  # written by `python -m bench main_command`
 BLOCK = re.compile(r"(<!-- rows:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -104,6 +104,7 @@ SURVIVED = {
     "faults.board": "faults of the board that end in a sentence, nothing leaked, the next run fine",
     "faults.meter": "the same of the power meter",
     "faults.network": "the same of boards over the network",
+    "faults.checkpoints": "the same of files of weights, or they are read as they should be",
     "faults.files": "the same of files: devices, FIFOs, links, full disks, folders",
     "faults.signals": "the same of signals, to a run, a sweep, a recording, a compiler, the board",
     "faults.environment": "the same of locale, user, read-only checkout, damaged builds",
@@ -138,6 +139,18 @@ def host_table(rows):
     return lines
 
 
+def equalise_table(rows):
+    """What int8 loses by uneven channels, with equalisation and without."""
+    lines = ["| package | N | int8 minus float, points | without | over |", "|---|---|---|---|---|"]
+    for name, row in sorted(rows.items()):
+        match = re.fullmatch(r"equalise\.(.+)\.int8_minus_float@(\d+)", name)
+        if match:
+            without = rows[f"equalise.{match[1]}.without@{match[2]}"]["value"]
+            figures = f"{row['value']:+.2f} | {without:+.2f} | {row['n']:,} images"
+            lines.append(f"| {match[1]} | {match[2]} | {figures} |")
+    return lines
+
+
 def rtl_table(rows):
     """What open tools made of the engine's parts, beside what is modelled of them; then what is in each part."""
     whats = {"cycles": "cycles of all images", "lut": "LUT", "ff": "FF", "dsp": "DSP", "bram18": "BRAM18"}
@@ -159,6 +172,7 @@ def rtl_table(rows):
 TABLES = {
     "rtl": rtl_table,
     "engine": engine_table,
+    "equalise": equalise_table,
     "host": host_table,
     "packages": packages_table,
     "promises": promises_table,

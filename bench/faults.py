@@ -2,7 +2,7 @@
 
     python -m bench faults --json rows.jsonl
 
-Rows: faults.FAMILY.total, faults.FAMILY.survived for each family. The faults are in bench/fault_cases/.
+Rows: faults.FAMILY.total, faults.FAMILY.survived for each of FAMILIES. The faults are in bench/fault_cases/.
 """
 
 import sys

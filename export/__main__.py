@@ -1,4 +1,4 @@
-"""Export a checkpoint: fold, calibrate, quantise, correct, compile; a package for the engine, and ONNX.
+"""Export a checkpoint: fold, equalise, calibrate, quantise, correct, compile; a package for the engine, and ONNX.
 
 python -m export runs/resnet74-ddi/model.pt -o packages/resnet74-ddi.npz --onnx resnet74-ddi.onnx --data DIR
 python -m export --arch resnet20 --weights FILE --dataset cifar10 -o packages/resnet20.npz --data DIR
@@ -7,6 +7,7 @@ python -m export --arch resnet20 --weights FILE --dataset cifar10 -o packages/re
 import argparse
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve everything else on small machines
@@ -17,8 +18,9 @@ from data.datasets import DATASETS
 from export.build import Source, build
 from export.calibrate import calibrate
 from export.correct import correct
+from export.equalise import equalise, peaks
 from export.fold import fold
-from export.measure import measure
+from export.measure import check_expected, measure, surprises
 from export.onnx_graph import onnx_model
 from export.quantize import quantize
 from hls import package as packages
@@ -28,14 +30,29 @@ from hls.command.outputs import Outputs
 from hls.errors import UserError
 from training import published
 from training import recipe as recipes
-from training.checkpoint import CheckpointError, load_model, read_checkpoint
+from training.checkpoint import load_model, read_checkpoint
 from training.data import Split
 from training.dynamic import Dynamic
+from training.published import readings
 
-CALIBRATION, IMAGES = 512, 1000  # or all where there are fewer
+CALIBRATION = 512  # training images, or all where there are fewer
 CORRECTION = 256  # training images to correct the gates on, all at once in memory
 MEAN, STD = Several(3, Real(-1e6, 1e6)), Several(3, Real(0, 1e6, without_least=True))
-VALIDATION = 5000  # images of the training set kept apart for a published network, as recipes do
+PERCENT = Real(1, 100)
+VALIDATED = 1000  # validation images that a network of python -m training is measured on
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to export, what to calibrate it on, and what to measure it on."""
+
+    model: Dynamic
+    source: Source
+    train: Split
+    held_out: Split  # images that the network was not trained on
+    part: str  # their name
+    count: int  # how many to measure on
+    warnings: tuple = ()
 
 
 def main(argv=None):
@@ -60,8 +77,24 @@ def _parser():
     parser.add_argument("--dataset", choices=sorted(DATASETS), help="what the published network was trained on")
     parser.add_argument("--mean", type=MEAN, help="r,g,b of its normalisation, pixels in [0, 1] (default: data set's)")
     parser.add_argument("--std", type=STD, help="r,g,b likewise")
+    parser.add_argument(
+        "--shortcut",
+        choices=("pad", "behind"),
+        default="pad",
+        help="where a shortcut's zero channels are in a published network: on both sides, or all behind",
+    )
+    parser.add_argument(
+        "--expect",
+        type=PERCENT,
+        metavar="PERCENT",
+        help="accuracy that the network has, such as 91.7; write nothing where it is missed",
+    )
     parser.add_argument("--calibration", type=Whole(1), help=f"training images to calibrate on (usually {CALIBRATION})")
-    parser.add_argument("--images", type=Whole(1), help=f"validation images to measure on (usually {IMAGES})")
+    parser.add_argument(
+        "--images",
+        type=Whole(1),
+        help=f"images to measure on (usually {VALIDATED} of validation; of an import all test images)",
+    )
     parser.add_argument("--threads", type=THREADS, help="CPU threads (default: torch's choice)")
     return parser
 
@@ -84,18 +117,26 @@ def export(arguments):
 def _export(arguments, outputs):
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    model, source, train, validation = _published(arguments) if arguments.weights else _trained(arguments)
+    job = _published(arguments) if arguments.weights else _trained(arguments)
+    for text in job.warnings:
+        _warn(text)
+    source, train = job.source, job.train
     calibration = _count("--calibration", arguments.calibration, CALIBRATION, train)
-    count = _count("--images", arguments.images, IMAGES, validation)
-    for split in (train, validation):
+    count = _count("--images", arguments.images, job.count, job.held_out)
+    for split in (train, job.held_out):
         split.mean, split.std = (torch.tensor(values).view(1, -1, 1, 1) for values in (source.mean, source.std))
-    network = fold(model, train.channels, train.size)
-    ranges = calibrate(network, (images for images, _ in train.plain_batches(64, calibration)))
-    quantised = quantize(network, ranges, source.mean, source.std)
+    network = fold(job.model, train.channels, train.size)
+    seen = [images for images, _ in train.plain_batches(64, calibration)]
+    even = equalise(network, peaks(network, seen))
+    quantised = quantize(even, calibrate(even, seen), source.mean, source.std)
     pixels = train.images[: min(calibration, CORRECTION)]
     quantised = correct(quantised, pixels.permute(0, 2, 3, 1).contiguous().numpy(), train.normalise(pixels))
     draft = build(quantised, source, {})
-    accuracy, average = measure(model, quantised, draft, validation, count)
+    accuracy, average = measure(quantised, draft, job.held_out, count, job.part, train)
+    for text in surprises(accuracy):
+        _warn(text)
+    if arguments.expect is not None:
+        check_expected(accuracy, arguments.expect)
     package = build(quantised, source, accuracy, average)
     graph = onnx_model(network, _metadata(source)) if arguments.onnx else None
     data = packages.encoded(package)
@@ -105,31 +146,34 @@ def _export(arguments, outputs):
         print(table(package, arguments.output, len(data)))
 
 
+def _warn(text):
+    print(f"warning: {text}", file=sys.stderr)
+
+
 def _trained(arguments):
-    """Model, Source, training and validation part of a training checkpoint."""
-    path = arguments.checkpoint
-    state = read_checkpoint(path)
-    if not isinstance(state, dict) or not {"recipe", "model"} <= set(state):
-        raise CheckpointError(f"{path} is not of python -m training: for published weights give --arch and --weights")
+    """The Job of a training checkpoint."""
+    state = read_checkpoint(arguments.checkpoint)
     recipe = recipes.from_dict(state["recipe"])
     train, validation, _ = Split.load(recipe.dataset, arguments.data, "cpu", recipe.validation)
     model, dataset = load_model(state, train.classes, train.channels, train.size), DATASETS[recipe.dataset]
     training = {"recipe": recipe.to_dict(), "pruned": state["pruned"], "metrics": state.get("metrics", {})}
     source = Source(recipe.name, recipe.dataset, dataset.mean, dataset.std, dataset.classes, training)
-    return model, source, train, validation
+    return Job(model, source, train, validation, "validation", VALIDATED)
 
 
 def _published(arguments):
-    """Model, Source, training and validation part of a published checkpoint."""
+    """The Job of a published checkpoint: its training has seen all training images, so it is measured on the others."""
     dataset = DATASETS[arguments.dataset]
-    model = Dynamic(published.load(arguments.weights, arguments.arch, len(dataset.classes))).eval()
     mean, std = arguments.mean or dataset.mean, arguments.std or dataset.std
     if len(mean) != len(dataset.mean) or len(std) != len(dataset.std) or min(std) <= 0:
         raise UserError(f"--mean {mean} --std {std}: expected {len(dataset.mean)} numbers each, the second above 0")
-    train, validation, _ = Split.load(arguments.dataset, arguments.data, "cpu", VALIDATION)
+    backbone = published.load(arguments.weights, arguments.arch, len(dataset.classes), arguments.shortcut)
+    train, _, test = Split.load(arguments.dataset, arguments.data, "cpu", 0)
+    warnings = [text for text in [readings.out_of_range(mean, std)] if text]
+    warnings += readings.doubts(backbone, train, mean, std, (dataset.mean, dataset.std))
     name, training = f"{arguments.weights.stem}-{arguments.dataset}", {"published": arguments.weights.name}
     source = Source(name, arguments.dataset, mean, std, dataset.classes, training)
-    return model, source, train, validation
+    return Job(Dynamic(backbone).eval(), source, train, test, "test", len(test), tuple(warnings))
 
 
 def _metadata(source):
@@ -146,6 +190,8 @@ def table(package, path, size):
         costs = f"{item['flops'] / 1e6:17.1f}M  {item['cycles']:8d}"
         lines.append(f"{item['name']:24} {before:7.2%} {after:7.2%} {costs}")
     lines.append(f"accuracy on {accuracy['images']} {accuracy['split']} images, int8 by {accuracy['int8_by']}")
+    seen = accuracy["seen"]
+    lines.append(f"{seen['float'][-1]:.2%} in float on {seen['images']} images seen in training")
     return "\n".join(lines)
 
 

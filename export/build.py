@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from export.compile.lower import lower
 from hls import cost, isa
+from hls.errors import UserError
 from hls.package import FORMAT, Package
 from hls.program import decode
 
@@ -24,8 +25,12 @@ class Source:
 
 
 def build(network8, source, accuracy, average=None):
-    """The Package of a Network8. Raises LowerError when it does not fit the engine."""
-    compiled, network = lower(network8), network8.graph
+    """The Package of a Network8. Raises UserError when it does not fit the engine or its classes."""
+    network = network8.graph
+    if network.classes != len(source.classes):
+        names = f"{source.dataset} has {len(source.classes)} ({', '.join(source.classes[:3])} …)"
+        raise UserError(f"the network tells {network.classes} classes apart, {names}: give the data it was trained on")
+    compiled = lower(network8)
     meta = {
         "format": FORMAT,
         "isa": isa.HASH,

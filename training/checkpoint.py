@@ -9,6 +9,8 @@ import torch
 from hls.command.outputs import write
 from hls.errors import UserError
 from training.prune import apply
+from training.published.files import read
+from training.published.names import check_numbers, flatten
 from training.recipe import from_dict
 
 
@@ -21,12 +23,26 @@ def read_checkpoint(path, recipe=None):
     if not Path(path).exists():
         raise CheckpointError(f"no checkpoint {path}: train first (python -m training RECIPE.toml)")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged archive can raise nearly anything
-        raise CheckpointError(f"{path} is damaged ({type(error).__name__}): train again or restore it") from None
+        state = read(path)
+        if not isinstance(state, dict) or not {"recipe", "model", "pruned"} <= set(state):
+            raise UserError(f"{path} is not of python -m training: for published weights give --arch and --weights")
+        _recipe_of(state, path)
+        for name, value in flatten(state["model"]).items():
+            check_numbers(f"{path}: {name}", value)
+    except UserError as error:
+        raise CheckpointError(str(error)) from None
     if recipe and not continues(recipe, state):
         raise CheckpointError(f"{path} was made by another recipe ({state['recipe']['name']}): give another --out")
     return state
+
+
+def _recipe_of(state, path):
+    try:
+        return from_dict(state["recipe"])
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except (TypeError, ValueError, AttributeError):
+        raise UserError(f"{path} holds no recipe, but a {type(state['recipe']).__name__}: train again") from None
 
 
 def continues(recipe, state):
@@ -54,7 +70,7 @@ def load_model(state, classes, channels, size):
         for found in state["pruned"]:
             apply(model, found)
         model.load_state_dict({**state["model"], **state.get("average", {})})
-    except (RuntimeError, KeyError) as error:
+    except (RuntimeError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"the weights do not fit their recipe ({str(error).split(':')[0]}): train again"
         ) from None

@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional
 
 from data.datasets import DATASETS, load
+from hls.errors import UserError
 
 VALIDATION_SEED = 2020
 
@@ -41,10 +42,14 @@ class Split:
 
     @classmethod
     def from_arrays(cls, images, labels, mean, std, classes, device="cpu"):
-        """From (N, H, W, C) uint8 images and (N,) labels."""
+        """From (N, H, W, C) uint8 images and (N,) labels. Raises UserError for a label that is no class."""
+        labels = np.asarray(labels).astype(np.int64)
+        if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+            found = f"labels from {labels.min()} to {labels.max()}"
+            raise UserError(f"{found} with {classes} classes: expected 0 to {classes - 1}, one for each class name")
         statistics = [torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (mean, std)]
         pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(device)
-        return cls(pixels, torch.from_numpy(labels.astype(np.int64)).to(device), *statistics, classes)
+        return cls(pixels, torch.from_numpy(labels).to(device), *statistics, classes)
 
     @property
     def channels(self):
@@ -79,8 +84,9 @@ class Split:
 
     def plain_batches(self, size, limit=None):
         """The first `limit` images in order, as they are."""
-        for at in range(0, limit or len(self), size):
-            part = slice(at, min(at + size, limit or len(self)))
+        count = len(self) if limit is None else min(limit, len(self))
+        for at in range(0, count, size):
+            part = slice(at, min(at + size, count))
             yield self.normalise(self.images[part]), self.labels[part]
 
 
@@ -96,6 +102,11 @@ def augment(pixels, rng, pad, flip):
     columns = x0[:, None] + torch.where(mirrored[:, None], width - 1 - columns, columns)  # (N, W)
     image = torch.arange(n, device=device)
     return padded[image[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def sides(split, side):
+    """(height, width) of a split's images after `resized`."""
+    return (side, side) if side else split.size
 
 
 def resized(images, side):

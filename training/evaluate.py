@@ -8,7 +8,7 @@ output varies when it is kept for 10 to 90 % of the images whose unit ran.
 
 import torch
 
-from training.data import resized
+from training.data import resized, sides
 from training.dynamic import LAYER
 
 DEAD, VARYING = 0.02, 0.10
@@ -37,7 +37,7 @@ def evaluate(model, split, gated=True, with_exits=True, limit=None, left_out=(),
         "accuracy_at": [round(rate, 4) for rate in hits.double().mean(0).tolist()],
         "flops_at": [round(mean) for mean in spent.mean(0).tolist()],
         "accuracy": round(hits[:, -1].double().mean().item(), 4),
-        "share": last.mean().item() / float(model.backbone.cost(split.size)),
+        "share": last.mean().item() / float(model.backbone.cost(sides(split, side))),
         "flops_spread": round((last.std(correction=0) / last.mean()).item(), 4),
         "gate_share": round((torch.cat(own).mean() / last.mean()).item(), 4),
         "empty_units": round(empty / len(spent), 4),

@@ -17,7 +17,7 @@ from hls.command.outputs import write
 from training import phases, published, terms
 from training.average import Average, renew_statistics
 from training.checkpoint import write_atomically
-from training.data import resized
+from training.data import resized, sides
 from training.evaluate import evaluate, summary
 from training.prune import apply, find_constant
 
@@ -45,8 +45,11 @@ class Trainer:
     def _place(self):
         self.model.to(self.device).to(memory_format=torch.channels_last)
         self.average = Average(self.model, self.recipe.average)
-        self.full_flops = float(self.model.backbone.cost(self.train.size))
         self.places = self.model.backbone.places(self.train.size)
+
+    def full_flops(self, phase):
+        """FLOPs of the whole network for an image as a phase sees it."""
+        return float(self.model.backbone.cost(sides(self.train, phase.side)))
 
     @property
     def checkpoint_path(self):
@@ -103,13 +106,14 @@ class Trainer:
             group["lr"] = rate * group["scale"]
         left_out, forced = phases.left_out(phase, self.places, rng), phases.drawn(phase, len(images), rng)
         out = self.model(resized(images, phase.side), phase.gated, phase.exits, forced, left_out)
-        loss, values = terms.total(self.terms, terms.Step(out, labels, self.full_flops, self.step / phase.steps))
+        full = self.full_flops(phase)
+        loss, values = terms.total(self.terms, terms.Step(out, labels, full, self.step / phase.steps))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
         self.average.update()
         hits = (out.logits[-1].detach().argmax(1) == labels).float().mean()
-        share = out.flops[:, -1].detach().mean() / self.full_flops
+        share = out.flops[:, -1].detach().mean() / full
         return {"loss": loss.detach(), "accuracy": hits, "share": share, **values}
 
     def _look(self, figures):

@@ -23,15 +23,15 @@ from hls import cost
 
 
 class PadShortcut(nn.Module):
-    """Identity across a change of shape: every stride-th pixel, zero channels on both sides.
+    """Identity across a change of shape: every stride-th pixel, `before` of the new channels of zeros in front of it.
 
-    He et al. 2016, section 4.2, option A.
+    He et al. 2016, section 4.2, option A. Half of the zeros stand in front where nothing is said.
     """
 
-    def __init__(self, in_channels, out_channels, stride):
+    def __init__(self, in_channels, out_channels, stride, before=None):
         super().__init__()
         self.stride = stride
-        self.before = (out_channels - in_channels) // 2
+        self.before = (out_channels - in_channels) // 2 if before is None else before
         self.after = out_channels - in_channels - self.before
 
     def forward(self, x):
@@ -104,7 +104,7 @@ class ResidualUnit(nn.Module):
         return x if self.skippable else graph.convolution(x, *self.shortcut, relu=False)
 
 
-SHORTCUTS = ("pad", "conv")
+SHORTCUTS = ("pad", "behind", "conv")  # zeros on both sides, zeros behind alone, a 1×1 convolution
 
 
 def _shortcut(in_channels, out_channels, stride, kind):
@@ -112,6 +112,6 @@ def _shortcut(in_channels, out_channels, stride, kind):
         raise ValueError(f"shortcut {kind!r}: expected one of {', '.join(SHORTCUTS)}")
     if stride == 1 and in_channels == out_channels:
         return nn.Sequential()
-    if kind == "pad":
-        return PadShortcut(in_channels, out_channels, stride)
+    if kind != "conv":
+        return PadShortcut(in_channels, out_channels, stride, 0 if kind == "behind" else None)
     return nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-FAMILIES = ("board", "meter", "network", "files", "signals", "environment", "tools")
+FAMILIES = ("board", "meter", "network", "checkpoints", "files", "signals", "environment", "tools")
 START_S = 60.0  # for a process to import what its cases need
 LONGEST = 400  # characters of a sentence
 ROOT = Path(__file__).resolve().parents[2]

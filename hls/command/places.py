@@ -1,6 +1,6 @@
 """Folders of this user: where things are kept between runs, also where there is no home and the checkout is read-only.
 
-config("remote.key"), cache("cifar10")       # Path; UserError where there is no place
+cache("cifar10")                             # Path; UserError where there is no place
 build("build")                               # of engines that were compiled: the checkout's, or the user's
 """
 

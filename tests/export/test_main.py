@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import torch
 
+from data.datasets import CIFAR10
 from export import __main__ as command
 from export import measure as measuring
 from export import onnx_graph
 from hls import cosim, isa, package
+from hls.errors import UserError
 from tests.export.random_networks import VARIANTS, random_images, random_model, split_of
 from tests.training.test_published import backbone_of, weights_of
+from training import published
 from training.data import Split
 from training.phases import Phase
 from training.recipe import Recipe
@@ -54,6 +57,7 @@ def test_checkpoint_to_package_and_onnx(checkpoint, tmp_path, capsys):
     assert len(accuracy["float"]) == len(accuracy["int8"]) == len(meta["exits"]) == 3
     printed = capsys.readouterr().out
     assert all(item["name"] in printed for item in meta["exits"]) and "20 validation images" in printed
+    assert accuracy["seen"]["images"] == 40 and "in float on 40 images seen in training" in printed
     assert left_behind(tmp_path, "model.pt", "p.npz", "m.onnx") == []
 
 
@@ -83,7 +87,76 @@ def test_published_weights_to_package(tmp_path):
     assert command.main([*arguments, *normalisation, "-o", str(tmp_path / "p.npz")]) == 0
     meta = package.read(tmp_path / "p.npz").meta
     assert (meta["name"], meta["architecture"], meta["gates"]) == ("w-cifar10", "resnet8", [])
+    assert (meta["accuracy"]["split"], meta["accuracy"]["images"]) == ("test", 2)
     assert meta["input"]["mean"] == [0.485, 0.456, 0.406] and len(meta["exits"]) == 1
+
+
+def published_network(folder, monkeypatch, n=20):
+    """Arguments that import a network, which is right on 17 of the 20 test images and all training images in float."""
+    torch.save(weights_of(backbone_of(8)), folder / "w.th")
+    mean, std = CIFAR10.mean, CIFAR10.std
+    splits = [Split.from_arrays(random_images(CASE, n, seed), np.zeros(n), mean, std, 10) for seed in (1, 2)]
+    backbone = published.load(folder / "w.th", "resnet8", 10)
+    for part in splits:
+        part.labels = backbone(part.normalise(part.images)).argmax(1)
+    splits[1].labels[:3] = (splits[1].labels[:3] + 1) % 10
+    monkeypatch.setattr(Split, "load", classmethod(lambda cls, *arguments: [splits[0], splits[0], splits[1]]))
+    return ["--arch", "resnet8", "--weights", str(folder / "w.th"), "--dataset", "cifar10", "-o", str(folder / "p.npz")]
+
+
+@pytest.mark.parametrize("percent", ["85", "85.04", "60"])
+def test_an_import_that_has_the_expected_accuracy(percent, tmp_path, monkeypatch, capsys):
+    """All test images are measured on where nothing is said."""
+    arguments = published_network(tmp_path, monkeypatch)
+    monkeypatch.setattr(measuring, "INT8_LOSS", 10)  # two of twenty images
+    assert command.main([*arguments, "--expect", percent]) == 0
+    assert package.read(tmp_path / "p.npz").meta["accuracy"]["images"] == 20 and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("percent", ["85.1", "91.7", "100"])
+def test_an_import_that_misses_the_expected_accuracy_writes_nothing(percent, tmp_path, monkeypatch, capsys):
+    arguments = published_network(tmp_path, monkeypatch)
+    (tmp_path / "p.npz").write_bytes(b"earlier")
+    refused([*arguments, "--expect", percent], capsys, f"on 20 test images, --expect says {float(percent):g} %")
+    assert (tmp_path / "p.npz").read_bytes() == b"earlier" and left_behind(tmp_path, "w.th", "p.npz") == []
+
+
+@pytest.mark.parametrize(
+    "accuracy, percent, kept",
+    [
+        ((0.917, 0.914), 91.7, True),
+        ((0.9166, 0.9137), 91.7, True),
+        ((0.9164, 0.9164), 91.7, False),
+        ((0.93, 0.9136), 91.7, True),
+        ((0.93, 0.9133), 91.7, False),
+        ((0.1, 0.917), 91.7, False),
+        ((0.9173, 0.9176), 92, False),
+    ],
+)
+def test_expected_accuracy_is_met_by_float_and_almost_by_int8(accuracy, percent, kept):
+    figures = {"float": [0.0, accuracy[0]], "int8": [0.0, accuracy[1]], "images": 10_000, "split": "test"}
+    if kept:
+        measuring.check_expected(figures, percent)
+        return
+    with pytest.raises(UserError, match="10,000 test images, --expect says"):
+        measuring.check_expected(figures, percent)
+
+
+def test_statistics_in_0_to_255_are_warned_of_with_what_they_should_be(tmp_path, monkeypatch, capsys):
+    arguments = published_network(tmp_path, monkeypatch)
+    scaled = [",".join(str(255 * value) for value in values) for values in (CIFAR10.mean, CIFAR10.std)]
+    assert command.main([*arguments, "--mean", scaled[0], "--std", scaled[1]]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("warning: ") and "out of range for pixels in [0, 1]" in lines[0]
+    assert all("--mean 0.4914,0.4822,0.4465 --std 0.247,0.2435,0.2616" in line for line in lines[:2])
+    assert "100.0% with" in lines[1]
+
+
+def test_test_images_of_another_kind_are_warned_of():
+    figures = {"float": [0.3], "split": "test", "seen": {"float": [0.99], "images": 512}}
+    (text,) = measuring.surprises(figures)
+    assert "30.0% of the test images are right in float, far fewer than the 99.0% of images seen in training" in text
+    assert measuring.surprises(figures | {"float": [0.85]}) == []
 
 
 def refused(arguments, capsys, message):
@@ -97,7 +170,7 @@ def test_bad_input_is_one_line(checkpoint, tmp_path, capsys):
     output = ["-o", str(tmp_path / "p.npz")]
     refused([str(tmp_path / "none.pt"), *output], capsys, "no checkpoint")
     (tmp_path / "junk.pt").write_bytes(b"junk")
-    refused([str(tmp_path / "junk.pt"), *output], capsys, "is damaged")
+    refused([str(tmp_path / "junk.pt"), *output], capsys, "is text: expected a torch file")
     torch.save(weights_of(backbone_of(8)), tmp_path / "plain.pt")
     refused([str(tmp_path / "plain.pt"), *output], capsys, "give --arch and --weights")
     refused([str(checkpoint), "-o", str(tmp_path / "no" / "p.npz")], capsys, "there is no folder")
@@ -144,6 +217,8 @@ def test_a_network_that_the_engine_refuses_is_one_line(checkpoint, tmp_path, mon
         (["x.pt", "--mean", "0.5"], "'0.5': expected 3 numbers apart by commas"),
         (["x.pt", "--mean", "0.5,b,0.5"], "'b': expected a number from"),
         (["x.pt", "--std", "0,1,1"], "'0': expected a number above 0"),
+        (["x.pt", "--expect", "0.917"], "'0.917': expected a number from 1 to 100"),
+        (["x.pt", "--expect", "917"], "'917': expected a number from 1 to 100"),
     ],
 )
 def test_bad_arguments_are_one_sentence(arguments, expected, tmp_path, capsys):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from hls.errors import UserError
 from tests.training import toys
-from training.data import augment
+from training.data import Split, augment
 
 
 def split(n=40, seed=0):
@@ -30,6 +31,11 @@ def test_images_keep_their_labels():
         for images, labels in batches:
             pixels = torch.round((images * part.std + part.mean) * 255)
             assert torch.equal(pixels, (labels * 5.0)[:, None, None, None].expand_as(pixels))
+
+
+@pytest.mark.parametrize("limit, sizes", [(None, [16, 16, 8]), (20, [16, 4]), (16, [16]), (99, [16, 16, 8]), (0, [])])
+def test_plain_batches_end_with_the_images(limit, sizes):
+    assert [len(images) for images, _ in split(40).plain_batches(16, limit)] == sizes
 
 
 def test_an_epoch_shows_every_image_once():
@@ -59,6 +65,14 @@ def test_normalise():
     part = split(1)
     value = part.images[0, 0, 0, 0].item()
     assert part.normalise(part.images)[0, 0, 0, 0].item() == pytest.approx((value / 255 - 0.5) / 0.25)
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 4], [-1, 0, 1], [3, 3, 3]])
+def test_a_label_that_is_no_class_is_one_line(labels):
+    images = np.zeros((3, 8, 8, 3), np.uint8)
+    with pytest.raises(UserError, match=rf"labels from {min(labels)} to {max(labels)} with 3 classes: expected 0 to 2"):
+        Split.from_arrays(images, labels, *toys.STATISTICS, 3)
+    assert Split.from_arrays(images, [0, 1, 2], *toys.STATISTICS, 3).classes == 3
 
 
 def test_sizes_follow_from_the_data():

@@ -2,7 +2,9 @@
 
 import json
 import math
+import warnings
 
+import numpy as np
 import pytest
 import torch
 
@@ -70,6 +72,84 @@ def test_resume_is_bit_for_bit(whole, splits, tmp_path, stop, monkeypatch):
     second.finish()
     assert torch.equal(weights(whole), weights(second))
     assert (whole.folder / "metrics.jsonl").read_text() == (second.folder / "metrics.jsonl").read_text()
+
+
+ALIKE = [toys.phase("exits", 4, train=["exits"]), toys.phase(steps=3), toys.phase("exits", 5, train=["exits"])]
+
+
+@pytest.mark.parametrize("stop", [2, 5, 9])
+def test_two_phases_of_one_name_are_told_apart_on_resume(splits, tmp_path, stop):
+    """The second of them goes on where it stood, and metrics of both are kept."""
+    whole, part = (trainer(splits, tmp_path / name, tiny(ALIKE)) for name in ("whole", "part"))
+    assert whole.run()
+    step, taken = part._train_step, []
+
+    def interrupted(*arguments):
+        if len(taken) == stop:
+            raise KeyboardInterrupt
+        taken.append(1)
+        return step(*arguments)
+
+    part._train_step = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        part.run()
+    again = trainer(splits, tmp_path / "part", tiny(ALIKE))
+    again.resume(checkpoint.read_checkpoint(again.checkpoint_path, again.recipe))
+    assert again.run() and torch.equal(weights(whole), weights(again))
+    records = [json.loads(line) for line in (tmp_path / "part" / "metrics.jsonl").read_text().splitlines()]
+    assert [json.loads(line) for line in (whole.folder / "metrics.jsonl").read_text().splitlines()] == records
+    assert {(record["phase"], record["name"]) for record in records} == {(0, "exits"), (1, "joint"), (2, "exits")}
+
+
+@pytest.mark.parametrize("side", [0, 8, 32])
+def test_a_phase_of_another_size_counts_its_costs_at_that_size(tmp_path, side):
+    """Everything runs, so that the share of the full network's FLOPs is 1, whatever the size of the images."""
+    splits = [toys.noise(n, 16, seed=n) for n in (16, 8, 8)]
+    plan = tiny([toys.phase(steps=2, side=side, gated=False, exits=False)], network={"backbone": toys.SHALLOW})
+    run = trainer(splits, tmp_path, plan)
+    assert run.run()
+    records = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    shares = [record.get("share", record.get("validation", {}).get("share")) for record in records]
+    assert shares == pytest.approx([1.0] * len(shares), rel=1e-4) and len(shares) == 2
+    ratio = run.full_flops(plan.phases[0]) / run.model.backbone.cost((16, 16))
+    assert ratio == pytest.approx({0: 1, 8: 0.25, 32: 4}[side], rel=1e-3)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 20])
+def test_as_many_classes_as_the_data_has(tmp_path, classes):
+    splits = [toys.noise(n, 12, classes, seed=n) for n in (24, 8, 8)]
+    run = trainer(splits, tmp_path, tiny([toys.phase(steps=2)]))
+    assert run.run()
+    run.finish()
+    model = checkpoint.load_model(checkpoint.read_checkpoint(tmp_path / "model.pt"), classes, 3, (12, 12))
+    assert model(splits[2].normalise(splits[2].images)).logits[-1].shape == (8, classes)
+
+
+@pytest.mark.parametrize("change", ["meta", "quantised", "no recipe", "numpy"])
+def test_our_own_checkpoints_are_read_as_carefully(whole, tmp_path, change):
+    """Tensors without numbers are named; a number of NumPy's beside them is no damage."""
+    state = torch.load(whole.folder / "model.pt", weights_only=True)
+    name = "backbone.stem.conv.weight"
+    if change == "meta":
+        state["model"][name] = state["model"][name].to("meta")
+    elif change == "quantised":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            state["model"][name] = torch.quantize_per_tensor(state["model"][name], 0.01, 0, torch.qint8)
+    elif change == "no recipe":
+        del state["recipe"]
+    else:
+        state["metrics"]["best"] = np.float64(0.9)
+    torch.save(state, tmp_path / "model.pt")
+    if change == "numpy":
+        assert checkpoint.read_checkpoint(tmp_path / "model.pt")["metrics"]["best"] == 0.9
+        return
+    expected = {"meta": f"{name} is on the meta device", "quantised": f"{name} is quantised"}
+    with pytest.raises(
+        checkpoint.CheckpointError, match=expected.get(change, "is not of python -m training")
+    ) as raised:
+        checkpoint.read_checkpoint(tmp_path / "model.pt")
+    assert "\n" not in str(raised.value)
 
 
 def test_a_model_file_gives_the_model_back(whole, splits):

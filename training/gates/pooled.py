@@ -5,8 +5,8 @@
 
 Its logits are standardised over the batch, as batch norm does, and shifted so that each is positive for about `rate`
 of the images: a gate cannot become the same for all images as long as its shift stays moderate, and what training
-decides is *which* images it opens for. Both standardisations are folded into the layers at export. It reads the features
-and does not shape them: no gradient goes back into the unit's input.
+decides is *which* images it opens for. Both standardisations are folded into the layers at export. It reads the
+features and does not shape them: no gradient goes back into the unit's input.
 """
 
 import math

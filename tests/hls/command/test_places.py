@@ -19,7 +19,7 @@ def nobody(monkeypatch, tmp_path):
         raise KeyError(uid)
 
     monkeypatch.setattr(pwd, "getpwuid", unknown)
-    for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+    for name in ("HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(places.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
     (tmp_path / "tmp").mkdir()
@@ -27,13 +27,11 @@ def nobody(monkeypatch, tmp_path):
 
 def test_by_the_variables_or_in_the_home(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert places.config("remote.key") == tmp_path / ".config" / "ddi" / "remote.key"
     assert places.cache("cifar10") == tmp_path / ".cache" / "ddi-fpga" / "cifar10"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")  # is to be ignored, by XDG's base directories
     assert places.cache() == tmp_path / ".cache" / "ddi-fpga"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "c"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "s"))
-    assert places.cache() == tmp_path / "c" / "ddi-fpga" and places.config() == tmp_path / "s" / "ddi"
+    assert places.cache() == tmp_path / "c" / "ddi-fpga"
 
 
 def test_without_a_home_it_says_what_to_set():
