@@ -34,7 +34,7 @@ class Glitching(power.SimulatedMeter):
 
 
 def world():
-    """A board that takes 25.4 mJ an image above idle: what a session saw."""
+    """A board that takes 2.54 mJ an image above idle."""
     found = power.World(np.random.default_rng(3))
     found.__dict__.update({"drift": 0.0, "slow_w": 0.0, "wave": 0.0, "gap_s": 0.0, "extra": 1.0})
     found.batch_s, found.asked = 0.65, 0.01
