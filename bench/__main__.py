@@ -18,8 +18,11 @@ import shlex
 import sys
 
 from bench.rows import Rows
-from data.datasets import DATASETS
+from bench.packages import PACKAGES
+from data.arguments import HELP, Folders, split
+from data.sets import DATASETS
 from hls.errors import UserError
+from hls.package import read
 
 BENCHMARKS = (
     "packages",
@@ -42,26 +45,26 @@ def main(argv=None):
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, formatter_class=raw)
     parser.add_argument("name", choices=BENCHMARKS)
-    parser.add_argument("--data", action="append", default=[], metavar="SET=DIR", help="folder of a data set's archive")
+    parser.add_argument("--data", action="append", default=[], metavar="SET=DIR", help=HELP)
     parser.add_argument("--images", type=int, help="first N test images (default: all)")
     parser.add_argument("--threads", type=int, default=2, help="of the co-simulation (default: %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="write the rows here instead of appending to bench/results/")
     options = parser.parse_args(argv)
-    folders = dict(item.partition("=")[::2] for item in options.data)
-    unknown = sorted(set(folders) - set(DATASETS))
-    if unknown:
-        print(f"bench: --data {unknown[0]}: expected SET=DIR with SET one of {', '.join(DATASETS)}", file=sys.stderr)
-        return 2
-    # A path of this machine is nobody else's: the command is kept with DIR in its place.
-    shown = [f"{item.partition('=')[0]}=DIR" if item in options.data else item for item in argv]
-    rows = Rows(options.name, shlex.join(["python", "-m", "bench", *shown]))
+    rows = Rows(options.name, shlex.join(["python", "-m", "bench", *_shown(argv, options.data)]))
     try:
+        folders = Folders(options.data)
+        folders.check(sorted({*DATASETS, *(read(path).dataset for path in PACKAGES.glob("*.npz"))}))
         importlib.import_module(f"bench.{options.name}").run(rows, folders, options)
     except UserError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     print(f"wrote {rows.write(options.json)}")
     return 0
+
+
+def _shown(argv, given):
+    """The command with DIR in place of folders: a path of this machine is nobody else's."""
+    return [("=".join((*filter(None, split(item)[:1]), "DIR")) if item in given else item) for item in argv]
 
 
 if __name__ == "__main__":

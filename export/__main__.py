@@ -14,7 +14,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve e
 
 import torch
 
-from data.datasets import DATASETS
+from data import own
+from data.arguments import HELP, folder_of
+from data.parts import check_same
+from data.sets import DATASETS
 from export.build import Source, build
 from export.calibrate import calibrate
 from export.correct import correct
@@ -60,10 +63,11 @@ def _parser():
     parser.add_argument("checkpoint", nargs="?", type=Path, help="model.pt or checkpoint.pt of python -m training")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the package to write (.npz)")
     parser.add_argument("--onnx", type=Path, help="an ONNX model to write besides")
-    parser.add_argument("--data", type=Path, help="folder with the data set's official files (default: download)")
+    parser.add_argument("--data", help=f"{HELP} (default: download)")
     parser.add_argument("--arch", help="a plain network of a published checkpoint, such as resnet20")
     parser.add_argument("--weights", type=Path, help="the published checkpoint (.pt, .pth, .th)")
-    parser.add_argument("--dataset", choices=sorted(DATASETS), help="what the published network was trained on")
+    sets = ", ".join(sorted(DATASETS))
+    parser.add_argument("--dataset", help=f"what the published network was trained on: {sets}, or a name for --data")
     parser.add_argument(
         "--mean", type=_numbers, help="r,g,b of its normalisation, pixels in [0, 1] (default: data set's)"
     )
@@ -110,23 +114,35 @@ def _trained(arguments):
     if not isinstance(state, dict) or not {"recipe", "model"} <= set(state):
         raise CheckpointError(f"{path} is not of python -m training: for published weights give --arch and --weights")
     recipe = recipes.from_dict(state["recipe"])
-    train, validation, _ = Split.load(recipe.dataset, arguments.data, "cpu", recipe.validation)
-    model, dataset = load_model(state, train.classes, train.channels, train.size), DATASETS[recipe.dataset]
+    train, validation, about = _read(recipe.dataset, arguments.data, recipe.validation, recipe.images)
+    check_same(about, state.get("data"))
+    model = load_model(state, train.classes, train.channels, train.size)
     training = {"recipe": recipe.to_dict(), "pruned": state["pruned"], "metrics": state.get("metrics", {})}
-    source = Source(recipe.name, recipe.dataset, dataset.mean, dataset.std, dataset.classes, training)
+    source = Source(recipe.name, recipe.dataset, about.mean, about.std, about.classes, training, about.stored())
     return model, source, train, validation
+
+
+def _read(name, given, count, images):
+    """Training and validation part of a data set, and its About."""
+    train, validation, _ = Split.load(name, folder_of(given, name), "cpu", count, images)
+    return train, validation, train.about
 
 
 def _published(arguments):
     """Model, Source, training and validation part of a published checkpoint."""
-    dataset = DATASETS[arguments.dataset]
-    model = Dynamic(published.load(arguments.weights, arguments.arch, len(dataset.classes))).eval()
-    mean, std = arguments.mean or dataset.mean, arguments.std or dataset.std
-    if len(mean) != len(dataset.mean) or len(std) != len(dataset.std) or min(std) <= 0:
-        raise UserError(f"--mean {mean} --std {std}: expected {len(dataset.mean)} numbers each, the second above 0")
-    train, validation, _ = Split.load(arguments.dataset, arguments.data, "cpu", VALIDATION)
-    name, training = f"{arguments.weights.stem}-{arguments.dataset}", {"published": arguments.weights.name}
-    source = Source(name, arguments.dataset, mean, std, dataset.classes, training)
+    dataset, folder = arguments.dataset, folder_of(arguments.data, arguments.dataset)
+    images = None
+    if dataset not in DATASETS:
+        if not folder:
+            raise UserError(f"--dataset {dataset} is no official data set: give --data the folder with its pictures")
+        images = own.suggest(own.collect(folder), channels=3)
+    train, validation, about = _read(dataset, arguments.data, VALIDATION, images)
+    model = Dynamic(published.load(arguments.weights, arguments.arch, len(about.classes))).eval()
+    mean, std = arguments.mean or about.mean, arguments.std or about.std
+    if len(mean) != len(about.mean) or len(std) != len(about.std) or min(std) <= 0:
+        raise UserError(f"--mean {mean} --std {std}: expected {len(about.mean)} numbers each, the second above 0")
+    name, training = f"{arguments.weights.stem}-{dataset}", {"published": arguments.weights.name}
+    source = Source(name, dataset, mean, std, about.classes, training, about.stored())
     return model, source, train, validation
 
 

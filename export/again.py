@@ -8,8 +8,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from data.datasets import DATASETS
+from data.arguments import Folders
+from data.sets import DATASETS
 from export.__main__ import main as export
+from hls.errors import UserError
 from training.checkpoint import CheckpointError, read_checkpoint
 
 PACKAGES = Path(__file__).resolve().parents[1] / "packages"
@@ -19,7 +21,12 @@ IMAGES = 2000  # of the validation part, to measure on
 def main(argv=None):
     """Exit code 0, or 2 at the first that fails, with its line."""
     arguments = _parser().parse_args(argv)
-    folders = dict(arguments.data)
+    try:
+        folders = Folders(arguments.data)
+        folders.check(sorted(DATASETS))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     for path in sorted((PACKAGES / "checkpoints").glob("*.pt")):
         if arguments.names and path.stem not in arguments.names:
             continue
@@ -28,7 +35,7 @@ def main(argv=None):
         except (CheckpointError, KeyError, TypeError) as error:
             print(f"error: {path.name} has no recipe ({error}): train again", file=sys.stderr)
             return 2
-        options = ["--data", folders[dataset]] if dataset in folders else []
+        options = ["--data", folders.get(dataset)] if folders.get(dataset) else []
         target = PACKAGES / f"{path.stem}.npz"
         if export([str(path), "-o", str(target), "--images", str(arguments.images), *options]):
             return 2
@@ -41,18 +48,9 @@ def _parser():
     )
     names = sorted(path.stem for path in (PACKAGES / "checkpoints").glob("*.pt"))
     parser.add_argument("names", nargs="*", metavar="NAME", choices=[*names, []], help=f"of {', '.join(names)}")
-    parser.add_argument(
-        "--data", type=_folder, action="append", default=[], metavar="DATASET=DIR", help="official files"
-    )
+    parser.add_argument("--data", action="append", default=[], metavar="SET=DIR", help="official files")
     parser.add_argument("--images", type=int, default=IMAGES, help="validation images to measure on: %(default)s")
     return parser
-
-
-def _folder(text):
-    dataset, _, folder = text.partition("=")
-    if dataset not in DATASETS or not folder:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected one of {', '.join(sorted(DATASETS))}, = and a folder")
-    return dataset, folder
 
 
 if __name__ == "__main__":

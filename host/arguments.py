@@ -4,6 +4,7 @@ import argparse
 import math
 from pathlib import Path
 
+from data.arguments import HELP
 from hls import isa
 from hls.errors import UserError
 from host.backends import NAMES
@@ -43,7 +44,7 @@ def add_common(parser):
     """What run and sweep share: package, images, backend, meter, stopping rule."""
     add = parser.add_argument
     add("--package", default=DEFAULT, metavar="P", help="name in packages/, or a path (default: %(default)s)")
-    add("--data", metavar="D", help="folder or archive of the official data (default: embedded sample, or download)")
+    add("--data", metavar="D", help=f"{HELP} (default: embedded sample, or download)")
     add("--images", type=int, metavar="N", help="run the first N images (default: all)")
     names = f"{', '.join(NAMES)}, or remote:HOST[:PORT],… for boards that run host/server.py"
     add(

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data.datasets import DATASETS, DataError, load, load_sample
+from data.arguments import folder_of
+from data.datasets import DataError, load_sample
+from data.labelled import test_images
 from hls import isa
 from hls.cost import worst_case
 from hls.errors import UserError
@@ -127,14 +129,10 @@ def package_path(given):
 
 def _images(package, arguments):
     """(images (N, height, width, channels) uint8, labels (N,), where they came from) for a package."""
-    if package.dataset not in DATASETS:
-        known = ", ".join(sorted(DATASETS))
-        raise UserError(f"the package is for the data set {package.dataset!r}, expected one of {known}")
     if package.dataset == DEFAULT and not arguments.data:
         (images, labels), source = load_sample(), "the embedded sample of Fashion-MNIST's test set"
     else:
-        images, labels = load(package.dataset, "test", arguments.data)
-        source = f"the test set of {package.dataset}"
+        images, labels, source = test_images(package, folder_of(arguments.data, package.dataset))
     if images.shape[1:] != package.image_shape:
         found, expected = (" × ".join(map(str, shape)) for shape in (images.shape[1:], package.image_shape))
         raise DataError(f"{source} has images of {found}, the package takes {expected}: give another --package")

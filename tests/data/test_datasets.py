@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data import datasets
+from data import datasets, sets
 from data.batches import BatchError, read_batch
 from data.datasets import DATASETS, DataError, load, load_sample
 from data.make_sample import idx_bytes
@@ -28,8 +28,8 @@ def cifar_batch(count=20, seed=1):
 @pytest.fixture
 def small(monkeypatch):
     """Splits of 20 test and 100 training images."""
-    monkeypatch.setitem(datasets.SPLIT_SIZES, ("cifar10", "test"), 20)
-    monkeypatch.setitem(datasets.SPLIT_SIZES, ("cifar10", "train"), 100)
+    monkeypatch.setitem(sets.SPLIT_SIZES, ("cifar10", "test"), 20)
+    monkeypatch.setitem(sets.SPLIT_SIZES, ("cifar10", "train"), 100)
 
 
 def write_archive(folder, monkeypatch, batches):
@@ -282,7 +282,6 @@ def served(tmp_path, monkeypatch):
     for name in DATASETS:
         there = replace(DATASETS[name], url=f"{web.as_uri()}/")
         monkeypatch.setitem(DATASETS, name, there)
-        monkeypatch.setattr(datasets, "CIFAR10" if name == "cifar10" else "FASHION_MNIST", there)
     return web
 
 

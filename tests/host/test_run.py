@@ -243,7 +243,7 @@ def test_packages_for_other_data(capsys, tmp_path, options, expected):
 
 def test_missing_data_says_how_to_give_it(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(datasets.urllib.request, "urlopen", _no_network)
+    monkeypatch.setattr("urllib.request.urlopen", _no_network)
     code, _, err = run(capsys, "--package", tiny.save(tmp_path / "c.npz", dataset="cifar10"), "--backend", "golden")
     assert code == 2 and "cannot download" in err and "--data" in err
 
