@@ -7,6 +7,7 @@
     python -m bench densenet
     python -m bench engine
     python -m bench dse
+    python -m bench newcomer
     python -m bench.documents          # put the newest rows into README.md
 
 Figures of the same run are comparable; those of different machines are not.
@@ -17,8 +18,8 @@ import importlib
 import shlex
 import sys
 
-from bench.rows import Rows
 from bench.packages import PACKAGES
+from bench.rows import Rows
 from data.arguments import HELP, Folders, split
 from data.sets import DATASETS
 from hls.errors import UserError
@@ -32,6 +33,7 @@ BENCHMARKS = (
     "engine",
     "dse",
     "densenet",
+    "newcomer",
     "faults",
     "power",
     "fuzz",

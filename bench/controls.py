@@ -37,9 +37,7 @@ def run(rows, folders, options):
         package = read(path)
         state = read_checkpoint(PACKAGES / "checkpoints" / f"{path.stem}.pt")
         recipe = from_dict(state["recipe"])
-        splits = Split.load(
-            recipe.dataset, folders.get(recipe.dataset), "cpu", recipe.validation, recipe.images
-        )
+        splits = Split.load(recipe.dataset, folders.get(recipe.dataset), "cpu", recipe.validation, recipe.images)
         train, _, test = (_first(split, options.images) for split in splits)
         model = load_model(state, train.classes, train.channels, train.size)
         measure(Adder(rows, f"controls.{path.stem}", len(test), fingerprint(path.stem)), model, train, test)

@@ -36,8 +36,11 @@ def read_arrays(path):
             folder = path if path.is_dir() else path.parent
             members = {file.stem: _array(file.read_bytes(), file) for file in sorted(folder.glob("*.npy"))}
             digest = _digest(members)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"cannot read {path} ({error}): save it again") from None
+    except DataError:
+        raise
+    except Exception as error:  # a zip can be wrong in any way
+        line = " ".join(str(error).split())[:80]
+        raise DataError(f"cannot read {path} ({line}): save it again") from None
     parts, classes = {}, members.pop("classes", None)
     for part, (images, labels) in _pairs(members, path).items():
         parts[part] = _checked(images, labels, f"{path} ({part})")

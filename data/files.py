@@ -7,9 +7,7 @@ Archives are checked against their SHA-256, in a stream (a board has 512 MB).
 
 import gzip
 import hashlib
-import http.client
 import os
-import urllib.request
 import zlib
 from pathlib import Path
 
@@ -46,6 +44,9 @@ def _needed(name, split):
 
 
 def _fetch(dataset, name, cache):
+    import http.client  # with urllib a third of the host's time to start, for what most runs never need
+    import urllib.request
+
     partial = cache / f"{name}.{os.getpid()}.partial"
     try:
         with urllib.request.urlopen(dataset.url + name, timeout=30) as response, partial.open("wb") as out:

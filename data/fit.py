@@ -64,6 +64,12 @@ class Fit:
         return tuple(min(max(round(own * ratio), 1), side) for own, side in zip(found, self.size))
 
 
+def rule_of(package):
+    """The Fit of a package's pictures (an hls.package.Package): the one that it was trained with, else "crop"."""
+    height, width, channels = package.image_shape
+    return Fit((height, width), channels, package.own_images.get("fit", "crop"))
+
+
 def as_channels(pixels, channels):
     """Grey as RGB or RGB as grey where the other is wanted."""
     if pixels.shape[-1] == channels:

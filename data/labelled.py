@@ -10,13 +10,7 @@ import numpy as np
 
 from data import own
 from data.datasets import DATASETS, DataError, load
-from data.fit import Fit
-
-
-def rule_of(package):
-    """The Fit of a package's images: the one that it was trained with, else "crop"."""
-    height, width, channels = package.image_shape
-    return Fit((height, width), channels, package.own_images.get("fit", "crop"))
+from data.fit import rule_of
 
 
 def test_images(package, folder):

@@ -1,7 +1,7 @@
-"""Pictures of our own drawing, to try things on: a circle, a square or a triangle somewhere on a noisy ground.
+"""Pictures of our own drawing, to try things on: a disc, a ring or a cross somewhere on a noisy ground.
 
-    picture = draw("circle", np.random.default_rng(1), side=64)      # (64, 64, 3) uint8
-    python -m data.shapes photos --each 100                          # photos/circle/000.png …, a folder of class folders
+    picture = draw("disc", np.random.default_rng(1), side=64)      # (64, 64, 3) uint8
+    python -m data.shapes photos --each 100                          # photos/disc/000.png …, a folder of class folders
 
 The shape's place, size, turn and colours are drawn at random; edges are smooth.
 """
@@ -15,8 +15,7 @@ import numpy as np
 from data.errors import DataError
 from data.png import write_png
 
-CORNERS = {"circle": 0, "square": 4, "triangle": 3}
-NAMES = tuple(CORNERS)
+NAMES = ("disc", "ring", "cross")
 
 
 def draw(name, random, side=64):
@@ -34,13 +33,13 @@ def draw(name, random, side=64):
 
 
 def _outside(name, x, y, radius, turn):
-    """How far points are outside of a shape of `radius` (of its corners) about the origin; negative inside."""
-    corners = CORNERS[name]
-    if not corners:
-        return np.hypot(x, y) - radius
-    angles = turn + 2 * np.pi * np.arange(corners) / corners
-    apothem = radius * np.cos(np.pi / corners)
-    return np.max([x * np.cos(angle) + y * np.sin(angle) - apothem for angle in angles], axis=0)
+    """How far points are outside of a shape of `radius` about the origin; negative inside."""
+    if name == "cross":
+        x, y = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x
+        arms = (np.maximum(abs(a) - radius, abs(b) - radius / 4) for a, b in ((x, y), (y, x)))
+        return np.minimum(*arms)
+    distance = np.hypot(x, y) - radius
+    return distance if name == "disc" else np.maximum(distance, -distance - radius / 2)
 
 
 def folder(path, each, seed=1, side=64, save=None):

@@ -33,6 +33,8 @@ def run_parser(text):
     )
     add("--rate", type=float, metavar="N", help="images arrive at N a second (default: as fast as they are run)")
     add_common(parser)
+    add("--image", nargs="+", metavar="FILE", help="predict pictures in files (PNG, JPEG, WebP, .npy); - for stdin")
+    add("--camera", type=int, metavar="N", help="predict what camera N sees, until Ctrl-C (needs OpenCV)")
     add("--watch", action="store_true", help="show accuracy, images/s, power and exits while it runs")
     add("--trace", metavar="FILE", help="write the power that --meter saw, a .csv")
     add("--json", metavar="FILE", help="write the result as JSON; - for standard output instead of the table")

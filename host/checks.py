@@ -140,7 +140,9 @@ def check_pictures(on_board):
     try:
         import PIL
     except ImportError:
-        return Finding("pictures", NOTE, "PNG and .npy; no Pillow, so no JPEG", "pip install -r requirements/images.txt")
+        return Finding(
+            "pictures", NOTE, "PNG and .npy; no Pillow, so no JPEG", "pip install -r requirements/images.txt"
+        )
     return Finding("pictures", OK, f"PNG, .npy; JPEG and WebP by Pillow {PIL.__version__}")
 
 

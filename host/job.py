@@ -76,12 +76,7 @@ def read_job(arguments):
     path = package_path(arguments.package)
     package = read(path)
     images, labels, source = _images(package, arguments)
-    rule, threshold, chosen = isa.RULE_NONE, 0, None
-    if arguments.average_budget:
-        chosen = choose(package, arguments.average_budget)
-        package, rule = chosen.package, isa.RULE_ENTROPY
-    if arguments.entropy is not None:
-        rule, threshold = isa.RULE_ENTROPY, max(round(arguments.entropy * 65536), 1)
+    package, rule, threshold, chosen = under_rule(package, arguments.average_budget, arguments.entropy)
     return Job(
         package=package,
         path=path,
@@ -96,6 +91,16 @@ def read_job(arguments):
         pool=arguments.pool or 1,
         average=chosen,
     )
+
+
+def under_rule(package, average_budget=None, entropy=None):
+    """(package, rule, threshold, Average or None) for a budget on the average, or an entropy in nats, or neither."""
+    if average_budget:
+        chosen = choose(package, average_budget)
+        return chosen.package, isa.RULE_ENTROPY, 0, chosen
+    if entropy is not None:
+        return package, isa.RULE_ENTROPY, max(round(entropy * 65536), 1), None
+    return package, isa.RULE_NONE, 0, None
 
 
 def _board(arguments):

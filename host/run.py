@@ -7,6 +7,8 @@
     python host/run.py --budget 74M --pool 100               # any 100 images in a row share 100 times the budget
     python host/run.py --limit 0.8mJ                         # keeps an average (host/budgets/limit.py)
     python host/run.py --backend remote:zed1,zed2            # boards that run host/server.py
+    python host/run.py --package mine.npz --image cat.jpg    # pictures of one's own (docs/own.md); - for stdin
+    python host/run.py --package mine.npz --camera 0         # what a camera sees
 
 Exit codes: 0 done; 2 bad input or interrupted, with one line that says what to do and no file written; 3 an image spent
 more than its budget, which is a fault of the engine.
@@ -33,10 +35,10 @@ from host.budgets.schedule import LinesPlan, SchedulePlan, read
 from host.energy import gauge
 from host.files import write_whole
 from host.job import read_job
-from host.live import Progress, Watch
 from host.meters.open import open_meter
 from host.verdict import OverBudget
 from host.views import picture, report
+from host.views.live import Progress, Watch
 from host.views.table import table
 
 
@@ -49,6 +51,11 @@ def main(argv=None):
 
 
 def _run_and_write(arguments, command):
+    if arguments.image or arguments.camera is not None:
+        from host.front import command as front  # a run on labelled data does without
+
+        check_run(arguments)
+        return front.run(arguments, warn)
     run, images, trace = execute(arguments, command)
     _write(arguments, run, images, trace)
     return 0

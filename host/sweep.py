@@ -29,10 +29,10 @@ from host.budgets.plan import FixedPlan
 from host.energy import gauge
 from host.files import write_whole
 from host.job import read_job
-from host.live import Progress
 from host.meters.open import open_meter
 from host.run import finished, guarded
 from host.views import report, sweep_picture
+from host.views.live import Progress
 
 LEAST_POINTS, MOST_POINTS = 2, 200
 NONE = budget.Budget("none")

@@ -59,8 +59,8 @@ def train(arguments):
     state = checkpoint.read_checkpoint(folder / "checkpoint.pt", plan) if arguments.resume else None
     if not arguments.resume and (folder / "checkpoint.pt").exists():
         raise checkpoint.CheckpointError(f"{folder} already holds a run: give --resume to go on, or another --out")
-    folder = folder_of(arguments.data, plan.dataset)
-    splits = Split.load(plan.dataset, folder, arguments.device, plan.validation, plan.images)
+    data = folder_of(arguments.data, plan.dataset)
+    splits = Split.load(plan.dataset, data, arguments.device, plan.validation, plan.images)
     folder.mkdir(parents=True, exist_ok=True)
     trainer = loop.Trainer(plan, splits, folder, arguments.device)
     if state:

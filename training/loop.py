@@ -99,11 +99,12 @@ class Trainer:
     def rehearse(self, steps):
         """Seconds of a step in each phase, the least of `steps`; the weights are no longer what they were."""
         found = []
-        for self.phase, phase in enumerate(self.recipe.phases):
+        for number, phase in enumerate(self.recipe.phases):
+            self.phase = number
             self._begin_phase()
             batches = self.train.batches(0, steps, self.recipe.batch, 0, self.recipe.crop_pad, self.recipe.flip)
             seconds, started = [], time.monotonic()
-            for self.step, (images, labels) in enumerate(batches):
+            for images, labels in batches:
                 self._train_step(phase, 0, images, labels)
                 seconds.append(time.monotonic() - started)
                 started = time.monotonic()

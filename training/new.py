@@ -102,6 +102,7 @@ def _parser():
     add("--fit", choices=HOWS, help="how other sizes become that one (default: crop, where it is needed)")
     add("--channels", type=int, choices=(1, 3), help="1 grey, 3 RGB (default: as the pictures are)")
     add("--static", action="store_true", help="exits alone, no gates")
+    add("--epochs", type=int, help="times that each picture is shown in the first phase (default: by their number)")
     add("--minutes", type=float, help="fewer steps, so that training takes about so long here")
     add("--threads", type=int, help="CPU threads (default: torch's choice)")
     return parser
@@ -116,6 +117,8 @@ def write(arguments):
         raise UserError(f"-o {output}: expected a file .toml in a folder that there is")
     if arguments.minutes is not None and not arguments.minutes > 0:
         raise UserError(f"--minutes {arguments.minutes}: expected more than 0")
+    if arguments.epochs is not None and arguments.epochs < 1:
+        raise UserError(f"--epochs {arguments.epochs}: expected 1 or more")
     name, folder = split(arguments.data)
     collection = own.collect(folder)
     size = (arguments.size, arguments.size) if arguments.size is not None else None
@@ -146,7 +149,7 @@ def _dataset(folder):
 def _values(arguments, name, images, count):
     """What the recipe's text needs, for `count` training pictures."""
     batch = min(next(size for least, size in BATCHES if count >= least), count)
-    epochs = min(round(EPOCHS * (AT / count) ** 0.5), MOST_EPOCHS)
+    epochs = arguments.epochs or min(round(EPOCHS * (AT / count) ** 0.5), MOST_EPOCHS)
     return {
         "name": arguments.output.stem,
         "dataset": name,

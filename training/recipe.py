@@ -81,7 +81,9 @@ def from_dict(values):
         raise RecipeError(f"dataset = {recipe.dataset!r} has [images]: an official data set is read as it is")
     if images is None and recipe.dataset not in DATASETS:
         known = ", ".join(DATASETS)
-        raise RecipeError(f"dataset = {recipe.dataset!r}: expected one of {known}, or [images] for pictures of one's own")
+        raise RecipeError(
+            f"dataset = {recipe.dataset!r}: expected one of {known}, or [images] for pictures of one's own"
+        )
     if not phases or recipe.batch < 2 or not 0 <= recipe.average < 1:
         raise RecipeError("a recipe needs [[phases]], batches of at least two images, and an average from 0 to below 1")
     for phase in phases:

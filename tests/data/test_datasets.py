@@ -32,12 +32,12 @@ def small(monkeypatch):
     monkeypatch.setitem(sets.SPLIT_SIZES, ("cifar10", "train"), 100)
 
 
-def write_archive(folder, monkeypatch, batches):
-    """cifar-10-python.tar.gz of `batches` (name → bytes), and its digest in the table."""
-    archive = folder / "cifar-10-python.tar.gz"
+def write_archive(folder, monkeypatch, batches, inside="cifar-10-batches-py"):
+    """An official archive of `batches` (name → bytes) in the folder `inside`, and its digest in the table."""
+    archive = folder / f"{inside.removesuffix('-batches-py').removesuffix('-python')}-python.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
         for name, content in batches.items():
-            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            member = tarfile.TarInfo(f"{inside}/{name}")
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
     monkeypatch.setitem(datasets.DIGESTS, archive.name, hashlib.sha256(archive.read_bytes()).hexdigest())

@@ -10,12 +10,12 @@ import pytest
 
 from bench.standin import tiny
 from data.datasets import load_sample
+from data.png import write_png
 from hls import golden
 from hls.record import Start, decode
 from host.board import catalog
 from host.budgets.budget import limits, parse
 from host.views import picture, report
-from data.png import write_png
 from host.views.svg import blend, clean, ticks
 
 
