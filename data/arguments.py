@@ -33,9 +33,8 @@ class Folders:
         """DataError where a set was named that nothing asks for; a misspelt name is otherwise never seen."""
         unknown = sorted(set(self.named) - set(known))
         if unknown:
-            raise DataError(
-                f"--data {unknown[0]}={self.named[unknown[0]]}: expected SET one of {', '.join(known)}, or DIR"
-            )
+            given, names = f"{unknown[0]}={self.named[unknown[0]]}", ", ".join(known)
+            raise DataError(f"--data {given}: expected DIR, or SET=DIR with SET one of {names}")
 
 
 def split(text):

@@ -22,7 +22,10 @@ def test_images(package, folder):
     if dataset in DATASETS and not own.is_own(folder):
         return *load(dataset, "test", folder), f"the test set of {dataset}"
     if not folder:
-        raise DataError(f"the package was trained on pictures of one's own, {dataset!r}: give --data their folder")
+        known = ", ".join(sorted(DATASETS))
+        raise DataError(
+            f"the package is for {dataset!r}, no official data set ({known}): give --data its folder or .npz"
+        )
     collection = own.collect(folder)
     labels_of = _labels(collection, package.class_names)
     parts = {name: (items, labels) for name, (items, labels, _) in collection.parts.items()}

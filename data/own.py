@@ -93,6 +93,10 @@ def suggest(collection, size=None, how=None, channels=None):
     grey = all(found[2] == 1 for found in sizes)
     images = Images(tuple(size), how or ("none" if same == tuple(size) else "crop"), channels or (1 if grey else 3))
     images.check()
+    if images.fit == "none" and shapes != {images.size}:
+        other = next(shape for shape in sorted(shapes) if shape != images.size)
+        sizes = " × ".join(map(str, other)), " × ".join(map(str, images.size))
+        raise DataError(f"{collection.source} has a picture of {sizes[0]}, fit none takes {sizes[1]}: give --fit crop")
     return images
 
 

@@ -59,4 +59,4 @@ def test_unknown_blocks_are_refused():
 
 def test_command_names_bad_input(capsys):
     assert command.main(["speed", "--data", "mnist=there"]) == 2
-    assert "expected SET=DIR" in capsys.readouterr().err
+    assert "SET=DIR with SET one of cifar10" in capsys.readouterr().err

@@ -154,11 +154,11 @@ def test_dir_or_set_equals_dir(tmp_path):
     odd.mkdir()
     assert split(odd) == (None, str(odd))
     assert folder_of(None, "svhn") is None and folder_of("d", "svhn") == folder_of("svhn=d", "svhn") == "d"
-    one_line("expected SET one of svhn, or DIR", folder_of, "cifar10=d", "svhn")
+    one_line("SET=DIR with SET one of svhn", folder_of, "cifar10=d", "svhn")
     for text in ("=d", "svhn="):
         one_line("expected DIR or SET=DIR", split, text)
     folders = Folders(["svhn=a", "b"])
     assert (folders.get("svhn"), folders.get("cifar10"), Folders().get("svhn")) == ("a", "b", None)
-    one_line("expected SET one of cifar10", folders.check, ["cifar10"])
+    one_line("SET=DIR with SET one of cifar10", folders.check, ["cifar10"])
     for twice in (["a", "b"], ["svhn=a", "svhn=b"]):
         one_line("second folder", Folders, twice)

@@ -39,7 +39,7 @@ def refused(expected, work, *arguments, **options):
     return str(error.value)
 
 
-# ------------------------------------------------------------------------------------------------------------- folders
+# -------------------------------------------------------------------------------------------------------------- folders
 def test_a_folder_of_class_folders(tmp_path):
     found = read_folder(photos(tmp_path, {"dog": 3, "cat": 2}))
     paths, labels, names = found.parts["train"]
@@ -109,7 +109,7 @@ def test_names_in_any_script(tmp_path):
     assert set(found.classes) == {"кошка", "собака", "été"} and not found.parts["train"][2][0].startswith("e\u0301")
 
 
-# -------------------------------------------------------------------------------------------------------------- arrays
+# --------------------------------------------------------------------------------------------------------------- arrays
 PIXELS = np.arange(10 * 8 * 8 * 3, dtype=np.uint64).astype(np.uint8).reshape(10, 8, 8, 3)
 LABELS = np.arange(10) % 2
 
@@ -186,7 +186,7 @@ def test_damaged_archives_never_raise_anything_else(tmp_path):
     refused("no array of numbers", collect, path)
 
 
-# -------------------------------------------------------------------------------------------------------------- division
+# ------------------------------------------------------------------------------------------------------------- division
 @given(st.integers(3, 40), st.integers(3, 40), st.integers(1, 9))
 def test_division_is_whole_and_by_class(first, second, seed):
     labels = np.repeat([0, 1], [first, second])
@@ -246,7 +246,7 @@ def test_rules_that_cannot_be_followed(values, expected):
     refused(expected, from_dict, values)
 
 
-# ----------------------------------------------------------------------------------------------------------------- parts
+# ---------------------------------------------------------------------------------------------------------------- parts
 def test_parts_of_a_folder(tmp_path):
     photos(tmp_path, {"a": 20, "b": 20})
     parts = read_parts("mine", tmp_path, images=Images((8, 8)))

@@ -233,7 +233,7 @@ def test_damaged_and_foreign_packages(capsys, path, tmp_path, monkeypatch):
     [
         ({"height": 28}, "images of 32 × 32 × 3, the package takes 28 × 28 × 3"),
         ({"classes": 7}, "labels up to 9, the package 7 classes"),
-        ({"dataset": "imagenet"}, "data set 'imagenet', expected one of cifar10, fashion-mnist"),
+        ({"dataset": "imagenet"}, "for 'imagenet', no official data set (cifar10, cifar100"),
     ],
 )
 def test_packages_for_other_data(capsys, tmp_path, options, expected):
