@@ -15,9 +15,10 @@ from bench.sizes.figure import figure
 from bench.sizes.page import front_table, reason_text, rule_text
 from hls.generate.markdown import items
 
-DOCUMENTS = ("README.md", "docs/dse.md", "docs/synthesis.md")
+DOCUMENTS = ("README.md", "docs/dse.md", "docs/own.md", "docs/synthesis.md")
 FIGURES = {"docs/dse.svg": figure}  # file → what draws it from the rows
-PRINTED = ROOT / "docs" / "run.txt"  # written by `python -m bench main_command`
+# Block → what commands printed: written by `python -m bench main_command` and by `python -m bench newcomer`.
+PRINTED = {"run": ROOT / "docs" / "run.txt", "own": ROOT / "docs" / "own.txt"}
 BLOCK = re.compile(r"(<!-- rows:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -140,7 +141,27 @@ def rtl_table(rows):
     return [*lines, "", *items(f"*{part}* has {rows[f'rtl.{part}.passed']['note']}." for part in parts)]
 
 
+NEWCOMER = {
+    "seconds": "from the folder to the first prediction, seconds",
+    "processor_seconds": "processor time of all cores for it, seconds",
+    "recipe_seconds": "what the recipe had promised for the training, seconds",
+    "accuracy": "accuracy on the test part of the pictures",
+    "predict_seconds": "one picture, from its file to its class, seconds",
+}
+
+
+def newcomer_table(rows):
+    """A newcomer's way with both kinds of pictures, and how long the front door takes to open."""
+    lines = ["| what | RGB JPEG | grey PNG | target |", "|---|---|---|---|"]
+    for name, text in NEWCOMER.items():
+        jpeg, grey = (rows[f"newcomer.{kind}.{name}"] for kind in ("jpeg", "grey_png"))
+        lines.append(f"| {text} | {jpeg['value']:.3g} | {grey['value']:.3g} | {jpeg.get('target', '')} |")
+    one = rows["newcomer.import_seconds"]
+    return [*lines, f"| `from host import Engine`, seconds | {one['value']:.2g} | | {one['target']} |"]
+
+
 TABLES = {
+    "newcomer": newcomer_table,
     "rtl": rtl_table,
     "engine": engine_table,
     "host": host_table,
@@ -153,14 +174,15 @@ TABLES = {
 }
 
 
-def rewritten(text, rows, printed=""):
-    """The document with every block made anew. KeyError for a block that no table here makes.
+def rewritten(text, rows, printed):
+    """The document with every block made anew. KeyError for a block that nothing here makes.
 
-    `printed` is what the main command printed; it stands in the block called run.
+    `printed`: block → what commands printed.
     """
 
     def block(match):
-        lines = ["```", printed.rstrip("\n"), "```"] if match[2] == "run" else TABLES[match[2]](rows)
+        name = match[2]
+        lines = ["```", printed[name].rstrip("\n"), "```"] if name in printed else TABLES[name](rows)
         return match[1] + "\n".join(lines) + "\n" + match[3]
 
     return BLOCK.sub(block, text)
@@ -171,7 +193,8 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="python -m bench.documents", description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a document is stale")
     arguments = parser.parse_args(argv)
-    rows, printed, stale = latest(), PRINTED.read_text() if PRINTED.exists() else "", 0
+    rows, stale = latest(), 0
+    printed = {name: path.read_text(encoding="utf-8") for name, path in PRINTED.items()}
     made = {name: rewritten((ROOT / name).read_text(), rows, printed) for name in DOCUMENTS}
     made |= {name: draw(rows) for name, draw in FIGURES.items()}
     for name, new in made.items():

@@ -48,7 +48,7 @@ def read_folder(folder):
         digest = hashlib.sha256()
         for part in sorted(parts):
             for path, name in zip(parts[part][0], parts[part][2]):
-                digest.update(f"{part}/{name} {path.stat().st_size}\n".encode())
+                digest.update(f"{part}/{name} {path.stat().st_size}\n".encode(errors="surrogateescape"))
     except OSError as error:
         raise DataError(f"cannot read {folder} ({error}): check --data") from None
     return Collection(str(folder), tuple(names), parts, digest.hexdigest())

@@ -146,7 +146,7 @@ def _draw(collection, labels, names, shares, seed):
 
 
 def _rank(seed, name):
-    return hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return hashlib.sha256(f"{seed}/{name}".encode(errors="surrogateescape")).digest()  # names may be no UTF-8
 
 
 def _chosen(items, indices):
@@ -155,7 +155,12 @@ def _chosen(items, indices):
 
 def read_items(items, labels, rule):
     """(images (N, *rule.size, channels) uint8, labels (N,)); each picture is fitted once. Raises DataError."""
-    images = np.empty((len(labels), *rule.size, rule.channels), np.uint8)
+    shape = len(labels), *rule.size, rule.channels
+    try:
+        images = np.empty(shape, np.uint8)
+    except MemoryError:
+        sizes = " × ".join(map(str, shape))
+        raise DataError(f"{sizes} bytes of pictures do not fit this machine's memory: give a smaller --size") from None
     for index, item in enumerate(items):
         if isinstance(item, np.ndarray):
             images[index] = rule.apply(item, f"image {index}")

@@ -1,6 +1,7 @@
 """Folders of class folders and arrays: what they hold, how they are divided, and one line for what is wrong."""
 
 import io
+import os
 import zipfile
 from collections import Counter
 from pathlib import Path

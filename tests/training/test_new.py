@@ -1,4 +1,4 @@
-"""python -m training new: a recipe that suits the pictures, that training follows, and one line for bad input."""
+"""Recipes for pictures of one's own: they suit the pictures, training follows them, bad input is one line."""
 
 import json
 

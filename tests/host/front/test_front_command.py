@@ -83,7 +83,7 @@ def test_standard_input(capsys, package, pictures, monkeypatch):
 def test_the_picture_shows_what_ran(capsys, package, pictures, tmp_path):
     assert run(capsys, package, "--image", *pictures, "--picture", tmp_path / "a.svg")[0] == 0
     text = (tmp_path / "a.svg").read_text()
-    titles = [element.text for element in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}title")]
+    titles = [element.text or "" for element in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}title")]
     expected = Engine(package, backend="golden").predict(pictures)
     shown = ["skipped" if one.trace[0] < 0 else "4 of 4 channels" for one in expected]
     assert [title.split(": ")[1] for title in titles if title.startswith("block 0: ") and " to " not in title] == shown

@@ -102,7 +102,7 @@ def test_the_door_stands_open_without_loading_the_house():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
-# -------------------------------------------------------------------------------------------------------- which channels
+# ------------------------------------------------------------------------------------------------------- which channels
 def compiled(name):
     """(package, images) of a random network with channel gates."""
     import torch
