@@ -3,10 +3,10 @@
     python -m bench newcomer
 
 On pictures of our own drawing (data/shapes.py), once as RGB JPEG and once as grey PNG, 64×64, read at 32×32. Rows
-newcomer.KIND.seconds from the folder to the first prediction, .processor_seconds of all cores for it, .accuracy of the package on the test part of the
-pictures, .recipe_seconds that the recipe had promised for the training, .predict_seconds of one picture once the engine
-is built; and newcomer.import_seconds of the front door, in a fresh Python. What the commands print is kept in
-docs/own.txt.
+newcomer.KIND.seconds from the folder to the first prediction, .processor_seconds of all cores for it, .accuracy of the
+package on the test part of the pictures, .recipe_seconds that the recipe had promised for the training,
+.predict_seconds of one picture once the engine is built; and newcomer.import_seconds of the front door, in a fresh
+Python. What the commands print is kept in docs/own.txt.
 """
 
 import json

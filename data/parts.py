@@ -72,6 +72,18 @@ def _official(name, folder, validation):
     return Parts(About(name, dataset.classes, mean, std), train, kept, load(name, "test", folder))
 
 
+def images_for(name, folder, size=None, channels=None):
+    """The `images` of `read_parts` for a network that was trained elsewhere: None for an official data set.
+
+    `size` (height, width) and `channels` are the network's, where they are known. Raises DataError.
+    """
+    if name in DATASETS:
+        return None
+    if not folder:
+        raise DataError(f"{name} is no official data set: give --data the folder with its pictures")
+    return own.suggest(own.collect(folder), size, channels=channels)
+
+
 def statistics(images):
     """(mean, std) per channel of (N, H, W, C) uint8 images, pixels in [0, 1], four digits each."""
     counts = [np.bincount(images[..., channel].reshape(-1), minlength=256) for channel in range(images.shape[-1])]

@@ -14,9 +14,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve e
 
 import torch
 
-from data import own
 from data.arguments import HELP, folder_of
-from data.parts import check_same
+from data.parts import check_same, images_for
 from data.sets import DATASETS
 from export.build import Source, build
 from export.calibrate import calibrate
@@ -130,12 +129,8 @@ def _read(name, given, count, images):
 
 def _published(arguments):
     """Model, Source, training and validation part of a published checkpoint."""
-    dataset, folder = arguments.dataset, folder_of(arguments.data, arguments.dataset)
-    images = None
-    if dataset not in DATASETS:
-        if not folder:
-            raise UserError(f"--dataset {dataset} is no official data set: give --data the folder with its pictures")
-        images = own.suggest(own.collect(folder), channels=3)
+    dataset = arguments.dataset
+    images = images_for(dataset, folder_of(arguments.data, dataset), channels=3)
     train, validation, about = _read(dataset, arguments.data, VALIDATION, images)
     model = Dynamic(published.load(arguments.weights, arguments.arch, len(about.classes))).eval()
     mean, std = arguments.mean or about.mean, arguments.std or about.std

@@ -65,7 +65,7 @@ def _row(canvas, engine, y, name, image, one, active):
         taken = item is engine.package.exits[one.exit]
         x = LEFT + MARGIN + (item["block"] + 1) * step - 1.5
         canvas.dot(x, y + COLUMN + 10, 5 if taken else 2.5, INK if taken else SOFT, item["name"])
-    canvas.label(LEFT + MARGIN, y + COLUMN + 14, f"left at {one.exit_name}", 12, INK)
+    canvas.label(LEFT + MARGIN, y + COLUMN + 30, f"left at {one.exit_name}", 12, INK)
 
 
 def _plain(canvas, box, block, ran):

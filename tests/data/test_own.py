@@ -16,7 +16,7 @@ from data.arrays import holds_arrays, read_arrays
 from data.errors import DataError
 from data.folders import Collection, check_classes, holds_classes, read_folder
 from data.own import Images, collect, divide, from_dict, is_own, read_items, suggest
-from data.parts import About, check_same, read_parts, statistics
+from data.parts import About, check_same, images_for, read_parts, statistics
 from data.png import write_png
 
 
@@ -108,6 +108,15 @@ def test_names_in_any_script(tmp_path):
     check_classes([str(n) for n in range(1000)], "photos")
     found = read_folder(photos(tmp_path, {"кошка": 3, "собака": 3, "e\u0301te\u0301": 3}))
     assert set(found.classes) == {"кошка", "собака", "été"} and not found.parts["train"][2][0].startswith("e\u0301")
+
+
+def test_file_names_that_are_no_text(tmp_path):
+    photos(tmp_path, {"a": 3, "b": 3})
+    os.link(tmp_path / "a" / "000.png", os.fsencode(tmp_path / "a") + b"/\xff\xfe.png")
+    parts = divide(read_folder(tmp_path), Images((8, 8)))
+    assert sum(len(labels) for _, labels in parts) == 7
+    os.mkdir(os.fsencode(tmp_path) + b"/\xff")
+    refused("text that can be printed", read_folder, tmp_path)
 
 
 # --------------------------------------------------------------------------------------------------------------- arrays
@@ -263,6 +272,8 @@ def test_parts_of_a_folder(tmp_path):
     save(tmp_path / "a" / "new.png")
     refused("pictures were added", check_same, read_parts("mine", tmp_path, images=Images((8, 8))).about, kept)
     refused("give --data the folder", read_parts, "mine", None, images=Images((8, 8)))
+    refused("give --data the folder", images_for, "mine", None)
+    assert images_for("mine", tmp_path, (16, 16), 1) == Images((16, 16), "crop", 1) and images_for("svhn", None) is None
     assert About("x", (), (), ()).stored() == {}
 
 

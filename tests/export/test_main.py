@@ -227,4 +227,4 @@ def test_published_weights_for_pictures_of_ones_own(tmp_path, monkeypatch, capsy
     ]
     assert command.main([*arguments, "--data", str(pictures)]) == 0
     assert package.read(tmp_path / "p.npz").meta["input"]["images"]["fit"] == "none"
-    refused(arguments, capsys, "--dataset mine is no official data set: give --data the folder")
+    refused(arguments, capsys, "mine is no official data set: give --data the folder")
