@@ -25,7 +25,7 @@ from hls.errors import UserError
 from training import loop, recipe
 from training.data import Split
 
-EPOCHS, AT, MOST_EPOCHS = 40, 50_000, 150  # fewer pictures are shown more often: EPOCHS · √(AT / pictures)
+EPOCHS, AT, MOST_EPOCHS = 40, 50_000, 80  # fewer pictures are shown more often: EPOCHS · √(AT / pictures)
 BATCHES = ((20_000, 128), (2_000, 64), (0, 32))  # from so many training pictures on
 LEAST_STEPS = 20  # of a phase
 REHEARSED = 4  # steps of a phase that are measured
