@@ -5,8 +5,8 @@
 On pictures of our own drawing (data/shapes.py), once as RGB JPEG and once as grey PNG, 64×64, read at 32×32. Rows
 newcomer.KIND.seconds from the folder to the first prediction, .processor_seconds of all cores for it, .accuracy of the
 package on the test part of the pictures, .recipe_seconds that the recipe had promised for the training,
-.predict_seconds of one picture once the engine is built; and newcomer.import_seconds of the front door, in a fresh
-Python. What the commands print is kept in docs/own.txt.
+.predict_seconds of one picture once the engine is built; and newcomer.import_seconds, processor time of importing the
+front door in a fresh Python. What the commands print is kept in docs/own.txt.
 """
 
 import json
@@ -35,7 +35,7 @@ WIDTH = 100  # columns of a document
 EACH, SIZE = 100, 32  # pictures of a shape; side of the network's
 STARTS = 5  # of Python, to time the front door's import
 TARGETS = {"seconds": 600, "accuracy": 0.95, "predict_seconds": 1.0, "import_seconds": 0.3}
-IMPORT = "import time; begin = time.perf_counter(); from host import Engine; print(time.perf_counter() - begin)"
+IMPORT = "import time; begin = time.process_time(); from host import Engine; print(time.process_time() - begin)"
 
 
 def run(rows, folders, options):
@@ -65,7 +65,7 @@ def way(folder, kind, threads=2, each=EACH, depth=None, epochs=None):
     Figures: `images` of the test part, `accuracy` of the package on them, and seconds.
     """
     shapes.folder(folder / "shapes", each, save=_save_jpeg if kind == "jpeg" else _save_grey)
-    one, shell = next((folder / "shapes" / "disc").iterdir()), Shell(folder)
+    one, shell = min((folder / "shapes" / "disc").iterdir()), Shell(folder)
     options = [*(["--depth", str(depth)] if depth else []), *(["--epochs", str(epochs)] if epochs else [])]
     data, spread = ["--data", folder / "shapes"], ["--threads", str(threads)]
     began, spent = time.perf_counter(), _processor_seconds()
@@ -105,11 +105,11 @@ class Shell:
 
 
 def _wrapped(line):
-    """A command that is too long, over several lines; other lines as they are."""
-    if not line.startswith("$ ") or len(line) < WIDTH:
+    """A line over several ones where it is too long for a document; a command with what a shell needs for it."""
+    if len(line) < WIDTH:
         return [line]
     found = textwrap.wrap(line, WIDTH - 3, subsequent_indent="    ", break_on_hyphens=False)
-    return [f"{part} \\" for part in found[:-1]] + found[-1:]
+    return [f"{part} \\" for part in found[:-1]] + found[-1:] if line.startswith("$ ") else found
 
 
 def _python(*arguments):

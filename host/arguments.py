@@ -10,9 +10,9 @@ from hls.errors import UserError
 from host.backends import NAMES
 from host.board import catalog
 from host.budgets.limit import parse_limit
+from host.job import DEFAULT
 from host.remote import link
 
-DEFAULT = "fashion-mnist"
 BUDGETS = "FLOPs (74M, 0.85G), time on the board (1.5ms, 900us), modelled energy (0.8mJ), or none"
 
 

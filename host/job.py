@@ -11,19 +11,18 @@ from pathlib import Path
 import numpy as np
 
 from data.arguments import folder_of
-from data.datasets import DataError, load_sample
-from data.labelled import test_images
+from data.errors import DataError
 from hls import isa
 from hls.cost import worst_case
 from hls.errors import UserError
 from hls.package import Package, read
 from hls.pool import MOST, NO_BUDGET
-from host.arguments import DEFAULT
 from host.board import catalog
 from host.budgets import budget
 from host.budgets.average import Average, choose
 
 PACKAGES = Path(__file__).resolve().parents[1] / "packages"
+DEFAULT = "fashion-mnist"  # the package, and the data set, of a run that names none
 
 
 @dataclass(frozen=True)
@@ -134,6 +133,9 @@ def package_path(given):
 
 def _images(package, arguments):
     """(images (N, height, width, channels) uint8, labels (N,), where they came from) for a package."""
+    from data.datasets import load_sample  # readers of archives, which who brings pictures does not need
+    from data.labelled import test_images
+
     if package.dataset == DEFAULT and not arguments.data:
         (images, labels), source = load_sample(), "the embedded sample of Fashion-MNIST's test set"
     else:

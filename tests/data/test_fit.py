@@ -23,6 +23,15 @@ def test_scaling_is_pillows_bilinear_to_one_step(height, width, rows, columns, c
     assert abs(scale(pixels, (rows, columns)).astype(int) - expected).max() <= 1
 
 
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 99))
+def test_scaling_is_exact_and_rounds_half_up_once(height, width, seed):
+    """The same sums in Python's whole numbers, which know no rounding."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 1), dtype=np.uint8)
+    rows, columns = (_weights(side, 9).astype(int).astype(object) for side in (height, width))
+    sums = rows @ pixels[..., 0].astype(object) @ columns.T
+    assert scale(pixels, (9, 9))[..., 0].tolist() == ((2 * sums + ONE**2) // (2 * ONE**2)).tolist()
+
+
 @given(SIDES, SIDES)
 def test_weights_are_whole_and_sum_up_to_one(before, after):
     weights = _weights(before, after)

@@ -1,12 +1,14 @@
 """Recipes for pictures of one's own: they suit the pictures, training follows them, bad input is one line."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from data.own import Images
+from data.parts import read_parts
 from hls.errors import UserError
 from tests.data.test_own import photos, save
 from training import __main__ as command
@@ -152,3 +154,13 @@ def test_recipes_with_images(tmp_path):
         with pytest.raises(UserError, match=expected):
             recipe.from_dict({**own, **change})
     assert np.isclose(found.images.validation, 0.15)
+
+
+def test_the_example_is_whole():
+    """Ten pictures of ours, and a recipe that training can follow on them."""
+    folder = Path(__file__).resolve().parents[2] / "examples" / "own-images"
+    plan = recipe.read(folder / "mine.toml")
+    parts = read_parts(plan.dataset, folder / "shapes", images=plan.images)
+    counts = [len(labels) for _, labels in (parts.train, parts.validation, parts.test)]
+    assert counts == [4, 3, 3] and parts.about.classes == ("cross", "disc", "ring") and plan.batch <= counts[0]
+    assert plan.network.build(3, 3, plan.images.size).exits
