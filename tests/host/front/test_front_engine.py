@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,22 @@ def compiled(name):
     quantised = quantize(network, calibrate(network, [floats]), case.mean, case.std)
     names = tuple(map(str, range(case.classes)))
     return build(quantised, Source("x", "x", case.mean, case.std, names, {}), {}), images
+
+
+def closed(package):
+    """The package with every channel gate shut: no value is above the largest threshold."""
+    program = package.program.copy()
+    gates = program[:, 0] == isa.GATE_CHANNEL
+    program[gates, 1 + isa.FIELDS[isa.GATE_CHANNEL].index("threshold")] = 2**31 - 1
+    return replace(package, program=program)
+
+
+def test_a_block_that_ran_with_no_channel_is_told_from_one_that_did_not():
+    package, images = compiled("hidden alone")
+    shut, start = closed(package), package.start()
+    trace = decode(Golden(1).run(shut, images[:1], start), start).trace[0]
+    masks = active_channels(shut, images[0], start, trace)
+    assert 0 in trace and [mask is not None and len(mask) == 0 for mask in masks] == (trace == 0).tolist()
 
 
 def test_the_channels_that_ran_are_as_many_as_the_record_says():
