@@ -11,6 +11,7 @@
     python -m bench engine
     python -m bench equalise --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench dse
+    python -m bench newcomer
     python -m bench.documents          # put the newest rows into README.md
 
 Figures of the same run are comparable; those of different machines are not.
@@ -21,12 +22,15 @@ import importlib
 import shlex
 import sys
 
+from bench.packages import PACKAGES
 from bench.rows import Rows, own_file
-from data.datasets import DATASETS
+from data.arguments import HELP, Folders, split
+from data.sets import DATASETS
 from hls.command.arguments import THREADS, Parser, Whole
 from hls.command.entry import guarded
 from hls.command.outputs import Output
 from hls.errors import UserError
+from hls.package import read
 
 BENCHMARKS = (
     "packages",
@@ -40,6 +44,7 @@ BENCHMARKS = (
     "equalise",
     "dse",
     "densenet",
+    "newcomer",
     "faults",
     "power",
     "fuzz",
@@ -53,7 +58,7 @@ def main(argv=None):
     raw = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog="python -m bench", description=__doc__, formatter_class=raw)
     parser.add_argument("name", choices=BENCHMARKS)
-    parser.add_argument("--data", action="append", default=[], metavar="SET=DIR", help="folder of a data set's archive")
+    parser.add_argument("--data", action="append", default=[], metavar="SET=DIR", help=HELP)
     parser.add_argument("--images", type=Whole(1), help="first N test images (default: all)")
     parser.add_argument("--threads", type=THREADS, default=2, help="of the co-simulation (default: %(default)s)")
     parser.add_argument("--checkpoint", metavar="FILE", help="trials: of a run whose backbone is trained")
@@ -63,14 +68,10 @@ def main(argv=None):
 
 
 def _run(options, argv):
-    folders = dict(item.partition("=")[::2] for item in options.data)
-    unknown = sorted(set(folders) - set(DATASETS))
-    if unknown:
-        raise UserError(f"--data {unknown[0]}: expected SET=DIR with SET one of {', '.join(DATASETS)}")
-    # A path of this machine is nobody else's: the command is kept with DIR in its place.
-    shown = [f"{item.partition('=')[0]}=DIR" if item in options.data else item for item in argv]
+    folders = Folders(options.data)
+    folders.check(sorted({*DATASETS, *(read(path).dataset for path in PACKAGES.glob("*.npz"))}))
     with Output(options.json or own_file(options.name), "--json" if options.json else "") as output:
-        rows = Rows(options.name, shlex.join(["python", "-m", "bench", *shown]))
+        rows = Rows(options.name, shlex.join(["python", "-m", "bench", *_shown(argv, options.data)]))
         try:
             importlib.import_module(f"bench.{options.name}").run(rows, folders, options)
         except (UserError, KeyboardInterrupt) as error:
@@ -80,6 +81,11 @@ def _run(options, argv):
             raise UserError(f"{str(error) or 'interrupted'}; {kept}") from None
         print(f"wrote {rows.write(output if options.json else None)}")
     return 0
+
+
+def _shown(argv, given):
+    """The command with DIR in place of folders: a path of this machine is nobody else's."""
+    return [("=".join((*filter(None, split(item)[:1]), "DIR")) if item in given else item) for item in argv]
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from training.checkpoint import load_model, read_checkpoint
 from training.data import Split
 from training.evaluate import evaluate
 from training.prune import keep_rates
+from training.recipe import from_dict
 
 RETRAIN_STEPS = 1000  # of 128 images: about 2.5 epochs
 RATES_ON = 10_000  # training images that keep rates are counted on
@@ -45,8 +46,8 @@ def run(rows, folders, options):
     for path in sorted(PACKAGES.glob("*.npz")):
         package = read(path)
         state = read_checkpoint(PACKAGES / "checkpoints" / f"{path.stem}.pt")
-        validation = state["recipe"]["validation"]
-        splits = Split.load(package.dataset, folders.get(package.dataset), "cpu", validation)
+        recipe = from_dict(state["recipe"])
+        splits = Split.load(recipe.dataset, folders.get(recipe.dataset), "cpu", recipe.validation, recipe.images)
         train, _, test = (_first(split, options.images) for split in splits)
         model = load_model(state, train.classes, train.channels, train.size)
         add = Adder(rows, f"controls.{path.stem}", len(test), fingerprint(path.stem))

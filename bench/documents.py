@@ -17,9 +17,10 @@ from hls.command.arguments import Parser
 from hls.command.entry import guarded
 from hls.generate.markdown import items
 
-DOCUMENTS = ("README.md", "docs/dse.md", "docs/synthesis.md", "docs/training.md")
+DOCUMENTS = ("README.md", "docs/dse.md", "docs/own.md", "docs/synthesis.md", "docs/training.md")
 FIGURES = {"docs/dse.svg": figure}  # file → what draws it from the rows
-PRINTED = ROOT / "docs" / "run.txt"  # written by `python -m bench main_command`
+# Block → what commands printed: written by `python -m bench main_command` and by `python -m bench newcomer`.
+PRINTED = {"run": ROOT / "docs" / "run.txt", "own": ROOT / "docs" / "own.txt"}
 BLOCK = re.compile(r"(<!-- rows:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -169,7 +170,27 @@ def rtl_table(rows):
     return [*lines, "", *items(f"*{part}* has {rows[f'rtl.{part}.passed']['note']}." for part in parts)]
 
 
+NEWCOMER = {
+    "seconds": "from the folder to the first prediction, seconds",
+    "processor_seconds": "processor time of all cores for it, seconds",
+    "recipe_seconds": "what the recipe had promised for the training, seconds",
+    "accuracy": "accuracy on the test part of the pictures",
+    "predict_seconds": "one picture, from its file to its class, seconds",
+}
+
+
+def newcomer_table(rows):
+    """A newcomer's way with both kinds of pictures, and how long the front door takes to open."""
+    lines = ["| what | RGB JPEG | grey PNG | target |", "|---|---|---|---|"]
+    for name, text in NEWCOMER.items():
+        jpeg, grey = (rows[f"newcomer.{kind}.{name}"] for kind in ("jpeg", "grey_png"))
+        lines.append(f"| {text} | {jpeg['value']:.3g} | {grey['value']:.3g} | {jpeg.get('target', '')} |")
+    one = rows["newcomer.import_seconds"]
+    return [*lines, f"| `from host import Engine`, processor time, seconds | {one['value']:.2g} | | {one['target']} |"]
+
+
 TABLES = {
+    "newcomer": newcomer_table,
     "rtl": rtl_table,
     "engine": engine_table,
     "equalise": equalise_table,
@@ -183,14 +204,15 @@ TABLES = {
 }
 
 
-def rewritten(text, rows, printed=""):
-    """The document with every block made anew. KeyError for a block that no table here makes.
+def rewritten(text, rows, printed):
+    """The document with every block made anew. KeyError for a block that nothing here makes.
 
-    `printed` is what the main command printed; it stands in the block called run.
+    `printed`: block → what commands printed.
     """
 
     def block(match):
-        lines = ["```", printed.rstrip("\n"), "```"] if match[2] == "run" else TABLES[match[2]](rows)
+        name = match[2]
+        lines = ["```", printed[name].rstrip("\n"), "```"] if name in printed else TABLES[name](rows)
         return match[1] + "\n".join(lines) + "\n" + match[3]
 
     return BLOCK.sub(block, text)
@@ -205,7 +227,8 @@ def main(argv=None):
 
 
 def _rewrite(check):
-    rows, printed, stale = latest(), PRINTED.read_text(encoding="utf-8") if PRINTED.exists() else "", 0
+    rows, stale = latest(), 0
+    printed = {name: path.read_text(encoding="utf-8") for name, path in PRINTED.items()}
     made = {name: rewritten((ROOT / name).read_text(encoding="utf-8"), rows, printed) for name in DOCUMENTS}
     made |= {name: draw(rows) for name, draw in FIGURES.items()}
     for name, new in made.items():

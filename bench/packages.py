@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.datasets import load
+from data.labelled import test_images
 from hls import cosim, isa
 from hls.errors import UserError
 from hls.package import read
@@ -29,7 +29,7 @@ def run(rows, folders, options):
     """Add the rows of every package in packages/."""
     for path in sorted(PACKAGES.glob("*.npz")):
         package = read(path)
-        images, labels = load(package.dataset, "test", folders.get(package.dataset))
+        images, labels, _ = test_images(package, folders.get(package.dataset))
         images, labels = images[: options.images], labels[: options.images]
         measure(rows, path.stem, fingerprint(path.stem), package, images, labels, options.threads)
 

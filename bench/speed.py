@@ -24,7 +24,7 @@ def run(rows, folders, options):
         result = Path(scratch) / "result.json"
         command = [sys.executable, "host/run.py", "--package", "cifar10", "--budget", "74M", "--json", str(result)]
         command += ["--threads", str(options.threads)]
-        command += ["--data", folders["cifar10"]] if "cifar10" in folders else []
+        command += ["--data", folders.get("cifar10")] if folders.get("cifar10") else []
         command += ["--images", str(options.images)] if options.images else []
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)

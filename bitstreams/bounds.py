@@ -18,7 +18,9 @@ from pathlib import Path
 from hls import isa
 from hls.bounds.analysis import bounds
 from hls.bounds.sources import read
-from hls.errors import UserError
+from hls.command.arguments import Parser, Real, Whole
+from hls.command.entry import guarded
+from hls.command.outputs import write
 from hls.generate.markdown import items
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -165,23 +167,25 @@ def broken(loops, period_ns):
 def main(argv=None):
     """Exit code 0; 1 when a loop is worse than the page, the page is stale, or a promise is missed with --strict."""
     raw = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog="python -m bitstreams.bounds", description=__doc__, formatter_class=raw)
+    parser = Parser(prog="python -m bitstreams.bounds", description=__doc__, formatter_class=raw)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when the page is stale")
     parser.add_argument("--strict", action="store_true", help="fail when a loop misses what the model promises")
-    parser.add_argument("--clock-mhz", type=float, help="print the page for this clock (default: the board's)")
-    parser.add_argument("--latency", type=int, help=f"print it for a DDR of so many cycles (default: {LATENCY})")
+    parser.add_argument("--clock-mhz", type=Real(1, 2000), help="print the page for this clock (default: the board's)")
+    parser.add_argument(
+        "--latency", type=Whole(1, 10_000), help=f"print it for a DDR of so many cycles (default: {LATENCY})"
+    )
     arguments = parser.parse_args(argv)
+    return guarded("bitstreams.bounds", lambda: _look(arguments))
+
+
+def _look(arguments):
     clock, grade = board_of()
-    try:
-        if arguments.clock_mhz or arguments.latency:
-            clock, latency = arguments.clock_mhz or clock, arguments.latency or LATENCY
-            print(page(found(latency=latency, clock_mhz=clock), clock, grade, latency))
-            return 0
-        loops = found()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    text, before = page(loops, clock, grade), PAGE.read_text() if PAGE.exists() else None
+    if arguments.clock_mhz or arguments.latency:
+        clock, latency = arguments.clock_mhz or clock, arguments.latency or LATENCY
+        print(page(found(latency=latency, clock_mhz=clock), clock, grade, latency))
+        return 0
+    loops = found()
+    text, before = page(loops, clock, grade), PAGE.read_text(encoding="utf-8") if PAGE.exists() else None
     faults = worse(loops, before, 1000 / clock) if before is not None else []
     faults += broken(loops, 1000 / clock) if arguments.strict else []
     if arguments.check and before != text and not faults:
@@ -189,7 +193,7 @@ def main(argv=None):
     for sentence in faults:
         print(f"error: {sentence}", file=sys.stderr)
     if not (arguments.check or faults) and before != text:
-        PAGE.write_text(text)
+        write(PAGE, text)
         print(f"wrote {PAGE.relative_to(ROOT)}")
     return 1 if faults else 0
 

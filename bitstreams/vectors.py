@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from bitstreams import sources
-from data.datasets import load, load_sample
+from data.arguments import HELP, folder_of
+from data.datasets import load_sample
+from data.labelled import test_images
 from hls import cosim, golden, isa
 from hls.command import tools
 from hls.command.arguments import Parser, Whole
@@ -99,7 +101,7 @@ def batch(name="fashion-mnist", count=IMAGES, budget_flops=NO_BUDGET, data=None)
     path = Path(name) if name.endswith(".npz") else ROOT / "packages" / f"{name}.npz"
     package = read(path)
     if data is not None:
-        images = load(package.dataset, "test", data)[0][:count]
+        images = test_images(package, folder_of(data, package.dataset))[0][:count]
     elif package.dataset == "fashion-mnist":
         images = load_sample()[0][:count]
     else:  # any pixels do: the records are compared, not their accuracy
@@ -112,7 +114,7 @@ def main(argv=None):
     """0 when the engine's records are the golden model's, 1 when not, 2 when there is nothing to compare."""
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--package", default="fashion-mnist", help="name or .npz file (default: %(default)s)")
-    parser.add_argument("--data", help="folder or archive of its dataset (default: the sample, or random pixels)")
+    parser.add_argument("--data", help=f"{HELP} (default: the sample, or random pixels)")
     parser.add_argument("--images", type=Whole(1), default=IMAGES, help="how many (default: %(default)s)")
     parser.add_argument(
         "--budget-flops", type=Whole(0, NO_BUDGET), default=NO_BUDGET, help="of each image (default: none)"

@@ -1,4 +1,4 @@
-"""Read CIFAR-10's pickled batches without running anything that a pickle asks for.
+"""Read the pickled batches of CIFAR-10 and CIFAR-100 without running anything that a pickle asks for.
 
     rows, labels = read_batch("test_batch", handle)   # (N, 3072) uint8, (N,) uint8
 
@@ -13,7 +13,6 @@ import numpy as np
 
 from hls.errors import UserError
 
-PREFIX = "cifar-10-batches-py/"
 PIXELS = 3 * 32 * 32
 
 
@@ -79,15 +78,15 @@ class _Unpickler(pickle.Unpickler):
         raise BatchError(f"asks for {module}.{name}, expected arrays of bytes only")
 
 
-def read_batch(name, handle):
-    """Rows (N, 3072) uint8 (red, green, blue planes) and labels (N,) uint8 of one batch file.
+def read_batch(name, handle, key=b"labels", classes=10):
+    """Rows (N, 3072) uint8 (red, green, blue planes) and labels (N,) uint8, under `key`, of one batch file.
 
     Raises BatchError when the pickle is damaged, asks for other names, or holds other shapes or values.
     """
     try:
         batch = _Unpickler(handle, encoding="bytes").load()
         batch = {key.encode() if isinstance(key, str) else key: value for key, value in batch.items()}
-        rows, labels = _values(batch[b"data"]), _values(batch[b"labels"])
+        rows, labels = _values(batch[b"data"]), _values(batch[key])
     except BatchError as error:
         raise BatchError(f"{name} {error}") from None
     except OSError:
@@ -96,8 +95,14 @@ def read_batch(name, handle):
         raise BatchError(f"{name} is damaged ({type(error).__name__}: {error})") from None
     if rows.ndim != 2 or rows.shape[1] != PIXELS or labels.shape != rows.shape[:1]:
         raise BatchError(f"{name} has images {rows.shape} and labels {labels.shape}, expected (N, {PIXELS}) and (N,)")
-    if rows.dtype != np.uint8 or labels.dtype.kind not in "iu" or not len(rows) or labels.min() < 0 or labels.max() > 9:
-        raise BatchError(f"{name} has other values than pixels 0 … 255 and labels 0 … 9")
+    if (
+        rows.dtype != np.uint8
+        or labels.dtype.kind not in "iu"
+        or not len(rows)
+        or labels.min() < 0
+        or labels.max() >= classes
+    ):
+        raise BatchError(f"{name} has other values than pixels 0 … 255 and labels 0 … {classes - 1}")
     return rows, labels.astype(np.uint8)
 
 
@@ -105,14 +110,14 @@ def _values(value):
     return value.decode() if isinstance(value, _Array) else np.asarray(value)
 
 
-def walk_archive(path, names):
-    """Yield (name, file) for the batches `names` of the official archive, in its order, in one pass over it."""
+def walk_archive(path, prefix, names):
+    """Yield (name, file) for the batches `names` under `prefix` of an archive, in its order, in one pass over it."""
     missing = set(names)
     try:
         with tarfile.open(path, "r|gz") as tar:
             for member in tar:
-                name = member.name[len(PREFIX) :]
-                if member.name.startswith(PREFIX) and name in missing and member.isfile():
+                name = member.name[len(prefix) :]
+                if member.name.startswith(prefix) and name in missing and member.isfile():
                     missing.discard(name)
                     yield name, tar.extractfile(member)
                 if not missing:

@@ -14,7 +14,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve e
 
 import torch
 
-from data.datasets import DATASETS
+from data.arguments import HELP, folder_of
+from data.parts import check_same, images_for
+from data.sets import DATASETS
 from export.build import Source, build
 from export.calibrate import calibrate
 from export.correct import correct
@@ -71,10 +73,11 @@ def _parser():
     parser.add_argument("checkpoint", nargs="?", type=Path, help="model.pt or checkpoint.pt of python -m training")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the package to write (.npz)")
     parser.add_argument("--onnx", type=Path, help="an ONNX model to write besides")
-    parser.add_argument("--data", type=Path, help="folder with the data set's official files (default: download)")
+    parser.add_argument("--data", help=f"{HELP} (default: download)")
     parser.add_argument("--arch", help="a plain network of a published checkpoint, such as resnet20")
     parser.add_argument("--weights", type=Path, help="the published checkpoint (.pt, .pth, .th)")
-    parser.add_argument("--dataset", choices=sorted(DATASETS), help="what the published network was trained on")
+    sets = ", ".join(sorted(DATASETS))
+    parser.add_argument("--dataset", help=f"what the published network was trained on: {sets}, or a name for --data")
     parser.add_argument("--mean", type=MEAN, help="r,g,b of its normalisation, pixels in [0, 1] (default: data set's)")
     parser.add_argument("--std", type=STD, help="r,g,b likewise")
     parser.add_argument(
@@ -154,25 +157,30 @@ def _trained(arguments):
     """The Job of a training checkpoint."""
     state = read_checkpoint(arguments.checkpoint)
     recipe = recipes.from_dict(state["recipe"])
-    train, validation, _ = Split.load(recipe.dataset, arguments.data, "cpu", recipe.validation)
-    model, dataset = load_model(state, train.classes, train.channels, train.size), DATASETS[recipe.dataset]
+    folder = folder_of(arguments.data, recipe.dataset)
+    train, validation, _ = Split.load(recipe.dataset, folder, "cpu", recipe.validation, recipe.images)
+    about = train.about
+    check_same(about, state.get("data"))
+    model = load_model(state, train.classes, train.channels, train.size)
     training = {"recipe": recipe.to_dict(), "pruned": state["pruned"], "metrics": state.get("metrics", {})}
-    source = Source(recipe.name, recipe.dataset, dataset.mean, dataset.std, dataset.classes, training)
+    source = Source(recipe.name, recipe.dataset, about.mean, about.std, about.classes, training, about.stored())
     return Job(model, source, train, validation, "validation", VALIDATED)
 
 
 def _published(arguments):
     """The Job of a published checkpoint: its training has seen all training images, so it is measured on the others."""
-    dataset = DATASETS[arguments.dataset]
-    mean, std = arguments.mean or dataset.mean, arguments.std or dataset.std
-    if len(mean) != len(dataset.mean) or len(std) != len(dataset.std) or min(std) <= 0:
-        raise UserError(f"--mean {mean} --std {std}: expected {len(dataset.mean)} numbers each, the second above 0")
-    backbone = published.load(arguments.weights, arguments.arch, len(dataset.classes), arguments.shortcut)
-    train, _, test = Split.load(arguments.dataset, arguments.data, "cpu", 0)
+    dataset = arguments.dataset
+    folder = folder_of(arguments.data, dataset)
+    train, _, test = Split.load(dataset, folder, "cpu", 0, images_for(dataset, folder, channels=3))
+    about = train.about
+    mean, std = arguments.mean or about.mean, arguments.std or about.std
+    if len(mean) != len(about.mean) or len(std) != len(about.std):
+        raise UserError(f"--mean {mean} --std {std}: expected {len(about.mean)} numbers each")
+    backbone = published.load(arguments.weights, arguments.arch, len(about.classes), arguments.shortcut)
     warnings = [text for text in [readings.out_of_range(mean, std)] if text]
-    warnings += readings.doubts(backbone, train, mean, std, (dataset.mean, dataset.std))
-    name, training = f"{arguments.weights.stem}-{arguments.dataset}", {"published": arguments.weights.name}
-    source = Source(name, arguments.dataset, mean, std, dataset.classes, training)
+    warnings += readings.doubts(backbone, train, mean, std, (about.mean, about.std))
+    name, training = f"{arguments.weights.stem}-{dataset}", {"published": arguments.weights.name}
+    source = Source(name, dataset, mean, std, about.classes, training, about.stored())
     return Job(Dynamic(backbone).eval(), source, train, test, "test", len(test), tuple(warnings))
 
 

@@ -8,7 +8,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from data.datasets import DATASETS
+from data.arguments import Folders
+from data.sets import DATASETS
 from export.__main__ import main as export
 from hls.command.arguments import Parser, Whole
 from hls.command.entry import guarded
@@ -25,7 +26,8 @@ def main(argv=None):
 
 
 def _export_all(arguments):
-    folders = dict(arguments.data)
+    folders = Folders(arguments.data)
+    folders.check(sorted(DATASETS))
     for path in sorted((PACKAGES / "checkpoints").glob("*.pt")):
         if arguments.names and path.stem not in arguments.names:
             continue
@@ -33,7 +35,7 @@ def _export_all(arguments):
             dataset = read_checkpoint(path)["recipe"]["dataset"]
         except (CheckpointError, KeyError, TypeError) as error:
             raise CheckpointError(f"{path.name} has no recipe ({error}): train again") from None
-        options = ["--data", folders[dataset]] if dataset in folders else []
+        options = ["--data", folders.get(dataset)] if folders.get(dataset) else []
         target = PACKAGES / f"{path.stem}.npz"
         if export([str(path), "-o", str(target), "--images", str(arguments.images), *options]):
             return 2
@@ -44,18 +46,9 @@ def _parser():
     parser = Parser(prog="python -m export.again", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     names = sorted(path.stem for path in (PACKAGES / "checkpoints").glob("*.pt"))
     parser.add_argument("names", nargs="*", metavar="NAME", choices=[*names, []], help=f"of {', '.join(names)}")
-    parser.add_argument(
-        "--data", type=_folder, action="append", default=[], metavar="DATASET=DIR", help="official files"
-    )
+    parser.add_argument("--data", action="append", default=[], metavar="SET=DIR", help="official files")
     parser.add_argument("--images", type=Whole(1), default=IMAGES, help="validation images to measure on: %(default)s")
     return parser
-
-
-def _folder(text):
-    dataset, _, folder = text.partition("=")
-    if dataset not in DATASETS or not folder:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected one of {', '.join(sorted(DATASETS))}, = and a folder")
-    return dataset, folder
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 package = build(network8, Source(name, dataset, mean, std, classes, training), accuracy)
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from export.compile.lower import lower
 from hls import cost, isa
@@ -22,6 +22,7 @@ class Source:
     std: tuple
     classes: tuple  # names
     training: dict
+    images: dict = field(default_factory=dict)  # how pictures of one's own are read (data.parts.About.stored)
 
 
 def build(network8, source, accuracy, average=None):
@@ -54,7 +55,8 @@ def _input(network8, source):
     image = network8.graph.image
     mean, std = ([float(value) for value in values] for values in (source.mean, source.std))
     sizes = {"height": image.size[0], "width": image.size[1], "channels": image.channels}
-    return {**sizes, "mean": mean, "std": std, "step": network8.steps["image"]}
+    found = {**sizes, "mean": mean, "std": std, "step": network8.steps["image"]}
+    return {**found, "images": source.images} if source.images else found
 
 
 def _exits(network, compiled):

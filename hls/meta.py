@@ -2,7 +2,8 @@
 
 format, isa         1 and isa.HASH
 name, architecture, dataset
-input               height, width, channels; mean, std per channel; step of the input map: the float value of 1
+input               height, width, channels; mean, std per channel; step of the input map: the float value of 1;
+                    images, where they are one's own: how they are read, divided and told apart (data/parts.py)
 classes             names, in the order of the logits
 exits               in order: name, block, flops, cycles (the budget that is always enough, hls.cost.worst_case),
                     classifier_flops, classifier_cycles
@@ -70,6 +71,8 @@ def _check_input(value):
         numbers = value.get(key)
         if not isinstance(numbers, list) or len(numbers) != value["channels"] or not all(map(_is_number, numbers)):
             raise MetaError(f"meta's input {key} is {numbers!r}, expected {value['channels']} numbers")
+    if not isinstance(value.get("images", {}), dict):
+        raise MetaError(f"meta's input images is {value['images']!r}, expected an object")
     if min(value["std"]) <= 0 or not _is_number(value.get("step")) or value["step"] <= 0:
         raise MetaError(f"meta's input std {value['std']} and step {value.get('step')!r} must be above 0")
 

@@ -76,6 +76,11 @@ class Package:
         return tuple(self.meta["input"][axis] for axis in ("height", "width", "channels"))
 
     @property
+    def own_images(self):
+        """How pictures of one's own are read, as it was trained (data.parts.About.stored); {} of an official set."""
+        return self.meta["input"].get("images", {})
+
+    @property
     def map_words(self):
         """Words of the DDR's map memory, 64 bytes each, that a start must give the engine."""
         return self.meta["map_words"]

@@ -4,14 +4,15 @@ import argparse
 import stat
 from pathlib import Path
 
+from data.arguments import HELP
 from hls import isa
 from hls.command.arguments import THREADS, Parser, Real, Whole
 from hls.errors import UserError
 from host.backends import NAMES
 from host.board import catalog
 from host.budgets.limit import parse_limit
+from host.job import DEFAULT
 
-DEFAULT = "fashion-mnist"
 RATE, NATS = Real(0, 1e9, without_least=True), Real(0, 100, without_least=True)
 SIMULATIONS = ("cosim", "golden")
 BUDGETS = "FLOPs (74M, 0.85G), time on the board (1.5ms, 900us), modelled energy (0.8mJ), or none"
@@ -34,6 +35,8 @@ def run_parser(text):
     )
     add("--rate", type=RATE, metavar="N", help="images arrive at N a second (default: as fast as they are run)")
     add_common(parser)
+    add("--image", nargs="+", metavar="FILE", help="predict pictures in files (PNG, JPEG, WebP, .npy); - for stdin")
+    add("--camera", type=Whole(0), metavar="N", help="predict what camera N sees, until Ctrl-C (needs OpenCV)")
     add("--watch", action="store_true", help="show accuracy, images/s, power and exits while it runs")
     add("--trace", metavar="FILE", help="write the power that --meter saw, a .csv")
     add("--json", metavar="FILE", help="write the result as JSON; - for standard output instead of the table")
@@ -45,7 +48,7 @@ def add_common(parser):
     """What run and sweep share: package, images, backend, meter, stopping rule."""
     add = parser.add_argument
     add("--package", default=DEFAULT, metavar="P", help="name in packages/, or a path (default: %(default)s)")
-    add("--data", metavar="D", help="folder or archive of the official data (default: embedded sample, or download)")
+    add("--data", metavar="D", help=f"{HELP} (default: embedded sample, or download)")
     add("--images", type=Whole(1), metavar="N", help="run the first N images (default: all)")
     names = f"{', '.join(NAMES)}, or remote:[USER@]HOST,… for boards over ssh"
     add(

@@ -136,6 +136,17 @@ def check_bitstream(on_board, board):
     return Finding("bitstream", OK, f"{build.bit.name}, {build.clock_hz / 1e6:g} MHz, commit {build.commit}")
 
 
+def check_pictures(on_board):
+    """What pictures of one's own can be read here: PNG and .npy always, JPEG and WebP by Pillow."""
+    try:
+        import PIL
+    except ImportError:
+        return Finding(
+            "pictures", NOTE, "PNG and .npy; no Pillow, so no JPEG", "pip install -r requirements/images.txt"
+        )
+    return Finding("pictures", OK, f"PNG, .npy; JPEG and WebP by Pillow {PIL.__version__}")
+
+
 def check_sample(on_board):
     """The embedded images, checked by their digests."""
     from data.datasets import load_sample
@@ -146,10 +157,12 @@ def check_sample(on_board):
 
 def check_data(folder):
     """CIFAR-10's archive: given, or in the cache of downloads; else whether the network could bring it."""
+    from data.arguments import folder_of
     from data.datasets import DATASETS, DataError, load
 
     if folder:
         try:
+            folder = folder_of(folder, "cifar10")
             images, _ = load("cifar10", "test", folder)
             return Finding("CIFAR-10", OK, f"{len(images):,} test images in {folder}")
         except DataError as error:

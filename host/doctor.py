@@ -77,7 +77,8 @@ def _boards():
 def examine(on_board, board, meter=None, data=None):
     """All findings, each check on its own: one that fails in an unforeseen way is itself a finding."""
     common = (checks.check_python, checks.check_numpy, checks.check_compiler, checks.check_packages)
-    common += (checks.check_engine, checks.check_build, checks.check_sample, checks.check_disk, checks.check_memory)
+    common += (checks.check_engine, checks.check_build, checks.check_sample, checks.check_pictures)
+    common += (checks.check_disk, checks.check_memory)
     common += (checks.check_remote, checks.check_meter_ports)
     if on_board:
         common += (checks.check_pynq, checks.check_root, checks.check_cma)

@@ -10,18 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from data.datasets import DATASETS, DataError, load, load_sample
+from data.arguments import folder_of
+from data.errors import DataError
 from hls import isa
 from hls.cost import worst_case
 from hls.errors import UserError
 from hls.package import Package, read
 from hls.pool import MOST, NO_BUDGET
-from host.arguments import DEFAULT
 from host.board import catalog
 from host.budgets import budget
 from host.budgets.average import Average, choose
 
 PACKAGES = Path(__file__).resolve().parents[1] / "packages"
+DEFAULT = "fashion-mnist"  # the package, and the data set, of a run that names none
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,7 @@ def read_job(arguments):
     path = package_path(arguments.package)
     package = read(path)
     images, labels, source = _images(package, arguments)
-    rule, threshold, chosen = isa.RULE_NONE, 0, None
-    if arguments.average_budget:
-        chosen = choose(package, arguments.average_budget)
-        package, rule = chosen.package, isa.RULE_ENTROPY
-    if arguments.entropy is not None:
-        rule, threshold = isa.RULE_ENTROPY, max(round(arguments.entropy * 65536), 1)
+    package, rule, threshold, chosen = under_rule(package, arguments.average_budget, arguments.entropy)
     return Job(
         package=package,
         path=path,
@@ -94,6 +90,16 @@ def read_job(arguments):
         pool=arguments.pool or 1,
         average=chosen,
     )
+
+
+def under_rule(package, average_budget=None, entropy=None):
+    """(package, rule, threshold, Average or None) for a budget on the average, or an entropy in nats, or neither."""
+    if average_budget:
+        chosen = choose(package, average_budget)
+        return chosen.package, isa.RULE_ENTROPY, 0, chosen
+    if entropy is not None:
+        return package, isa.RULE_ENTROPY, max(round(entropy * 65536), 1), None
+    return package, isa.RULE_NONE, 0, None
 
 
 def _board(arguments):
@@ -127,14 +133,13 @@ def package_path(given):
 
 def _images(package, arguments):
     """(images (N, height, width, channels) uint8, labels (N,), where they came from) for a package."""
-    if package.dataset not in DATASETS:
-        known = ", ".join(sorted(DATASETS))
-        raise UserError(f"the package is for the data set {package.dataset!r}, expected one of {known}")
+    from data.datasets import load_sample  # readers of archives, which who brings pictures does not need
+    from data.labelled import test_images
+
     if package.dataset == DEFAULT and not arguments.data:
         (images, labels), source = load_sample(), "the embedded sample of Fashion-MNIST's test set"
     else:
-        images, labels = load(package.dataset, "test", arguments.data)
-        source = f"the test set of {package.dataset}"
+        images, labels, source = test_images(package, folder_of(arguments.data, package.dataset))
     if images.shape[1:] != package.image_shape:
         found, expected = (" × ".join(map(str, shape)) for shape in (images.shape[1:], package.image_shape))
         raise DataError(f"{source} has images of {found}, the package takes {expected}: give another --package")

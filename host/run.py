@@ -7,6 +7,8 @@
     python host/run.py --budget 74M --pool 100               # any 100 images in a row share 100 times the budget
     python host/run.py --limit 0.8mJ                         # keeps an average (host/budgets/limit.py)
     python host/run.py --backend remote:zed1,zed2            # boards over ssh (docs/board.md)
+    python host/run.py --package mine.npz --image cat.jpg    # pictures of one's own (docs/own.md); - for stdin
+    python host/run.py --package mine.npz --camera 0         # what a camera sees
 
 Files are tried before anything is run. Where a meter or a file fails after that, what was found is printed all the
 same, and every other file is written.
@@ -38,11 +40,11 @@ from host.budgets.plan import FixedPlan
 from host.budgets.schedule import LinesPlan, SchedulePlan, read
 from host.energy import gauge
 from host.job import PACKAGES, read_job
-from host.live import Progress, Watch
 from host.meters.open import open_meter
 from host.meters.trace import Trace
 from host.verdict import EXIT_CODES
 from host.views import picture, report
+from host.views.live import Progress, Watch
 from host.views.table import table
 
 
@@ -66,6 +68,10 @@ def main(argv=None):
 
 def _run_and_write(arguments, command):
     check_run(arguments)
+    if arguments.image or arguments.camera is not None:
+        from host.front import command as front  # a run on labelled data does without
+
+        return front.run(arguments, warn)
     asked, steps = budget.parse(arguments.budget), _steps(arguments)
     with _outputs(arguments) as files:
         _write(arguments, files, execute(arguments, command, asked, steps))

@@ -30,11 +30,11 @@ from host.budgets import budget
 from host.budgets.plan import FixedPlan
 from host.energy import gauge
 from host.job import read_job
-from host.live import Progress
 from host.meters.open import open_meter
 from host.run import finished
 from host.verdict import EXIT_CODES
 from host.views import report, sweep_picture
+from host.views.live import Progress
 
 POINTS = Whole(2, 200)
 NONE = budget.Budget("none")

@@ -19,7 +19,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("hls", "data", "training", "export", "host", "bitstreams", "bench")
 SOURCES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
 COMMAND = re.compile(r"^ *(?:[A-Z_]+=\S+ )?((?:\.venv/bin/)?(?:python3?|pytest) .*|make [a-z].*)$", re.MULTILINE)
 FOREIGN = ("make -f", "make &&")  # of other projects, which are built on the way
 RUNS = (

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("docs", "training", "export", "hls", "bitstreams", "host", "bench", "data", "packages", "tests")
+FOLDERS = ("docs", "training", "export", "hls", "bitstreams", "host", "bench", "data", "packages", "tests", "examples")
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted(path for name in FOLDERS for path in (ROOT / name).rglob("*.md"))]
 WIDTH = 100
 

@@ -1,5 +1,6 @@
 """Train a recipe to a checkpoint, phase by phase.
 
+    python -m training new --data photos/ -o mine.toml          # a recipe for pictures of one's own (training/new.py)
     python -m training training/recipes/resnet74-ddi-fashion-mnist.toml --data DIR --out runs/mine
     python -m training training/recipes/resnet74-ddi-fashion-mnist.toml --data DIR --out runs/mine --resume --minutes 10
 
@@ -16,11 +17,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve e
 
 import torch
 
+from data.arguments import HELP, folder_of
 from hls.command.arguments import THREADS, Parser, Real
 from hls.command.entry import guarded
 from hls.command.outputs import made, usable
 from hls.command.signals import handled
-from training import checkpoint, loop, recipe
+from training import checkpoint, loop, new, recipe
 from training.data import Split
 from training.evaluate import summary
 
@@ -29,10 +31,13 @@ MINUTES = Real(0, 1e6, without_least=True)
 
 def main(argv=None):
     """Exit code 0 when the recipe's end or the time given was reached, 2 for bad input or an interrupt."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["new"]:
+        return new.main(argv[1:])
     raw = argparse.RawTextHelpFormatter
     parser = Parser(prog="python -m training", description=__doc__, formatter_class=raw)
     parser.add_argument("recipe", type=Path, help="a recipe (training/recipes/*.toml)")
-    parser.add_argument("--data", type=Path, help="folder with the official archive or its files (default: download)")
+    parser.add_argument("--data", help=f"{HELP} (default: download)")
     parser.add_argument("--out", type=Path, help="folder for checkpoint, metrics and model (default: runs/NAME)")
     parser.add_argument("--resume", action="store_true", help="continue from the folder's checkpoint")
     parser.add_argument("--minutes", type=MINUTES, help="stop after so many minutes, to be resumed")
@@ -59,7 +64,8 @@ def train(arguments):
     if not arguments.resume and (folder / "checkpoint.pt").exists():
         raise checkpoint.CheckpointError(f"{folder} already holds a run: give --resume to go on, or another --out")
     usable(folder, "--out")
-    splits = Split.load(plan.dataset, arguments.data, arguments.device, plan.validation)
+    data = folder_of(arguments.data, plan.dataset)
+    splits = Split.load(plan.dataset, data, arguments.device, plan.validation, plan.images)
     made(folder, "--out")
     trainer = loop.Trainer(plan, splits, folder, arguments.device)
     if state:

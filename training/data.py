@@ -1,7 +1,7 @@
 """Training batches on the device: the whole data set as one uint8 tensor, augmented where it lies.
 
-    split = Split.load("cifar10", folder, device)
-    for images, labels in split.batches(step, steps, 128, seed):   # (128, 3, 32, 32) normalised floats, (128,)
+    train, validation, test = Split.load("cifar10", folder, device)
+    for images, labels in train.batches(step, steps, 128, seed):   # (128, 3, 32, 32) normalised floats, (128,)
 
 A batch is a function of (seed, step) alone, so a run that resumes at any step sees the same images as one that never
 stopped. Crops are padded by reflection: gates key on the black border that the usual zero padding leaves.
@@ -13,10 +13,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from data.datasets import DATASETS, load
+from data.parts import About, read_parts
 from hls.errors import UserError
-
-VALIDATION_SEED = 2020
 
 
 @dataclass
@@ -28,28 +26,30 @@ class Split:
     mean: torch.Tensor  # (1, C, 1, 1), pixels in [0, 1]
     std: torch.Tensor
     classes: int
+    about: About  # of the whole data set: names of the classes, and how it is read again
 
     @classmethod
-    def load(cls, name, folder, device, validation=5000):
-        """The training, validation and test parts. Validation images are the same for every seed of a run."""
-        images, labels = load(name, "train", folder)
-        order = np.random.default_rng(VALIDATION_SEED).permutation(len(images))
-        parts = [(images[part], labels[part]) for part in (order[validation:], order[:validation])]
-        parts.append(load(name, "test", folder))
-        dataset = DATASETS[name]
-        statistics = dataset.mean, dataset.std, len(dataset.classes)
-        return [cls.from_arrays(*part, *statistics, device) for part in parts]
+    def load(cls, name, folder, device, validation=5000, images=None):
+        """The training, validation and test parts: see data.parts.read_parts."""
+        parts = read_parts(name, folder, validation, images)
+        statistics = parts.about.mean, parts.about.std, len(parts.about.classes)
+        arrays = parts.train, parts.validation, parts.test
+        return [cls.from_arrays(*part, *statistics, device, parts.about) for part in arrays]
 
     @classmethod
-    def from_arrays(cls, images, labels, mean, std, classes, device="cpu"):
-        """From (N, H, W, C) uint8 images and (N,) labels. Raises UserError for a label that is no class."""
+    def from_arrays(cls, images, labels, mean, std, classes, device="cpu", about=None):
+        """From (N, H, W, C) uint8 images and (N,) labels; without `about` classes are called by their numbers.
+
+        Raises UserError for a label that is no class.
+        """
         labels = np.asarray(labels).astype(np.int64)
         if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
             found = f"labels from {labels.min()} to {labels.max()}"
             raise UserError(f"{found} with {classes} classes: expected 0 to {classes - 1}, one for each class name")
+        about = about or About("arrays", tuple(map(str, range(classes))), tuple(mean), tuple(std))
         statistics = [torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (mean, std)]
         pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(device)
-        return cls(pixels, torch.from_numpy(labels).to(device), *statistics, classes)
+        return cls(pixels, torch.from_numpy(labels).to(device), *statistics, classes, about)
 
     @property
     def channels(self):

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from data.parts import check_same
 from hls.command.outputs import write
 from training import phases, published, terms
 from training.average import Average, renew_statistics
@@ -31,6 +32,7 @@ class Trainer:
     def __init__(self, recipe, splits, folder, device):
         self.recipe, self.folder, self.device = recipe, Path(folder), torch.device(device)
         self.train, self.validation, self.test = splits
+        self.about = self.train.about.to_dict()
         torch.manual_seed(recipe.seed)
         self.model = recipe.network.build(self.train.classes, self.train.channels, self.train.size)
         if recipe.init and not self.checkpoint_path.exists():  # a run to be resumed has its weights in there
@@ -97,6 +99,21 @@ class Trainer:
             if time.monotonic() > deadline:
                 return self.step == phase.steps
         return True
+
+    def rehearse(self, steps):
+        """Seconds of a step in each phase, the least of `steps`; the weights are no longer what they were."""
+        found = []
+        for number, phase in enumerate(self.recipe.phases):
+            self.phase = number
+            self._begin_phase()
+            batches = self.train.batches(0, steps, self.recipe.batch, 0, self.recipe.crop_pad, self.recipe.flip)
+            seconds, started = [], time.monotonic()
+            for images, labels in batches:
+                self._train_step(phase, 0, images, labels)
+                seconds.append(time.monotonic() - started)
+                started = time.monotonic()
+            found.append(min(seconds))
+        return found
 
     def _train_step(self, phase, seed, images, labels):
         """One update; detached figures of it, still on the device."""
@@ -197,10 +214,15 @@ class Trainer:
         state = {"recipe": self.recipe.to_dict(), "phase": self.phase, "step": self.step, "pruned": self.pruned}
         state |= {"model": self.model.state_dict(), "average": self.average.state_dict()}
         state |= {"optimizer": self.optimizer.state_dict(), "seconds": self.seconds, "window": self.window}
+        state |= {"data": self.about}
         write_atomically(state, self.checkpoint_path)
 
     def resume(self, state):
-        """Continue from a checkpoint's state; metrics written after it are dropped, to be written again."""
+        """Continue from a checkpoint's state; metrics written after it are dropped, to be written again.
+
+        Raises DataError where the run's own pictures are no longer what they were.
+        """
+        check_same(self.train.about, state.get("data"))
         self.phase, self.step, self.pruned = state["phase"], state["step"], state["pruned"]
         self.seconds, self.window = state["seconds"], state["window"]
         for found in self.pruned:
@@ -226,6 +248,7 @@ class Trainer:
         metrics |= {"device": self.device.type}
         weights = {name: value.cpu() for name, value in self.model.state_dict().items()}
         state = {"recipe": self.recipe.to_dict(), "pruned": self.pruned, "model": weights, "metrics": metrics}
+        state |= {"data": self.about}
         write_atomically(state, self.folder / "model.pt")
         write(self.folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
         return metrics

@@ -10,7 +10,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.datasets import DATASETS
+from data.own import Images
+from data.sets import DATASETS
 from hls.errors import UserError
 from training import terms
 from training.network import Network
@@ -29,6 +30,7 @@ class Recipe:
     dataset: str
     network: Network
     phases: tuple[Phase, ...]
+    images: Images | None = None  # how pictures of one's own are read; None for an official data set
     init: str = ""  # a published checkpoint of the plain backbone to begin with
     seed: int = 1
     batch: int = 128
@@ -43,7 +45,7 @@ class Recipe:
 
     def to_dict(self):
         """Plain values, as they stand in a checkpoint."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "images": self.images.to_dict() if self.images else None}
 
 
 def read(path):
@@ -53,11 +55,16 @@ def read(path):
         known = ", ".join(sorted(p.stem for p in (Path(__file__).parent / "recipes").glob("*.toml")))
         raise RecipeError(f"no recipe {path}: training/recipes/ has {known}")
     try:
-        return from_dict(tomllib.loads(path.read_text(encoding="utf-8")))
+        return parse(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is not TOML: {error}") from None
     except UserError as error:
         raise RecipeError(f"{path}: {error}") from None
+
+
+def parse(text):
+    """A Recipe from TOML. Raises RecipeError, tomllib.TOMLDecodeError."""
+    return from_dict(tomllib.loads(text))
 
 
 def from_dict(values):
@@ -65,9 +72,18 @@ def from_dict(values):
     values = dict(values)
     network = _build(Network, values.pop("network", {}), "[network]")
     phases = tuple(_build(Phase, phase, "[[phases]]") for phase in values.pop("phases", ()))
-    recipe = _build(Recipe, {**values, "network": network, "phases": phases}, "recipe")
-    if recipe.dataset not in DATASETS:
-        raise RecipeError(f"dataset = {recipe.dataset!r}: expected one of {', '.join(DATASETS)}")
+    images = values.pop("images", None)
+    images = _build(Images, images, "[images]") if images is not None else None
+    recipe = _build(Recipe, {**values, "network": network, "phases": phases, "images": images}, "recipe")
+    if images is not None:
+        images.check()
+    if images is not None and recipe.dataset in DATASETS:
+        raise RecipeError(f"dataset = {recipe.dataset!r} has [images]: an official data set is read as it is")
+    if images is None and recipe.dataset not in DATASETS:
+        known = ", ".join(DATASETS)
+        raise RecipeError(
+            f"dataset = {recipe.dataset!r}: expected one of {known}, or [images] for pictures of one's own"
+        )
     if not phases or recipe.batch < 2 or not 0 <= recipe.average < 1:
         raise RecipeError("a recipe needs [[phases]], batches of at least two images, and an average from 0 to below 1")
     for phase in phases:

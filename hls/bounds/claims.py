@@ -10,7 +10,6 @@ distance that it names. A copy of hls/src is built without optimisation, in whic
 and store; loops with claims say when they run and when an iteration starts.
 """
 
-import argparse
 import ctypes
 import functools
 import os
@@ -22,6 +21,8 @@ import numpy as np
 
 from hls import cosim, isa
 from hls.bounds.sources import COMPILER
+from hls.command.arguments import Parser, Whole
+from hls.command.entry import guarded
 from hls.errors import UserError
 from hls.lint import cpp, pragmas
 from hls.lint.loops import loops
@@ -146,21 +147,21 @@ def _build(folder, placed):
 
 def main(argv=None):
     """Exit code 0, or 1 with a line for each broken claim."""
-    parser = argparse.ArgumentParser(prog="python -m hls.bounds.claims", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--programs", type=int, default=20, help="random programs (default: 20)")
-    parser.add_argument("--seed", type=int, default=1)
+    parser = Parser(prog="python -m hls.bounds.claims", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--programs", type=Whole(1), default=20, help="random programs (default: 20)")
+    parser.add_argument("--seed", type=Whole(0), default=1)
     arguments = parser.parse_args(argv)
+    return guarded("hls.bounds.claims", lambda: _watch(arguments))
+
+
+def _watch(arguments):
     broken = 0
-    try:
-        for number in range(arguments.programs):
-            try:
-                run(*random_program(np.random.default_rng([arguments.seed, number])))
-            except ClaimError as error:
-                broken += 1
-                print(f"error: program {number}: {error}", file=sys.stderr)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    for number in range(arguments.programs):
+        try:
+            run(*random_program(np.random.default_rng([arguments.seed, number])))
+        except ClaimError as error:
+            broken += 1
+            print(f"error: program {number}: {error}", file=sys.stderr)
     print(f"{len(found())} claims, {arguments.programs} random programs (seed {arguments.seed}), {broken} break one")
     return 1 if broken else 0
 

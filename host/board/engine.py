@@ -10,7 +10,6 @@
 reading it), idle.
 """
 
-import asyncio
 import time
 import warnings
 from contextlib import suppress
@@ -79,6 +78,9 @@ class Interrupt:
     """
 
     def __init__(self, pynq, pin):
+        import asyncio  # slow to load, and no other way of waiting needs it
+
+        self._asyncio = asyncio
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             self._loop = asyncio.get_event_loop()  # pynq registers its device with this one, once for the process
@@ -88,8 +90,8 @@ class Interrupt:
 
     def pause(self, seconds):
         """Until the interrupt, for at most so long."""
-        with suppress(asyncio.TimeoutError):
-            self._loop.run_until_complete(asyncio.wait_for(self._pin.wait(), seconds))
+        with suppress(self._asyncio.TimeoutError):
+            self._loop.run_until_complete(self._asyncio.wait_for(self._pin.wait(), seconds))
 
 
 class Engine:

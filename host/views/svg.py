@@ -2,9 +2,9 @@
 
 import base64
 import math
-import struct
-import zlib
 from html import escape
+
+from data.png import write_png
 
 INK, SOFT, GRID, PAPER = "#1c2430", "#5c6876", "#e3e7ec", "#ffffff"
 FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
@@ -48,7 +48,7 @@ class Canvas:
 
     def image(self, x, y, size, pixels):
         """Pixels (H, W, 3) or (H, W, 1) uint8, enlarged to `size` without smoothing."""
-        data = base64.b64encode(png(pixels)).decode()
+        data = base64.b64encode(write_png(pixels)).decode()
         self.parts.append(
             f'<image x="{x:.2f}" y="{y:.2f}" width="{size}" height="{size}" style="image-rendering:pixelated" '
             f'href="data:image/png;base64,{data}"/>'
@@ -119,15 +119,3 @@ def blend(share, colours):
     low = min(int(at), len(colours) - 2)
     pair = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in colours[low : low + 2]]
     return "#" + "".join(f"{round(a + (b - a) * (at - low)):02x}" for a, b in zip(*pair))
-
-
-def png(pixels):
-    """The PNG file of (H, W, 3) or (H, W, 1) uint8 pixels."""
-    height, width, channels = pixels.shape
-    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
-    header = struct.pack(">2I5B", width, height, 8, {1: 0, 3: 2}[channels], 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
-    packed = (
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)

@@ -47,16 +47,16 @@ def test_kinds_are_checked():
 
 def test_blocks_are_made_from_rows():
     row = {"value": 0, "n": 10}
-    found = documents.rewritten("a\n<!-- rows:promises -->\nold\n<!-- end -->\nb\n", {"x.over_budget": row})
+    found = documents.rewritten("a\n<!-- rows:promises -->\nold\n<!-- end -->\nb\n", {"x.over_budget": row}, {})
     assert "old" not in found and "| x | 0 | 10 images |" in found
-    assert documents.rewritten(found, {"x.over_budget": row}) == found
+    assert documents.rewritten(found, {"x.over_budget": row}, {}) == found
 
 
 def test_unknown_blocks_are_refused():
     with pytest.raises(KeyError):
-        documents.rewritten("<!-- rows:nothing -->\n<!-- end -->", {})
+        documents.rewritten("<!-- rows:nothing -->\n<!-- end -->", {}, {})
 
 
 def test_command_names_bad_input(capsys):
     assert command.main(["speed", "--data", "mnist=there"]) == 2
-    assert "expected SET=DIR" in capsys.readouterr().err
+    assert "SET=DIR with SET one of cifar10" in capsys.readouterr().err

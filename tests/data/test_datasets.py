@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from data import datasets
+from data import datasets, sets
 from data.batches import BatchError, read_batch
 from data.datasets import DATASETS, DataError, load, load_sample
 from data.make_sample import idx_bytes
@@ -28,16 +28,16 @@ def cifar_batch(count=20, seed=1):
 @pytest.fixture
 def small(monkeypatch):
     """Splits of 20 test and 100 training images."""
-    monkeypatch.setitem(datasets.SPLIT_SIZES, ("cifar10", "test"), 20)
-    monkeypatch.setitem(datasets.SPLIT_SIZES, ("cifar10", "train"), 100)
+    monkeypatch.setitem(sets.SPLIT_SIZES, ("cifar10", "test"), 20)
+    monkeypatch.setitem(sets.SPLIT_SIZES, ("cifar10", "train"), 100)
 
 
-def write_archive(folder, monkeypatch, batches):
-    """cifar-10-python.tar.gz of `batches` (name → bytes), and its digest in the table."""
-    archive = folder / "cifar-10-python.tar.gz"
+def write_archive(folder, monkeypatch, batches, inside="cifar-10-batches-py"):
+    """An official archive of `batches` (name → bytes) in the folder `inside`, and its digest in the table."""
+    archive = folder / f"{inside.removesuffix('-batches-py').removesuffix('-python')}-python.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
         for name, content in batches.items():
-            member = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            member = tarfile.TarInfo(f"{inside}/{name}")
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
     monkeypatch.setitem(datasets.DIGESTS, archive.name, hashlib.sha256(archive.read_bytes()).hexdigest())
@@ -282,7 +282,6 @@ def served(tmp_path, monkeypatch):
     for name in DATASETS:
         there = replace(DATASETS[name], url=f"{web.as_uri()}/")
         monkeypatch.setitem(DATASETS, name, there)
-        monkeypatch.setattr(datasets, "CIFAR10" if name == "cifar10" else "FASHION_MNIST", there)
     return web
 
 

@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from data.datasets import CIFAR10
+from data.own import Images
+from data.parts import read_parts
+from data.sets import CIFAR10
 from export import __main__ as command
 from export import measure as measuring
 from export import onnx_graph
 from hls import cosim, isa, package
 from hls.errors import UserError
+from tests.data.test_own import photos
 from tests.export.random_networks import VARIANTS, random_images, random_model, split_of
 from tests.training.test_published import backbone_of, weights_of
 from training import published
@@ -21,6 +24,8 @@ from training.phases import Phase
 from training.recipe import Recipe
 
 CASE = VARIANTS["papers"]
+PHASE = Phase("joint", 1, 0.1, {"classification": {}})
+REAL_LOAD = Split.load
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +39,7 @@ def small_data(monkeypatch):
 @pytest.fixture
 def checkpoint(tmp_path):
     """A model.pt of a random DDI network."""
-    recipe = Recipe("tiny", "cifar10", CASE.network, (Phase("joint", 1, 0.1, {"classification": {}}),))
+    recipe = Recipe("tiny", "cifar10", CASE.network, (PHASE,))
     weights = random_model(CASE).state_dict()
     state = {"recipe": recipe.to_dict(), "pruned": [], "model": weights, "metrics": {"seed": 1}}
     torch.save(state, tmp_path / "model.pt")
@@ -271,3 +276,47 @@ def test_units_that_were_pruned_stay_away(checkpoint, tmp_path):
     meta = package.read(tmp_path / "p.npz").meta
     assert [gate["block"] for gate in meta["gates"]] == [0, 2] and meta["training"]["pruned"] == state["pruned"]
     assert [item["block"] for item in meta["exits"]] == [0, 1, 2]
+
+
+# ------------------------------------------------------------------------------------------------ pictures of one's own
+def own_checkpoint(folder, monkeypatch):
+    """(folder of pictures, model.pt of a random network for them); the data is really read."""
+    monkeypatch.setattr(Split, "load", REAL_LOAD)
+    pictures = photos(folder / "photos", {f"class {number}": 8 for number in range(CASE.classes)}, (32, 32, 3))
+    recipe = Recipe("mine", "photos", CASE.network, (PHASE,), images=Images((32, 32), "none"))
+    about = read_parts("photos", pictures, images=recipe.images).about
+    state = {"recipe": recipe.to_dict(), "pruned": [], "model": random_model(CASE).state_dict(), "metrics": {}}
+    torch.save({**state, "data": about.to_dict()}, folder / "model.pt")
+    return pictures, about
+
+
+def test_a_package_keeps_how_its_own_pictures_are_read(tmp_path, monkeypatch, capsys):
+    pictures, about = own_checkpoint(tmp_path, monkeypatch)
+    arguments = [str(tmp_path / "model.pt"), "-o", str(tmp_path / "p.npz")]
+    assert command.main([*arguments, "--data", f"photos={pictures}"]) == 0
+    meta = package.read(tmp_path / "p.npz").meta
+    assert (meta["name"], meta["dataset"], meta["classes"]) == ("mine", "photos", list(about.classes))
+    assert meta["input"]["images"] == about.stored() and meta["input"]["mean"] == list(about.mean)
+    assert meta["accuracy"]["images"] == CASE.classes  # one of each class to validate on
+    refused(arguments, capsys, "give --data the folder with its pictures")
+    refused([*arguments, "--data", f"others={pictures}"], capsys, "SET=DIR with SET one of photos")
+    next(pictures.rglob("*.png")).unlink()
+    refused([*arguments, "--data", str(pictures)], capsys, "is not what the run of 'photos' was trained on")
+
+
+def test_published_weights_for_pictures_of_ones_own(tmp_path, monkeypatch, capsys):
+    pictures, _ = own_checkpoint(tmp_path, monkeypatch)
+    torch.save(weights_of(backbone_of(8)), tmp_path / "w.th")
+    arguments = [
+        "--arch",
+        "resnet8",
+        "--weights",
+        str(tmp_path / "w.th"),
+        "--dataset",
+        "mine",
+        "-o",
+        str(tmp_path / "p.npz"),
+    ]
+    assert command.main([*arguments, "--data", str(pictures)]) == 0
+    assert package.read(tmp_path / "p.npz").meta["input"]["images"]["fit"] == "none"
+    refused(arguments, capsys, "mine is no official data set: give --data the folder")

@@ -250,6 +250,7 @@ def put(*path_and_value):
         (put("input", "mean", []), "mean"),
         (put("input", "std", 0, 0), "std"),
         (put("input", "step", "1"), "step"),
+        (put("input", "images", ["crop"]), "input images is"),
         (put("classes", [1, 2]), "classes"),
         (put("classes", []), "0 classes"),
         (put("classes", ["one"]), "instruction"),

@@ -241,7 +241,7 @@ def test_damaged_and_foreign_packages(capsys, path, tmp_path, monkeypatch):
     [
         ({"height": 28}, "images of 32 × 32 × 3, the package takes 28 × 28 × 3"),
         ({"classes": 7}, "labels up to 9, the package 7 classes"),
-        ({"dataset": "imagenet"}, "data set 'imagenet', expected one of cifar10, fashion-mnist"),
+        ({"dataset": "imagenet"}, "for 'imagenet', no official data set (cifar10, cifar100"),
     ],
 )
 def test_packages_for_other_data(capsys, tmp_path, options, expected):
@@ -251,7 +251,7 @@ def test_packages_for_other_data(capsys, tmp_path, options, expected):
 
 def test_missing_data_says_how_to_give_it(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(datasets.urllib.request, "urlopen", _no_network)
+    monkeypatch.setattr("urllib.request.urlopen", _no_network)
     code, _, err = run(capsys, "--package", tiny.save(tmp_path / "c.npz", dataset="cifar10"), "--backend", "golden")
     assert code == 2 and "cannot download" in err and "--data" in err
 

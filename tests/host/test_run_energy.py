@@ -172,7 +172,7 @@ def test_watch_shows_the_power_that_a_meter_sees_now(capsys, tmp_path, monkeypat
         return golden(self, package, images, start, *history)
 
     monkeypatch.setattr(Golden, "run", slower)
-    monkeypatch.setattr("host.live.LINE_S", 0.0)
+    monkeypatch.setattr("host.views.live.LINE_S", 0.0)
     monkeypatch.setattr(gauge, "energy", lambda *_: (None, None))
     with Counted(rate_hz=400, watt=watt) as device:
         code, _, err = run(capsys, save(tmp_path)[0], "--meter", device.address, "--watch", images=192)

@@ -10,12 +10,13 @@ import pytest
 
 from bench.standin import tiny
 from data.datasets import load_sample
+from data.png import write_png
 from hls import golden
 from hls.record import Start, decode
 from host.board import catalog
 from host.budgets.budget import limits, parse
 from host.views import picture, report
-from host.views.svg import blend, clean, png, ticks
+from host.views.svg import blend, clean, ticks
 
 
 def make_run(budget="none", count=20, package=None):
@@ -88,7 +89,7 @@ def test_many_exits_and_gates():
 @pytest.mark.parametrize("shape", [(5, 7, 3), (32, 32, 1), (1, 1, 3)])
 def test_png(shape):
     pixels = np.random.default_rng(5).integers(0, 256, shape, dtype=np.uint8)
-    data = png(pixels)
+    data = write_png(pixels)
     assert data[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">2I", data[16:24]) == (shape[1], shape[0])
     size = struct.unpack(">I", data[33:37])[0]
     rows = np.frombuffer(zlib.decompress(data[41 : 41 + size]), np.uint8).reshape(shape[0], -1)

@@ -6,7 +6,7 @@ import re
 import numpy as np
 
 from host.budgets.budget import parse
-from host.live import Progress, Watch
+from host.views.live import Progress, Watch
 from tests.host.views.test_picture import make_run
 
 
