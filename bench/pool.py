@@ -76,7 +76,7 @@ def ask(given, *more):
             code = command.main([*given, *map(str, more), "--json", str(path)])
         if code:
             raise SystemExit(f"bench: host/run.py ended with {code}")
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _where_it_hurts(package, given, free):

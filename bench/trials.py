@@ -36,7 +36,7 @@ def run(rows, folders, options):
 def way(plan, state, path):
     """The recipe of a state with a way's phases in place of those that have not begun."""
     done = [dataclasses.asdict(phase) for phase in plan.phases[: state["phase"]]]
-    return from_dict({**plan.to_dict(), "phases": [*done, *tomllib.loads(path.read_text())["phases"]]})
+    return from_dict({**plan.to_dict(), "phases": [*done, *tomllib.loads(path.read_text(encoding="utf-8"))["phases"]]})
 
 
 def follow(plan, state, splits):

@@ -48,7 +48,7 @@ RULES = (
 
 def board_of(name=BOARD):
     """(clock in MHz, speed grade) of a board's file."""
-    board = json.loads(BOARDS.read_text())[name]
+    board = json.loads(BOARDS.read_text(encoding="utf-8"))[name]
     return float(board["clock_mhz"]), "-" + board["part"].rpartition("-")[2]
 
 

@@ -49,7 +49,7 @@ def ssh_on_path(folder):
     programs.mkdir()
     (home / "ddi").symlink_to(ROOT)
     for name, text in (("ssh", SSH), ("sudo", SUDO), ("python3", f'#!/bin/sh\nexec {sys.executable} "$@"\n')):
-        (programs / name).write_text(text)
+        (programs / name).write_text(text, encoding="utf-8")
         (programs / name).chmod(0o755)
     kept = {name: os.environ.get(name) for name in ("PATH", "BOARD_HOME")}
     os.environ.update(PATH=f"{programs}:{os.environ['PATH']}", BOARD_HOME=str(home))

@@ -29,7 +29,7 @@ class Table:
     @classmethod
     def of(cls, grade, wire=None, port_latency=32):
         """The table of a speed grade. BoundsError for one that delays.toml does not have."""
-        data = tomllib.loads(DATA.read_text())
+        data = tomllib.loads(DATA.read_text(encoding="utf-8"))
         if grade not in data["grade"]:
             known = ", ".join(data["grade"])
             raise BoundsError(f"no delays for speed grade {grade}: hls/bounds/delays.toml has {known}")

@@ -111,7 +111,7 @@ def compiled(texts):
                 (Path(place) / name).write_bytes(text)
             _compile([clang, *FLAGS, "engine.cpp", "-o", "engine.ll"], place)
             os.replace(Path(place) / "engine.ll", target)
-    return target.read_text()
+    return target.read_text(encoding="utf-8")
 
 
 def _compile(command, place):

@@ -1,6 +1,6 @@
 """Text of the contract's Python module and C++ headers: hls/isa.py, hls/src/isa.hpp and hls/src/top.hpp.
 
-contract = tomllib.loads(SOURCE.read_text())
+contract = tomllib.loads(SOURCE.read_text(encoding="utf-8"))
 python_module(contract), cpp_header(contract), cpp_top(contract)
 
 All values come from hls/isa.toml; only the fixed-point tables are computed here.
