@@ -214,10 +214,7 @@ def probabilities(package, results):
 
 
 def _open(name, board, threads):
-    from host.remote import link
-
-    wanted = {"backend": name, "board": board, "threads": threads, "interrupt": False, "key": str(link.key_path())}
-    return open_backend(SimpleNamespace(**wanted), _quiet)
+    return open_backend(SimpleNamespace(backend=name, board=board, threads=threads, interrupt=False), _quiet)
 
 
 def _quiet(message):
