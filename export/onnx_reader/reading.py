@@ -1,0 +1,42 @@
+"""An ONNX file, or a model in memory, as a network that can be calibrated, quantised and compiled.
+
+    found = read("model.onnx", mean, std)     # Imported(network, mean, std)
+
+`mean` and `std` are how the file's input was normalised, pixels in [0, 1]; what the graph itself does to its input
+before anything else is added to them.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from export import graph
+from export.onnx_reader.emit import emit
+from export.onnx_reader.files import checked, load
+from export.onnx_reader.operators import read_steps
+from export.onnx_reader.simplify import simplify
+from hls.errors import UserError
+
+
+class Imported(NamedTuple):
+    """A network, and the normalisation of its pixels, one number a channel."""
+
+    network: graph.Network
+    mean: tuple
+    std: tuple
+
+
+def read(source, mean, std, name=None):
+    """The Imported of a file's path or a ModelProto. Raises UserError."""
+    model = load(source) if isinstance(source, (str, Path)) else checked(source)
+    steps = read_steps(model)
+    image = steps.all[0]
+    if len(mean) != image.channels or len(std) != image.channels:
+        found = f"{image.channels} channels, the images {len(mean)}"
+        raise UserError(f"the model's input has {found}: give data, --mean and --std of as many")
+    image.shift, image.scale = np.array(mean, np.float64), np.array(std, np.float64)
+    steps = simplify(steps)
+    image = steps.all[0]
+    network = emit(steps, name or (Path(source).stem if isinstance(source, (str, Path)) else "network"))
+    return Imported(network, tuple(image.shift.tolist()), tuple(image.scale.tolist()))
