@@ -1,6 +1,7 @@
-"""Export a checkpoint: fold, calibrate, quantise, correct, compile; a package for the engine, and ONNX.
+"""Export a network: fold, calibrate, quantise, correct, compile; a package for the engine, and ONNX.
 
 python -m export runs/resnet74-ddi/model.pt -o packages/resnet74-ddi.npz --onnx resnet74-ddi.onnx --data DIR
+python -m export model.onnx -o model.npz --data DIR [--mean 0,0,0 --std 1,1,1] [--exits auto]
 python -m export --arch resnet20 --weights FILE --dataset cifar10 -o packages/resnet20.npz --data DIR
 """
 
@@ -14,14 +15,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve e
 
 import torch
 
-from data.datasets import DATASETS
-from export.build import Source, build
-from export.calibrate import calibrate
-from export.correct import correct
+from data.datasets import DATASETS, DataError, load
+from export.build import Source
 from export.fold import fold
-from export.measure import measure
 from export.onnx_graph import onnx_model
-from export.quantize import quantize
+from export.onnx_reader.exits import with_exits
+from export.onnx_reader.reading import check_fits, read
+from export.packing import Parts, pack
 from hls import package as packages
 from hls.errors import UserError
 from training import published
@@ -30,7 +30,6 @@ from training.checkpoint import CheckpointError, load_model, read_checkpoint
 from training.data import Split
 from training.dynamic import Dynamic
 
-CORRECTION = 256  # training images to correct the gates on, all at once in memory
 VALIDATION = 5000  # images of the training set kept apart for a published network, as recipes do
 
 
@@ -40,6 +39,8 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     if bool(arguments.checkpoint) == bool(arguments.weights):
         parser.error("give either a CHECKPOINT, or --arch, --weights and --dataset")
+    if arguments.exits and (arguments.weights or arguments.checkpoint.suffix != ".onnx"):
+        parser.error("--exits is for an ONNX file")
     if arguments.weights and not (arguments.arch and arguments.dataset):
         parser.error("--weights needs --arch and --dataset")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -57,17 +58,20 @@ def _parser():
     parser = argparse.ArgumentParser(
         prog="python -m export", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("checkpoint", nargs="?", type=Path, help="model.pt or checkpoint.pt of python -m training")
+    parser.add_argument(
+        "checkpoint", nargs="?", type=Path, help="model.pt or checkpoint.pt of python -m training, or an ONNX file"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="the package to write (.npz)")
     parser.add_argument("--onnx", type=Path, help="an ONNX model to write besides")
     parser.add_argument("--data", type=Path, help="folder with the data set's official files (default: download)")
     parser.add_argument("--arch", help="a plain network of a published checkpoint, such as resnet20")
     parser.add_argument("--weights", type=Path, help="the published checkpoint (.pt, .pth, .th)")
-    parser.add_argument("--dataset", choices=sorted(DATASETS), help="what the published network was trained on")
+    parser.add_argument("--dataset", choices=sorted(DATASETS), help="what the network was trained on")
     parser.add_argument(
         "--mean", type=_numbers, help="r,g,b of its normalisation, pixels in [0, 1] (default: data set's)"
     )
     parser.add_argument("--std", type=_numbers, help="r,g,b likewise")
+    parser.add_argument("--exits", choices=["auto"], help="of an ONNX file: exits behind its residual blocks")
     parser.add_argument("--calibration", type=int, default=512, help="training images to calibrate on: %(default)s")
     parser.add_argument("--images", type=int, default=1000, help="validation images to measure on: %(default)s")
     parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
@@ -85,22 +89,48 @@ def export(arguments):
             raise FileNotFoundError(f"no folder {path.resolve().parent} for {path.name}: create it first")
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    model, source, train, validation = _published(arguments) if arguments.weights else _trained(arguments)
-    for split in (train, validation):
-        split.mean, split.std = (torch.tensor(values).view(1, -1, 1, 1) for values in (source.mean, source.std))
-    network = fold(model, train.channels, train.size)
-    ranges = calibrate(network, (images for images, _ in train.plain_batches(64, arguments.calibration)))
-    quantised = quantize(network, ranges, source.mean, source.std)
-    pixels = train.images[: min(arguments.calibration, CORRECTION)]
-    quantised = correct(quantised, pixels.permute(0, 2, 3, 1).contiguous().numpy(), train.normalise(pixels))
-    draft = build(quantised, source, {})
-    accuracy, average = measure(model, quantised, draft, validation, arguments.images)
-    package = build(quantised, source, accuracy, average)
+    network, source, train, held_out = _source(arguments)
+    if arguments.exits:
+        network = with_exits(network, train)
+    part = "test" if "imported" in source.training else "validation"
+    package = pack(network, source, Parts(train, held_out, part, arguments.calibration, arguments.images))
     graph = onnx_model(network, _metadata(source)) if arguments.onnx else None
     packages.write(arguments.output, package)
     if graph:
         write_bytes(arguments.onnx, graph.SerializeToString())
     print(table(package, arguments.output))
+
+
+def _source(arguments):
+    """Network, Source, training images and others to measure on, by the kind of what is given."""
+    if arguments.checkpoint and arguments.checkpoint.suffix == ".onnx":
+        return _imported(arguments)
+    model, source, train, validation = _published(arguments) if arguments.weights else _trained(arguments)
+    return fold(model, train.channels, train.size), source, train, validation
+
+
+def _imported(arguments):
+    """The same of an ONNX file; its training may have seen all training images, so it is measured on the others."""
+    name = arguments.dataset or _dataset_of(arguments.data)
+    dataset = DATASETS[name]
+    given = arguments.mean or dataset.mean, arguments.std or dataset.std
+    network, mean, std = read(arguments.checkpoint, *given)
+    train, _, test = Split.load(name, arguments.data, "cpu", 0)
+    check_fits(network, train, dataset.classes)
+    train.mean, train.std = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
+    training = {"imported": arguments.checkpoint.name}
+    return network, Source(f"{network.name}-{name}", name, mean, std, dataset.classes, training), train, test
+
+
+def _dataset_of(folder):
+    """The data set whose files a folder holds."""
+    for name in DATASETS if folder else ():
+        try:
+            load(name, "test", folder)
+            return name
+        except DataError:
+            continue
+    raise UserError(f"--data {folder}: give --dataset, one of {', '.join(sorted(DATASETS))}, and its folder as --data")
 
 
 def _trained(arguments):

@@ -1,32 +1,39 @@
-"""Accuracy at export: the float network and the int8 package, exit by exit, on the same validation images.
+"""Accuracy at export: the float network and the int8 package, exit by exit, on the same images.
 
-    accuracy, average = measure(model, network8, package, split, 1000)
+    accuracy, average = measure(network8, package, split, 1000, "validation", train)
+    for text in surprises(accuracy): print(text)
+    check_expected(accuracy, 91.7)
 
-The int8 figures come from the C++ engine in co-simulation, or, where no compiler is, from export/integer.py, which
-computes the same integers (tests/export/test_integer.py) more slowly.
+It needs the graph alone, so that any source can be measured. The int8 figures come from the C++ engine in
+co-simulation, or, where no compiler is, from export/integer.py, which computes the same integers
+(tests/export/test_integer.py) more slowly.
 """
 
 import numpy as np
 import torch
 
 from export.compile.lower import stop_after
+from export.float_network import FloatNetwork
 from export.integer import IntegerNetwork
 from export.thresholds import search
 from hls import cosim
+from hls.errors import UserError
 from hls.record import decode
-from training.evaluate import evaluate
 
 ENTROPY_UNIT = 65536  # of the record, in a nat
+SEEN = 512  # training images that the float network is measured on besides
+GAP = 0.2  # between them and the others, above which something else is wrong than what training leaves
+INT8_LOSS = 0.3  # percentage points that quantisation may cost
 
 
-def measure(model, network8, package, split, count):
-    """The meta's `accuracy` and `average` on the first `count` images of a split.
+def measure(network8, package, split, count, part, train):
+    """The meta's `accuracy` and `average` on the first `count` images of a split, which is called `part`.
 
-    accuracy: shares of right labels and mean FLOPs per exit, of float and int8. average: thresholds an exit for budgets
-    on the average (export/thresholds.py); {} without a compiler or without exits.
+    accuracy: shares of right labels per exit, of float and int8, mean FLOPs of int8, and `seen`: float on images of
+    `train`. average: thresholds an exit for budgets on the average (export/thresholds.py); {} without a compiler or
+    without exits.
     """
-    count = min(count, len(split))
-    figures = evaluate(model, split, limit=count)
+    count, seen = min(count, len(split)), min(SEEN, len(train))
     images = split.images[:count].permute(0, 2, 3, 1).contiguous().numpy()  # (N, H, W, C) uint8
     labels = split.labels[:count].numpy()
     flops, average = [], {}
@@ -37,17 +44,50 @@ def measure(model, network8, package, split, count):
         average = _average(package, leaving, labels)
     else:
         answers = [logits.argmax(1).numpy() for logits in _run_integers(network8, images)]
-    shares = [round(float((answer == labels).mean()), 4) for answer in answers]
     accuracy = {
-        "split": "validation",
+        "split": part,
         "images": count,
-        "float": figures["accuracy_at"],
-        "float_flops": figures["flops_at"],
-        "int8": shares,
+        "float": float_accuracy(network8.graph, split, count),
+        "int8": [round(float((answer == labels).mean()), 4) for answer in answers],
         "int8_flops": flops,
         "int8_by": "co-simulation" if flops else "integer model",
+        "seen": {"images": seen, "float": float_accuracy(network8.graph, train, seen)},
     }
     return accuracy, average
+
+
+def float_accuracy(network, split, count):
+    """Shares of right labels at each exit, of the float network on the first `count` images of a split."""
+    run, hits = FloatNetwork(network), []
+    for images, labels in split.plain_batches(250, count):
+        hits.append(torch.stack([logits.argmax(1) == labels for logits in run(images).logits], 1))
+    return [round(share, 4) for share in torch.cat(hits).double().mean(0).tolist()]
+
+
+def surprises(accuracy):
+    """Sentences on figures that do not go together."""
+    found, seen = accuracy["float"][-1], accuracy["seen"]["float"][-1]
+    if found >= seen - GAP:
+        return []
+    where = f"{found:.1%} of the {accuracy['split']} images are right in float"
+    return [f"{where}, far fewer than the {seen:.1%} of images seen in training: are both of the same data set?"]
+
+
+def check_expected(accuracy, percent):
+    """Raises UserError where the end's accuracy is below `percent`: float by its last digit, int8 by INT8_LOSS more."""
+    least = percent - 0.5 * 10.0 ** -_digits(percent)
+    found = {kind: 100 * accuracy[kind][-1] for kind in ("float", "int8")}
+    if found["float"] < least or found["int8"] < least - INT8_LOSS:
+        figures = f"float {found['float']:.2f} %, int8 {found['int8']:.2f} %"
+        what = f"{accuracy['images']:,} {accuracy['split']} images"
+        raise UserError(
+            f"{figures} on {what}, --expect says {percent:g} %: nothing is written; heed the warnings above"
+        )
+
+
+def _digits(percent):
+    """Digits behind the point: 1 of 91.7."""
+    return len(f"{percent:g}".partition(".")[2])
 
 
 def _average(package, leaving, labels):

@@ -40,3 +40,14 @@ def read(source, mean, std, name=None):
     image = steps.all[0]
     network = emit(steps, name or (Path(source).stem if isinstance(source, (str, Path)) else "network"))
     return Imported(network, tuple(image.shift.tolist()), tuple(image.scale.tolist()))
+
+
+def check_fits(network, split, classes):
+    """UserError where a network takes other images than a split's, or tells other classes apart."""
+    image = network.image
+    if (image.channels, *image.size) != (split.channels, *split.size):
+        takes, found = (f"{c}×{h}×{w}" for c, h, w in ((image.channels, *image.size), (split.channels, *split.size)))
+        raise UserError(f"{network.name} takes images of {takes}, the data has {found}: give data of that size")
+    if network.classes != len(classes):
+        found = f"{network.name} has {network.classes} classes, the data {len(classes)}"
+        raise UserError(f"{found}: give the data that it was trained on")

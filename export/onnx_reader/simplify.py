@@ -56,7 +56,7 @@ class _Pass:
 
     def _take_line(self, x, scale, shift, step):
         """The step that gives the line's values, or None."""
-        if not self._alone(x) or x.is_cut or x.grid or x.kind == "conv" and len(x.inputs) > 1:
+        if not self._alone(x) or x.is_cut or (x.kind == "conv" and len(x.inputs) > 1):
             return None
         if x.kind == "affine":
             x.scale, x.shift = x.scale * scale, x.shift * scale + shift
@@ -64,12 +64,13 @@ class _Pass:
             x.weight = x.weight * scale.reshape(-1, *[1] * (x.weight.ndim - 1))
             x.bias = x.bias * scale + shift
             x.unit = None if x.unit is None else x.unit * np.abs(scale)
-        elif x.kind == "image" and (scale > 0).all():
+        elif x.kind == "image" and not x.grid and (scale > 0).all():
             x.shift, x.scale = x.shift - shift * x.scale / scale, x.scale / scale
         elif x.kind in TRANSPARENT[:2] and not shift.any() and (scale > 0).all():
             return x if self._take_line(x.inputs[0], scale, shift, step) else None
         else:
             return None
+        x.grid = None  # codes between the two would be rounded for nothing
         return x
 
     def _conv(self, step):
