@@ -7,6 +7,7 @@
     python -m bench densenet
     python -m bench engine
     python -m bench dse
+    python -m bench imports
     python -m bench.documents          # put the newest rows into README.md
 
 Figures of the same run are comparable; those of different machines are not.
@@ -33,6 +34,7 @@ BENCHMARKS = (
     "power",
     "fuzz",
     "rtl",
+    "imports",
 )
 
 

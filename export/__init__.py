@@ -1,6 +1,6 @@
 """Checkpoint, ONNX file or PyTorch module → package.npz and ONNX: fold, calibrate, quantise, lower.
 
-    package = export.from_module(model, example, data, mean, std)      # export/onnx_reader/module.py
+package = export.from_module(model, example, data, mean, std)      # export/onnx_reader/module.py
 """
 
 

@@ -1,6 +1,6 @@
 """A network in floating point as a package: calibrated, quantised, corrected, compiled, measured.
 
-    package = pack(network, source, Parts(train, test, "test"))
+package = pack(network, source, Parts(train, test, "test"))
 """
 
 from dataclasses import dataclass

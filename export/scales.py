@@ -4,8 +4,8 @@
 
 One scale have both sides of a layer gate and what stands after it; a convolution and the map that it is added to, so
 that a stage's residual stream keeps one; the maps of a concatenation; a pool and what it pools; the inputs of one LSTM;
-and the logits of all exits. Sums and concatenations can also rescale what they take: they do where one of two maps has a
-step or a limit of its own, as an image has.
+and the logits of all exits. Sums and concatenations can also rescale what they take: they do where one of two maps has
+a step or a limit of its own, as an image has.
 """
 
 from export import graph

@@ -2,10 +2,10 @@
 
     flatten(builder, source, signed)     # the Vector of channels · height · width pixels, in 1 / POOL_UNIT of the scale
 
-GLOBAL_POOL with a scale of 1 sums a rectangle that begins at the map's first pixel. A pixel is what four such sums differ
-by: S(y+1, x+1) - S(y, x+1) - S(y+1, x) + S(y, x). An FC with weights of 1 and -1 takes that difference. Both are exact:
-a sum of 64 bytes fits int16, and so does a byte · POOL_UNIT. A few channels at a time keep the FC small; its weights are
-the same for all of them and stored once.
+GLOBAL_POOL with a scale of 1 sums a rectangle that begins at the map's first pixel. A pixel is what four such sums
+differ by: S(y+1, x+1) - S(y, x+1) - S(y+1, x) + S(y, x). An FC with weights of 1 and -1 takes that difference. Both are
+exact: a sum of 64 bytes fits int16, and so does a byte · POOL_UNIT. A few channels at a time keep the FC small; its
+weights are the same for all of them and stored once.
 """
 
 import numpy as np
@@ -31,7 +31,9 @@ def flatten(builder, source, signed):
             corner = part.framed(index // width + 1, index % width + 1)
             into = sums.part(index * part.channels, part.channels)
             builder.global_pool(corner, into, signed, scale_word(1))
-        builder.multiply(_differences(part.channels, height, width), sums, target.part(first * pixels, into.words * pixels))
+        builder.multiply(
+            _differences(part.channels, height, width), sums, target.part(first * pixels, into.words * pixels)
+        )
     return target
 
 

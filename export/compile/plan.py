@@ -5,8 +5,8 @@
 
 A layer gate's result is written in place of what stands there otherwise: skipping leaves the map where it is. Likewise
 closed channels are those of the map that a convolution adds. A mean of such a map is kept up to date beside it, so
-whatever the map was before needs its mean too. A map of a concatenation is written where the whole has it, if it has the
-whole's codes; else it is copied there.
+whatever the map was before needs its mean too. A map of a concatenation is written where the whole has it, if it has
+the whole's codes; else it is copied there.
 """
 
 from export.graph import Affine, Concat, Convolution, LayerGate, Mean, Pad, Pool, View, readers_of, walk

@@ -8,6 +8,7 @@
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import onnx
@@ -30,7 +31,8 @@ class Constants:
 
     def __init__(self, model):
         self.opset = next(item.version for item in model.opset_import if item.domain in ("", "ai.onnx"))
-        self.values, self.units = {"": None}, {}
+        self.values: dict[str, Any] = {"": None}
+        self.units = {}
         for tensor in model.graph.initializer:
             self.values[tensor.name] = array(tensor)
 

@@ -139,9 +139,10 @@ class _Emitter:
         return self._view(step)
 
     def _thin(self, step):
-        """Every second pixel."""
+        """Every second pixel, between channels of zeros."""
         x = self._x(step)
-        return self._add_node(graph.Pad, step, size=step.size, x=x, before=0, stride=2, signed=x.signed)
+        fields = {"before": step.before, "stride": step.stride, "signed": x.signed}
+        return self._add_node(graph.Pad, step, size=step.size, x=x, **fields)
 
     def _max(self, step):
         x = self._x(step)

@@ -4,8 +4,7 @@
 
 The backbone is left as it is: a classifier is multinomial logistic regression on the means of a block's pooled map, on
 training images (Panda et al., Conditional Deep Learning, DATE 2016, train theirs likewise behind a fixed network). Its
-accuracy is measured with all others at export. Without residual blocks, exits come behind every map that is smaller than
-the one before.
+accuracy is measured with all others at export. Without residual blocks, an exit comes behind the last map of each size.
 """
 
 import numpy as np
@@ -27,7 +26,9 @@ def with_exits(network, train):
     """The Network with exits. Raises UserError where there is no place for one."""
     places = _places(network)
     if not places:
-        raise UserError(f"{network.name} has no residual block and no smaller map before its end: export without --exits")
+        raise UserError(
+            f"{network.name} has no residual block and no smaller map before its end: export without --exits"
+        )
     means, labels = _means(network, train, places)
     nodes = []
     for node in network.nodes[:-1]:

@@ -1,13 +1,14 @@
 """A PyTorch module as a package, by torch.export and ONNX.
 
-    package = export.from_module(model, torch.zeros(1, 3, 64, 64), (images, labels), mean=(0.5,) * 3, std=(0.25,) * 3)
-    hls.package.write("mine.npz", package)
+package = export.from_module(model, torch.zeros(1, 3, 64, 64), (images, labels), mean=(0.5,) * 3, std=(0.25,) * 3)
+hls.package.write("mine.npz", package)
 """
 
 import logging
 import warnings
 from contextlib import redirect_stdout
 from io import StringIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,9 +27,9 @@ CALIBRATION = 512
 def from_module(model, example, data, mean, std, classes=None, name=None):
     """The Package of a module in eval mode.
 
-    `example`: (1, C, H, W) float32, an input for tracing; `data`: (images (N, H, W, C) uint8, labels (N,)), at least two:
-    up to half of them, and not more than 512, calibrate, the others measure; `mean`, `std`: of the normalisation that the
-    module was trained with, pixels in [0, 1], one a channel; `classes`: names. Raises UserError.
+    `example`: (1, C, H, W) float32, an input for tracing; `data`: (images (N, H, W, C) uint8, labels (N,)), at least
+    two: up to half of them, and not more than 512, calibrate, the others measure; `mean`, `std`: of the normalisation
+    that the module was trained with, pixels in [0, 1], one a channel; `classes`: names. Raises UserError.
     """
     images, labels = (np.asarray(part) for part in data)
     if images.ndim != 4 or images.dtype != np.uint8 or len(images) != len(labels) or len(images) < 2:
@@ -53,7 +54,7 @@ def to_onnx(model, example):
         with warnings.catch_warnings(), redirect_stdout(StringIO()):
             warnings.simplefilter("ignore")
             logger.setLevel(logging.ERROR)
-            program = torch.onnx.export(model.eval(), (example,), dynamo=True, opset_version=OPSET, verbose=False)
+            program: Any = torch.onnx.export(model.eval(), (example,), dynamo=True, opset_version=OPSET, verbose=False)
             return program.model_proto
     except ImportError as error:
         raise UserError(f"torch's ONNX exporter needs {error.name}: pip install -r requirements/train.txt") from None

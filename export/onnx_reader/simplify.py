@@ -76,11 +76,25 @@ class _Pass:
     def _conv(self, step):
         """Take in a line before it; its shift only where no tap falls outside of the map."""
         x = step.inputs[0]
-        if x.kind == "affine" and self._alone(x) and not x.is_cut and not x.grid and x in self.made:
-            if not x.shift.any() or step.weight.shape[-1] == 1:
-                step.bias = step.bias + step.weight.sum((2, 3)) @ x.shift
-                step.weight, step.unit = step.weight * x.scale[:, None, None], None
-                self._skip(step, x)
+        if x.kind != "affine" or not self._alone(x) or x.is_cut or x.grid:
+            return
+        if not x.shift.any() or step.weight.shape[-1] == 1:
+            step.bias = step.bias + step.weight.sum((2, 3)) @ x.shift
+            step.weight, step.unit = step.weight * x.scale[:, None, None], None
+            self._skip(step, x)
+
+    def _thin(self, step):
+        """Every second pixel, then channels of zeros: at once."""
+        x = step.inputs[0]
+        if (
+            x.kind == "thin"
+            and self._alone(x)
+            and step.stride == 1
+            and x.before == 0
+            and x.channels == x.inputs[0].channels
+        ):
+            step.stride = x.stride
+            self._skip(step, x)
 
     def _linear(self, step):
         """Take in a line before it."""

@@ -31,6 +31,7 @@ class Step:
     scale: np.ndarray | None = None  # affine, (channels,); image: std
     shift: np.ndarray | None = None  # affine, (channels,); image: mean
     stride: int = 1
+    before: int = 0  # thin: channels of zeros in front; the rest of those that are new come behind
     window: "Window | None" = None  # of pools
     low: float = -inf  # what values are cut at, behind all else
     high: float = inf

@@ -1,12 +1,12 @@
-"""Somebody's padding, kernel and stride in what the engine has: odd square kernels padded by kernel // 2, stride 1 or 2.
+"""Any padding, kernel and stride in what the engine has: odd square kernels padded by kernel // 2, stride 1 or 2.
 
-    places = [fit(n, k, stride, before, after) for each axis]       # Place(reach, shift, grown, size)
-    weight = embed(weight, places, dilations)                       # zeros around, so that the taps stand where they must
+    places = [fit(n, k, stride, before, after) for each axis]       # Place(before, reach, shift, grown, size)
+    weight = embed(weight, places, dilations)                       # zeros around the taps
 
-Output y of a convolution reads input y·stride - before + tap. The engine's padding is fixed, so the kernel is put into a
-larger one, off its centre. Where it would reach further than the largest kernel does, the result comes out some pixels
-too far down, and a kernel of a single one moves it up. What is too much at the bottom is cut off (graph.View); where the
-file pads so much that the output is larger than the engine's, the input is first given more zeros at the bottom.
+Output y of a convolution reads input y·stride - before + tap. The engine's padding is fixed, so the kernel is put into
+a larger one, off its centre. Where it would reach further than the largest kernel does, the result comes out some
+pixels too far down, and a kernel of a single one moves it up. What is too much at the bottom is cut off (graph.View);
+where the file pads so much that the output is larger than the engine's, the input is first given more zeros there.
 """
 
 from typing import NamedTuple
@@ -27,11 +27,11 @@ class NoFit(Exception):
 
 
 class Place(NamedTuple):
-    """Of one axis: padding before the first tap, pixels that the result is moved up by, the input's size, the output's."""
+    """Of one axis; pixels of the output but for `grown`, the input's with zeros behind."""
 
-    before: int
+    before: int  # padding before the first tap, the shift among it
     reach: int  # of the taps, to either side of the centre
-    shift: int
+    shift: int  # that the result is to be moved up by
     grown: int
     size: int
 
@@ -98,10 +98,10 @@ class Stage(NamedTuple):
 def max_stages(size, window, output, unsigned):
     """The Stages that together are one max pool. Raises NoFit.
 
-    A map without negative values may have zeros added, as far as its tiles reach: a window of k pixels is a pool of a, at
-    stride 1, then one of k + 1 - a on the result with zeros below.
+    A map without negative values may have zeros added, as far as its tiles reach: a window of k pixels is a pool of a,
+    at stride 1, then one of k + 1 - a on the result with zeros below.
     """
-    (kernel, *_), (stride, *_), (top, left, bottom, right) = window.kernel, window.stride, window.pads
+    (kernel, *_), (stride, *_), (top, left, *_) = window.kernel, window.stride, window.pads
     if output == (1, 1) and all(k - before >= n for k, before, n in zip(window.kernel, (top, left), size)):
         return _whole(size)
     if len(set(window.kernel)) > 1 or len(set(window.stride)) > 1:

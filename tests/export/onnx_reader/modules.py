@@ -1,4 +1,4 @@
-"""PyTorch modules of the shapes that people bring: ResNets as torchvision has them, a VGG, a DenseNet, a LeNet.
+"""PyTorch modules as torchvision has them: ResNets of basic blocks and of bottlenecks.
 
 model = liven(resnet18(classes=10, width=16))
 """
@@ -83,58 +83,6 @@ class ResNet(nn.Module):
 def resnet18(width=16, classes=10):
     """ResNet-18, of a quarter of its width."""
     return ResNet(BasicBlock, (2, 2, 2, 2), width, classes)
-
-
-def resnet50(width=8, classes=10):
-    """ResNet-50, of an eighth of its width."""
-    return ResNet(Bottleneck, (3, 4, 6, 3), width, classes)
-
-
-def vgg(classes=10, size=32):
-    """A VGG with pools, two linear layers with dropout behind 2×2 pixels of 64 channels."""
-    layers, inputs = [], 3
-    for width in (16, 32, 64, 64):
-        layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(True), nn.MaxPool2d(2)]
-        inputs = width
-    side = size // 16
-    head = [nn.Flatten(), nn.Linear(64 * side**2, 48), nn.ReLU(True), nn.Dropout(), nn.Linear(48, classes)]
-    return nn.Sequential(*layers, *head)
-
-
-def lenet(classes=10):
-    """LeNet-5: convolutions without padding."""
-    return nn.Sequential(
-        *(nn.Conv2d(1, 6, 5), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.AvgPool2d(2)),
-        *(nn.Flatten(), nn.Linear(16 * 25, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, classes)),
-    )
-
-
-class Dense(nn.Module):
-    """A small DenseNet: batch norms first, each layer reads all before it."""
-
-    def __init__(self, classes=10, growth=6, layers=3):
-        super().__init__()
-        self.stem = nn.Conv2d(3, 12, 3, padding=1)
-        self.blocks, channels = nn.ModuleList(), 12
-        for _ in range(2):
-            block = nn.ModuleList()
-            for _ in range(layers):
-                body = [nn.BatchNorm2d(channels), nn.ReLU(), nn.Conv2d(channels, growth, 3, padding=1)]
-                block.append(nn.Sequential(*body))
-                channels += growth
-            block.append(nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(), nn.Conv2d(channels, channels // 2, 1), nn.AvgPool2d(2)))
-            channels //= 2
-            self.blocks.append(block)
-        self.norm, self.fc = nn.BatchNorm2d(channels), nn.Linear(channels, classes)
-
-    def forward(self, x):
-        x = self.stem(x)
-        for *layers, transition in self.blocks:
-            parts = [x]
-            for layer in layers:
-                parts.append(layer(torch.cat(parts, 1)))
-            x = transition(torch.cat(parts, 1))
-        return self.fc(torch.relu(self.norm(x)).mean((2, 3)))
 
 
 @torch.no_grad()

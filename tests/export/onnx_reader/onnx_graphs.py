@@ -1,128 +1,11 @@
-"""ONNX graphs for tests: a small writer, random networks of the supported operators, and ONNX Runtime as the oracle.
+"""Random ONNX networks of the supported operators.
 
 graph = random_graph(7); expected = run_onnx(graph.model(), x)
 """
 
 import numpy as np
-import onnx
-import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
 
-FLOAT = TensorProto.FLOAT
-OPSET, IR_VERSION = 17, 10
-
-
-class Writer:
-    """Collects nodes; a value is its name, `shapes` knows (channels, height, width) or (channels,) of each."""
-
-    def __init__(self, channels=3, size=(16, 16), seed=0):
-        self.rng, self.nodes, self.weights, self.used = np.random.default_rng(seed), [], {}, {}
-        self.shapes = {"image": (channels, *size)}
-        self.channels, self.size = channels, size
-
-    def constant(self, value, name=None):
-        """The name of an initializer."""
-        name = name or f"constant{len(self.weights)}"
-        self.weights[name] = numpy_helper.from_array(np.asarray(value), name)
-        return name
-
-    def node(self, kind, inputs, shape, name=None, **attributes):
-        """Append a node; its output's name."""
-        output = f"{kind.lower()}{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, inputs, [output], name=name or output, **attributes))
-        self.shapes[output] = shape
-        return output
-
-    def model(self, output=None, opset=OPSET, batch="N"):
-        """The checked ModelProto; its output is the last node's by default."""
-        output = output or self.nodes[-1].output[0]
-        inputs = [helper.make_tensor_value_info("image", FLOAT, (batch, self.channels, *self.size))]
-        outputs = [helper.make_tensor_value_info(output, FLOAT, (batch, *self.shapes[output]))]
-        graph = helper.make_graph(self.nodes, "test", inputs, outputs, list(self.weights.values()))
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_VERSION)
-        onnx.checker.check_model(model)
-        return model
-
-    # ------------------------------------------------------------------------------------------------- operators
-    def conv(self, x, outputs, kernel, stride=1, pads=None, bias=True, dilation=1, group=1):
-        """A Conv whose output has about the input's spread; `kernel` a number or (height, width)."""
-        (inputs, *size), kernel = self.shapes[x], (kernel,) * 2 if isinstance(kernel, int) else kernel
-        far = [(k - 1) * dilation + 1 for k in kernel]
-        pads = [(k - 1) // 2 for k in far] * 2 if pads is None else pads
-        fan = inputs // group * kernel[0] * kernel[1]
-        weight = self.rng.normal(0, (1.5 / fan) ** 0.5, (outputs, inputs // group, *kernel)).astype(np.float32)
-        operands = [x, self.constant(weight)]
-        if bias:
-            operands.append(self.constant(self.rng.normal(0, 0.2, outputs).astype(np.float32)))
-        sides = [(n + pads[i] + pads[i + 2] - far[i]) // stride + 1 for i, n in enumerate(size)]
-        attributes = {"kernel_shape": kernel, "strides": [stride] * 2, "pads": pads, "dilations": [dilation] * 2}
-        return self.node("Conv", operands, (outputs, *sides), group=group, **attributes)
-
-    def norm(self, x):
-        """A BatchNormalization, some of its factors negative."""
-        channels, draw = self.shapes[x][0], self.rng
-        factor = draw.uniform(0.5, 1.5, channels) * np.where(draw.random(channels) < 0.15, -1, 1)
-        values = factor, draw.normal(0, 0.3, channels), draw.normal(0, 0.3, channels), draw.uniform(0.5, 2, channels)
-        operands = [self.constant(value.astype(np.float32)) for value in values]
-        return self.node("BatchNormalization", [x, *operands], self.shapes[x])
-
-    def relu(self, x):
-        """Relu."""
-        return self.node("Relu", [x], self.shapes[x])
-
-    def clip(self, x, low, high):
-        """Clip by constants; None leaves a side open."""
-        bounds = ["" if value is None else self.constant(np.float32(value)) for value in (low, high)]
-        return self.node("Clip", [x, *bounds], self.shapes[x])
-
-    def add(self, one, other):
-        """A sum of maps."""
-        return self.node("Add", [one, other], self.shapes[one])
-
-    def concat(self, *parts):
-        """Channels joined."""
-        shapes = [self.shapes[part] for part in parts]
-        return self.node("Concat", list(parts), (sum(s[0] for s in shapes), *shapes[0][1:]), axis=1)
-
-    def pool(self, x, kind, kernel, stride, pads=(0, 0, 0, 0), **attributes):
-        """MaxPool or AveragePool."""
-        channels, *size = self.shapes[x]
-        up = (stride - 1) * attributes.get("ceil_mode", 0)
-        sides = [(n + pads[i] + pads[i + 2] - kernel + up) // stride + 1 for i, n in enumerate(size)]
-        sizes = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "pads": list(pads)}
-        return self.node(kind, [x], (channels, *sides), **sizes, **attributes)
-
-    def pad(self, x, top, left, bottom, right):
-        """Zeros around."""
-        channels, height, width = self.shapes[x]
-        pads = self.constant(np.array([0, 0, top, left, 0, 0, bottom, right], np.int64))
-        return self.node("Pad", [x, pads], (channels, height + top + bottom, width + left + right))
-
-    def mean(self, x):
-        """A global average as a vector."""
-        channels = self.shapes[x][0]
-        return self.node("Flatten", [self.node("GlobalAveragePool", [x], (channels, 1, 1))], (channels,))
-
-    def flatten(self, x):
-        """All pixels as a vector."""
-        return self.node("Flatten", [x], (int(np.prod(self.shapes[x])),))
-
-    def gemm(self, x, outputs):
-        """A Gemm."""
-        inputs = self.shapes[x][0]
-        weight = self.rng.normal(0, (1 / inputs) ** 0.5, (outputs, inputs)).astype(np.float32)
-        operands = [x, self.constant(weight), self.constant(self.rng.normal(0, 0.1, outputs).astype(np.float32))]
-        return self.node("Gemm", operands, (outputs,), transB=1)
-
-
-def run_onnx(model, x):
-    """(N, outputs) by ONNX Runtime, one image after the other, of normalised (N, C, H, W) float32."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads, options.log_severity_level = 1, 4
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return np.concatenate([session.run(None, {name: image[None]})[0].reshape(1, -1) for image in x])
+from bench.networks.onnx_writer import Writer
 
 
 def random_graph(seed):
@@ -136,7 +19,9 @@ def random_graph(seed):
     if rng.random() < 0.5 and max(writer.shapes[x][1:]) <= 8 and np.prod(writer.shapes[x]) <= 600:
         v = writer.flatten(x)
     elif rng.random() < 0.2:
-        v = writer.node("Flatten", [writer.node("GlobalMaxPool", [x], (writer.shapes[x][0], 1, 1))], writer.shapes[x][:1])
+        v = writer.node(
+            "Flatten", [writer.node("GlobalMaxPool", [x], (writer.shapes[x][0], 1, 1))], writer.shapes[x][:1]
+        )
     else:
         v = writer.mean(x)
     if rng.random() < 0.3:
@@ -182,7 +67,11 @@ def _grow(writer, rng, maps):
 def _random_conv(writer, rng, x):
     """Any kernel, stride, dilation, groups and padding that the engine takes."""
     channels, *size = writer.shapes[x]
-    kernel = tuple(int(k) for k in (rng.integers(1, 6), rng.integers(1, 6))) if rng.random() < 0.3 else int(rng.choice([1, 2, 3, 3, 3, 4, 5]))
+    kernel = (
+        tuple(int(k) for k in (rng.integers(1, 6), rng.integers(1, 6)))
+        if rng.random() < 0.3
+        else int(rng.choice([1, 2, 3, 3, 3, 4, 5]))
+    )
     stride, dilation = int(rng.choice([1, 1, 1, 2, 2, 4])), 1
     sides = (kernel,) * 2 if isinstance(kernel, int) else kernel
     if max(sides) <= 3 and rng.random() < 0.2:

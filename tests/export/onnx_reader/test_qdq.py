@@ -5,10 +5,10 @@ import pytest
 from onnx import numpy_helper
 from onnxruntime.quantization import QuantType
 
+from bench.networks.onnx_writer import Writer, run_onnx
+from bench.networks.quantised_onnx import quantised
 from export import graph
 from export.integer import IntegerNetwork
-from tests.export.onnx_reader.onnx_graphs import Writer, run_onnx
-from tests.export.onnx_reader.quantised_graphs import quantised
 from tests.export.onnx_reader.test_reading import images_of, imported, quantised_of
 
 

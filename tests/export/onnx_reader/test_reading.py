@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.networks.onnx_writer import Writer, cifar_resnet, resnet8, resnet18, run_onnx, vgg
 from export import graph
 from export.calibrate import calibrate
 from export.compile.lower import lower
@@ -15,7 +16,7 @@ from export.onnx_reader.reading import read
 from export.quantize import quantize
 from hls import golden, isa
 from hls.record import Start, decode
-from tests.export.onnx_reader.onnx_graphs import Writer, random_graph, run_onnx
+from tests.export.onnx_reader.onnx_graphs import random_graph
 
 MEAN, STD = 0.5, 0.25
 
@@ -175,11 +176,17 @@ def rounded_up(writer):
 
 def padded_pool(writer):
     x = writer.pad(writer.relu(writer.conv("image", 8, 3)), 1, 1, 1, 1)
-    return head(writer, writer.pool(writer.pool(x, "MaxPool", 3, 2), "AveragePool", 3, 1, (1,) * 4, count_include_pad=1))
+    return head(
+        writer, writer.pool(writer.pool(x, "MaxPool", 3, 2), "AveragePool", 3, 1, (1,) * 4, count_include_pad=1)
+    )
 
 
 def padded_convolution(writer):
-    return head(writer, writer.conv(writer.pad("image", 1, 0, 2, 1), 8, 3, 2, (0, 0, 0, 0)))
+    return head(writer, writer.conv(writer.pad("image", 1, 0, 1, 1), 8, 3, 2, (0, 0, 0, 0)))
+
+
+def more_padding(writer):
+    return head(writer, writer.conv(writer.conv("image", 6, 3, 1, (0, 0, 0, 0)), 6, 3, 1, (2, 2, 2, 2)))
 
 
 def coarse_averages(writer):
@@ -208,10 +215,34 @@ def groups_as_one(writer):
     return head(writer, writer.conv(writer.conv("image", 8, 3), 8, 3, group=4))
 
 
+def padded_shortcut(writer):
+    x = writer.relu(writer.conv("image", 8, 3))
+    y = writer.conv(writer.relu(writer.conv(x, 12, 3, 2)), 12, 3)
+    return head(writer, writer.relu(writer.add(y, writer.widen(writer.halve(x), 12))))
+
+
 CASES = [
-    *(tensorflow_stride, even_kernels, no_padding, flat_kernels, dilated, stride_of_four, norms_first, norm_of_the_image),
+    *(
+        tensorflow_stride,
+        even_kernels,
+        no_padding,
+        flat_kernels,
+        dilated,
+        stride_of_four,
+        norms_first,
+        norm_of_the_image,
+    ),
     *(norm_behind_a_sum_of_pools, limits, joined_signs, dense_block, joined_onto, pool_of_tensorflow, rounded_up),
-    *(padded_pool, padded_convolution, coarse_averages, flat_pixels, no_linear_layer, groups_as_one),
+    *(
+        padded_pool,
+        padded_convolution,
+        more_padding,
+        coarse_averages,
+        flat_pixels,
+        no_linear_layer,
+        groups_as_one,
+        padded_shortcut,
+    ),
 ]
 
 
@@ -222,11 +253,37 @@ def test_networks_of_each_kind(case):
     assert_engine_agrees(writer)
 
 
+@pytest.mark.parametrize(
+    "make", [resnet8, resnet18, vgg, lambda: cifar_resnet(14)], ids=["resnet8", "resnet18", "vgg", "resnet14"]
+)
+def test_networks_that_people_bring(make):
+    writer, v = make()
+    writer.gemm(v, 10)
+    found = assert_float_agrees(writer)
+    assert all(node.add is None or node.relu for node in found.network.nodes if isinstance(node, graph.Convolution))
+
+
+def test_a_cifar_resnet_is_as_our_own():
+    writer, v = cifar_resnet(8)
+    writer.gemm(v, 10)
+    kinds = [node.kind for node in imported(writer).network.nodes]
+    assert kinds == [
+        "image",
+        *["convolution"] * 4,
+        "pad",
+        *["convolution"] * 1,
+        "convolution",
+        "pad",
+        "convolution",
+        "exit",
+    ]
+
+
 def test_a_softmax_at_the_end_is_left_to_the_engine():
     writer = vector_norms(Writer())
     network = imported(writer).network
     assert network.classes == 5 and isinstance(network.exits[-1].logits, graph.Linear)
-    images, x = images_of(writer, 4)
+    _, x = images_of(writer, 4)
     logits = FloatNetwork(network)(torch.from_numpy(x)).logits[-1]
     np.testing.assert_allclose(logits.softmax(1).numpy(), run_onnx(writer.model(), x), atol=1e-5)
 
@@ -275,7 +332,7 @@ def test_channels_last_as_tensorflow_writes_them():
     del model.graph.input[0].type.tensor_type.shape.dim[:]
     for side in (1, 8, 8, 3):
         model.graph.input[0].type.tensor_type.shape.dim.add().dim_value = side
-    images, x = images_of(writer, 3)
+    _, x = images_of(writer, 3)
     ours = FloatNetwork(imported(writer, model).network)(torch.from_numpy(x)).logits[-1].numpy()
     np.testing.assert_allclose(ours, run_onnx(model, x.transpose(0, 2, 3, 1)), atol=1e-4)
 

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from bench.networks.onnx_writer import FLOAT, Writer
 from export.onnx_reader.reading import read
 from hls.errors import UserError
-from tests.export.onnx_reader.onnx_graphs import FLOAT, Writer, random_graph
+from tests.export.onnx_reader.onnx_graphs import random_graph
 
 
 def refusal(model, channels=3):
@@ -168,7 +169,13 @@ def test_constants_that_would_fill_memory(kind):
     many, one = writer.constant(np.array([2**20] * 3, np.int64)), writer.constant(np.ones((1, 1, 1), np.float32))
     rows, columns = (writer.constant(np.ones(shape, np.float32)) for shape in ((20000, 1), (1, 20000)))
     ends = [writer.constant(np.array(value, np.int64)) for value in (0, 2**60, 1)]
-    inputs = {"ConstantOfShape": [many], "Expand": [one, many], "Tile": [one, many], "Range": ends, "Add": [rows, columns]}
+    inputs = {
+        "ConstantOfShape": [many],
+        "Expand": [one, many],
+        "Tile": [one, many],
+        "Range": ends,
+        "Add": [rows, columns],
+    }
     bomb = writer.node(kind, inputs[kind], (3, 16, 16), name="bomb")
     text = refusal(ended(writer, writer.node("Mul", ["image", bomb], (3, 16, 16))))
     assert text.startswith(f"bomb ({kind}) makes more than")
@@ -225,7 +232,9 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
     assert "outside the model's folder" in refusal(path)
 
 
-@pytest.mark.parametrize("entries", [{"offset": 8}, {"length": 100}, {"offset": -1}, {"offset": "x"}, {"length": 2**62}], ids=str)
+@pytest.mark.parametrize(
+    "entries", [{"offset": 8}, {"length": 100}, {"offset": -1}, {"offset": "x"}, {"length": 2**62}], ids=str
+)
 def test_weights_that_are_not_all_there(entries, tmp_path):
     text = refusal(external(tmp_path, "weights.bin", **entries))
     assert "has not as many there" in text or "no usable place" in text
@@ -239,7 +248,9 @@ def test_weights_whose_size_is_a_lie(tmp_path):
     assert "has not as many there" in refusal(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\3\4 not this", b"\0" * 1000, b"\x08\x0a"], ids=["empty", "zip", "zeros", "bare"])
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\3\4 not this", b"\0" * 1000, b"\x08\x0a"], ids=["empty", "zip", "zeros", "bare"]
+)
 def test_files_that_are_no_model(content, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
