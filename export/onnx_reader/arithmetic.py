@@ -62,7 +62,7 @@ class Arithmetic(Access):
 
     def _op_add(self, node, attributes):
         both = [self.values.get(name) for name in node.input]
-        if None in both or any(x.size is None for x in both):
+        if any(x is None or x.size is None for x in both):
             return self._arithmetic(node, lambda c, first: (np.ones_like(c), c))
         one, other = self._map(node, 0), self._map(node, 1)
         if (one.channels, one.size) != (other.channels, other.size):
@@ -115,17 +115,14 @@ class Arithmetic(Access):
 
     def _op_quantizelinear(self, node, attributes):
         """Codes: what DequantizeLinear makes of them is the step's value again."""
-        x, scale, zero = (
-            self._x(node),
-            self._constant(node, 1, "a scale"),
-            self.constants.values.get(node.input[2]) if len(node.input) > 2 else None,
-        )
-        kind = np.dtype(np.uint8) if zero is None else zero.dtype
+        x, scale = self._x(node), self._constant(node, 1, "a scale")
+        zero = self.constants.values.get(node.input[2]) if len(node.input) > 2 else None
+        kind = np.dtype(np.uint8 if zero is None else zero.dtype)
         if scale is None or scale.size != 1 or kind not in (np.int8, np.uint8) or not scale.ravel()[0] > 0:
             raise unsupported(
                 node, f"codes of {kind} with {0 if scale is None else scale.size} scales", "8 bits with one scale a map"
             )
-        limits, zero = np.iinfo(kind), 0 if zero is None else int(zero.ravel()[0])
+        limits, zero = np.iinfo(kind.name), 0 if zero is None else int(zero.ravel()[0])
         step = float(scale.ravel()[0])
         self._keep_rank(node, self.rank.get(node.input[0], 4 if x.size else 2))
         grid = Grid(step, (limits.min - zero) * step, (limits.max - zero) * step)
