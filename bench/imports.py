@@ -3,8 +3,8 @@
     python -m bench imports                             # on the embedded sample, half of it to fit and calibrate on
     python -m bench imports --data cifar10=DIR --images 2000
 
-No published weights are here: the convolutions are random, and the last layer is fitted to their features by least
-squares, so that an accuracy means something. Rows, a file: imports.FILE.float_accuracy (ONNX Runtime), .int8_accuracy
+No published weights are here: the convolutions are random, batch norms have the statistics of the images as in training,
+and the last layer is fitted to the features by least squares, so that an accuracy means something. Rows, a file: imports.FILE.float_accuracy (ONNX Runtime), .int8_accuracy
 (co-simulation), .int8_minus_float, .labels_agree (images that both call the same), .seconds (file to package).
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 import onnx
 import torch
 
-from bench.networks.onnx_writer import cifar_resnet, resnet8, resnet18, run_onnx, vgg
+from bench.networks.onnx_writer import cifar_resnet, resnet8, resnet18, run_onnx, settle, vgg
 from bench.networks.quantised_onnx import quantised
 from data.datasets import DATASETS, load, load_sample
 from export.build import Source
@@ -27,7 +27,8 @@ from training.data import Split
 
 FITTED = 4096  # training images that a last layer is fitted on
 MEASURED = 2000
-RIDGE = 1e-3
+SETTLED = 48  # training images that batch norms take their statistics from
+RIDGE = 1e-2
 CLASSES = 10
 FILES = {
     "resnet8": resnet8,
@@ -52,6 +53,7 @@ def run(rows, folders, options):
             writer, features = make()
             train, rest = (_sized(split, writer.size[0]) for split in splits)
             x = train.normalise(train.images).contiguous().numpy()
+            settle(writer, x[:SETTLED])
             model = _fitted(writer, features, x, train.labels.numpy())
             _measure(rows, file, model, dataset, (train, rest), Path(folder))
             if file in QUANTISED:

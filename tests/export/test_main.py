@@ -8,7 +8,7 @@ import torch
 
 from export import __main__ as command
 from export import measure as measuring
-from export import onnx_graph
+from export import onnx_graph, packing
 from hls import cosim, isa, package
 from tests.export.random_networks import VARIANTS, random_images, random_model, split_of
 from tests.training.test_published import backbone_of, weights_of
@@ -137,7 +137,7 @@ def test_bad_arguments_are_usage(arguments, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "where", [(command, "measure"), (command, "calibrate"), (package.os, "fsync"), (command.os, "replace")], ids=str
+    "where", [(packing, "measure"), (packing, "calibrate"), (package.os, "fsync"), (command.os, "replace")], ids=str
 )
 def test_an_interrupt_leaves_nothing_half_written(where, checkpoint, tmp_path, monkeypatch, capsys):
     def interrupt(*arguments):

@@ -121,9 +121,9 @@ def test_quantised_numbers_are_within_the_engines_ranges(name):
 def test_a_channel_of_nothing_but_its_bias_keeps_it(value):
     """Weights that batch norm has all but closed: the sum must not saturate before the bias is in it."""
     weight = np.array([[[[1e-9]]], [[[0.5]]]], np.float32)
-    fields = {"weight": weight, "bias": np.array([value, 0.25], np.float32), "stride": 1, "relu": False}
-    image = Image("image", 1, (4, 4))
-    conv8 = convolution(Convolution("conv", 2, (4, 4), True, x=image, **fields), 0.01, 0.05, relu=False)
+    bias, image = np.array([value, 0.25], np.float32), Image("image", 1, (4, 4))
+    conv = Convolution("conv", 2, (4, 4), True, x=image, weight=weight, bias=bias, stride=1, relu=False)
+    conv8 = convolution(conv, 0.01, 0.05, relu=False)
     codes = torch.tensor([0, 100, 255])[:, None, None, None]
     sums = codes * torch.from_numpy(conv8.weight.astype(np.int64)).view(1, 2, 1, 1)
     found = requantize_sum(sums + torch.from_numpy(conv8.bias.astype(np.int64)).view(1, 2, 1, 1), conv8.scale)
