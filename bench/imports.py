@@ -3,9 +3,10 @@
     python -m bench imports                             # on the embedded sample, half of it to fit and calibrate on
     python -m bench imports --data cifar10=DIR --images 2000
 
-No published weights are here: the convolutions are random, batch norms have the statistics of the images as in training,
-and the last layer is fitted to the features by least squares, so that an accuracy means something. Rows, a file: imports.FILE.float_accuracy (ONNX Runtime), .int8_accuracy
-(co-simulation), .int8_minus_float, .labels_agree (images that both call the same), .seconds (file to package).
+No published weights are here: the convolutions are random, batch norms have the statistics of the images as in
+training, and the last layer is fitted to the features by least squares, so that an accuracy means something. Rows, a
+file: imports.FILE.float_accuracy (ONNX Runtime), .int8_accuracy (co-simulation), .int8_minus_float, .labels_agree
+(images that both call the same), .seconds (file to package).
 """
 
 import time
