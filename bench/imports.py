@@ -5,8 +5,8 @@
 
 No published weights are here: the convolutions are random, batch norms have the statistics of the images as in
 training, and the last layer is fitted to the features by least squares, so that an accuracy means something. Rows, a
-file: imports.FILE.float_accuracy (ONNX Runtime), .int8_accuracy (co-simulation), .int8_minus_float, .labels_agree
-(images that both call the same), .seconds (file to package).
+file: imports.FILE.onnxruntime_accuracy, .int8_accuracy (co-simulation), .int8_minus_onnxruntime, .labels_agree (images
+that both call the same), .seconds (file to package).
 """
 
 import time
@@ -107,8 +107,8 @@ def _measure(rows, file, model, dataset, splits, folder):
     found = run_engine(package, images, 0).label
     n, note = len(labels), f"{dataset.name}, {path.stat().st_size / 1e6:.1f} MB"
     values = [float((labels == given).mean()) for given in (expected, found)]
-    rows.add(f"imports.{file}.float_accuracy", values[0], "share", "measured", n, note=note)
+    rows.add(f"imports.{file}.onnxruntime_accuracy", values[0], "share", "measured", n, note=note)
     rows.add(f"imports.{file}.int8_accuracy", values[1], "share", "simulated", n, note=note)
-    rows.add(f"imports.{file}.int8_minus_float", 100 * (values[1] - values[0]), "points", "simulated", n, target=-0.3)
+    rows.add(f"imports.{file}.int8_minus_onnxruntime", 100 * (values[1] - values[0]), "points", "simulated", n, target=-0.3)
     rows.add(f"imports.{file}.labels_agree", float((found == expected).mean()), "share", "simulated", n)
     rows.add(f"imports.{file}.seconds", seconds, "s", "measured", 1, target=30, note=note)
