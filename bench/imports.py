@@ -109,6 +109,8 @@ def _measure(rows, file, model, dataset, splits, folder):
     values = [float((labels == given).mean()) for given in (expected, found)]
     rows.add(f"imports.{file}.onnxruntime_accuracy", values[0], "share", "measured", n, note=note)
     rows.add(f"imports.{file}.int8_accuracy", values[1], "share", "simulated", n, note=note)
-    rows.add(f"imports.{file}.int8_minus_onnxruntime", 100 * (values[1] - values[0]), "points", "simulated", n, target=-0.3)
+    rows.add(
+        f"imports.{file}.int8_minus_onnxruntime", 100 * (values[1] - values[0]), "points", "simulated", n, target=-0.3
+    )
     rows.add(f"imports.{file}.labels_agree", float((found == expected).mean()), "share", "simulated", n)
     rows.add(f"imports.{file}.seconds", seconds, "s", "measured", 1, target=30, note=note)
