@@ -12,6 +12,7 @@
     python -m bench equalise --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench dse
     python -m bench newcomer
+    python -m bench imports
     python -m bench.documents          # put the newest rows into README.md
 
 Figures of the same run are comparable; those of different machines are not.
@@ -49,6 +50,7 @@ BENCHMARKS = (
     "power",
     "fuzz",
     "rtl",
+    "imports",
 )
 
 

@@ -1,6 +1,7 @@
-"""Export a checkpoint: fold, equalise, calibrate, quantise, correct, compile; a package for the engine, and ONNX.
+"""Export a network: fold, equalise, calibrate, quantise, correct, compile; a package for the engine, and ONNX.
 
 python -m export runs/resnet74-ddi/model.pt -o packages/resnet74-ddi.npz --onnx resnet74-ddi.onnx --data DIR
+python -m export model.onnx -o model.npz --data DIR [--mean 0,0,0 --std 1,1,1] [--exits auto]
 python -m export --arch resnet20 --weights FILE --dataset cifar10 -o packages/resnet20.npz --data DIR
 """
 
@@ -14,17 +15,19 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve e
 
 import torch
 
-from data.arguments import HELP, folder_of
+from data.arguments import HELP, folder_of, split
+from data.datasets import load
+from data.errors import DataError
 from data.parts import check_same, images_for
 from data.sets import DATASETS
-from export.build import Source, build
-from export.calibrate import calibrate
-from export.correct import correct
-from export.equalise import equalise, peaks
+from export import graph
+from export.build import Source
 from export.fold import fold
-from export.measure import check_expected, measure, surprises
+from export.measure import check_expected, surprises
 from export.onnx_graph import onnx_model
-from export.quantize import quantize
+from export.onnx_reader.exits import with_exits
+from export.onnx_reader.reading import check_fits, input_of, read
+from export.packing import Parts, pack
 from hls import package as packages
 from hls.command.arguments import THREADS, Parser, Real, Several, Whole
 from hls.command.entry import guarded
@@ -37,18 +40,17 @@ from training.data import Split
 from training.dynamic import Dynamic
 from training.published import readings
 
-CALIBRATION = 512  # training images, or all where there are fewer
-CORRECTION = 256  # training images to correct the gates on, all at once in memory
 MEAN, STD = Several(3, Real(-1e6, 1e6)), Several(3, Real(0, 1e6, without_least=True))
 PERCENT = Real(1, 100)
+CALIBRATION = 512  # training images, or all where there are fewer
 VALIDATED = 1000  # validation images that a network of python -m training is measured on
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to export, what to calibrate it on, and what to measure it on."""
+    """What to export, and the images to calibrate it and to measure it on."""
 
-    model: Dynamic
+    network: graph.Network
     source: Source
     train: Split
     held_out: Split  # images that the network was not trained on
@@ -63,6 +65,8 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     if bool(arguments.checkpoint) == bool(arguments.weights):
         parser.error("give either a CHECKPOINT, or --arch, --weights and --dataset")
+    if arguments.exits and (arguments.weights or arguments.checkpoint.suffix != ".onnx"):
+        parser.error("--exits is for an ONNX file")
     if arguments.weights and not (arguments.arch and arguments.dataset):
         parser.error("--weights needs --arch and --dataset")
     return guarded("error", lambda: export(arguments), "interrupted: nothing was written, run it again")
@@ -70,14 +74,16 @@ def main(argv=None):
 
 def _parser():
     parser = Parser(prog="python -m export", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("checkpoint", nargs="?", type=Path, help="model.pt or checkpoint.pt of python -m training")
+    parser.add_argument(
+        "checkpoint", nargs="?", type=Path, help="model.pt or checkpoint.pt of python -m training, or an ONNX file"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="the package to write (.npz)")
     parser.add_argument("--onnx", type=Path, help="an ONNX model to write besides")
     parser.add_argument("--data", help=f"{HELP} (default: download)")
     parser.add_argument("--arch", help="a plain network of a published checkpoint, such as resnet20")
     parser.add_argument("--weights", type=Path, help="the published checkpoint (.pt, .pth, .th)")
     sets = ", ".join(sorted(DATASETS))
-    parser.add_argument("--dataset", help=f"what the published network was trained on: {sets}, or a name for --data")
+    parser.add_argument("--dataset", help=f"what the network was trained on: {sets}, or a name for --data")
     parser.add_argument("--mean", type=MEAN, help="r,g,b of its normalisation, pixels in [0, 1] (default: data set's)")
     parser.add_argument("--std", type=STD, help="r,g,b likewise")
     parser.add_argument(
@@ -86,6 +92,7 @@ def _parser():
         default="pad",
         help="where a shortcut's zero channels are in a published network: on both sides, or all behind",
     )
+    parser.add_argument("--exits", choices=["auto"], help="of an ONNX file: exits behind its residual blocks")
     parser.add_argument(
         "--expect",
         type=PERCENT,
@@ -120,37 +127,62 @@ def export(arguments):
 def _export(arguments, outputs):
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    job = _published(arguments) if arguments.weights else _trained(arguments)
+    job = _job(arguments)
     for text in job.warnings:
         _warn(text)
-    source, train = job.source, job.train
-    calibration = _count("--calibration", arguments.calibration, CALIBRATION, train)
+    for part in (job.train, job.held_out):
+        part.mean, part.std = (torch.tensor(values).view(1, -1, 1, 1) for values in (job.source.mean, job.source.std))
+    network = with_exits(job.network, job.train) if arguments.exits else job.network
+    calibration = _count("--calibration", arguments.calibration, CALIBRATION, job.train)
     count = _count("--images", arguments.images, job.count, job.held_out)
-    for split in (train, job.held_out):
-        split.mean, split.std = (torch.tensor(values).view(1, -1, 1, 1) for values in (source.mean, source.std))
-    network = fold(job.model, train.channels, train.size)
-    seen = [images for images, _ in train.plain_batches(64, calibration)]
-    even = equalise(network, peaks(network, seen))
-    quantised = quantize(even, calibrate(even, seen), source.mean, source.std)
-    pixels = train.images[: min(calibration, CORRECTION)]
-    quantised = correct(quantised, pixels.permute(0, 2, 3, 1).contiguous().numpy(), train.normalise(pixels))
-    draft = build(quantised, source, {})
-    accuracy, average = measure(quantised, draft, job.held_out, count, job.part, train)
-    for text in surprises(accuracy):
+    package = pack(network, job.source, Parts(job.train, job.held_out, job.part, calibration, count))
+    for text in surprises(package.meta["accuracy"]):
         _warn(text)
     if arguments.expect is not None:
-        check_expected(accuracy, arguments.expect)
-    package = build(quantised, source, accuracy, average)
-    graph = onnx_model(network, _metadata(source)) if arguments.onnx else None
+        check_expected(package.meta["accuracy"], arguments.expect)
+    onnx = onnx_model(network, _metadata(job.source)).SerializeToString() if arguments.onnx else None
     data = packages.encoded(package)
     try:
-        outputs.write({"--output": data} | ({"--onnx": graph.SerializeToString()} if graph else {}))
+        outputs.write({"--output": data} | ({"--onnx": onnx} if onnx else {}))
     finally:
         print(table(package, arguments.output, len(data)))
 
 
 def _warn(text):
     print(f"warning: {text}", file=sys.stderr)
+
+
+def _job(arguments):
+    """The Job, by the kind of what is given."""
+    if arguments.weights:
+        return _published(arguments)
+    return _imported(arguments) if arguments.checkpoint.suffix == ".onnx" else _trained(arguments)
+
+
+def _imported(arguments):
+    """The Job of an ONNX file; its training may have seen all training images, so it is measured on the others."""
+    path, (name, folder) = arguments.checkpoint, split(arguments.data) if arguments.data else (None, None)
+    channels, size = input_of(path)
+    name = arguments.dataset or name or _dataset_of(folder)
+    train, _, test = Split.load(name, folder, "cpu", 0, images_for(name, folder, size, channels))
+    about = train.about
+    network, mean, std = read(path, arguments.mean or about.mean, arguments.std or about.std)
+    check_fits(network, train, about.classes)
+    source = Source(f"{network.name}-{name}", name, mean, std, about.classes, {"imported": path.name}, about.stored())
+    return Job(network, source, train, test, "test", len(test))
+
+
+def _dataset_of(folder):
+    """The official data set whose files a folder holds, or the folder's own name for pictures of one's own."""
+    if not folder:
+        raise UserError(f"give --data, and --dataset where it is one of {', '.join(sorted(DATASETS))}")
+    for name in DATASETS:
+        try:
+            load(name, "test", folder)
+            return name
+        except DataError:
+            continue
+    return Path(folder).resolve().stem
 
 
 def _trained(arguments):
@@ -164,7 +196,7 @@ def _trained(arguments):
     model = load_model(state, train.classes, train.channels, train.size)
     training = {"recipe": recipe.to_dict(), "pruned": state["pruned"], "metrics": state.get("metrics", {})}
     source = Source(recipe.name, recipe.dataset, about.mean, about.std, about.classes, training, about.stored())
-    return Job(model, source, train, validation, "validation", VALIDATED)
+    return Job(fold(model, train.channels, train.size), source, train, validation, "validation", VALIDATED)
 
 
 def _published(arguments):
@@ -181,7 +213,8 @@ def _published(arguments):
     warnings += readings.doubts(backbone, train, mean, std, (about.mean, about.std))
     name, training = f"{arguments.weights.stem}-{dataset}", {"published": arguments.weights.name}
     source = Source(name, dataset, mean, std, about.classes, training, about.stored())
-    return Job(Dynamic(backbone).eval(), source, train, test, "test", len(test), tuple(warnings))
+    network = fold(Dynamic(backbone).eval(), train.channels, train.size)
+    return Job(network, source, train, test, "test", len(test), tuple(warnings))
 
 
 def _metadata(source):

@@ -9,7 +9,7 @@ A value beyond the clip is cut, a smaller clip makes finer steps: the clip chose
 import numpy as np
 
 from export.float_network import FloatNetwork
-from export.graph import Convolution, Linear, Pad
+from export.graph import Affine, Concat, Convolution, Linear, Pad
 from export.scales import groups
 from hls.errors import UserError
 
@@ -71,7 +71,7 @@ def calibrate(network, batches):
     ranges, group = {}, groups(network)
 
     def observe(node, values):
-        if isinstance(node, (Convolution, Pad, Linear)):  # all others pass on what these computed
+        if isinstance(node, (Convolution, Affine, Concat, Pad, Linear)):  # all others pass on what these computed
             ranges.setdefault(group[node], Histogram()).add(values)
 
     run = FloatNetwork(network, observe)

@@ -9,7 +9,8 @@ factor sqrt(a / w) makes both sqrt(a · w): what a channel matters, half of it i
 which have a scale a channel here, as in Xiao et al. 2023 ("SmoothQuant", Eq. 4, α = 1/2).
 
 Channels that are added, pooled, padded or passed on by a skip have one factor together (`Factors`). The image keeps 1,
-and so does what is read by a kind of node that is not known here.
+and so does what is read by a kind of node that is not known here, what is cut at a value, and what has steps that are
+given (ReLU6, quantised files).
 """
 
 from dataclasses import fields, replace
@@ -28,7 +29,8 @@ class Factors:
     def __init__(self, network):
         self.parent, self.numbers = [0], {}  # number → another of the same factor; node → (channels,) numbers
         for node in graph.walk(network.nodes):
-            place = getattr(self, f"_{node.kind}", self._unknown)
+            given = node.limit is not None or node.step is not None or getattr(node, "unit", None) is not None
+            place = self._unknown if given else getattr(self, f"_{node.kind}", self._unknown)
             self.numbers[node] = place(node)
 
     def of(self, node):
@@ -134,16 +136,22 @@ def _scaled(node, factors, scale):
     return {"weight": weight.astype(np.float32), "bias": (node.bias / outputs).astype(np.float32)}
 
 
+def _holds_nodes(value):
+    return isinstance(value, (graph.Node, list)) or (
+        isinstance(value, tuple) and any(isinstance(one, graph.Node) for one in value)
+    )
+
+
 def rebuild(network, change):
     """A copy of a Network, each node with the fields that `change(node)` gives."""
     made = {}
 
     def copied(value):
-        if isinstance(value, list):
-            return [copied(node) for node in value]
+        if isinstance(value, (list, tuple)):
+            return type(value)(copied(node) for node in value)
         if value not in made:
             given = {item.name: getattr(value, item.name) for item in fields(value)}
-            links = {name: copied(one) for name, one in given.items() if isinstance(one, (graph.Node, list))}
+            links = {name: copied(one) for name, one in given.items() if _holds_nodes(one)}
             made[value] = replace(value, **(links | change(value)))
         return made[value]
 

@@ -6,7 +6,7 @@ out = FloatNetwork(network)(images)      # normalised images (N, C, H, W) float3
 import torch
 from torch.nn import functional
 
-from export.interpret import Interpreter
+from export.interpret import Interpreter, framed
 
 
 class FloatNetwork(Interpreter):
@@ -21,7 +21,24 @@ class FloatNetwork(Interpreter):
         weight, bias = torch.from_numpy(node.weight), torch.from_numpy(node.bias)
         y = functional.conv2d(self.read(node.x, node.in_mask), weight, bias, node.stride, weight.shape[-1] // 2)
         y = y if node.add is None else y + self.values[node.add]
-        return self.write(node, functional.relu(y) if node.relu else y)
+        return self.write(node, _cut(y, node))
+
+    def affine(self, node):
+        """(N, C, H, W), each channel by its line."""
+        scale, shift = (torch.from_numpy(values)[:, None, None] for values in (node.scale, node.shift))
+        return _cut(self.values[node.x] * scale + shift, node)
+
+    def concat(self, node):
+        """(N, channels, H, W)."""
+        return torch.cat([self.values[part] for part in node.parts], 1)
+
+    def view(self, node):
+        """(N, C, H, W) → (N, C, height, width): negative padding cuts off."""
+        return framed(self.values[node.x], node.size)
+
+    def flatten(self, node):
+        """(N, C, H, W) → (N, C·H·W)."""
+        return self.values[node.x].flatten(1)
 
     def pad(self, node):
         """(N, in, H, W) → (N, channels, H/stride, W/stride)."""
@@ -54,3 +71,10 @@ class FloatNetwork(Interpreter):
         cell = torch.sigmoid(f) * before[1] + torch.sigmoid(i) * torch.tanh(g)
         self.state = torch.sigmoid(o) * torch.tanh(cell), cell
         return self.state[0]
+
+
+def _cut(y, node):
+    """A ReLU where there is one, and the node's limit."""
+    if node.limit is None:
+        return functional.relu(y) if node.relu else y
+    return y.clamp(0 if node.relu else -node.limit, node.limit)

@@ -22,6 +22,8 @@ class Node:
     channels: int
     size: tuple | None = None  # (height, width) of a map; None for vectors and masks
     signed: bool = False  # whether a map has negative values
+    limit: float | None = None  # what a map's values are cut at, as by a ReLU6; those below -limit likewise if signed
+    step: float | None = None  # the value of one step of a map's codes, where the source fixes it
 
     def __repr__(self):
         return f"<{self.kind} {self.name}>"
@@ -64,6 +66,7 @@ class Convolution(Node):
     bias: np.ndarray = field(kw_only=True)  # (out,) float32
     stride: int = field(kw_only=True)
     relu: bool = field(kw_only=True)
+    unit: np.ndarray | None = field(kw_only=True, default=None)  # (out,) one step of the weights, where it is fixed
     add: Node | None = field(kw_only=True, default=None)
     in_mask: ChannelGate | None = field(kw_only=True, default=None)
     out_mask: ChannelGate | None = field(kw_only=True, default=None)
@@ -81,6 +84,42 @@ class Pad(Node):
     x: Node = field(kw_only=True)
     before: int = field(kw_only=True)
     stride: int = field(kw_only=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Affine(Node):
+    """Each channel times its `scale` plus its `shift`, then ReLU: a batch norm that stands alone."""
+
+    x: Node = field(kw_only=True)
+    scale: np.ndarray = field(kw_only=True)  # (channels,) float32
+    shift: np.ndarray = field(kw_only=True)  # (channels,) float32
+    relu: bool = field(kw_only=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Concat(Node):
+    """The channels of some maps, one behind the other."""
+
+    parts: tuple = field(kw_only=True)
+
+    @property
+    def inputs(self):
+        """The maps."""
+        return self.parts
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class View(Node):
+    """A map of another size: rows and columns at the bottom and the right are cut off, or zeros are added there."""
+
+    x: Node = field(kw_only=True)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Flatten(Node):
+    """A map's pixels as a vector: all of the first channel, then all of the second."""
+
+    x: Node = field(kw_only=True)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -109,6 +148,7 @@ class Linear(Node):
     weight: np.ndarray = field(kw_only=True)  # (out, in) float32
     bias: np.ndarray = field(kw_only=True)  # (out,) float32
     relu: bool = field(kw_only=True)
+    unit: np.ndarray | None = field(kw_only=True, default=None)  # as a Convolution's
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from export.interpret import Interpreter
+from export.interpret import Interpreter, framed
 from export.layers8 import POOL_UNIT, scale_word
 from hls import isa
 
@@ -37,6 +37,7 @@ class IntegerNetwork(Interpreter):
     def image(self, node):
         """uint8 (N, H, W, C) → codes."""
         table = self.numbers[node]
+        table = table if node.signed else table.view(np.uint8)
         codes = [table[c][self.images[..., c]] for c in range(node.channels)]
         return torch.from_numpy(np.stack(codes, 1).astype(np.int64))
 
@@ -56,6 +57,25 @@ class IntegerNetwork(Interpreter):
         x = self.values[node.x][:, :, :: node.stride, :: node.stride]
         scaled = _clamp8(requantize_sum(x << isa.FRACTION_BITS, self.numbers[node]), node)
         return functional.pad(scaled, (0, 0, 0, 0, node.before, behind))
+
+    def affine(self, node):
+        """Codes by their channels' rows."""
+        bias, words = self.numbers[node]
+        bias = torch.from_numpy(bias.astype(np.int64))[:, None, None]
+        return _clamp8(requantize_sum((self.values[node.x] << isa.FRACTION_BITS) + bias, words), node)
+
+    def concat(self, node):
+        """Codes, those of parts with another scale in the whole's."""
+        maps = [self.values[part] << isa.FRACTION_BITS for part in node.parts]
+        return torch.cat([_clamp8(requantize_sum(x, word), node) for x, word in zip(maps, self.numbers[node])], 1)
+
+    def view(self, node):
+        """The same codes."""
+        return framed(self.values[node.x], node.size)
+
+    def flatten(self, node):
+        """Pixels · POOL_UNIT."""
+        return self.values[node.x].flatten(1) * POOL_UNIT
 
     def pool(self, node):
         """Maxima, or rounded averages."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
+from torch.nn import functional
 
 from export.graph import readers_of
 from hls import isa
@@ -102,3 +103,8 @@ class Interpreter:
             return values
         closed = torch.zeros((), dtype=values.dtype) if node.add is None else self.values[node.add]
         return torch.where(self.values[node.out_mask][:, :, None, None], values, closed)
+
+
+def framed(x, size):
+    """Maps (N, C, H, W) at another size: cut off, or with zeros, at the bottom and the right."""
+    return functional.pad(x, (0, size[1] - x.shape[3], 0, size[0] - x.shape[2]))

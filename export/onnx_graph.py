@@ -137,13 +137,39 @@ class _Writer:
         x = self._masked(into, self.values[node.x], node.in_mask)
         y = into.apply("Conv", x, weight, bias, pads=pads, strides=strides)
         y = y if node.add is None else into.apply("Add", y, self.values[node.add])
-        y = into.apply("Relu", y) if node.relu else y
+        y = self._cut(into, y, node)
         if node.out_mask is None or node.add is None:
             return self._masked(into, y, node.out_mask)
         return into.apply("Where", self.values[node.out_mask], y, self.values[node.add])
 
     def _masked(self, into, x, mask):
         return x if mask is None else into.apply("Mul", x, into.apply("Cast", self.values[mask], to=FLOAT))
+
+    def _cut(self, into, y, node):
+        """Relu or Clip, where the node has such."""
+        if node.limit is None:
+            return into.apply("Relu", y) if node.relu else y
+        low, high = (into.constant(f"float{value:g}", np.float32(value)) for value in (_lowest(node), node.limit))
+        return into.apply("Clip", y, low, high)
+
+    def affine(self, into, node):
+        """Mul, Add and Relu."""
+        lines = ((part, getattr(node, part).reshape(-1, 1, 1)) for part in ("scale", "shift"))
+        scale, shift = (into.constant(f"{node.name}.{part}", values) for part, values in lines)
+        return self._cut(into, into.apply("Add", into.apply("Mul", self.values[node.x], scale), shift), node)
+
+    def concat(self, into, node):
+        """Concat."""
+        return into.apply("Concat", *(self.values[part] for part in node.parts), axis=1)
+
+    def view(self, into, node):
+        """Pad, at negative sizes too."""
+        behind = (one - other for one, other in zip(node.size, node.x.size))
+        return into.apply("Pad", self.values[node.x], into.vector(0, 0, 0, 0, 0, 0, *behind))
+
+    def flatten(self, into, node):
+        """Flatten."""
+        return into.apply("Flatten", self.values[node.x])
 
     def pad(self, into, node):
         """Slice and Pad."""
@@ -206,3 +232,7 @@ class _Writer:
         y, count = into.choose(keep, (run, [self.values[node.result], count], infos), otherwise, node.name)
         self.decisions[node.gate] = into.apply("Unsqueeze", into.apply("Cast", keep, to=INT64), into.vector(0)), count
         return y
+
+
+def _lowest(node):
+    return 0.0 if node.relu else -node.limit

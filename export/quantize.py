@@ -22,6 +22,7 @@ HIDDEN_UNIT = 2.0**-15  # of an LSTM's hidden state
 PREACTIVATION_UNIT = 2.0**-10
 LOGIT_UNIT = 2.0**-8  # what EXIT works in, nats
 BIAS_LIMIT = 2**30  # keeps accumulator + bias within int32
+MAP_BIAS_LIMIT = 2 ** (isa.SUM_BITS - 2)  # of a map's, whose sums are saturated to SUM_BITS: a half for the accumulator
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,8 @@ class Network8:
     """A graph and the integers of its nodes.
 
     `numbers`: Image → table (channels, 256) int8; Convolution → Convolution8; Linear and Lstm → Linear8; Pad → the word
-    that takes a code · 2^FRACTION_BITS to its scale; average Pool → the word of its windows; LayerGate → threshold of
-    its logit, in steps of the accumulator.
+    that takes a code · 2^FRACTION_BITS to its scale, Concat → one a part; Affine → (biases, words); average Pool → the
+    word of its windows; LayerGate → threshold of its logit, in steps of the accumulator.
     """
 
     graph: graph.Network
@@ -44,7 +45,7 @@ def quantize(network, ranges, mean, std, clip="mse"):
 
     `clip`: "mse", "max", or a percentile as a share such as 0.9999. Raises UserError.
     """
-    image, table = image_table(mean, std)
+    image, table = image_table(mean, std, network.image.signed, network.image.step)
     quantizer = _Quantizer(network, _steps(network, ranges, clip) | {network.image: image})
     numbers = {network.image: table}
     for node in graph.walk(network.nodes):
@@ -57,15 +58,23 @@ def quantize(network, ranges, mean, std, clip="mse"):
 
 def _steps(network, ranges, clip):
     """Group → the value of one step of its codes."""
-    steps = {}
+    steps, fixed, limits = {}, {}, {}
+    for node, group in groups(network).items():
+        for found, value in ((fixed, node.step), (limits, node.limit)):
+            if value is not None:
+                found[group] = value
     for node, histogram in ranges.items():
         levels = SIGNED if node.signed else UNSIGNED
-        if node.size is None:  # a vector has bits enough for its largest value, and room for images not seen
+        if node in fixed:
+            steps[node] = fixed[node]
+        elif node.size is None:  # a vector has bits enough for its largest value, and room for images not seen
             steps[node] = histogram.maximum * 1.25 / VECTOR_MAX or 1.0
         elif clip == "mse":
             steps[node] = histogram.best_clip(levels) / levels
         else:
             steps[node] = (histogram.maximum or 1.0 if clip == "max" else histogram.percentile(clip)) / levels
+        if node in limits:
+            steps[node] = min(steps[node], limits[node] / levels)
     return steps
 
 
@@ -78,7 +87,7 @@ class _Quantizer:
 
     def unit(self, node):
         """The value of one step of a node's codes."""
-        if isinstance(node, graph.Mean):
+        if isinstance(node, (graph.Mean, graph.Flatten)):
             return self.unit(node.x) / POOL_UNIT
         return HIDDEN_UNIT if isinstance(node, graph.Lstm) else self.steps[self.group[node]]
 
@@ -90,6 +99,19 @@ class _Quantizer:
     def pad(self, node):
         """The word from scale to scale."""
         return scale_word(self.unit(node.x) / self.unit(node) / 2**isa.FRACTION_BITS)
+
+    def affine(self, node):
+        """Biases in steps of a code · 2^FRACTION_BITS, and words with a sign."""
+        ratio = node.scale.astype(np.float64) * self.unit(node.x) / self.unit(node) / 2**isa.FRACTION_BITS
+        shift = node.shift.astype(np.float64) / self.unit(node)
+        least = np.abs(shift) / MAP_BIAS_LIMIT  # a channel that is all but constant keeps its constant
+        ratio = np.where(np.abs(ratio) < least, np.where(ratio < 0, -least, least), ratio)
+        bias = np.round(shift / np.where(ratio == 0, 1.0, ratio)).astype(np.int32)
+        return bias, _words(np.abs(ratio)) | np.where(ratio < 0, np.int32(-(2**31)), 0)
+
+    def concat(self, node):
+        """The words from scale to scale."""
+        return _words([self.unit(part) / self.unit(node) / 2**isa.FRACTION_BITS for part in node.parts])
 
     def pool(self, node):
         """The word that takes a window's sum to its average; 0 for a maximum."""
@@ -114,17 +136,22 @@ class _Quantizer:
         return 0
 
 
-def image_table(mean, std):
-    """The scale of normalised pixels, and (channels, 256) int8: the code of every pixel value."""
+def image_table(mean, std, signed=True, step=None):
+    """The scale of normalised pixels, and (channels, 256) int8: the code of every pixel value.
+
+    Codes are bytes of uint8 where the map is not `signed`. `step`: the scale, where it is fixed.
+    """
     pixels = np.arange(256) / 255
     values = (pixels - np.asarray(mean, np.float64)[:, None]) / np.asarray(std, np.float64)[:, None]
-    scale = float(np.abs(values).max() / SIGNED)
-    return scale, np.round(values / scale).astype(np.int8)
+    low, high = (-SIGNED, SIGNED) if signed else (0, UNSIGNED)
+    scale = step or float(np.abs(values).max() / high)
+    return scale, np.clip(np.round(values / scale), low, high).astype(np.int16).astype(np.int8)
 
 
 def convolution(conv, scale_in, scale_out, in_signed=False, relu=True, identity=None, identity_signed=False):
     """A Convolution8 from a node's weights and the scales of the maps it reads, writes and adds."""
-    rows, unit, bias = _rows(conv.weight.reshape(len(conv.weight), -1).astype(np.float64) * scale_in, conv.bias)
+    weight, fixed = conv.weight.reshape(len(conv.weight), -1).astype(np.float64) * scale_in, _fixed(conv, scale_in)
+    rows, unit, bias = _rows(weight, conv.bias, fixed, MAP_BIAS_LIMIT)
     words = _words(unit / scale_out)
     identity_scale = 0 if identity is None else scale_word(identity / scale_out)
     weight = rows.reshape(conv.weight.shape)
@@ -133,17 +160,27 @@ def convolution(conv, scale_in, scale_out, in_signed=False, relu=True, identity=
 
 def linear(layer, unit_in, unit_out=None, relu=False):
     """A Linear8 whose output is in `unit_out`, or the bare accumulator, each row in its own unit."""
-    rows, unit, bias = _rows(layer.weight.astype(np.float64) * unit_in, layer.bias)
+    rows, unit, bias = _rows(layer.weight.astype(np.float64) * unit_in, layer.bias, _fixed(layer, unit_in))
     return Linear8(rows, bias, unit, None if unit_out is None else _words(unit / unit_out), relu)
 
 
-def _rows(weight, bias):
-    """Weights (out, n) in real units per input code → int8 rows, (out,) accumulator units, int32 biases."""
+def _fixed(layer, unit_in):
+    """(out,) accumulator units that the source of a layer fixes, or 0."""
+    unit = getattr(layer, "unit", None)
+    return 0.0 if unit is None else unit.astype(np.float64) * unit_in
+
+
+def _rows(weight, bias, fixed=0.0, limit=BIAS_LIMIT):
+    """Weights (out, n) in real units per input code → int8 rows, (out,) accumulator units, int32 biases.
+
+    A unit is `fixed` where that holds the weights and the bias, else the smallest that does.
+    """
     bias = bias.astype(np.float64)
-    unit = np.maximum(np.abs(weight).max(1) / SIGNED, np.abs(bias) / BIAS_LIMIT)
+    unit = np.maximum(np.abs(weight).max(1) / SIGNED, np.abs(bias) / limit)
+    unit = np.where(fixed * (1 + 1e-6) >= unit, fixed, unit)
     divisor = np.where(unit == 0, 1.0, unit)  # a row of zeros stays one
     rows = np.clip(np.round(weight / divisor[:, None]), -SIGNED, SIGNED).astype(np.int8)
-    return rows, unit, np.clip(np.round(bias / divisor), -BIAS_LIMIT, BIAS_LIMIT).astype(np.int32)
+    return rows, unit, np.clip(np.round(bias / divisor), -limit, limit).astype(np.int32)
 
 
 def _words(ratios):

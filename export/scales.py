@@ -3,7 +3,9 @@
     group = groups(network)      # node → the first node of its group
 
 One scale have both sides of a layer gate and what stands after it; a convolution and the map that it is added to, so
-that a stage's residual stream keeps one; a pool and what it pools; the inputs of one LSTM; and the logits of all exits.
+that a stage's residual stream keeps one; the maps of a concatenation; a pool and what it pools; the inputs of one LSTM;
+and the logits of all exits. Sums and concatenations can also rescale what they take: they do where one of two maps has
+a step or a limit of its own, as an image has.
 """
 
 from export import graph
@@ -13,6 +15,7 @@ from hls.errors import UserError
 def groups(network):
     """Node → the first node of those that share its scale."""
     parent, inputs, logits = {}, {}, None
+    own = {node: (node.step, node.limit) for node in graph.walk(network.nodes)} | {network.image: "its own"}
 
     def root(node):
         while node in parent:
@@ -24,15 +27,21 @@ def groups(network):
         if one is not other:
             parent[other] = one
 
+    def alike(one, other):
+        return one.signed == other.signed and own[root(one)] == own[root(other)]
+
     for node in graph.walk(network.nodes):
         if isinstance(node, graph.Convolution) and node.add is not None:
-            if node.add.signed == node.signed:
+            if alike(node.add, node):
                 unite(node.add, node)
             elif node.out_mask is not None:
                 raise UserError(
                     f"{node.name}: closed channels keep a map with a ReLU, open ones have none, or the reverse"
                 )
-        elif isinstance(node, graph.Pool):
+        elif isinstance(node, graph.Concat):
+            for part in filter(lambda part: alike(part, node), node.parts):
+                unite(part, node)
+        elif isinstance(node, (graph.Pool, graph.View)):
             unite(node.x, node)
         elif isinstance(node, graph.LayerGate):
             unite(node.otherwise, node.result)

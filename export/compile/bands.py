@@ -35,6 +35,8 @@ def expand(opcode, fields, free):
     """
     if opcode == isa.GLOBAL_POOL:
         return _pool_by_channels(fields, free)
+    if opcode == isa.MOVE:
+        return [(opcode, plain(fields))]
     window = _Window(opcode, fields)
     for height in range(window.target.rows, 0, -1):
         addresses = fit(window.sizes(height), free)

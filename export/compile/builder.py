@@ -137,10 +137,12 @@ class Builder:
             self.global_pool(target, pool, signed=not conv.relu)
         return target
 
-    def affine(self, source, bias, scale, channel_offset=0, stride=1, in_signed=False, relu=True, pool=None):
+    def affine(
+        self, source, bias, scale, channel_offset=0, stride=1, in_signed=False, relu=True, pool=None, target=None
+    ):
         """AFFINE with rows of (bias, scale), one an output channel; the output's map. `pool` as CONV's."""
         size = -(-source.height // stride), -(-source.width // stride)
-        target = self.new_map(len(scale), *size)
+        target = target or self.new_map(len(scale), *size)
         fused = self.fuse and pool is not None
         self.emit(
             isa.AFFINE,
@@ -179,16 +181,26 @@ class Builder:
         self.emit(isa.POOL, flags=flags, input=source, output=target, **fields, **stage._asdict())
         return target
 
-    def global_pool(self, source, vector, signed=False):
-        """GLOBAL_POOL to a vector, in 1 / POOL_UNIT of the map's scale."""
+    def crop(self, source, height, width):
+        """MOVEs of a map's first tiles; the map that they make."""
+        target = self.new_map(source.channels, height, width)
+        whole = target.across == source.across
+        for row in range(1 if whole else target.rows):
+            fields = {"input": source.from_row(row), "output": target.from_row(row), "channels": source.channels}
+            fields |= {"words": target.tiles if whole else target.across, "mask": 0}
+            self.emit(isa.MOVE, **fields, input_pitch=source.tiles, output_pitch=target.tiles)
+        return target
+
+    def global_pool(self, source, vector, signed=False, scale=None):
+        """GLOBAL_POOL to a vector, in 1 / POOL_UNIT of the map's scale, or with a `scale` word of its own."""
         fields = {"channels": source.channels, "height": source.height, "width": source.width}
-        flags, scale = isa.FLAG_IN_SIGNED * signed, _mean_word(source)
+        flags, scale = isa.FLAG_IN_SIGNED * signed, _mean_word(source) if scale is None else scale
         self.emit(isa.GLOBAL_POOL, flags=flags, input=source, output=vector, scale=scale, **fields)
 
-    def multiply(self, layer, source):
+    def multiply(self, layer, source, target=None):
         """FC from a vector; the vector of its outputs."""
         outputs, inputs = layer.weight.shape
-        raw, target = layer.scale is None, self.new_vector(outputs)
+        raw, target = layer.scale is None, target or self.new_vector(outputs)
         self.emit(
             isa.FC,
             flags=isa.FLAG_RAW * raw | isa.FLAG_RELU * layer.relu,
@@ -242,7 +254,7 @@ def _mean_word(item):
 
 
 def _placed(value):
-    return value.address if isinstance(value, Vector) else value
+    return value.at if isinstance(value, Vector) else value
 
 
 def _encode(layout):

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from export.compile.builder import Builder
+from export.compile.flatten import flatten
 from export.compile.layout import LowerError
 from export.compile.maps import Map
 from export.compile.plan import Plan
-from export.graph import Convolution, Exit, Pool, walk
+from export.graph import Concat, Convolution, Exit, Pool, walk
 from hls import isa
 from hls.program import decode, encode
 
@@ -107,13 +108,29 @@ class _Lowering:
     def _target(self, node):
         """The Map whose place a convolution takes, or None for a new one."""
         before = self.plan.place.get(node, node.add)
-        if before is None:
+        if before is None or node in self.plan.parts:
+            return self._part(node)
+        shared = isinstance(before, Concat) or self.values[before].parent is not None
+        if shared and node not in self.plan.place:
             return None
         if self.plan.last[before] <= self.plan.order[node] and before is not node.x:
             return self.values[before]
         if node in self.plan.place:
             raise LowerError(f"{node.name} is to be written in place of {before.name}, which is read again behind it")
         return None
+
+    def _part(self, node):
+        """The Map of a node within a concatenation, or None."""
+        if node not in self.plan.parts:
+            return None
+        whole, first = self.plan.parts[node]
+        return self._whole(whole).part(first, node.channels)
+
+    def _whole(self, node):
+        """The Map of a concatenation, from the first of its parts on."""
+        if node not in self.values:
+            self.values[node] = self._part(node) or self.builder.new_map(node.channels, *node.size)
+        return self.values[node]
 
     def _vector(self, node):
         """The Vector that takes the mean of a map, where somebody wants it: that of the map in whose place it comes."""
@@ -142,14 +159,43 @@ class _Lowering:
         vector, channels = self._vector(node), node.channels
         rows = np.zeros(channels, np.int32), np.full(channels, self.numbers[node], np.int32)
         flags = {"in_signed": node.x.signed, "relu": not node.signed}
-        made = self.builder.affine(self.values[node.x], *rows, node.before, node.stride, **flags, pool=vector)
+        into = {"pool": vector, "target": self._part(node)}
+        made = self.builder.affine(self.values[node.x], *rows, node.before, node.stride, **flags, **into)
         return self._remember(made, vector)
+
+    def affine(self, node):
+        """AFFINE."""
+        vector, flags = self._vector(node), {"in_signed": node.x.signed, "relu": node.relu}
+        into = {"pool": vector, "target": self._part(node)}
+        return self._remember(self.builder.affine(self.values[node.x], *self.numbers[node], **flags, **into), vector)
+
+    def concat(self, node):
+        """AFFINEs of the parts that were not written where they belong."""
+        whole, first = self._whole(node), 0
+        for part, word in zip(node.parts, self.numbers[node]):
+            if self.plan.parts.get(part) != (node, first):
+                rows = np.zeros(part.channels, np.int32), np.full(part.channels, word, np.int32)
+                flags = {"in_signed": part.signed, "relu": not node.signed}
+                self.builder.affine(self.values[part], *rows, **flags, target=whole.part(first, part.channels))
+            first += part.channels
+        return self._with_mean(node, whole)
+
+    def view(self, node):
+        """Nothing where as many tiles are left, else MOVEs."""
+        source = self.values[node.x]
+        if all(-(-one // isa.TILE) == -(-other // isa.TILE) for one, other in zip(node.size, node.x.size)):
+            return self._with_mean(node, source.framed(*node.size))
+        if any(one > other for one, other in zip(node.size, node.x.size)):
+            raise LowerError(f"{node.name}: a map of {node.x.size} cannot grow to {node.size}: it needs more tiles")
+        return self._with_mean(node, self.builder.crop(source, *node.size))
 
     def pool(self, node, pinned=False):
         """POOLs."""
         flags = isa.FLAG_IN_SIGNED * node.signed | isa.FLAG_RELU * (not node.signed) | isa.FLAG_AVERAGE * node.average
         sizes = node.kernel, node.stride, node.padding
-        made = self.builder.pool(self.values[node.x], *sizes, flags, self.numbers[node], pinned=pinned)
+        made = self.builder.pool(
+            self.values[node.x], *sizes, flags, self.numbers[node], target=self._part(node), pinned=pinned
+        )
         return made if pinned else self._with_mean(node, made)
 
     # -------------------------------------------------------------------------------------------------- vectors
@@ -160,6 +206,10 @@ class _Lowering:
             self.means[source] = self.builder.new_vector(node.channels)
             self.builder.global_pool(source, self.means[source], node.x.signed)
         return self.means[source]
+
+    def flatten(self, node):
+        """GLOBAL_POOLs and FCs."""
+        return flatten(self.builder, self.values[node.x], node.x.signed)
 
     def linear(self, node):
         """FC."""

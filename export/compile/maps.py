@@ -25,6 +25,7 @@ class Map:
     far: bool = False
     parent: "Map | None" = None
     offset: int = 0  # channels of the parent before the first of these
+    skip: int = 0  # words before them besides
 
     @property
     def root(self):
@@ -60,16 +61,33 @@ class Map:
     def at(self):
         """The address that an instruction takes."""
         root = self.root
-        return root.address + self.offset * self.tiles + isa.DDR_ADDRESS * root.far
+        return root.address + self.offset * self.tiles + self.skip + isa.DDR_ADDRESS * root.far
 
     def part(self, offset, channels):
         """Its `channels` channels from `offset` on, in place."""
-        assert self.parent is None and offset + channels <= self.channels, (self, offset, channels)
-        return Map(channels, self.height, self.width, parent=self, offset=offset)
+        assert offset + channels <= self.channels, (self, offset, channels)
+        return Map(channels, self.height, self.width, parent=self.root, offset=self.offset + offset, skip=self.skip)
+
+    def framed(self, height, width):
+        """The same words as a map of another size that takes as many tiles."""
+        found = Map(self.channels, height, width, parent=self.root, offset=self.offset, skip=self.skip)
+        assert (found.rows, found.across) == (self.rows, self.across), (self, height, width)
+        return found
+
+    def from_row(self, first):
+        """The map from tile row `first` on, to be moved: its channels are `tiles` of the whole apart."""
+        return Map(
+            self.channels,
+            self.height,
+            self.width,
+            parent=self.root,
+            offset=self.offset,
+            skip=self.skip + first * self.across,
+        )
 
     def is_same(self, other):
         """Whether both are the same words."""
-        return self.root is other.root and (self.offset, self.channels) == (other.offset, other.channels)
+        return self.root is other.root and (self.at, self.channels) == (other.at, other.channels)
 
     def touch(self, step):
         """Be alive at `step`."""
@@ -89,10 +107,23 @@ class Vector:
     first: int = -1
     last: int = -1
     address: int = -1
+    parent: "Vector | None" = None
+    offset: int = 0  # words of the parent before the first of these
+
+    @property
+    def at(self):
+        """The index that an instruction takes."""
+        return self.address if self.parent is None else self.parent.address + self.offset
+
+    def part(self, offset, words):
+        """Its `words` words from `offset` on, in place."""
+        assert self.parent is None and offset + words <= self.words, (self, offset, words)
+        return Vector(words, parent=self, offset=offset)
 
     def touch(self, step):
         """Be alive at `step`."""
-        self.first, self.last = (step if self.first < 0 else min(self.first, step)), max(self.last, step)
+        root = self.parent or self
+        root.first, root.last = (step if root.first < 0 else min(root.first, step)), max(root.last, step)
 
 
 def place(maps):

@@ -5,33 +5,48 @@
 
 A layer gate's result is written in place of what stands there otherwise: skipping leaves the map where it is. Likewise
 closed channels are those of the map that a convolution adds. A mean of such a map is kept up to date beside it, so
-whatever the map was before needs its mean too.
+whatever the map was before needs its mean too. A map of a concatenation is written where the whole has it, if it has
+the whole's codes; else it is copied there.
 """
 
-from export.graph import Convolution, LayerGate, Mean, readers_of, walk
+from export.graph import Affine, Concat, Convolution, LayerGate, Mean, Pad, Pool, View, readers_of, walk
+from export.scales import groups
 
 
 class Plan:
     """`order`: node → its number; `last`: node → the number of the last node that reads it, or its mean;
 
-    `place`: node → the node in whose place it must be written; `pooled`: the maps whose mean is wanted.
+    `place`: node → the node in whose place it must be written; `parts`: node → (the Concat that it is written into, the
+    first of its channels there); `pooled`: the maps whose mean is wanted.
     """
 
     def __init__(self, network):
         nodes = list(walk(network.nodes))
         self.order = {node: number for number, node in enumerate(nodes)}
-        self.last, self.place, self.pooled = {}, {}, set()
+        self.last, self.place, self.parts, self.pooled = {}, {}, {}, set()
         for node, readers in readers_of(network.nodes).items():
             self.last[node] = max((self._read_at(node, reader) for reader in readers), default=-1)
+        for node in reversed(nodes):
+            if isinstance(node, (Mean, View)):
+                self.last[node.x] = max(self.last[node.x], self.last.get(node, -1))
         for node in nodes:
-            if isinstance(node, Mean):
-                self.last[node.x] = max(self.last[node.x], self.last[node])
-            elif isinstance(node, Convolution) and node.out_mask is not None and node.add is not None:
+            if isinstance(node, Convolution) and node.out_mask is not None and node.add is not None:
                 self.place.setdefault(node, node.add)
             elif isinstance(node, LayerGate) and node.result in node.body:
                 self.place[node.result] = node.otherwise
+        self._find_parts(nodes, groups(network))
         for node in reversed(nodes):
             self._want_mean(node)
+
+    def _find_parts(self, nodes, group):
+        for whole in (node for node in nodes if isinstance(node, Concat)):
+            first = 0
+            for part in whole.parts:
+                writes = isinstance(part, (Affine, Concat, Convolution, Pad, Pool)) and part not in self.place
+                alike = group[part] is group[whole] and part.signed == whole.signed
+                if writes and alike and part not in self.parts:
+                    self.parts[part] = whole, first
+                first += part.channels
 
     def _read_at(self, node, reader):
         """When `reader` reads `node`; a layer gate takes its two sides as they lie."""

@@ -12,7 +12,7 @@ from data.parts import read_parts
 from data.sets import CIFAR10
 from export import __main__ as command
 from export import measure as measuring
-from export import onnx_graph
+from export import onnx_graph, packing
 from hls import cosim, isa, package
 from hls.errors import UserError
 from tests.data.test_own import photos
@@ -31,7 +31,7 @@ REAL_LOAD = Split.load
 @pytest.fixture(autouse=True)
 def small_data(monkeypatch):
     """Random images in place of a data set, and integers in place of the engine."""
-    splits = [split_of(CASE, random_images(CASE, n, n), n) for n in (40, 30, 2)]
+    splits = [split_of(CASE, random_images(CASE, n, n), n) for n in (40, 30, 12)]
     monkeypatch.setattr(Split, "load", classmethod(lambda cls, *arguments: splits))
     monkeypatch.setattr(measuring, "_has_compiler", lambda: False)
 
@@ -92,7 +92,7 @@ def test_published_weights_to_package(tmp_path):
     assert command.main([*arguments, *normalisation, "-o", str(tmp_path / "p.npz")]) == 0
     meta = package.read(tmp_path / "p.npz").meta
     assert (meta["name"], meta["architecture"], meta["gates"]) == ("w-cifar10", "resnet8", [])
-    assert (meta["accuracy"]["split"], meta["accuracy"]["images"]) == ("test", 2)
+    assert (meta["accuracy"]["split"], meta["accuracy"]["images"]) == ("test", 10)
     assert meta["input"]["mean"] == [0.485, 0.456, 0.406] and len(meta["exits"]) == 1
 
 
@@ -234,7 +234,7 @@ def test_bad_arguments_are_one_sentence(arguments, expected, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "where", [(command, "measure"), (command, "calibrate"), (os, "fsync"), (os, "replace")], ids=str
+    "where", [(packing, "measure"), (packing, "calibrate"), (os, "fsync"), (os, "replace")], ids=str
 )
 def test_an_interrupt_leaves_nothing_half_written(where, checkpoint, tmp_path, monkeypatch, capsys):
     def interrupt(*arguments):
@@ -318,5 +318,6 @@ def test_published_weights_for_pictures_of_ones_own(tmp_path, monkeypatch, capsy
         str(tmp_path / "p.npz"),
     ]
     assert command.main([*arguments, "--data", str(pictures)]) == 0
+    assert "few for images that a network has learnt" in capsys.readouterr().err  # its weights are random
     assert package.read(tmp_path / "p.npz").meta["input"]["images"]["fit"] == "none"
     refused(arguments, capsys, "mine is no official data set: give --data the folder")

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from export.calibrate import Histogram, calibrate
 from export.float_network import FloatNetwork
-from export.graph import Convolution, walk
+from export.graph import Convolution, Image, walk
 from export.integer import IntegerNetwork, requantize, requantize_sum
 from export.layers8 import scale_word
-from export.quantize import image_table, quantize
+from export.quantize import convolution, image_table, quantize
 from hls import golden, golden_maps
 from hls.errors import UserError
 from tests.export.random_networks import MEAN, STD, VARIANTS, folded, normalise, quantised, random_images, random_model
@@ -115,6 +115,20 @@ def test_quantised_numbers_are_within_the_engines_ranges(name):
             conv = network8.numbers[node]
             assert np.abs(conv.weight).max() == 127
             assert conv.scale.dtype == np.int32 and (conv.scale >= 0).all()
+
+
+@pytest.mark.parametrize("value", [3.0, -3.0])
+def test_a_channel_of_nothing_but_its_bias_keeps_it(value):
+    """Weights that batch norm has all but closed: the sum must not saturate before the bias is in it."""
+    weight = np.array([[[[1e-9]]], [[[0.5]]]], np.float32)
+    bias, image = np.array([value, 0.25], np.float32), Image("image", 1, (4, 4))
+    conv = Convolution("conv", 2, (4, 4), True, x=image, weight=weight, bias=bias, stride=1, relu=False)
+    conv8 = convolution(conv, 0.01, 0.05, relu=False)
+    codes = torch.tensor([0, 100, 255])[:, None, None, None]
+    sums = codes * torch.from_numpy(conv8.weight.astype(np.int64)).view(1, 2, 1, 1)
+    found = requantize_sum(sums + torch.from_numpy(conv8.bias.astype(np.int64)).view(1, 2, 1, 1), conv8.scale)
+    np.testing.assert_array_equal(found[:, 0].flatten().numpy(), [value / 0.05] * 3)
+    np.testing.assert_array_equal(found[:, 1].flatten().numpy(), [5, 15, 31])
 
 
 def test_a_skipped_units_images_have_no_say_in_its_ranges():

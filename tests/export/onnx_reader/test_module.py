@@ -1,0 +1,56 @@
+"""PyTorch modules, as torchvision shapes them, through torch's exporter."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import export
+from export.float_network import FloatNetwork
+from export.onnx_reader.module import to_onnx
+from export.onnx_reader.reading import read
+from hls.errors import UserError
+from tests.export.onnx_reader.modules import Bottleneck, ResNet, liven, resnet18
+
+MEAN, STD = (0.5,) * 3, (0.25,) * 3
+
+
+def labelled(model, count, size, seed=0):
+    """Random images and what the module itself calls them."""
+    images = np.random.default_rng(seed).integers(0, 256, (count, size, size, 3)).astype(np.uint8)
+    x = (torch.from_numpy(images).permute(0, 3, 1, 2) / 255 - 0.5) / 0.25
+    with torch.no_grad():
+        return images, x, model(x)
+
+
+def test_a_resnet18_of_torchvision_becomes_a_package():
+    model = liven(resnet18(width=8))
+    images, _, logits = labelled(model, 24, 64)
+    package = export.from_module(model, torch.zeros(1, 3, 64, 64), (images, logits.argmax(1)), MEAN, STD)
+    assert package.image_shape == (64, 64, 3) and package.meta["accuracy"]["float"] == [1.0]
+    assert package.meta["accuracy"]["int8"][0] >= 0.9
+    assert len(package.meta["classes"]) == 10
+
+
+def test_bottlenecks():
+    model = liven(ResNet(Bottleneck, (1, 1, 1, 1), 4, 10))
+    _, x, logits = labelled(model, 2, 64)
+    network = read(to_onnx(model, torch.zeros(1, 3, 64, 64)), MEAN, STD, "bottlenecks").network
+    sums = [node for node in network.nodes if getattr(node, "add", None) is not None]
+    assert len(sums) == 4 and all(node.relu for node in sums)  # each is a convolution's own
+    np.testing.assert_allclose(FloatNetwork(network)(x).logits[-1].numpy(), logits.numpy(), atol=1e-3)
+
+
+def test_a_module_that_cannot_be_exported_is_one_line():
+    class Branch(nn.Module):
+        def forward(self, x):
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(UserError, match="torch cannot export the module to ONNX") as raised:
+        to_onnx(Branch(), torch.zeros(1, 3, 8, 8))
+    assert "\n" not in str(raised.value)
+
+
+def test_data_that_does_not_fit_is_refused():
+    with pytest.raises(UserError, match=r"data has float64 \(4, 8, 8, 1\) and 4 labels: expected uint8"):
+        export.from_module(nn.Flatten(), torch.zeros(1, 1, 8, 8), (np.zeros((4, 8, 8, 1)), np.zeros(4)), (0.5,), (0.5,))
