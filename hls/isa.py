@@ -3,7 +3,7 @@
 # fmt: off
 from dataclasses import dataclass
 
-HASH = "4cd9baf2a33ab13c"
+HASH = "55b86bfa4de6de75"
 
 INSTRUCTION_WORDS = 16
 TILE = 8
@@ -129,7 +129,10 @@ LOOPS = [
     {"name": "RunGateChannel::GateChannels", "opcode": "GATE_CHANNEL", "trips": "channels", "entries": "1", "ii": 1, "depth": 4},
     {"name": "RunExit::LargestLogit", "opcode": "EXIT", "trips": "classes", "entries": "1", "ii": 1, "depth": 4},
     {"name": "RunExit::ExitSums", "opcode": "EXIT", "trips": "classes", "entries": "1", "ii": 1, "depth": 44},
-    {"name": "RunMove::MoveBeats", "opcode": "MOVE", "trips": "active_channels * words * 8", "entries": "1", "ii": 1, "depth": 28},
+    {"name": "MoveFromDdr::MoveIn", "opcode": "MOVE", "trips": "move_in * active_channels * words * 8", "entries": "move_in", "ii": 1, "depth": 28},
+    {"name": "MoveToDdr::MoveOut", "opcode": "MOVE", "trips": "move_out * active_channels * words * 8", "entries": "move_out", "ii": 1, "depth": 28},
+    {"name": "MoveOnChip::MoveNear", "opcode": "MOVE", "trips": "move_near * active_channels * words * 8", "entries": "move_near", "ii": 1, "depth": 28},
+    {"name": "MoveInDdr::MoveFar", "opcode": "MOVE", "trips": "move_far * active_channels * words * 8", "entries": "move_far", "ii": 1, "depth": 28},
 ]
 
 PORTS = {"program": ["memory", 32], "weights0": ["memory", 64], "weights1": ["memory", 64], "weights2": ["memory", 64], "tables": ["memory", 64], "images": ["memory", 64], "maps": ["memory", 64], "results": ["memory", 32], "instructions": ["scalar", 32], "weight_bytes": ["scalar", 32], "table_words": ["scalar", 32], "images_count": ["scalar", 32], "image_bytes": ["scalar", 32], "gates": ["scalar", 32], "classes": ["scalar", 32], "budget_flops": ["scalar", 64], "budget_cycles": ["scalar", 64], "rule": ["scalar", 32], "threshold": ["scalar", 32], "target_class": ["scalar", 32], "map_words": ["scalar", 32], "pool": ["scalar", 32], "floor_flops": ["scalar", 64], "floor_cycles": ["scalar", 64]}  # name: (kind, bits), in the order of the top function

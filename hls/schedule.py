@@ -158,6 +158,8 @@ def _compiled():
 
 
 _LOOPS = _compiled()
+# The ways of a MOVE, which is one of its loops each: whether input and output lie in the DDR.
+_WAYS = {"move_in": (True, False), "move_out": (False, True), "move_near": (False, False), "move_far": (True, True)}
 
 
 def _terms(fields, active_in, active_out):
@@ -175,6 +177,8 @@ def _terms(fields, active_in, active_out):
         terms["row_words"] = row_bytes(fields["inputs"] + fields["hidden"]) // isa.PORT_BYTES
     if opcode == isa.MOVE:
         terms["active_channels"] = fields["channels"] if active_in is None else active_in
+        way = tuple(fields[role] >= isa.DDR_ADDRESS for role in ("input", "output"))
+        terms |= {name: int(way == ends) for name, ends in _WAYS.items()}
     if opcode == isa.CONV:
         active_in = fields["in_channels"] if active_in is None else active_in
         active_out = fields["out_channels"] if active_out is None else active_out

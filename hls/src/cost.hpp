@@ -119,7 +119,7 @@ inline Cost Price(const Instruction& instruction, int32_t pc, const LayerPlan& l
     case isa::kOpMove: {
       const int32_t channels = ActiveCount(masks, word[isa::kMoveMask], word[isa::kMoveChannels]);
       const uint32_t words = uint32_t(Product(uint32_t(channels), uint16_t(word[isa::kMoveWords])));
-      cost.cycles += Loop(words * (kTilePixels / isa::kPortBytes), isa::kDepthMoveBeats);
+      cost.cycles += Loop(words * (kTilePixels / isa::kPortBytes), isa::kDepthMoveIn);
       break;
     }
     default:  // AFFINE, POOL, GLOBAL_POOL, GATE_LAYER, TAP, END

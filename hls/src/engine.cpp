@@ -203,6 +203,7 @@ inline int32_t RunBatch(const int32_t* program, const int64_t* weights0, const i
   #pragma HLS array_partition variable = state.layer.array.sum complete dim = 0
   #pragma HLS array_partition variable = state.layer.array.result complete dim = 0
   #pragma HLS array_partition variable = state.layer.drain.word complete dim = 0
+  #pragma HLS array_partition variable = state.layer.drain.pooled complete dim = 0
   #pragma HLS array_partition variable = state.layer.drain.identity complete dim = 0
   #pragma HLS array_partition variable = state.vector cyclic factor = 8
   #pragma HLS bind_storage variable = state.image.table type = ram_s2p impl = lutram

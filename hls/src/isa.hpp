@@ -5,8 +5,8 @@
 namespace ddi {
 namespace isa {
 
-static const char kHash[] = "4cd9baf2a33ab13c";
-constexpr uint32_t kHashHigh = 0x4cd9baf2;
+static const char kHash[] = "55b86bfa4de6de75";
+constexpr uint32_t kHashHigh = 0x55b86bfa;
 
 constexpr int32_t kInstructionWords = 16;
 constexpr int32_t kTile = 8;
@@ -214,7 +214,10 @@ constexpr int32_t kDepthLstmUnits = 16;
 constexpr int32_t kDepthGateChannels = 4;
 constexpr int32_t kDepthLargestLogit = 4;
 constexpr int32_t kDepthExitSums = 44;
-constexpr int32_t kDepthMoveBeats = 28;
+constexpr int32_t kDepthMoveIn = 28;
+constexpr int32_t kDepthMoveOut = 28;
+constexpr int32_t kDepthMoveNear = 28;
+constexpr int32_t kDepthMoveFar = 28;
 
 constexpr int32_t kSigmoidEntries = 1024;
 constexpr int32_t kSigmoidLow = -8;

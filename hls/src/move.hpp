@@ -2,8 +2,11 @@
 //
 // Role     MOVE (docs/engine.md): bands of a map in, bands out, or a copy on the chip; under a mask active channels
 //          only
-// Rate     a tile's row of 8 bytes a cycle, one burst for the words of a channel
-// Latency  kDepthMoveBeats
+// Rate     a tile's row of 8 bytes a cycle, one burst for the words of a channel. Each way is a loop of its own, so
+// that
+//          none asks one memory for more than it has ports for: a bank of tile memory has two, a bus reads and writes
+//          at once
+// Latency  kDepthMoveIn, for all of them
 // Storage  none
 #pragma once
 #include <cstdint>
@@ -73,44 +76,116 @@ UnpackBytes:
   }
 }
 
-inline void RunMove(const Instruction& instruction, const Masks& masks, int64_t* map_memory, TileMemory& maps) {
-  const int32_t* word = instruction.word;
-  const int32_t mask = word[isa::kMoveMask];
-  const int16_t words = int16_t(word[isa::kMoveWords]);
-  const int32_t active = ActiveCount(masks, mask, word[isa::kMoveChannels]);
-  const int32_t channel = ActiveChannel(masks, mask, 0);
-  MoveEnd from = MakeMoveEnd(word[isa::kMoveInput], word[isa::kMoveInputPitch], channel);
-  MoveEnd to = MakeMoveEnd(word[isa::kMoveOutput], word[isa::kMoveOutputPitch], channel);
-  const int32_t cycles = int32_t(Product(uint32_t(active), uint16_t(words))) * isa::kTile;
-  int16_t index = 1;  // of the next channel
-  int16_t at = 0;     // word of the channel
-  int8_t row = 0;
-MoveBeats:
-  for (int32_t cycle = 0; cycle < cycles; ++cycle) {
+// Where a MOVE stands: a tile's row of a word of a channel.
+struct MovePlace {
+  MoveEnd from, to;
+  int32_t mask;
+  int16_t words;  // of a channel
+  int16_t index;  // of the next channel
+  int16_t at;     // word of the channel
+  int8_t row;
+};
+
+inline MovePlace MakeMovePlace(const int32_t* word, const Masks& masks) {
+  MovePlace place = MovePlace();
+  place.mask = word[isa::kMoveMask];
+  place.words = int16_t(word[isa::kMoveWords]);
+  const int32_t channel = ActiveChannel(masks, place.mask, 0);
+  place.from = MakeMoveEnd(word[isa::kMoveInput], word[isa::kMoveInputPitch], channel);
+  place.to = MakeMoveEnd(word[isa::kMoveOutput], word[isa::kMoveOutputPitch], channel);
+  place.index = 1;
+  return place;
+}
+
+// Where a word is now: in tile memory.
+inline uint32_t NearWord(const MovePlace& place, const MoveEnd& end) {
+  #pragma HLS inline
+  return end.address + uint32_t(place.at);
+}
+
+// The word of the DDR's port that holds the row.
+inline int64_t FarBeat(const MovePlace& place, const MoveEnd& end) {
+  #pragma HLS inline
+  return (int64_t(end.address + uint32_t(place.at)) << 3) + place.row;
+}
+
+// On to the next row.
+inline void NextBeat(const Masks& masks, MovePlace& place) {
+  #pragma HLS inline
+  if (place.at == 0) {
+    const int32_t next = ActiveChannel(masks, place.mask, place.index & (isa::kMaxChannels - 1));
+    AddBits(uint8_t(next >> (2 * (place.row & 7))), place.from);
+    AddBits(uint8_t(next >> (2 * (place.row & 7))), place.to);
+  }
+  if (++place.row < isa::kTile) return;
+  place.row = 0;
+  if (++place.at < place.words) return;
+  place.at = 0;
+  ++place.index;
+  NextChannel(place.from);
+  NextChannel(place.to);
+}
+
+inline void MoveFromDdr(int32_t beats, const Masks& masks, const int64_t* map_memory, TileMemory& maps,
+                        MovePlace& place) {
+MoveIn:
+  for (int32_t beat = 0; beat < beats; ++beat) {
     #pragma HLS loop_tripcount max = isa::kMaxChannels * isa::kTileWords
     #pragma HLS pipeline II = 1
-    const uint32_t source = from.address + uint32_t(at);
-    const uint32_t target = to.address + uint32_t(at);
-    const int64_t beat = from.far ? map_memory[(int64_t(source) << 3) + row] : PackRow(maps[source], row);
-    if (to.far) {
-      map_memory[(int64_t(target) << 3) + row] = beat;
-    } else {
-      UnpackRow(beat, row, maps[target]);
-    }
-    if (at == 0) {
-      const int32_t next = ActiveChannel(masks, mask, index & (isa::kMaxChannels - 1));
-      AddBits(uint8_t(next >> (2 * (row & 7))), from);
-      AddBits(uint8_t(next >> (2 * (row & 7))), to);
-    }
-    if (++row == isa::kTile) {
-      row = 0;
-      if (++at == words) {
-        at = 0;
-        ++index;
-        NextChannel(from);
-        NextChannel(to);
-      }
-    }
+    UnpackRow(map_memory[FarBeat(place, place.from)], place.row, maps[NearWord(place, place.to)]);
+    NextBeat(masks, place);
+  }
+}
+
+inline void MoveToDdr(int32_t beats, const Masks& masks, int64_t* map_memory, const TileMemory& maps,
+                      MovePlace& place) {
+MoveOut:
+  for (int32_t beat = 0; beat < beats; ++beat) {
+    #pragma HLS loop_tripcount max = isa::kMaxChannels * isa::kTileWords
+    #pragma HLS pipeline II = 1
+    map_memory[FarBeat(place, place.to)] = PackRow(maps[NearWord(place, place.from)], place.row);
+    NextBeat(masks, place);
+  }
+}
+
+// On the chip: what is read is never what was written, since the ranges are apart (check.hpp).
+inline void MoveOnChip(int32_t beats, const Masks& masks, TileMemory& maps, MovePlace& place) {
+MoveNear:
+  for (int32_t beat = 0; beat < beats; ++beat) {
+    #pragma HLS loop_tripcount max = isa::kMaxChannels * isa::kTileWords
+    #pragma HLS pipeline II = 1
+    #pragma HLS dependence variable = maps type = inter direction = RAW dependent = false
+    const int64_t row = PackRow(maps[NearWord(place, place.from)], place.row);
+    UnpackRow(row, place.row, maps[NearWord(place, place.to)]);
+    NextBeat(masks, place);
+  }
+}
+
+// From the DDR to the DDR: the bus reads and writes at once, and the ranges are apart.
+inline void MoveInDdr(int32_t beats, const Masks& masks, int64_t* map_memory, MovePlace& place) {
+MoveFar:
+  for (int32_t beat = 0; beat < beats; ++beat) {
+    #pragma HLS loop_tripcount max = isa::kMaxChannels * isa::kTileWords
+    #pragma HLS pipeline II = 1
+    #pragma HLS dependence variable = map_memory type = inter direction = RAW dependent = false
+    map_memory[FarBeat(place, place.to)] = map_memory[FarBeat(place, place.from)];
+    NextBeat(masks, place);
+  }
+}
+
+inline void RunMove(const Instruction& instruction, const Masks& masks, int64_t* map_memory, TileMemory& maps) {
+  const int32_t* word = instruction.word;
+  MovePlace place = MakeMovePlace(word, masks);
+  const int32_t active = ActiveCount(masks, place.mask, word[isa::kMoveChannels]);
+  const int32_t beats = int32_t(Product(uint32_t(active), uint16_t(place.words))) * isa::kTile;
+  if (place.from.far && place.to.far) {
+    MoveInDdr(beats, masks, map_memory, place);
+  } else if (place.from.far) {
+    MoveFromDdr(beats, masks, map_memory, maps, place);
+  } else if (place.to.far) {
+    MoveToDdr(beats, masks, map_memory, maps, place);
+  } else {
+    MoveOnChip(beats, masks, maps, place);
   }
 }
 

@@ -47,6 +47,20 @@ inline bool ReadsIdentity(const Layer& layer, const DrainPlace& place) {
   return place.busy && layer.add && place.block == 0;
 }
 
+// Does the bank's pixel of the word that is drained lie in the map?
+inline bool IsInside(const Layer& layer, const DrainPlace& place, int32_t bank) {
+  #pragma HLS inline
+  return (place.step.row & ~7) + (bank >> 3) < layer.output.height &&
+         (place.step.column & ~7) + (bank & 7) < layer.output.width;
+}
+
+// And is it of the part that is drained?
+inline bool HasPixel(const Layer& layer, const DrainPlace& place, int32_t bank) {
+  #pragma HLS inline
+  const bool mine = (place.step.row & 4) == ((bank >> 3) & 4) && (place.step.column & 4) == (bank & 4);
+  return IsInside(layer, place, bank) && (mine || !layer.shape.by_parts);
+}
+
 inline void KeepIdentity(const uint8_t (&bank)[kTilePixels], DrainMemory& memory) {
   #pragma HLS inline
 CopyIdentity:
@@ -65,7 +79,7 @@ inline bool Drain(const Layer& layer, int32_t channel, const LaneMemory& lanes, 
   const int32_t bank = place.step.group & (kRowBanks - 1);
   const Finish finish = MakeFinish(layer, lanes.bias[bank][place.result], lanes.scale[bank][place.result]);
   const bool first = place.step.row == 0 && place.step.column == 0 && place.block == 0;
-  int32_t pooled = first ? 0 : memory.pooled[place.result];
+  int32_t row[isa::kDrain];  // what the pool adds up
 DrainPixels:
   for (int32_t i = 0; i < isa::kDrain; ++i) {
     #pragma HLS unroll
@@ -81,8 +95,11 @@ DrainPixels:
     memory.word[within] = byte;
     const int32_t y = (place.step.row & ~7) + (down & 7);
     const int32_t x = (place.step.column & ~7) + across;
-    pooled += y < layer.output.height && x < layer.output.width ? PixelValue(byte, !layer.relu) : 0;
+    row[i] = y < layer.output.height && x < layer.output.width ? PixelValue(byte, !layer.relu) : 0;
   }
+  // The row is added up first, so that one sum is carried from row to row.
+  const int32_t added = ((row[0] + row[1]) + (row[2] + row[3])) + ((row[4] + row[5]) + (row[6] + row[7]));
+  const int32_t pooled = (first ? 0 : memory.pooled[place.result]) + added;
   memory.pooled[place.result] = pooled;
   if (place.block + 1 < DrainBlocks(layer)) return false;
   const int32_t side = by_parts ? isa::kPart : isa::kTile;
@@ -99,14 +116,9 @@ struct BankWrite {
 
 inline BankWrite WriteOfBank(const Layer& layer, const DrainPlace& place, int32_t bank, const DrainMemory& memory) {
   #pragma HLS inline
-  const int32_t y = bank >> 3;
-  const int32_t x = bank & 7;
-  const bool mine = (place.step.row & 4) == (y & 4) && (place.step.column & 4) == (x & 4);
-  const bool inside =
-      (place.step.row & ~7) + y < layer.output.height && (place.step.column & ~7) + x < layer.output.width;
-  const uint8_t pixel = memory.word[layer.shape.by_parts ? (y & 3) * isa::kPart + (x & 3) : bank];
-  const bool takes = inside && (mine || !layer.shape.by_parts);
-  const BankWrite write = {mine || !inside || !layer.shape.by_parts, takes ? pixel : uint8_t(0)};
+  const int32_t within = layer.shape.by_parts ? ((bank >> 3) & 3) * isa::kPart + (bank & 3) : bank;
+  const bool takes = HasPixel(layer, place, bank);
+  const BankWrite write = {takes || !IsInside(layer, place, bank), takes ? memory.word[within] : uint8_t(0)};
   return write;
 }
 

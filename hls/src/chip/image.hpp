@@ -7,6 +7,9 @@
 //          more.
 // Latency  kDepthLoadTables, kDepthImageBeats
 // Storage  three tables of 256 bytes, a copy for each byte of a beat; two rows of eight pixels of each channel
+//
+// Which channel of which pixel a byte is, is carried for the first byte of a beat alone: one sum and one comparison
+// take it eight bytes on. The others are a fixed distance behind it.
 #pragma once
 #include <cstdint>
 
@@ -34,14 +37,25 @@ struct ImageSource {
   int16_t last_bytes;  // of those of the last tile of a row of tiles
 };
 
+// A byte of a row of pixels: its pixel and its channel. Before the row's first byte the pixel is negative.
+struct ImageByte {
+  int8_t pixel;
+  int16_t channel;
+};
+
+// Eight bytes on, and where a row's first beat starts: `start` of the bytes that stand before the row.
+struct ImageSteps {
+  ImageByte ahead[isa::kPortBytes + 1];  // so many bytes behind the row's first one
+  ImageByte start[isa::kPortBytes];
+};
+
 // Where the loader stands: a tile, a row of it, a beat of that row's bytes.
 struct ImagePlace {
   int16_t tile, row, column;  // of the tile
   int8_t y;
   int16_t beat;
   uint32_t strip_byte, tile_byte, row_byte;  // the first of the row of tiles, of the tile, of the row of pixels
-  int8_t pixel;                              // of the next byte
-  int16_t channel;
+  ImageByte first;                           // of the beat
 };
 
 // The row of pixels that is written.
@@ -77,9 +91,36 @@ inline uint8_t LookUp(const ImageMemory& memory, int8_t copy, int8_t lane, uint8
   return (byte & 1) != 0 ? uint8_t(two >> 8) : uint8_t(two);
 }
 
+// `by` bytes behind `from`. A channel of `by` is less than all of them, so that one comparison tells if a pixel ends.
+inline ImageByte Ahead(const ImageByte& from, const ImageByte& by, int16_t channels) {
+  #pragma HLS inline
+  const int16_t channel = int16_t(from.channel + by.channel);
+  const bool ends = channel >= channels;
+  const ImageByte to = {int8_t(from.pixel + by.pixel + (ends ? 1 : 0)), int16_t(ends ? channel - channels : channel)};
+  return to;
+}
+
+inline ImageSteps MakeImageSteps(int16_t channels) {
+  ImageSteps steps;
+  const ImageByte one = {int8_t(channels == 1 ? 1 : 0), int16_t(channels == 1 ? 0 : 1)};
+  ImageByte ahead = {0, 0};
+  ImageByte before = {0, 0};
+CountBytes:
+  for (int8_t i = 0; i < isa::kPortBytes; ++i) {
+    steps.ahead[i] = ahead;
+    steps.start[i] = before;
+    ahead = Ahead(ahead, one, channels);
+    const bool first = before.channel == 0;
+    before.pixel = int8_t(before.pixel - (first ? 1 : 0));
+    before.channel = int16_t((first ? channels : before.channel) - 1);
+  }
+  steps.ahead[isa::kPortBytes] = ahead;
+  return steps;
+}
+
 // Take one beat of a row of pixels apart: those of its bytes that belong to the row, and to channels of this group.
-inline void LoadBeat(const Map& map, const int64_t* images, const ImageSource& source, ImagePlace& place,
-                     ImageMemory& memory) {
+inline void LoadBeat(const Map& map, const int64_t* images, const ImageSource& source, const ImageSteps& steps,
+                     ImagePlace& place, ImageMemory& memory) {
   #pragma HLS inline
   const int8_t before = int8_t(place.row_byte & 7);
   const int16_t row_bytes = place.column + 1 == map.columns ? source.last_bytes : source.tile_bytes;
@@ -90,17 +131,13 @@ inline void LoadBeat(const Map& map, const int64_t* images, const ImageSource& s
 BeatBytes:
   for (int8_t i = 0; i < isa::kPortBytes; ++i) {
     #pragma HLS unroll
-    if (i >= start && i < end) {
-      const int16_t lane = int16_t(place.channel - source.first);
-      if (lane >= 0 && lane < source.lanes) {
-        memory.pixel[0][lane & 3][place.pixel & 7] = LookUp(memory, i, int8_t(lane & 3), uint8_t(bytes >> (8 * i)));
-      }
-      if (++place.channel == source.channels) {
-        place.channel = 0;
-        ++place.pixel;
-      }
+    const ImageByte at = Ahead(place.first, steps.ahead[i], source.channels);
+    const int16_t lane = int16_t(at.channel - source.first);
+    if (i >= start && i < end && lane >= 0 && lane < source.lanes) {
+      memory.pixel[0][lane & 3][at.pixel & 7] = LookUp(memory, i, int8_t(lane & 3), uint8_t(bytes >> (8 * i)));
     }
   }
+  place.first = Ahead(place.first, steps.ahead[isa::kPortBytes], source.channels);
 }
 
 // Write a row of pixels of one lane. A word's first row also clears the rest of the word, because the map may end
@@ -143,8 +180,6 @@ HandLanes:
 inline void NextRow(const Map& map, const ImageSource& source, ImagePlace& place) {
   #pragma HLS inline
   place.beat = 0;
-  place.pixel = 0;
-  place.channel = 0;
   place.row_byte += source.pitch;
   ++place.y;
   if (place.y < isa::kTile && place.row * isa::kTile + place.y < map.height) return;
@@ -166,18 +201,21 @@ inline void LoadPixels(const Map& map, const int64_t* images, const ImageSource&
   const uint32_t rows = uint32_t(Product(uint32_t(map.height), uint16_t(map.columns)));
   const int32_t beats = int32_t(Product(rows, uint16_t(source.channels + 1)));
   const int16_t first_word = int16_t(map.address + MapWords(source.first, map.height, map.width));
+  const ImageSteps steps = MakeImageSteps(source.channels);
   ImagePlace place = ImagePlace();
   place.strip_byte = place.tile_byte = place.row_byte = uint32_t(source.before);
+  place.first = steps.start[place.row_byte & 7];
   ReadyRow ready = ReadyRow();
 ImageBeats:
   for (int32_t beat = 0; beat < beats; ++beat) {
     #pragma HLS loop_tripcount max = isa::kTileWords * isa::kTile * 2
     #pragma HLS pipeline II = 1
-    LoadBeat(map, images, source, place, memory);
+    LoadBeat(map, images, source, steps, place, memory);
     if (ready.lane < ready.lanes) WriteRow(maps, map, memory, ready);
     if (place.beat++ == source.channels) {
       HandRow(map, source, first_word, place, ready, memory);
       NextRow(map, source, place);
+      place.first = steps.start[place.row_byte & 7];
     }
   }
 LastRow:

@@ -106,7 +106,7 @@ inline void Fetch(const Layer& layer, const ConvPlan& plan, const Masks& masks, 
   const int32_t source =
       layer.in_mask == 0
           ? at
-          : ActiveChannel(masks, layer.in_mask, place.now_filter) * layer.shape.filter_bytes + place.now_offset;
+          : FetchedChannel(masks, layer.in_mask, place.now_filter) * layer.shape.filter_bytes + place.now_offset;
   int64_t bytes[isa::kWeightPorts];
 FetchPorts:
   for (int32_t port = 0; port < isa::kWeightPorts; ++port) {

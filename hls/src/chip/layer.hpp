@@ -42,27 +42,28 @@ struct LayerPlaces {
 };
 
 // The first port: the identity's word, or a block of the next window.
-inline void UseReadPort(const Layer& layer, const ConvPlan& plan, const Masks& masks, const TileMemory& maps,
+inline void UseReadPort(const Layer& layer, const ConvPlan& plan, int32_t channel, const TileMemory& maps,
                         int32_t taken, int32_t word, LayerPlaces& places, LayerMemory& memory) {
   #pragma HLS inline
   const bool identity = ReadsIdentity(layer, places.drain);
-  const BlockRead read = NextRead(layer, plan, masks, !identity, taken, places.gather);
+  const BlockRead read = NextRead(layer, plan, channel, !identity, taken, places.gather);
   const Corner corner = identity ? MakeWordCorner(layer.identity.address + word) : read.corner;
   uint8_t bank[kTilePixels];
 ReadBanks:
   for (int32_t i = 0; i < kTilePixels; ++i) {
     #pragma HLS unroll
-    bank[i] = maps[BankAddress(corner, i)][i];
+    const bool reads = identity ? HasPixel(layer, places.drain, i) : read.wanted;
+    bank[i] = reads ? maps[BankAddress(corner, i)][i] : uint8_t(0);
   }
   if (identity) KeepIdentity(bank, memory.drain);
   PlaceBlock(layer, read, bank, memory.window);
 }
 
 // The second port: the word that the drain has finished, or a block of the next window.
-inline void UseWritePort(const Layer& layer, const ConvPlan& plan, const Masks& masks, bool writes, int32_t taken,
+inline void UseWritePort(const Layer& layer, const ConvPlan& plan, int32_t channel, bool writes, int32_t taken,
                          int32_t word, TileMemory& maps, LayerPlaces& places, LayerMemory& memory) {
   #pragma HLS inline
-  const BlockRead read = NextRead(layer, plan, masks, !writes, taken, places.gather);
+  const BlockRead read = NextRead(layer, plan, channel, !writes, taken, places.gather);
   const Corner corner = writes ? MakeWordCorner(layer.output.address + word) : read.corner;
   uint8_t bank[kTilePixels];
 UseBanks:
@@ -74,7 +75,7 @@ UseBanks:
       maps[address][i] = write.pixel;
       bank[i] = 0;
     } else {
-      bank[i] = maps[address][i];
+      bank[i] = read.wanted ? maps[address][i] : uint8_t(0);
     }
   }
   PlaceBlock(layer, read, bank, memory.window);
@@ -89,12 +90,16 @@ MapCycles:
   for (int64_t cycle = 0; cycle < plan.cycles; ++cycle) {
     #pragma HLS loop_tripcount max = kMaxMapCycles
     #pragma HLS pipeline II = 1
+    // The output is apart from the input (check.hpp), and where it takes the identity's place, a pixel is written after
+    // it was read.
+    #pragma HLS dependence variable = maps type = inter direction = RAW dependent = false
     const int32_t taken = places.multiply.sequence + (places.multiply.loaded ? 1 : 0);  // windows
     const int32_t channel = DrainChannel(memory.lanes, places.drain);
     const int32_t word = DrainWord(layer, channel, places.drain);
-    UseReadPort(layer, plan, masks, maps, taken, word, places, memory);
+    const int32_t source = WindowChannel(layer, plan, masks, places.gather);
+    UseReadPort(layer, plan, source, maps, taken, word, places, memory);
     const bool writes = Drain(layer, channel, memory.lanes, memory.array, places.drain, vector, memory.drain);
-    UseWritePort(layer, plan, masks, writes, taken, word, maps, places, memory);
+    UseWritePort(layer, plan, source, writes, taken, word, maps, places, memory);
     NextBlock(layer, plan, places.drain);
     const bool listed = HasTable(layer, places.table, places.multiply.step.group) &&
                         IsListed(places.list, places.multiply.step.group, 1);

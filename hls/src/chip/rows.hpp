@@ -43,18 +43,13 @@ inline void ReadInputs(const Operands& operands, int16_t beat, const VectorMemor
   const int16_t first = int16_t(operands.input & 7);  // bank of the first
   const int16_t left = int16_t(operands.inputs - beat * kBanks);
   int16_t bank[kBanks];
-  int16_t turned[kBanks];
 InputBanks:
   for (int16_t i = 0; i < kBanks; ++i) {
     #pragma HLS unroll
-    bank[i] = Narrow16(vector[((i < first ? row + 1 : row) & kRows) * kBanks + i]);
+    const bool reads = ((i - first) & 7) < left;
+    bank[i] = reads ? Narrow16(vector[((i < first ? row + 1 : row) & kRows) * kBanks + i]) : int16_t(0);
   }
-  Rotate(bank, first, turned);
-PlaceInputs:
-  for (int16_t i = 0; i < kBanks; ++i) {
-    #pragma HLS unroll
-    operand[i] = i < left ? turned[i] : int16_t(0);
-  }
+  Rotate(bank, first, operand);
 }
 
 // The hidden state behind the inputs, where a beat reaches it.
@@ -168,6 +163,8 @@ RowCycles:
   for (int32_t cycle = 0; cycle < cycles; ++cycle) {
     #pragma HLS loop_tripcount max = isa::kVectorWords * isa::kVectorWords / isa::kPortBytes
     #pragma HLS pipeline II = 1
+    // Inputs and outputs are apart (check.hpp); the hidden state is written behind this loop.
+    #pragma HLS dependence variable = vector type = inter direction = RAW dependent = false
     int16_t operand[kBanks];
     ReadInputs(operands, place.beat, vector, operand);
     ReadHidden(operands, place.beat, gates, operand);
