@@ -32,6 +32,7 @@ RESULTS = "results.json"
 REPORTS = ("timing_summary.rpt", "utilization.rpt", "utilization_hierarchical.rpt")
 STAGES = (*commands.STAGES, "all")
 NEEDS = {"cosim": "hls", "impl": "hls"}
+VENDOR = "-DDDI_VENDOR"  # queues and bursts are the vendor's library's (hls/src/shim.hpp)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def prepare(board, clock_mhz, tools, folder, jobs=None):
     facts = design.facts(board, clock_mhz, widened=top.widened, board=data)
     package, images, start = vectors.batch()
     records = vectors.write(folder, package, images, start, top)
-    flags = (vectors.STANDARD, f"{vectors.STANDARD} {vectors.CHIP} -I{folder}")
+    flags = (f"{vectors.STANDARD} {VENDOR}", f"{vectors.STANDARD} {vectors.CHIP} {VENDOR} -I{folder}")
     values = commands.parameters(facts, tools.generation, folder, flags, jobs or os.cpu_count() or 1)
     text = design.tcl(values)
     (folder / commands.PARAMETERS).write_text(text, encoding="utf-8")

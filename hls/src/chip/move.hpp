@@ -11,8 +11,8 @@
 #pragma once
 #include <cstdint>
 
-#include "masks.hpp"
-#include "tile_memory.hpp"
+#include "../masks.hpp"
+#include "../tile_memory.hpp"
 
 namespace ddi {
 
@@ -98,9 +98,9 @@ inline MovePlace MakeMovePlace(const int32_t* word, const Masks& masks) {
 }
 
 // Where a word is now: in tile memory.
-inline uint32_t NearWord(const MovePlace& place, const MoveEnd& end) {
+inline int32_t NearWord(const MovePlace& place, const MoveEnd& end) {
   #pragma HLS inline
-  return end.address + uint32_t(place.at);
+  return Unsigned<kTileAddressBits>(int32_t(end.address) + place.at);
 }
 
 // The word of the DDR's port that holds the row.
@@ -126,49 +126,35 @@ inline void NextBeat(const Masks& masks, MovePlace& place) {
   NextChannel(place.to);
 }
 
-inline void MoveFromDdr(int32_t beats, const Masks& masks, const int64_t* map_memory, TileMemory& maps,
-                        MovePlace& place) {
+// What is read is never what was written, since the ranges are apart (check.hpp); a bus reads and writes at once.
+inline void MoveFromDdr(int32_t beats, const Masks& masks, int64_t* map_memory, TileMemory& maps, MovePlace& place) {
 MoveIn:
   for (int32_t beat = 0; beat < beats; ++beat) {
     #pragma HLS loop_tripcount max = isa::kMaxChannels * isa::kTileWords
     #pragma HLS pipeline II = 1
-    UnpackRow(map_memory[FarBeat(place, place.from)], place.row, maps[NearWord(place, place.to)]);
+    #pragma HLS dependence variable = map_memory type = inter direction = RAW dependent = false
+    const int64_t row = map_memory[FarBeat(place, place.from)];
+    if (place.to.far) {
+      map_memory[FarBeat(place, place.to)] = row;
+    } else {
+      UnpackRow(row, place.row, maps[NearWord(place, place.to)]);
+    }
     NextBeat(masks, place);
   }
 }
 
-inline void MoveToDdr(int32_t beats, const Masks& masks, int64_t* map_memory, const TileMemory& maps,
-                      MovePlace& place) {
+inline void MoveFromTiles(int32_t beats, const Masks& masks, int64_t* map_memory, TileMemory& maps, MovePlace& place) {
 MoveOut:
-  for (int32_t beat = 0; beat < beats; ++beat) {
-    #pragma HLS loop_tripcount max = isa::kMaxChannels * isa::kTileWords
-    #pragma HLS pipeline II = 1
-    map_memory[FarBeat(place, place.to)] = PackRow(maps[NearWord(place, place.from)], place.row);
-    NextBeat(masks, place);
-  }
-}
-
-// On the chip: what is read is never what was written, since the ranges are apart (check.hpp).
-inline void MoveOnChip(int32_t beats, const Masks& masks, TileMemory& maps, MovePlace& place) {
-MoveNear:
   for (int32_t beat = 0; beat < beats; ++beat) {
     #pragma HLS loop_tripcount max = isa::kMaxChannels * isa::kTileWords
     #pragma HLS pipeline II = 1
     #pragma HLS dependence variable = maps type = inter direction = RAW dependent = false
     const int64_t row = PackRow(maps[NearWord(place, place.from)], place.row);
-    UnpackRow(row, place.row, maps[NearWord(place, place.to)]);
-    NextBeat(masks, place);
-  }
-}
-
-// From the DDR to the DDR: the bus reads and writes at once, and the ranges are apart.
-inline void MoveInDdr(int32_t beats, const Masks& masks, int64_t* map_memory, MovePlace& place) {
-MoveFar:
-  for (int32_t beat = 0; beat < beats; ++beat) {
-    #pragma HLS loop_tripcount max = isa::kMaxChannels * isa::kTileWords
-    #pragma HLS pipeline II = 1
-    #pragma HLS dependence variable = map_memory type = inter direction = RAW dependent = false
-    map_memory[FarBeat(place, place.to)] = map_memory[FarBeat(place, place.from)];
+    if (place.to.far) {
+      map_memory[FarBeat(place, place.to)] = row;
+    } else {
+      UnpackRow(row, place.row, maps[NearWord(place, place.to)]);
+    }
     NextBeat(masks, place);
   }
 }
@@ -178,14 +164,10 @@ inline void RunMove(const Instruction& instruction, const Masks& masks, int64_t*
   MovePlace place = MakeMovePlace(word, masks);
   const int32_t active = ActiveCount(masks, place.mask, word[isa::kMoveChannels]);
   const int32_t beats = int32_t(Product(uint32_t(active), uint16_t(place.words))) * isa::kTile;
-  if (place.from.far && place.to.far) {
-    MoveInDdr(beats, masks, map_memory, place);
-  } else if (place.from.far) {
+  if (place.from.far) {
     MoveFromDdr(beats, masks, map_memory, maps, place);
-  } else if (place.to.far) {
-    MoveToDdr(beats, masks, map_memory, maps, place);
   } else {
-    MoveOnChip(beats, masks, maps, place);
+    MoveFromTiles(beats, masks, map_memory, maps, place);
   }
 }
 
