@@ -12,7 +12,7 @@ import statistics
 
 import numpy as np
 
-from bench.networks import oracle_speed
+from bench.networks import oracle_speed, stalls
 from bench.networks.walk import Walker, busy, proportionality, total
 from bench.packages import PACKAGES, PAPER_BUDGET, engine, fingerprint
 from bitstreams import bounds
@@ -42,6 +42,7 @@ def run(rows, folders, options):
     add_package(rows, package, sha256, results)
     add_random(rows, package, sha256)
     add_gates(rows, package, sha256)
+    stalls.add_rows(rows, package, sha256, images)
     for name, value in PEERS:
         rows.add(f"proportionality.{name}", value, "ratio", "cited", 1)
     oracle_speed.add_rows(rows, package, sha256, images)

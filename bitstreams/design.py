@@ -66,19 +66,27 @@ def logic_clock(clock_mhz, io_pll_mhz):
 
 
 def memory_ports(ports, places, widened=()):
-    """The MemoryPort of each memory in `ports` (isa.PORTS); `places`: name → port of the processor.
+    """The MemoryPort of each bus of the memories in `ports` (isa.PORTS); `places`: name → port of the processor.
 
-    `widened`: name → bits that HLS may widen the bus to. UserError for a port without a place.
+    `widened`: name → bits that HLS may widen the bus to. UserError for a port without a place, and for ports of one bus
+    (isa.BUSES) in different places or of different widths.
     """
-    found = []
+    found = {}
     for name, (kind, bits) in ports.items():
         if kind != "memory":
             continue
         if name not in places:
             raise UserError(f"the engine has a memory port {name} without a place: add it in {OVERLAY.name}")
-        low = max(BUS_BITS, bits)
-        found.append(MemoryPort(name, bits, low, max(low, dict(widened).get(name, 0)), places[name]))
-    return found
+        bus, low = isa.BUSES.get(name, name), max(BUS_BITS, bits)
+        port = MemoryPort(bus, bits, low, max(low, dict(widened).get(name, 0)), places[name])
+        other = found.setdefault(bus, port)
+        if (other.to, other.low) != (port.to, port.low):
+            raise UserError(
+                f"{name} goes to {port.to} with {port.low} bits, others of its bus {bus} to {other.to} with "
+                f"{other.low}: give them one place in {OVERLAY.name}"
+            )
+        found[bus] = max(port, other, key=lambda each: each.high)
+    return list(found.values())
 
 
 def facts(name, clock_mhz=None, ports=None, widened=(), board=None):

@@ -1,5 +1,7 @@
 """Does the engine fit a board? What it takes of the chip by the estimate of hls/estimate/, against the board's limits.
 
+What stands around it in the design is counted by bitstreams/adapters.py, and shown beside it.
+
     python -m bitstreams.resources            # write docs/resources.md
     python -m bitstreams.resources --check    # exit code 1 if it is stale, or if the engine does not fit the board
 
@@ -11,6 +13,7 @@ import json
 import sys
 from pathlib import Path
 
+from bitstreams import adapters
 from hls.command import outputs
 from hls.command.arguments import Parser
 from hls.command.entry import guarded
@@ -38,6 +41,11 @@ def over(total, limit):
     ]
 
 
+def taken(part):
+    """What one of a part takes, in words."""
+    return ", ".join(f"{amount:,} {name.upper()}" for name, amount in part.each.items())
+
+
 def page(found, limit):
     """Text of docs/resources.md."""
     names = {"dsp": "DSP48E1", "bram18": "BRAM18", "lut": "LUT", "ff": "FF"}
@@ -52,10 +60,20 @@ def page(found, limit):
     for unit, use in sorted(found.use.items()):
         lines += [f"| {unit} | {' | '.join(f'{use.get(name, 0):,}' for name in RESOURCES)} |"]
     lines += [f"| **all** | {' | '.join(f'**{found.total[name]:,}**' for name in RESOURCES)} |"]
+    whole = adapters.total(found.total)
+    for part in adapters.parts():
+        lines += [f"| {part.name}, {part.count} | {' | '.join(f'{part.use.get(name, 0):,}' for name in RESOURCES)} |"]
+    lines += [f"| **with what is around it** | {' | '.join(f'**{whole[name]:,}**' for name in RESOURCES)} |"]
     lines += [f"| {BOARD} has | {' | '.join(f'{limit[name]:,}' for name in RESOURCES)} |", ""]
-    lines += [f"Over the limit: {text}." for text in over(found.total, limit)] or ["Estimated to fit."]
+    lines += [f"Over the limit: {text}." for text in over(found.total, limit)] or ["The engine is estimated to fit."]
+    shares = ", ".join(f"{whole[name] / limit[name]:.0%} of the {names[name]}" for name in RESOURCES)
+    lines += items(
+        [f"With what is around it: {shares}.", *(f"Too much with it: {text}." for text in over(whole, limit))]
+    )
     lines += ["", "## How each estimate is made", "", *items(RULES), ""]
     lines += items(f"`{path}` is counted once: {reason}." for path, reason in IN_TURN.items())
+    lines += ["", "What is around the engine, each:", ""]
+    lines += items(f"**{part.name}**: {taken(part)}; {part.source}." for part in adapters.parts())
     lines += ["", "## Memories short of ports", "", *items(f"{note}." for note in found.notes or ["None"])]
     lines += ["", "## The largest parts", ""]
     for name in RESOURCES:

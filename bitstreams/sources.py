@@ -20,17 +20,22 @@ SOURCES = Path(isa.__file__).resolve().parent / "src"
 MAIN = "engine.cpp"
 TOP, TOP_FILE = "ddi_engine", "top.hpp"  # the function, and the generated file that has it
 TYPE_BITS = {f"{sign}int{bits}_t": bits for sign in ("", "u") for bits in (8, 16, 32, 64)}
+BURST_TYPE = "ddi::BurstWords"
 _PRAGMA = re.compile(r"^ *#pragma HLS interface m_axi port = (\w+)(.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """An argument of the top function: its C++ type without pointer, and whether it is one."""
+    """An argument of the top function: its C++ type without pointer, and whether it is one.
+
+    A port of bursts has a type of its own, a pointer to constants but for the vendor (hls/src/shim.hpp).
+    """
 
     name: str
     type: str
     pointer: bool
     constant: bool
+    burst: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,9 @@ def read_top(folder=SOURCES, ports=None):
 
 
 def _parameter(text):
+    burst = re.fullmatch(rf"\s*{BURST_TYPE} (\w+)\s*", text)
+    if burst is not None:
+        return Parameter(burst[1], "int64_t", True, True, True)
     match = re.fullmatch(r"\s*(const )?(\w+)(\*?) (\w+)\s*", text)
     if match is None or match[2] not in TYPE_BITS:
         raise UserError(
@@ -140,6 +148,8 @@ def call_header(top):
 // Made by bitstreams/sources.py of {TOP_FILE}: how the test bench calls the engine.
 #pragma once
 #include <cstdint>
+
+#include "src/shim.hpp"
 #ifdef __BAMBU_SIM__
 #include <mdpi/mdpi_user.h>
 #endif
@@ -162,4 +172,6 @@ uint64_t CallEngine(Vectors& vectors) {{
 
 
 def _type(item):
+    if item.burst:
+        return BURST_TYPE
     return f"{'const ' if item.constant else ''}{item.type}{'*' if item.pointer else ''}"

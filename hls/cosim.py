@@ -7,6 +7,7 @@ the compiler, its flags and the processor, so that it is built once for each of 
 that is damaged is built anew. $CXX names another compiler.
 """
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -110,17 +111,21 @@ def compile_whole(command, source, name, target):
     outputs.write(_beside(target), digest + "\n")
 
 
-def run(program, weights, tables, images, start, threads=1, forget=0, shape="cpu", library=None, history=None):
+def run(
+    program, weights, tables, images, start, threads=1, forget=0, shape="cpu", library=None, history=None, bus=(0, 0)
+):
     """Run a batch on the engine and return its records, (N, words) int32.
 
     program: (n, INSTRUCTION_WORDS) int32. weights: (bytes,) int8. tables: (words,) int32. images: (N, H, W, C) uint8.
     start: hls.record.Start. threads: images are split over so many engines; the records are the same for any number.
     forget: byte that fills tile and vector memory before each image; results that depend on it come from a program that
     reads what it did not write. shape: of CONV's main loop, one of SHAPES; the records are the same. library: of
-    `load`, in place of that shape's. history: of the pool (hls/pool.py), brought up to date; a fresh one without.
+    `load`, in place of that shape's. history: of the pool (hls/pool.py), brought up to date; a fresh one without. bus:
+    least and most cycles until a burst's first word comes, in the chip's shape, where they change how long its loops
+    take and nothing else; one call at a time.
     CosimError for BAD_START or arrays of another kind.
     """
-    program = _array("program", program, np.int32, 2)
+    program = _aligned(_array("program", program, np.int32, 2))
     weights = _aligned(_array("weights", weights, np.int8, 1))
     tables = _aligned(_array("tables", tables, np.int32, 1))
     images = _array("images", images, np.uint8, 4)
@@ -132,13 +137,30 @@ def run(program, weights, tables, images, start, threads=1, forget=0, shape="cpu
     charges = _history(start, history)
     library = _library(shape) if library is None else library
     pointers = (array.ctypes.data for array in (program, weights, tables, images, charges, records))
-    status = library.ddi_cosim(*pointers, ctypes.byref(_Start(**values)), int(threads), int(forget))
+    with _bus(library, bus):
+        status = library.ddi_cosim(*pointers, ctypes.byref(_Start(**values)), int(threads), int(forget))
     if status != isa.STATUS_OK:
         what = f"{len(program)} instructions, {len(images)} images, {start}"
         raise CosimError(f"the engine refused to start (BAD_START): {what}")
     if history is not None:
         history[:] = charges
     return records
+
+
+@contextlib.contextmanager
+def _bus(library, bus):
+    """The library with these latencies of its bus; as it was afterwards."""
+    if bus == (0, 0):
+        yield
+        return
+    low, high = bus
+    if not 0 <= low <= high:
+        raise CosimError(f"bus is {bus}, expected two rising numbers of cycles")
+    library.ddi_set_bus(low, high)
+    try:
+        yield
+    finally:
+        library.ddi_set_bus(0, 0)
 
 
 def _history(start, history):
@@ -167,6 +189,8 @@ def load(path):
     library.ddi_isa_hash.restype = ctypes.c_char_p
     library.ddi_state_bytes.restype = ctypes.c_int64
     library.ddi_cosim.restype = ctypes.c_int32
+    library.ddi_set_bus.argtypes = [ctypes.c_int32, ctypes.c_int32]
+    library.ddi_set_bus.restype = None
     pointers = [ctypes.c_void_p] * 6
     library.ddi_cosim.argtypes = [*pointers, ctypes.POINTER(_Start), ctypes.c_int32, ctypes.c_int32]
     found = library.ddi_isa_hash().decode()

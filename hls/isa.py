@@ -3,7 +3,7 @@
 # fmt: off
 from dataclasses import dataclass
 
-HASH = "4cd9baf2a33ab13c"
+HASH = "0fcb631fe4d41822"
 
 INSTRUCTION_WORDS = 16
 TILE = 8
@@ -22,7 +22,7 @@ MAX_KERNEL = 7
 WINDOW = 16
 MAX_HIDDEN = 32
 MAX_INSTRUCTIONS = 8192
-CODE_STORE = 512
+CODE_STORE = 384
 MAX_GATES = 256
 MAX_CLASSES = 1024
 MAX_POOL = 256
@@ -40,8 +40,11 @@ FETCH_FAR = 32
 PORT_BYTES = 8
 WEIGHT_PORTS = 3
 BURST = 64
+READ_REQUESTS = 32
+IMAGE_BYTES = 4
 MAP_READS = 2
 DRAIN = 8
+WRITE_DELAY = 16
 
 FLAG_IN_SIGNED = 1
 FLAG_RELU = 2
@@ -118,7 +121,7 @@ RECORD = ("status", "image", "pc", "exit", "label", "reason", "flops_low", "flop
 
 LOOPS = [
     {"name": "LoadImageTables::LoadTables", "opcode": "IMAGE", "trips": "32 * channels", "entries": "image_groups", "ii": 1, "depth": 28},
-    {"name": "LoadPixels::ImageBeats", "opcode": "IMAGE", "trips": "image_groups * height * input_columns * (channels + 1)", "entries": "image_groups", "ii": 1, "depth": 28},
+    {"name": "LoadPixels::ImageBeats", "opcode": "IMAGE", "trips": "image_groups * height * input_columns * (TILE // IMAGE_BYTES * channels + 1)", "entries": "image_groups", "ii": 1, "depth": 28},
     {"name": "RunMaps::MapCycles", "opcode": "CONV", "trips": "map_cycles", "entries": "map_entries", "ii": 1, "depth": 32},
     {"name": "RunMaps::MapCycles", "opcode": "AFFINE", "trips": "map_cycles", "entries": "map_entries", "ii": 1, "depth": 32},
     {"name": "RunMaps::MapCycles", "opcode": "POOL", "trips": "map_cycles", "entries": "map_entries", "ii": 1, "depth": 32},
@@ -129,10 +132,12 @@ LOOPS = [
     {"name": "RunGateChannel::GateChannels", "opcode": "GATE_CHANNEL", "trips": "channels", "entries": "1", "ii": 1, "depth": 4},
     {"name": "RunExit::LargestLogit", "opcode": "EXIT", "trips": "classes", "entries": "1", "ii": 1, "depth": 4},
     {"name": "RunExit::ExitSums", "opcode": "EXIT", "trips": "classes", "entries": "1", "ii": 1, "depth": 44},
-    {"name": "RunMove::MoveBeats", "opcode": "MOVE", "trips": "active_channels * words * 8", "entries": "1", "ii": 1, "depth": 28},
+    {"name": "MoveFromDdr::MoveIn", "opcode": "MOVE", "trips": "from_ddr * active_channels * words * 8", "entries": "from_ddr", "ii": 1, "depth": 28},
+    {"name": "MoveFromTiles::MoveOut", "opcode": "MOVE", "trips": "from_tiles * active_channels * words * 8", "entries": "from_tiles", "ii": 1, "depth": 28},
 ]
 
-PORTS = {"program": ["memory", 32], "weights0": ["memory", 64], "weights1": ["memory", 64], "weights2": ["memory", 64], "tables": ["memory", 64], "images": ["memory", 64], "maps": ["memory", 64], "results": ["memory", 32], "instructions": ["scalar", 32], "weight_bytes": ["scalar", 32], "table_words": ["scalar", 32], "images_count": ["scalar", 32], "image_bytes": ["scalar", 32], "gates": ["scalar", 32], "classes": ["scalar", 32], "budget_flops": ["scalar", 64], "budget_cycles": ["scalar", 64], "rule": ["scalar", 32], "threshold": ["scalar", 32], "target_class": ["scalar", 32], "map_words": ["scalar", 32], "pool": ["scalar", 32], "floor_flops": ["scalar", 64], "floor_cycles": ["scalar", 64]}  # name: (kind, bits), in the order of the top function
+PORTS = {"program": ["memory", 64], "weights0": ["memory", 64], "weights1": ["memory", 64], "weights2": ["memory", 64], "tables": ["memory", 64], "images": ["memory", 64], "maps": ["memory", 64], "results": ["memory", 32], "instructions": ["scalar", 32], "weight_bytes": ["scalar", 32], "table_words": ["scalar", 32], "images_count": ["scalar", 32], "image_bytes": ["scalar", 32], "gates": ["scalar", 32], "classes": ["scalar", 32], "budget_flops": ["scalar", 64], "budget_cycles": ["scalar", 64], "rule": ["scalar", 32], "threshold": ["scalar", 32], "target_class": ["scalar", 32], "map_words": ["scalar", 32], "pool": ["scalar", 32], "floor_flops": ["scalar", 64], "floor_cycles": ["scalar", 64]}  # name: (kind, bits), in the order of the top function
+BUSES = {"program": "side", "weights0": "weights0", "weights1": "weights1", "weights2": "weights2", "tables": "side", "images": "side", "maps": "side", "results": "results"}  # memory port: the AXI master that it shares
 REGISTERS = {  # name: (offset, data words)
     "control": (0x00, 1),
     "interrupt_global": (0x04, 1),

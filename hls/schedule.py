@@ -69,7 +69,7 @@ class Plan(NamedTuple):
         fetch = before * first.load + max(last.steps * last.step, last.load) if before else 0
         # A group's first results wait until those of the group before are requantised.
         wait = max(0, first.drain - last.step) if before else 0
-        return self.start + max(compute, fetch) + wait + last.drain
+        return self.start + max(compute, fetch) + wait + last.drain + isa.WRITE_DELAY
 
 
 def window_reads(kernel, stride, paired=False):
@@ -110,7 +110,7 @@ def _plan(shape, active_out):
     # last three, whose bytes are used as they come.
     channels = groups[0].channels
     bursts = (ceil(channels / isa.WEIGHT_PORTS) - 1) * min(isa.BURST, shape.row) // isa.PORT_BYTES
-    weights = max(channels, min(channels, isa.WEIGHT_PORTS) + bursts) if shape.row else 0
+    weights = max(channels, min(channels, isa.WEIGHT_PORTS) + bursts) + 1 if shape.row else 0  # a cycle in the queue
     window = ceil(window_reads(shape.kernel, shape.stride, shape.paired) / isa.MAP_READS)
     return Plan(tuple(groups), max(weights, window) + 1)
 
@@ -163,6 +163,7 @@ _LOOPS = _compiled()
 def _terms(fields, active_in, active_out):
     """What the expressions may name: the instruction's fields, and what follows from them."""
     terms = {"ceil": ceil, "max": max, "WEIGHT_PORTS": isa.WEIGHT_PORTS, **fields}
+    terms |= {"TILE": isa.TILE, "IMAGE_BYTES": isa.IMAGE_BYTES}
     opcode = fields["opcode"]
     if opcode in (isa.AFFINE, isa.POOL, isa.GLOBAL_POOL):
         terms["map_entries"], terms["map_cycles"] = 1, map_plan(fields).cycles
@@ -175,6 +176,8 @@ def _terms(fields, active_in, active_out):
         terms["row_words"] = row_bytes(fields["inputs"] + fields["hidden"]) // isa.PORT_BYTES
     if opcode == isa.MOVE:
         terms["active_channels"] = fields["channels"] if active_in is None else active_in
+        terms["from_ddr"] = int(fields["input"] >= isa.DDR_ADDRESS)
+        terms["from_tiles"] = 1 - terms["from_ddr"]
     if opcode == isa.CONV:
         active_in = fields["in_channels"] if active_in is None else active_in
         active_out = fields["out_channels"] if active_out is None else active_out

@@ -35,6 +35,7 @@ RESULTS = "results.json"
 STAGES = (*commands.STAGES, "all")
 CLOCK = Real(*design.CLOCK_RANGE)  # MHz
 NEEDS = {"cosim": "hls", "impl": "hls"}
+VENDOR = "-DDDI_VENDOR"  # queues and bursts are the vendor's library's (hls/src/shim.hpp)
 
 
 INTERRUPTED = "interrupted; its tools were ended, and stages that were done before need not run again"
@@ -75,7 +76,7 @@ def prepare(board, clock_mhz, tools, folder, jobs=None, accepted=()):
     facts = design.facts(board, clock_mhz, widened=top.widened, board=data)
     package, images, start = vectors.batch()
     records = vectors.write(folder, package, images, start, top)
-    flags = (vectors.STANDARD, f"{vectors.STANDARD} {vectors.CHIP} -I{folder}")
+    flags = (f"{vectors.STANDARD} {VENDOR}", f"{vectors.STANDARD} {vectors.CHIP} {VENDOR} -I{folder}")
     values = commands.parameters(facts, tools.generation, folder, flags, jobs or os.cpu_count() or 1)
     text = design.tcl(values)
     (folder / commands.PARAMETERS).write_text(text, encoding="utf-8")

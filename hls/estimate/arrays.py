@@ -78,14 +78,14 @@ class Array:
 
 def arrays(unit, folder=cpp.SOURCES):
     """Every array and scalar of the State of a parsed engine.cpp, cut as its pragmas say."""
+    constants = scopes.constants(unit, folder)
     state = next(
         each for each, _ in cpp.walk(unit, folder) if each.kind.name == "STRUCT_DECL" and each.spelling == "State"
     )
-    found = [array for each in state.get_children() for array in _members(each, "state", "", folder)]
+    found = [array for each in state.get_children() for array in _members(each, "state", "", (folder, constants))]
     for array in found:
         array.pieces, array.grouped = [1] * len(array.sizes), [1] * len(array.sizes)
     by_path = {array.path: array for array in found}
-    constants = scopes.constants(unit, folder)
     for _, pragma, _ in pragmas.placed(unit, folder):
         array = by_path.get(pragma.text("variable"))
         if array is not None:
@@ -93,11 +93,12 @@ def arrays(unit, folder=cpp.SOURCES):
     return found
 
 
-def _members(cursor, prefix, unit, folder):
-    """The arrays of a field, those of its own fields if it is a structure."""
+def _members(cursor, prefix, unit, context, around=()):
+    """The arrays of a field, those of its own fields if it is a structure, of an array of them `around` so many."""
     if cursor.kind.name != "FIELD_DECL":
         return
-    path, kind, sizes = f"{prefix}.{cursor.spelling}", cursor.type, []
+    path, kind, sizes = f"{prefix}.{cursor.spelling}", cursor.type, list(around)
+    folder, constants = context
     unit = unit or _header(kind, cursor, folder)
     element = kind.get_canonical()
     while element.kind.name == "CONSTANTARRAY":
@@ -105,9 +106,10 @@ def _members(cursor, prefix, unit, folder):
         element = element.element_type.get_canonical()
     if element.kind.name == "RECORD":
         for each in element.get_declaration().get_children():
-            yield from _members(each, path, unit, folder)
+            yield from _members(each, path, unit, context, sizes)
     else:
-        yield Array(path, unit, values.bits(element), sizes)
+        typed = scopes.width(kind, constants)
+        yield Array(path, unit, typed.bits if typed else values.bits(element), sizes)
 
 
 def _header(kind, cursor, folder):

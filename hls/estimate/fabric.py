@@ -32,6 +32,12 @@ def rom_bram18(entries, width):
     return min(ceil(entries / words) * ceil(width / bits) for words, bits in BRAM18)
 
 
+def queue(width, items, copies):
+    """(LUTs, flip-flops) of FIFOs in LUTs: both ports' memory, the places of both ends, what is taken next."""
+    place = items.bit_length()
+    return copies * (2 * ceil(items / 64) * width + 3 * place), copies * (width + 3 * place)
+
+
 def divider(width, by, pipelined):
     """(LUTs, flip-flops) of a division by subtraction: a bit a cycle in one stage, or a stage for every bit."""
     stages = width if pipelined else 1

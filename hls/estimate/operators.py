@@ -92,6 +92,11 @@ class Walk:
 
     def _variable(self, cursor, scope):
         first, kind = self.source.initializer(cursor), cursor.type.get_canonical()
+        if (sizes := scopes.queue(kind)) is not None:
+            lut, ff = fabric.queue(*sizes)
+            self._add(scope, "lut", lut, cursor, "queue")
+            self._add(scope, "ff", ff, cursor, "queue")
+            return
         if first is not None and kind.kind.name == "LVALUEREFERENCE":
             scope.places[cursor.hash] = self._place(first, scope)
             return
@@ -99,8 +104,8 @@ class Walk:
         scope.places[cursor.hash] = Place(cursor, (), scope.loops)
         value = values.of_type(kind) if first is None else self._value(first, inner)
         if not kind.is_const_qualified():
-            self._add(scope, "ff", values.bits(kind), cursor)
-            value = scope.changed(values.of_type(kind))
+            self._add(scope, "ff", scopes.register_bits(cursor.type, self.constants), cursor)
+            value = scope.changed(scopes.width(cursor.type, self.constants) or values.of_type(kind))
         scope.names[cursor.hash] = value
 
     def _loop(self, cursor, scope):
@@ -168,10 +173,13 @@ class Walk:
     def _known(self, cursor, kind=None):
         owner = cursor.referenced.semantic_parent.spelling if cursor.referenced else ""
         limits = KNOWN.get(f"{owner}.{cursor.spelling}")
-        return values.span(*limits) if limits else values.of_type(kind or cursor.type)
+        if limits:
+            return values.span(*limits)
+        typed = scopes.width(cursor.referenced.type, self.constants) if cursor.referenced else None
+        return typed or values.of_type(kind or cursor.type)
 
     def _fit(self, value, kind):
-        whole = values.of_type(kind)
+        whole = scopes.width(kind, self.constants) or values.of_type(kind)
         fits = whole.low <= value.low and value.high <= whole.high
         return value if fits else values.depending(whole._replace(static=value.static), value)
 
@@ -257,7 +265,7 @@ class Walk:
             else:
                 names[parameter.hash] = self._fit(value, parameter.type)
         self._function(function, replace(scope, names=names, places=places))
-        return values.depending(scopes.returned(function, cursor), *(value for _, value in arguments))
+        return values.depending(scopes.returned(function, cursor, self.constants), *(value for _, value in arguments))
 
     # ----------------------------------------------------------------------------------------------- arrays
     def _place(self, cursor, scope):

@@ -3,6 +3,7 @@
 operators.py counts; here are the scopes that it carries along and the questions that it asks of declarations.
 """
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,6 +11,48 @@ from typing import NamedTuple
 from hls.estimate import fabric, values
 from hls.estimate.known import RETURNED
 from hls.lint import cpp
+
+_WIDTH = re.compile(r"(?:const )?(?:ddi::)?(Unsigned|Signed)<(.+?)>(?= |\[|$)")  # hls/src/widths.hpp
+_QUEUE = re.compile(r"(?:ddi::)?Queue<(.+), (\d+)>(?:\[(\d+)\])?$")  # of any element
+
+
+def width(kind, names):
+    """The Value that a type of widths.hpp holds, whatever native type stands for it here; None for another type."""
+    found = _WIDTH.match(kind.spelling)
+    if found is None:
+        return None
+    bits = evaluated(found[2], names)
+    return (
+        values.span(0, 2**bits - 1) if found[1] == "Unsigned" else values.span(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    )
+
+
+def register_bits(kind, names):
+    """Bits that a variable of this type keeps: of a structure those of its fields."""
+    known = width(kind, names)
+    if known is not None and "[" not in kind.spelling:
+        return known.bits
+    whole = kind.get_canonical()
+    if whole.kind.name == "CONSTANTARRAY":
+        return whole.element_count * register_bits(_element(kind), names)
+    if whole.kind.name == "RECORD":
+        fields = (each for each in whole.get_declaration().get_children() if each.kind.name == "FIELD_DECL")
+        return sum(register_bits(each.type, names) for each in fields)
+    return values.bits(whole)
+
+
+def _element(kind):
+    """An array's element, with its name where it has one."""
+    return kind.element_type if kind.kind.name == "CONSTANTARRAY" else kind.get_canonical().element_type
+
+
+def queue(kind):
+    """(bits of an item, items, queues side by side) of a variable that is a queue, or queues; None for another."""
+    found = _QUEUE.match(kind.get_canonical().spelling)
+    if found is None:
+        return None
+    item = {"long": 64, "int": 32}[found[1]]
+    return item, int(found[2]), int(found[3] or 1)
 
 
 class Source:
@@ -122,9 +165,11 @@ def result_of(sign, left, right, kind):
     return values.of_type(kind)
 
 
-def returned(function, cursor):
+def returned(function, cursor, names):
     """What a call gives: its type's values; Clamp8's and the like are narrower than their type."""
-    return values.span(*RETURNED[function.spelling]) if function.spelling in RETURNED else values.of_type(cursor.type)
+    if function.spelling in RETURNED:
+        return values.span(*RETURNED[function.spelling])
+    return width(function.result_type, names) or values.of_type(cursor.type)
 
 
 def sizes_of(base):
@@ -160,5 +205,5 @@ def constants(unit, folder):
 
 def evaluated(text, names):
     """The number that a pragma's expression over the constants `names` stands for."""
-    plain = text.replace("isa::", "").replace("/", "//")
-    return int(eval(plain, {"__builtins__": {}}, names))  # our own source
+    plain = re.sub(r"\b(?:ddi|isa)::", "", text).replace("/", "//")
+    return int(eval(plain, {"__builtins__": {}, "BitsOf": lambda most: most.bit_length()}, names))  # our own source

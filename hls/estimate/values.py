@@ -164,8 +164,21 @@ def masked(left, right, kind):
     """The values of a bitwise and."""
     if left.some is not None and right.some is not None:
         return combine(lambda a, b: a & b, left, right, kind)
+    mask = next((each for each in (right, left) if each.count == 1 and each.low >= 0), None)
+    if mask is not None and 1 << mask.low.bit_count() <= MANY:
+        some = sorted(set(_submasks(mask.low)))
+        return depending(Value(some[0], some[-1], tuple(some)), left, right)
     top = min((each.high for each in (left, right) if each.low >= 0), default=None)
     return depending(of_type(kind) if top is None else span(0, top), left, right)
+
+
+def _submasks(mask):
+    """Every number with no bit outside `mask`."""
+    at = mask
+    while at:
+        yield at
+        at = (at - 1) & mask
+    yield 0
 
 
 def quotient(a, b):

@@ -52,6 +52,8 @@ def python_module(contract):
     lines += ["LOOPS = [", *(f"    {json.dumps(strip_doc(loop))}," for loop in contract["loop"]), "]", ""]
     ports = {port["name"]: (port["kind"], port["bits"]) for port in contract["port"]}
     lines += [f"PORTS = {json.dumps(ports)}  # name: (kind, bits), in the order of the top function"]
+    buses = {port["name"]: bundle(port) for port in contract["port"] if port["kind"] == "memory"}
+    lines += [f"BUSES = {json.dumps(buses)}  # memory port: the AXI master that it shares"]
     lines += ["REGISTERS = {  # name: (offset, data words)"]
     lines += [f'    "{name}": (0x{offset:02X}, {words}),' for name, (offset, words) in registers(contract).items()]
     lines += ["}", *python_start(contract), ""]
@@ -88,10 +90,17 @@ def cpp_start(contract):
     return [*lines, ""]
 
 
+def bundle(port):
+    """The AXI master of a memory port."""
+    return port.get("bundle", port["name"])
+
+
 def cpp_type(port):
     """The C++ type of a port, or of an element of its memory."""
     if port["kind"] == "scalar":
         return "uint64_t" if port["bits"] == 64 else "int32_t"
+    if port.get("burst"):
+        return "ddi::BurstWords"
     return f"{'' if port.get('written') else 'const '}int{port['bits']}_t*"
 
 
@@ -99,6 +108,7 @@ def cpp_top(contract):
     """Text of hls/src/top.hpp: the top function, with its interface."""
     ports = contract["port"]
     memories = [port["name"] for port in ports if port["kind"] == "memory"]
+    buses = {port["name"]: bundle(port) for port in ports if port["kind"] == "memory"}
     registers = [*(port["name"] for port in ports), "return"]
     arguments = ",\n".join(f"    {cpp_type(port)} {port['name']}" for port in ports)
     start = ",\n".join(f"      {port['name']}" for port in scalars(contract))
@@ -107,7 +117,15 @@ def cpp_top(contract):
     lines += ["// high word the first half of the contract's hash. With BAD_START nothing is written."]
     lines += ["// NOLINTNEXTLINE(misc-definitions-in-headers): engine.cpp alone includes it"]
     lines += [f'extern "C" uint64_t ddi_engine(\n{arguments}) {{']
-    lines += [f"  #pragma HLS interface m_axi port = {name} offset = slave bundle = {name}" for name in memories]
+    ahead = {
+        port["name"]: f" num_read_outstanding = {contract['timing']['READ_REQUESTS']}"
+        for port in ports
+        if port.get("burst")
+    }
+    lines += [
+        f"  #pragma HLS interface m_axi port = {name} offset = slave bundle = {buses[name]}{ahead.get(name, '')}"
+        for name in memories
+    ]
     lines += [f"  #pragma HLS interface s_axilite port = {name}" for name in registers]
     lines += [f"  const ddi::Start start = {{\n{start}}};"]
     lines += ["  const uint64_t hash = uint64_t(ddi::isa::kHashHigh) << 32;"]

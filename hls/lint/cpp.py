@@ -17,8 +17,8 @@ from hls.command import tools
 from hls.cosim import SOURCES, compiler
 
 STANDARD = "-std=c++14"
-SYNTHESIS = ("-D__SYNTHESIS__",)
-VIEWS = (SYNTHESIS, ())  # what a board's compiler sees, and the co-simulation
+SYNTHESIS = ("-D__SYNTHESIS__", "-DDDI_READ")  # read, not run: hls/src/shim.hpp
+VIEWS = (SYNTHESIS, ("-DDDI_CHIP",), ())  # what a board's compiler sees, and the co-simulation in both shapes
 FUNCTIONS = ("FUNCTION_DECL", "FUNCTION_TEMPLATE", "CXX_METHOD", "CONSTRUCTOR",
              "DESTRUCTOR", "CONVERSION_FUNCTION")  # fmt: skip
 _CHANGING = ("BINARY_OPERATOR", "COMPOUND_ASSIGNMENT_OPERATOR", "UNARY_OPERATOR")
@@ -56,7 +56,8 @@ def _walk(cursor, ancestors):
     yield cursor, ancestors
     below = (*ancestors, cursor)
     for child in cursor.get_children():
-        yield from _walk(child, below)
+        if child.location.file is not None:  # else it is the compiler's own, such as a copy
+            yield from _walk(child, below)
 
 
 def in_folder(cursor, folder):

@@ -42,6 +42,7 @@ PRAGMAS = {
         {"variable": VARIABLE, "type": {"inter", "intra"}, "direction": {"RAW", "WAR", "WAW"}, "distance": EXPRESSION,
          "class": {"array", "pointer"}, "dependent": {"false", "true"}},
     ),
+    "dataflow": (set(), {}),
     "inline": ({"off", "recursive"}, {}),
     "latency": (set(), {"min": EXPRESSION, "max": EXPRESSION}),
     "loop_flatten": ({"off"}, {}),
@@ -52,7 +53,7 @@ NEEDED = {name: {"variable"} for name, (_, takes) in PRAGMAS.items() if "variabl
 NEEDED |= {"loop_tripcount": {"max"}, "interface": {"port"}}
 OF_LOOPS = {"unroll", "loop_tripcount", "loop_flatten"}  # first in the body of a loop
 OF_BODIES = {"pipeline", "latency"}  # first in the body of a loop or a function
-OF_FUNCTIONS = {"inline", "interface"}  # in the outermost block of a function
+OF_FUNCTIONS = {"inline", "interface", "dataflow"}  # in the outermost block of a function
 _INFIX = {"*", "/", "+", "-", "%", "<<", ">>"}
 
 

@@ -13,11 +13,14 @@ extern "C" {
 
 const char* ddi_isa_hash() { return ddi::isa::kHash; }
 
+// Of the chip's shape: how long bursts take to come, at least and at most. For all threads; not while one runs.
+void ddi_set_bus(int32_t low, int32_t high) { ddi::SetBus(low, high); }
+
 int64_t ddi_state_bytes() { return int64_t(sizeof(ddi::State)); }
 
 // As ddi_engine, over `threads` threads; memories start every image filled with the byte `forget`. With a pool the
 // images run one after the other, whatever the threads; its charges come from `history` and go back there.
-int32_t ddi_cosim(const int32_t* program, const int64_t* weights, const int64_t* tables, const uint8_t* images,
+int32_t ddi_cosim(const int64_t* program, const int64_t* weights, const int64_t* tables, const uint8_t* images,
                   int64_t* history, int32_t* results, const ddi::Start* given, int32_t threads, int32_t forget) {
   using namespace ddi;
   const Start start = *given;
@@ -28,6 +31,7 @@ int32_t ddi_cosim(const int32_t* program, const int64_t* weights, const int64_t*
   const size_t map_bytes = size_t(start.map_words) * kTilePixels;
   auto run = [&](int32_t first, int32_t count) {
     SetForgetByte(forget);
+    StartBus();
     std::vector<int64_t> maps((map_bytes + charge_bytes) / sizeof(int64_t) + 1);
     int64_t* charges = maps.data() + map_bytes / sizeof(int64_t);
     if (charge_bytes > 0) std::memcpy(charges, history, charge_bytes);

@@ -21,6 +21,8 @@ struct Cost {
 };
 
 static_assert(isa::kWeightAlign % isa::kPortBytes == 0, "rows are whole fetches");
+constexpr int32_t kRowLooks = isa::kTile / isa::kImageBytes;  // of a tile's row of pixels and a channel, cycles
+static_assert(isa::kTile % isa::kImageBytes == 0, "a row of pixels is whole cycles");
 static_assert(256 % isa::kPortBytes == 0, "an image table is whole fetches");
 
 inline uint32_t Loop(uint32_t trips, int32_t depth) { return trips + uint32_t(depth); }
@@ -84,7 +86,7 @@ inline void AddImage(const int32_t* word, Cost& cost) {
   const uint16_t groups = DivideBy3(uint16_t(channels + isa::kImageLanes - 1));
   const uint32_t rows =
       uint32_t(Product(uint32_t(word[isa::kImageHeight]), uint16_t(TileCount(word[isa::kImageWidth]))));
-  const uint32_t beats = uint32_t(Product(rows, uint16_t(channels + 1)));
+  const uint32_t beats = uint32_t(Product(rows, uint16_t(kRowLooks * channels + 1)));
   cost.weight_bytes = 256 * uint32_t(channels);
   cost.cycles += 256 / isa::kPortBytes * uint32_t(channels);
   cost.cycles += uint32_t(Product(Loop(beats, isa::kDepthLoadTables + isa::kDepthImageBeats), groups));
@@ -119,7 +121,7 @@ inline Cost Price(const Instruction& instruction, int32_t pc, const LayerPlan& l
     case isa::kOpMove: {
       const int32_t channels = ActiveCount(masks, word[isa::kMoveMask], word[isa::kMoveChannels]);
       const uint32_t words = uint32_t(Product(uint32_t(channels), uint16_t(word[isa::kMoveWords])));
-      cost.cycles += Loop(words * (kTilePixels / isa::kPortBytes), isa::kDepthMoveBeats);
+      cost.cycles += Loop(words * (kTilePixels / isa::kPortBytes), isa::kDepthMoveIn);
       break;
     }
     default:  // AFFINE, POOL, GLOBAL_POOL, GATE_LAYER, TAP, END

@@ -2,14 +2,15 @@
 //
 // Role     fetch, check, price, compare with the budget, execute; gates, masks, exits and counters are all here, and
 //          the host does nothing between start and done
-// Ports    m_axi, one width each: program, tables and results 32 bits; images, weights (three ports on the same bytes)
-//          and the DDR's map memory 64 bits; s_axilite for the start parameters and the return value (top.hpp)
+// Ports    m_axi: weights (three ports on the same bytes, each a bus), program, tables, images and the DDR's map memory
+//          (one bus) of 64 bits, results of 32; s_axilite for the start parameters and the return value (top.hpp)
 // Rate     kFetch cycles an instruction, then its unit's loops (docs/isa.md, Loops; cost.hpp adds them up)
 // Storage  State below, the maps included
 #include <cstdint>
 
 #include "budget.hpp"
 #include "check.hpp"
+#include "chip/move.hpp"
 #include "control.hpp"
 #include "shim.hpp"
 #ifdef DDI_CHIP
@@ -27,7 +28,6 @@
 #include "geometry.hpp"
 #include "isa.hpp"
 #include "masks.hpp"
-#include "move.hpp"
 #include "ports.hpp"
 #include "tile_memory.hpp"
 
@@ -42,7 +42,7 @@ struct State {
   LayerMemory layer;
   ImageMemory image;
   ChargeMemory charges;
-  int32_t code[isa::kCodeStore][isa::kInstructionWords];
+  int64_t code[isa::kCodeStore][isa::kInstructionWords / 2];
   int32_t trace[isa::kMaxGates];
   int32_t logits[isa::kMaxClasses];
 };
@@ -53,34 +53,37 @@ static_assert(sizeof(State) <= 630 * 1024, "140 block RAMs of 4.5 KB hold the en
 
 DDI_STATE State state;
 
+constexpr int32_t kCodeWords = isa::kInstructionWords / 2;  // of the port, two of an instruction each
+
 // Keep the program's first instructions on the chip, once for a batch.
-inline void LoadCode(const int32_t* program, int32_t instructions) {
-  const int32_t count = Smaller(instructions, isa::kCodeStore) * isa::kInstructionWords;
+inline void LoadCode(const int64_t* program, int32_t instructions) {
+  const int32_t count = Smaller(instructions, isa::kCodeStore) * kCodeWords;
 LoadWords:
   for (int32_t i = 0; i < count; ++i) {
-    #pragma HLS loop_tripcount max = isa::kCodeStore * isa::kInstructionWords
+    #pragma HLS loop_tripcount max = isa::kCodeStore * kCodeWords
     #pragma HLS pipeline II = 1
-    state.code[i / isa::kInstructionWords][i % isa::kInstructionWords] = program[i];
+    state.code[i / kCodeWords][i % kCodeWords] = program[i];
   }
 }
 
-// Two words a cycle from the chip; what lies behind the store comes from the DDR.
-inline Instruction Fetch(const int32_t* program, int32_t pc) {
+// Two words a cycle, from the chip or, what lies behind the store, from the DDR.
+inline Instruction Fetch(const int64_t* program, int32_t pc) {
   const bool near = pc < isa::kCodeStore;
-  const int32_t first = pc * isa::kInstructionWords;
+  const int32_t first = pc * kCodeWords;
   Instruction instruction;
 FetchWords:
-  for (int32_t i = 0; i < isa::kInstructionWords; i += 2) {
+  for (int32_t i = 0; i < kCodeWords; ++i) {
     #pragma HLS pipeline II = 1
-    instruction.word[i] = near ? state.code[pc][i] : ReadProgram(program, first + i);
-    instruction.word[i + 1] = near ? state.code[pc][i + 1] : ReadProgram(program, first + i + 1);
+    const uint64_t both = uint64_t(near ? state.code[pc][i] : ReadProgram(program, first + i));
+    instruction.word[2 * i] = int32_t(uint32_t(both));
+    instruction.word[2 * i + 1] = int32_t(uint32_t(both >> 32));
   }
   return instruction;
 }
 
-inline void Execute(const Instruction& instruction, const LayerPlan& planned, const int64_t* weights0,
-                    const int64_t* weights1, const int64_t* weights2, const int64_t* tables, const int64_t* images,
-                    int64_t image_byte, int64_t* maps, const Start& start, Progress& progress) {
+inline void Execute(const Instruction& instruction, const LayerPlan& planned, BurstWords weights0, BurstWords weights1,
+                    BurstWords weights2, const int64_t* tables, const int64_t* images, int64_t image_byte,
+                    int64_t* maps, const Start& start, Progress& progress) {
   switch (instruction.word[0]) {
     case isa::kOpImage:
       RunImage(instruction, weights0, images, image_byte, state.maps, state.image);
@@ -125,7 +128,7 @@ inline void Execute(const Instruction& instruction, const LayerPlan& planned, co
 
 // One instruction of the image that starts at `image_byte`: checked, priced, compared with the budget, counted,
 // executed.
-inline void Step(const int32_t* program, const int64_t* weights0, const int64_t* weights1, const int64_t* weights2,
+inline void Step(const int64_t* program, BurstWords weights0, BurstWords weights1, BurstWords weights2,
                  const int64_t* tables, const int64_t* images, int64_t image_byte, int64_t* maps, const Start& start,
                  Progress& progress) {
   const int32_t pc = progress.pc;
@@ -167,9 +170,9 @@ ForgetTrace:
   }
 }
 
-inline Progress RunOneImage(const int32_t* program, const int64_t* weights0, const int64_t* weights1,
-                            const int64_t* weights2, const int64_t* tables, const int64_t* images, int64_t image_byte,
-                            int64_t* maps, const Allowance& allowance, const Start& start) {
+inline Progress RunOneImage(const int64_t* program, BurstWords weights0, BurstWords weights1, BurstWords weights2,
+                            const int64_t* tables, const int64_t* images, int64_t image_byte, int64_t* maps,
+                            const Allowance& allowance, const Start& start) {
   Progress progress = Progress();
   progress.allowed_flops = allowance.flops;
   progress.allowed_cycles = allowance.cycles;
@@ -188,9 +191,9 @@ Steps:
 }
 
 // Run a batch under `start`: a record for each image, and the charges of the pool go back to their place. The status.
-inline int32_t RunBatch(const int32_t* program, const int64_t* weights0, const int64_t* weights1,
-                        const int64_t* weights2, const int64_t* tables, const int64_t* images, int64_t* maps,
-                        int32_t* results, const Start& start) {
+inline int32_t RunBatch(const int64_t* program, BurstWords weights0, BurstWords weights1, BurstWords weights2,
+                        const int64_t* tables, const int64_t* images, int64_t* maps, int32_t* results,
+                        const Start& start) {
   #pragma HLS array_partition variable = state.maps complete dim = 2
   #pragma HLS bind_storage variable = state.maps type = ram_t2p impl = bram
   #pragma HLS array_partition variable = state.layer.lanes.even complete dim = 1
@@ -203,6 +206,14 @@ inline int32_t RunBatch(const int32_t* program, const int64_t* weights0, const i
   #pragma HLS array_partition variable = state.layer.array.sum complete dim = 0
   #pragma HLS array_partition variable = state.layer.array.result complete dim = 0
   #pragma HLS array_partition variable = state.layer.drain.word complete dim = 0
+  #pragma HLS array_partition variable = state.layer.drain.late.full complete dim = 0
+  #pragma HLS array_partition variable = state.layer.drain.late.last complete dim = 0
+  #pragma HLS array_partition variable = state.layer.drain.late.row complete dim = 0
+  #pragma HLS array_partition variable = state.layer.drain.late.column complete dim = 0
+  #pragma HLS array_partition variable = state.layer.drain.late.block complete dim = 0
+  #pragma HLS array_partition variable = state.layer.drain.late.word complete dim = 0
+  #pragma HLS array_partition variable = state.layer.drain.late.pixel complete dim = 0
+  #pragma HLS array_partition variable = state.layer.drain.pooled complete dim = 0
   #pragma HLS array_partition variable = state.layer.drain.identity complete dim = 0
   #pragma HLS array_partition variable = state.vector cyclic factor = 8
   #pragma HLS bind_storage variable = state.image.table type = ram_s2p impl = lutram

@@ -177,6 +177,7 @@ GateChannels:
     #pragma HLS pipeline II = 1
     if (vector[word[isa::kGateChannelInput] + channel] > word[isa::kGateChannelThreshold]) {
       masks.channel[mask - 1][active] = uint16_t(channel);
+      masks.fetched[mask - 1][active] = uint16_t(channel);
       ++active;
     }
   }

@@ -5,8 +5,8 @@
 namespace ddi {
 namespace isa {
 
-static const char kHash[] = "4cd9baf2a33ab13c";
-constexpr uint32_t kHashHigh = 0x4cd9baf2;
+static const char kHash[] = "0fcb631fe4d41822";
+constexpr uint32_t kHashHigh = 0x0fcb631f;
 
 constexpr int32_t kInstructionWords = 16;
 constexpr int32_t kTile = 8;
@@ -25,7 +25,7 @@ constexpr int32_t kMaxKernel = 7;
 constexpr int32_t kWindow = 16;
 constexpr int32_t kMaxHidden = 32;
 constexpr int32_t kMaxInstructions = 8192;
-constexpr int32_t kCodeStore = 512;
+constexpr int32_t kCodeStore = 384;
 constexpr int32_t kMaxGates = 256;
 constexpr int32_t kMaxClasses = 1024;
 constexpr int32_t kMaxPool = 256;
@@ -43,8 +43,11 @@ constexpr int32_t kFetchFar = 32;
 constexpr int32_t kPortBytes = 8;
 constexpr int32_t kWeightPorts = 3;
 constexpr int32_t kBurst = 64;
+constexpr int32_t kReadRequests = 32;
+constexpr int32_t kImageBytes = 4;
 constexpr int32_t kMapReads = 2;
 constexpr int32_t kDrain = 8;
+constexpr int32_t kWriteDelay = 16;
 
 constexpr int32_t kFlagInSigned = 1;
 constexpr int32_t kFlagRelu = 2;
@@ -214,7 +217,8 @@ constexpr int32_t kDepthLstmUnits = 16;
 constexpr int32_t kDepthGateChannels = 4;
 constexpr int32_t kDepthLargestLogit = 4;
 constexpr int32_t kDepthExitSums = 44;
-constexpr int32_t kDepthMoveBeats = 28;
+constexpr int32_t kDepthMoveIn = 28;
+constexpr int32_t kDepthMoveOut = 28;
 
 constexpr int32_t kSigmoidEntries = 1024;
 constexpr int32_t kSigmoidLow = -8;

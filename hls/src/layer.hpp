@@ -27,14 +27,18 @@ constexpr int32_t kReduce = 2;   // POOL: a window's sum or its largest pixel
 struct Layer {
   ConvShape shape;
   Map input, output, identity;
-  int32_t mode;  // kOutputs for CONV, kPass for AFFINE and GLOBAL_POOL, kReduce for POOL
-  int32_t top;   // rows of pixels before the band's first
-  int32_t padding;
-  int32_t in_mask, out_mask;
-  int32_t weights, row_pitch;           // bytes: of the first row, and from row to row
+  Unsigned<2> mode;               // kOutputs for CONV, kPass for AFFINE and GLOBAL_POOL, kReduce for POOL
+  Unsigned<kKernelBits + 1> top;  // rows of pixels before the band's first
+  Unsigned<2> padding;
+  Unsigned<BitsOf(isa::kMasks - 1)> in_mask, out_mask;
+  int32_t weights;                      // byte of the first row
+  Unsigned<kLaneByteBits> row_pitch;    // bytes from row to row
+  Unsigned<kLaneWordBits> row_words;    // of a port, from row to row
+  Unsigned<3> filter_words;             // of a filter, under an input mask
+  Unsigned<kLaneWordBits> fetch_words;  // that are fetched of a row
   int32_t table;                        // row of the first output channel's bias and scale; POOL has none
   int32_t pool;                         // vector of the results' global pool, or -1
-  int32_t in_channels, channel_offset;  // of AFFINE
+  Unsigned<kChannelBits> in_channels, channel_offset;  // of AFFINE
   Requantizer of_identity, of_pool, of_sum;
   bool in_signed, relu, add, add_signed, average;
   bool takes_largest;  // pixel of a window
@@ -136,6 +140,9 @@ inline Layer DecodeLayer(const Instruction& instruction, const ConvShape& shape,
                 : opcode == isa::kOpPool   ? DecodePool(instruction)
                                            : DecodeGlobalPool(instruction);
   layer.shape = shape;
+  layer.row_words = layer.row_pitch >> 3;
+  layer.filter_words = layer.in_mask != 0 ? shape.filter_bytes >> 3 : 0;
+  layer.fetch_words = shape.row >> 3;
   return layer;
 }
 

@@ -12,6 +12,7 @@
 
 #include "geometry.hpp"
 #include "masks.hpp"
+#include "widths.hpp"
 
 namespace ddi {
 
@@ -21,26 +22,27 @@ static_assert(kPartPixels * isa::kFold == kTilePixels && isa::kPart == 4, "four 
 static_assert(kMaxResults == 8 && isa::kOutLanes == 2, "groups of channels are counted by shifts");
 
 struct ConvShape {
-  int32_t kernel, stride;
-  int32_t tiles;  // of a channel of the output
-  int32_t steps;  // of a group
+  Unsigned<kKernelBits> kernel;
+  Unsigned<2> stride;
+  Unsigned<kTileBits> tiles;      // of a channel of the output
+  Unsigned<kTileBits + 2> steps;  // of a group
   bool by_parts;
-  int32_t lanes;  // output channels at once
-  int32_t active_in, active_out;
-  bool paired;     // two input channels a cycle
-  int32_t inputs;  // channels, or pairs of them, that are multiplied one after the other
-  int32_t filter_bytes;
-  int32_t row;  // bytes of weights fetched for an output channel
+  Unsigned<kResultBits> lanes;  // output channels at once
+  Unsigned<kChannelBits> active_in, active_out;
+  bool paired;                    // two input channels a cycle
+  Unsigned<kChannelBits> inputs;  // channels, or pairs of them, that are multiplied one after the other
+  Unsigned<6> filter_bytes;
+  Unsigned<kLaneByteBits> row;  // bytes of weights fetched for an output channel
   bool reads_identity;
 };
 
 struct ConvPlan {
-  int16_t groups;
-  int8_t channels;  // of a group
-  int8_t last;      // of the last one
-  int8_t beat;      // cycles from one input channel to the next
-  int8_t across;    // cycles of a kernel's row
-  int32_t cycles;   // of the main loop
+  Unsigned<kChannelBits> groups;
+  Unsigned<kResultBits> channels;  // of a group
+  Unsigned<kResultBits> last;      // of the last one
+  Unsigned<5> beat;                // cycles from one input channel to the next
+  Unsigned<5> taps;                // of these, with taps of the kernel
+  int32_t cycles;                  // of the main loop
 };
 
 // Tiles, or parts of tiles, that cover a map.
@@ -83,7 +85,8 @@ inline ConvShape MakeMapShape(int32_t kernel, int32_t stride, bool by_parts, int
   shape.tiles = Tiles(height, width);
   shape.steps = Steps(height, width, by_parts);
   shape.lanes = 1;
-  shape.active_in = shape.inputs = 1;
+  shape.active_in = 1;
+  shape.inputs = 1;
   shape.active_out = channels;
   return shape;
 }
@@ -132,11 +135,12 @@ inline ConvPlan MakePlan(const ConvShape& shape) {
   const int32_t rest = all & (shape.lanes - 1);
   const int32_t blocks = WindowBlocks(shape.kernel, shape.stride);
   ConvPlan plan;
-  plan.groups = int16_t(rest > 0 ? full + 1 : full);
-  plan.channels = int8_t(shape.lanes);
-  plan.last = int8_t(rest > 0 ? rest : shape.lanes);
-  plan.across = int8_t(shape.kernel > 2 * isa::kRowTaps ? 3 : shape.kernel > isa::kRowTaps ? 2 : 1);
-  plan.beat = int8_t(Larger(shape.kernel * plan.across, blocks));
+  plan.groups = rest > 0 ? full + 1 : full;
+  plan.channels = shape.lanes;
+  plan.last = rest > 0 ? rest : shape.lanes;
+  const int32_t across = shape.kernel > 2 * isa::kRowTaps ? 3 : shape.kernel > isa::kRowTaps ? 2 : 1;
+  plan.taps = shape.kernel * across;
+  plan.beat = Larger(plan.taps, blocks);
   const int32_t first = full > 0 ? plan.channels : plan.last;
   const int32_t multiply = int32_t(Product(uint32_t(shape.inputs), uint16_t(plan.beat)));
   const int32_t step = StepCycles(shape, plan.beat, multiply, first);
@@ -153,10 +157,10 @@ inline ConvPlan MakePlan(const ConvShape& shape) {
   const int32_t beats = int8_t(Smaller(isa::kBurst, shape.row) >> 3);
   const int32_t turns = Turns(first);  // 1 … 3
   const int32_t bursts = (turns > 1 ? beats : 0) + (turns > 2 ? beats : 0) + Smaller(first, isa::kWeightPorts);
-  const int32_t weights = shape.row > 0 ? Larger(first, bursts) : 0;
+  const int32_t weights = shape.row > 0 ? Larger(first, bursts) + 1 : 0;  // a cycle in the queue
   const int32_t wait = before > 0 ? Larger(0, DrainCycles(shape, first) - last_step) : 0;
   plan.cycles = Larger(weights, blocks) + 1 + (before > 0 ? Larger(compute, fetch) : compute) + wait +
-                DrainCycles(shape, plan.last);
+                DrainCycles(shape, plan.last) + isa::kWriteDelay;
   return plan;
 }
 

@@ -13,6 +13,7 @@
 
 #include "geometry.hpp"
 #include "shim.hpp"
+#include "widths.hpp"
 
 namespace ddi {
 
@@ -24,11 +25,11 @@ typedef uint8_t Window[isa::kWindow][isa::kWindow];
 
 // A map in tile memory: where it starts and how it is cut into tiles.
 struct Map {
-  int32_t address;
-  int32_t height;
-  int32_t width;
-  int32_t columns;  // tiles in a row of tiles
-  int32_t tiles;    // tiles of a channel
+  Unsigned<kTileAddressBits> address;
+  Unsigned<kSideBits> height;
+  Unsigned<kSideBits> width;
+  Unsigned<kTileColumnBits> columns;  // tiles in a row of tiles
+  Unsigned<kTileBits> tiles;          // tiles of a channel
 };
 
 inline Map MakeMap(int32_t address, int32_t height, int32_t width) {
@@ -49,9 +50,9 @@ inline int32_t Inside(int32_t tile, int32_t size) {
 // Where a port reads each bank: of the four tiles that 8 × 8 pixels from (row, column) on can touch, the one that the
 // bank's pixel lies in.
 struct Corner {
-  int32_t address[2][2];
-  int32_t row, column;  // of the first pixel
-  int32_t padding;      // by which these are less than multiples of eight
+  Unsigned<kTileAddressBits> address[2][2];
+  Signed<kSideBits + 2> row, column;  // of the first pixel
+  Unsigned<2> padding;                // by which these are less than multiples of eight
 };
 
 // `base` is the channel's first word; pixels may lie outside the map.
@@ -62,8 +63,8 @@ inline Corner MakeCorner(const Map& map, int32_t base, int32_t row, int32_t colu
   const int32_t first = base + tile_row * map.columns + tile_column;
   const int32_t rows = TileCount(map.height);
   Corner corner;
-  corner.row = row;
-  corner.column = column;
+  corner.row = Signed<kSideBits + 2>(row);
+  corner.column = Signed<kSideBits + 2>(column);
   corner.padding = padding;
 CornerRows:
   for (int32_t i = 0; i < 2; ++i) {
@@ -82,7 +83,8 @@ CornerRows:
 // One whole word.
 inline Corner MakeWordCorner(int32_t address) {
   #pragma HLS inline
-  const Corner corner = {{{address, address}, {address, address}}, 0, 0, 0};
+  Corner corner = Corner();
+  corner.address[0][0] = corner.address[0][1] = corner.address[1][0] = corner.address[1][1] = address;
   return corner;
 }
 
@@ -97,6 +99,7 @@ inline void TurnBlock(const Map& map, const Corner& corner, uint8_t outside, con
                       Block& block) {
   #pragma HLS inline
   uint8_t turned[isa::kTile][isa::kTile];
+  #pragma HLS array_partition variable = turned complete dim = 0
 RotateRows:
   for (int32_t i = 0; i < kTilePixels; ++i) {
     #pragma HLS unroll

@@ -6,10 +6,10 @@
 // high word the first half of the contract's hash. With BAD_START nothing is written.
 // NOLINTNEXTLINE(misc-definitions-in-headers): engine.cpp alone includes it
 extern "C" uint64_t ddi_engine(
-    const int32_t* program,
-    const int64_t* weights0,
-    const int64_t* weights1,
-    const int64_t* weights2,
+    const int64_t* program,
+    ddi::BurstWords weights0,
+    ddi::BurstWords weights1,
+    ddi::BurstWords weights2,
     const int64_t* tables,
     const int64_t* images,
     int64_t* maps,
@@ -30,13 +30,13 @@ extern "C" uint64_t ddi_engine(
     int32_t pool,
     uint64_t floor_flops,
     uint64_t floor_cycles) {
-  #pragma HLS interface m_axi port = program offset = slave bundle = program
-  #pragma HLS interface m_axi port = weights0 offset = slave bundle = weights0
-  #pragma HLS interface m_axi port = weights1 offset = slave bundle = weights1
-  #pragma HLS interface m_axi port = weights2 offset = slave bundle = weights2
-  #pragma HLS interface m_axi port = tables offset = slave bundle = tables
-  #pragma HLS interface m_axi port = images offset = slave bundle = images
-  #pragma HLS interface m_axi port = maps offset = slave bundle = maps
+  #pragma HLS interface m_axi port = program offset = slave bundle = side
+  #pragma HLS interface m_axi port = weights0 offset = slave bundle = weights0 num_read_outstanding = 32
+  #pragma HLS interface m_axi port = weights1 offset = slave bundle = weights1 num_read_outstanding = 32
+  #pragma HLS interface m_axi port = weights2 offset = slave bundle = weights2 num_read_outstanding = 32
+  #pragma HLS interface m_axi port = tables offset = slave bundle = side
+  #pragma HLS interface m_axi port = images offset = slave bundle = side
+  #pragma HLS interface m_axi port = maps offset = slave bundle = side
   #pragma HLS interface m_axi port = results offset = slave bundle = results
   #pragma HLS interface s_axilite port = program
   #pragma HLS interface s_axilite port = weights0

@@ -95,8 +95,8 @@ def _module(module, name, trips, ii, depth):
 
 
 def default_widths():
-    """Memory port → bits of its bus, as HLS makes them of the contract's ports."""
-    return {name: max(32, bits) for name, (kind, bits) in isa.PORTS.items() if kind == "memory"}
+    """Bus → its bits, as HLS makes them of the contract's ports."""
+    return {isa.BUSES[name]: max(32, bits) for name, (kind, bits) in isa.PORTS.items() if kind == "memory"}
 
 
 def cosim(status="Pass", cycles=(41, 136210, 272379)):

@@ -40,53 +40,53 @@ MOVE = encode(isa.MOVE, input=0, output=99, channels=3, words=5, input_pitch=5, 
 @pytest.mark.parametrize(
     ("words", "active", "expected"),
     [
-        # FETCH is 8, MapCycles' depth 32; more plans are worked by hand in test_plans.py.
-        # 8 pairs of channels, 16 tiles, 3·16 cycles a tile; from listing a pair and reading a window 3, and one drain
-        (conv(16, 16, 32), (), Cost(2 * 1024 * 9 * 256, 40 + 3 + 8 * 16 * 48 + 16, 16 * 144)),
+        # FETCH is 8, MapCycles' depth 32, the last write's delay 16; more plans are worked by hand in test_plans.py.
+        # 8 pairs of channels, 16 tiles, 3·16 cycles a tile; from listing a pair and fetching it by a queue 4, one drain
+        (conv(16, 16, 32), (), Cost(2 * 1024 * 9 * 256, 56 + 4 + 8 * 16 * 48 + 16, 16 * 144)),
         # 9 of 16 into 5 of 16: of a row, the filters of 9 channels, 16 bytes each; the last channel has half a drain
-        (conv(16, 16, 32, in_mask=1), (9, 5), Cost(2 * 1024 * 9 * 45, 40 + 3 + 3 * 16 * 27 + 8, 5 * 9 * 16)),
+        (conv(16, 16, 32, in_mask=1), (9, 5), Cost(2 * 1024 * 9 * 45, 56 + 4 + 3 * 16 * 27 + 8, 5 * 9 * 16)),
         (conv(16, 16, 32, in_mask=1), (16, 0), Cost(0, 8, 0)),
         # no input: 6 pairs, 16 steps as long as a drain, but the first, which has none before it
-        (conv(16, 12, 32, in_mask=1), (0, 12), Cost(0, 40 + 3 + (6 * 16 - 1) * 16 + 1 + 16, 0)),
-        (conv(64, 64, 8), (), Cost(2 * 64 * 9 * 4096, 40 + 3 + 32 * 192 + 16, 64 * 576)),
+        (conv(16, 12, 32, in_mask=1), (0, 12), Cost(0, 56 + 3 + (6 * 16 - 1) * 16 + 1 + 16, 0)),
+        (conv(64, 64, 8), (), Cost(2 * 64 * 9 * 4096, 56 + 4 + 32 * 192 + 16, 64 * 576)),
         # 8 channels at once, of one part: a port fetches three rows, 216 cycles, and a step takes 192; at first 16
         # cycles fill all lanes with 64 bytes but the last three's, whose bytes are used as they come
-        (conv(64, 64, 8, stride=2), (), Cost(2 * 16 * 9 * 4096, 40 + 3 + 16 + 1 + 7 * 216 + 216 + 16, 64 * 576)),
+        (conv(64, 64, 8, stride=2), (), Cost(2 * 16 * 9 * 4096, 56 + 4 + 16 + 1 + 7 * 216 + 216 + 16, 64 * 576)),
         # 16 parts of a 16×16 map
-        (conv(64, 3, 32, 1, 2), (), Cost(2 * 256 * 64 * 3, 40 + 4 + 16 * 64 + 6, 3 * 64)),
+        (conv(64, 3, 32, 1, 2), (), Cost(2 * 256 * 64 * 3, 56 + 5 + 16 * 64 + 6, 3 * 64)),
         # a kernel's row of 7 takes three cycles
-        (conv(3, 4, 32, 7), (), Cost(2 * 1024 * 49 * 12, 40 + 3 + 2 * 16 * 63 + 16, 4 * 152)),
+        (conv(3, 4, 32, 7), (), Cost(2 * 1024 * 49 * 12, 56 + 4 + 2 * 16 * 63 + 16, 4 * 152)),
         # the identity's word is read through the ports too: 4 · 8 + 2 · 2 uses of them are 18 cycles of 24
-        (conv(8, 16, 32, flags=isa.FLAG_ADD), (), Cost(2 * 1024 * 9 * 128, 40 + 3 + 8 * 16 * 24 + 16, 16 * 72)),
+        (conv(8, 16, 32, flags=isa.FLAG_ADD), (), Cost(2 * 1024 * 9 * 128, 56 + 4 + 8 * 16 * 24 + 16, 16 * 72)),
         # 1×1 of 4 channels, two a cycle: a drain of 16 is longer; 2 cycles for the first of 8 · 16 steps
-        (conv(4, 16, 32, 1), (), Cost(2 * 1024 * 64, 40 + 3 + (8 * 16 - 1) * 16 + 2 + 16, 16 * 8)),
+        (conv(4, 16, 32, 1), (), Cost(2 * 1024 * 64, 56 + 4 + (8 * 16 - 1) * 16 + 2 + 16, 16 * 8)),
         # of 63: 32 cycles, and in all steps but the first one more for each of the two words that the drain writes
-        (conv(63, 16, 32, 1), (), Cost(2 * 1024 * 1008, 40 + 3 + (8 * 16 - 1) * 34 + 32 + 16, 16 * 64)),
+        (conv(63, 16, 32, 1), (), Cost(2 * 1024 * 1008, 56 + 4 + (8 * 16 - 1) * 34 + 32 + 16, 16 * 64)),
         # under a mask a filter of 1×1 has 8 bytes, and channels come one by one
-        (conv(63, 16, 32, 1, in_mask=1), (), Cost(2 * 1024 * 1008, 40 + 3 + 8 * 16 * 63 + 16, 16 * 504)),
-        # three channels at a time: a port fills their tables with 8 bytes a cycle, then as many of the image a tile's
-        # row
+        (conv(63, 16, 32, 1, in_mask=1), (), Cost(2 * 1024 * 1008, 56 + 4 + 8 * 16 * 63 + 16, 16 * 504)),
+        # three channels at a time: a port fills their tables with 8 bytes a cycle, then 4 bytes of the image a cycle,
+        # and one more a tile's row
         (encode(isa.IMAGE, output=0, channels=3, height=32, width=32, weights=0), (),
-         Cost(0, 8 + 96 + 28 + 32 * 4 * (3 + 1) + 28, 768)),
+         Cost(0, 8 + 96 + 28 + 32 * 4 * (2 * 3 + 1) + 28, 768)),
         (encode(isa.IMAGE, output=0, channels=7, height=5, width=3, weights=0), (),
-         Cost(0, 8 + 224 + 3 * 28 + 3 * (5 * 1 * (7 + 1) + 28), 1792)),
+         Cost(0, 8 + 224 + 3 * 28 + 3 * (5 * 1 * (2 * 7 + 1) + 28), 1792)),
         # a channel at a time. 3×2 parts of 9×5 pixels, two cycles of drain each; the first step is one tap
-        (affine(5, 7, 17, 9, stride=2), (), Cost(0, 40 + 2 + (7 * 6 - 1) * 2 + 1 + 2, 0)),
+        (affine(5, 7, 17, 9, stride=2), (), Cost(0, 56 + 2 + (7 * 6 - 1) * 2 + 1 + 2, 0)),
         # 3×2 tiles, 8 cycles of drain each
-        (affine(5, 7, 17, 9, stride=1), (), Cost(0, 40 + 2 + (7 * 6 - 1) * 8 + 1 + 8, 0)),
-        (affine(5, 7, 17, 9, stride=1, pool=3), (), Cost(0, 40 + 2 + (7 * 6 - 1) * 8 + 1 + 8, 0)),
+        (affine(5, 7, 17, 9, stride=1), (), Cost(0, 56 + 2 + (7 * 6 - 1) * 8 + 1 + 8, 0)),
+        (affine(5, 7, 17, 9, stride=1, pool=3), (), Cost(0, 56 + 2 + (7 * 6 - 1) * 8 + 1 + 8, 0)),
         # 3×3 parts of 9×9 pixels; three taps a cycle
-        (pool(7, 17, 3, 2, 1), (), Cost(0, 40 + 3 + 7 * 9 * 3 + 2, 0)),
+        (pool(7, 17, 3, 2, 1), (), Cost(0, 56 + 3 + 7 * 9 * 3 + 2, 0)),
         # 4×4 parts of 16×16; 8×8 pixels a window, one read
-        (pool(7, 32, 2, 2), (), Cost(0, 40 + 2 + 7 * 16 * 2 + 2, 0)),
+        (pool(7, 32, 2, 2), (), Cost(0, 56 + 2 + 7 * 16 * 2 + 2, 0)),
         # 2×2 parts of 8×8. At stride 1 a window is a tile's: 9×9 pixels, 4 reads, and a write: 3 cycles, for 2 of taps;
         # 2 in the first step, when nothing is written yet
-        (pool(7, 9, 2, 1), (), Cost(0, 40 + 3 + (7 * 4 - 1) * 3 + 2 + 2, 0)),
+        (pool(7, 9, 2, 1), (), Cost(0, 56 + 3 + (7 * 4 - 1) * 3 + 2 + 2, 0)),
         # 7×7: 7 rows of three cycles
-        (pool(2, 9, 7, 2, 3, isa.FLAG_HALO_TOP), (), Cost(0, 40 + 3 + 2 * 2 * 21 + 2, 0)),
+        (pool(2, 9, 7, 2, 3, isa.FLAG_HALO_TOP), (), Cost(0, 56 + 3 + 2 * 2 * 21 + 2, 0)),
         # two tiles, 8 cycles each
         (encode(isa.GLOBAL_POOL, input=0, output=0, channels=7, height=9, width=8, scale=0), (),
-         Cost(0, 40 + 2 + (7 * 2 - 1) * 8 + 1 + 8, 0)),
+         Cost(0, 56 + 2 + (7 * 2 - 1) * 8 + 1 + 8, 0)),
         # rows of 24 bytes, three at a time, and the last three's finish
         (fc(17, 10), (), Cost(340, 8 + 4 * 3 + 3 + 36, 240)),
         # rows of 8 bytes: three of them are finished in no less than three cycles

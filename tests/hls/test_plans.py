@@ -10,6 +10,7 @@ from hls import isa
 from hls.schedule import MULTIPLICATIONS, Group, Shape, conv_plan, loops, map_plan, window_reads
 from hls.shapes import conv_row, fetched_row, filter_bytes, output_size
 
+DELAY = isa.WRITE_DELAY  # of the last pixels
 HALOS = isa.FLAG_HALO_TOP | isa.FLAG_HALO_BOTTOM
 
 
@@ -36,36 +37,37 @@ def convolutions(draw):
     ("fields", "active", "groups", "start", "cycles"),
     [
         # ResNet-74, 16 → 16 on 32×32: 16 tiles; 3 cycles an input channel. Two rows of 144 bytes come in 18 cycles.
-        # The second channel is listed in cycle 1, and its first bytes are there with cycle 2.
-        (conv(16, 16, 32), (16, 16), [Group(8, 2, 16, 48, 48, 18, 16)], 3, 3 + 8 * 16 * 48 + 16),
+        # The second channel is listed in cycle 1, its first bytes are in the queue with cycle 2, in the lanes with 3.
+        (conv(16, 16, 32), (16, 16), [Group(8, 2, 16, 48, 48, 18, 16)], 4, 4 + 8 * 16 * 48 + 16 + DELAY),
         # 9 of 16 into 5 of 16: two pairs of channels, and one alone, whose lane beside it is idle
         (conv(16, 16, 32, in_mask=1), (9, 5),
-         [Group(2, 2, 16, 27, 27, 18, 16), Group(1, 1, 16, 27, 27, 18, 8)], 3, 3 + 3 * 16 * 27 + 8),
+         [Group(2, 2, 16, 27, 27, 18, 16), Group(1, 1, 16, 27, 27, 18, 8)], 4, 4 + 3 * 16 * 27 + 8 + DELAY),
         # 3 of 16: the drain takes longer than the multiplications, but for the first step
-        (conv(16, 16, 32, in_mask=1), (3, 4), [Group(2, 2, 16, 16, 9, 6, 16)], 3, 3 + 9 + 31 * 16 + 16),
+        (conv(16, 16, 32, in_mask=1), (3, 4), [Group(2, 2, 16, 16, 9, 6, 16)], 4, 4 + 9 + 31 * 16 + 16 + DELAY),
         # 64 → 64 on 8×8: one tile, 192 cycles a step
-        (conv(64, 64, 8), (64, 64), [Group(32, 2, 1, 192, 192, 72, 16)], 3, 3 + 32 * 192 + 16),
+        (conv(64, 64, 8), (64, 64), [Group(32, 2, 1, 192, 192, 72, 16)], 4, 4 + 32 * 192 + 16 + DELAY),
         # 64 → 64 to 4×4: eight channels at once, whose rows come in three turns, slower than they are used: all turns
         # but the last of the first 64 bytes are waited for
         (conv(64, 64, 8, stride=2), (64, 64), [Group(8, 8, 1, 192, 192, 216, 16)],
-         3 + 2 * 8 + 1, 20 + 8 * 216 + 16),
+         3 + 2 * 8 + 1 + 1, 21 + 8 * 216 + 16 + DELAY),
         # stride 2 to 16×16: 16 parts
         (conv(16, 13, 32, stride=2), (16, 13),
-         [Group(1, 8, 16, 48, 48, 54, 16), Group(1, 5, 16, 48, 48, 36, 10)], 20, 20 + 54 + 31 * 48 + 10),
+         [Group(1, 8, 16, 48, 48, 54, 16), Group(1, 5, 16, 48, 48, 36, 10)], 21, 21 + 54 + 31 * 48 + 10 + DELAY),
         # 1×1 at stride 2: its 7×7 pixels take one read
-        (conv(64, 3, 32, 1, 2), (64, 3), [Group(1, 3, 16, 64, 64, 8, 6)], 4, 4 + 16 * 64 + 6),
+        (conv(64, 3, 32, 1, 2), (64, 3), [Group(1, 3, 16, 64, 64, 8, 6)], 5, 5 + 16 * 64 + 6 + DELAY),
         # 1×1: two channels a cycle, whose two reads wait where the drain writes
-        (conv(65, 12, 8, 1), (65, 12), [Group(6, 2, 1, 35, 33, 9, 16)], 3, 3 + 5 * 35 + 33 + 16),
+        (conv(65, 12, 8, 1), (65, 12), [Group(6, 2, 1, 35, 33, 9, 16)], 4, 4 + 5 * 35 + 33 + 16 + DELAY),
         # 1×1 under a mask: one by one, and 8 bytes a filter
-        (conv(64, 12, 8, 1, 1, 1), (40, 12), [Group(6, 2, 1, 40, 40, 40, 16)], 3, 3 + 6 * 40 + 16),
+        (conv(64, 12, 8, 1, 1, 1), (40, 12), [Group(6, 2, 1, 40, 40, 40, 16)], 4, 4 + 6 * 40 + 16 + DELAY),
         # no input: every step still drains, the first after its bias and scale have come
-        (conv(16, 12, 32, in_mask=1), (0, 12), [Group(6, 2, 16, 16, 0, 0, 16)], 3, 3 + 1 + 95 * 16 + 16),
+        (conv(16, 12, 32, in_mask=1), (0, 12), [Group(6, 2, 16, 16, 0, 0, 16)], 3, 3 + 1 + 95 * 16 + 16 + DELAY),
         # a band of 24 rows between its halos
-        (conv(16, 6, 32, height=40, flags=HALOS), (16, 6), [Group(3, 2, 12, 48, 48, 18, 16)], 3, 3 + 36 * 48 + 16),
+        (conv(16, 6, 32, height=40, flags=HALOS), (16, 6), [Group(3, 2, 12, 48, 48, 18, 16)],
+         4, 4 + 36 * 48 + 16 + DELAY),
         # 7×7 at stride 2 of a 224×224 image: three cycles for each of the kernel's rows
-        (conv(3, 64, 224, 7, 2), (3, 64), [Group(8, 8, 784, 63, 63, 57, 16)], 20, 20 + 8 * 784 * 63 + 16),
+        (conv(3, 64, 224, 7, 2), (3, 64), [Group(8, 8, 784, 63, 63, 57, 16)], 21, 21 + 8 * 784 * 63 + 16 + DELAY),
         # an identity's word is read for each that is written: over the drain one port is left for the windows
-        (conv(8, 8, 4, flags=isa.FLAG_ADD), (8, 8), [Group(1, 8, 1, 28, 24, 27, 16)], 20, 20 + 27 + 16),
+        (conv(8, 8, 4, flags=isa.FLAG_ADD), (8, 8), [Group(1, 8, 1, 28, 24, 27, 16)], 21, 21 + 27 + 16 + DELAY),
     ],
 )  # fmt: skip
 def test_plans_worked_by_hand(fields, active, groups, start, cycles):
@@ -77,15 +79,15 @@ def test_plans_worked_by_hand(fields, active, groups, start, cycles):
     ("opcode", "fields", "cycles"),
     [
         # a tile is drained in 8 cycles; the first step has one of its own: 5 channels of 16 tiles
-        (isa.GLOBAL_POOL, {"channels": 5, "height": 32, "width": 32}, 2 + 1 + 79 * 8 + 8),
-        (isa.AFFINE, {"out_channels": 5, "height": 32, "width": 32, "stride": 1}, 2 + 1 + 79 * 8 + 8),
+        (isa.GLOBAL_POOL, {"channels": 5, "height": 32, "width": 32}, 2 + 1 + 79 * 8 + 8 + DELAY),
+        (isa.AFFINE, {"out_channels": 5, "height": 32, "width": 32, "stride": 1}, 2 + 1 + 79 * 8 + 8 + DELAY),
         # by parts: 16 of a 16×16 map, drained in 2 cycles
-        (isa.AFFINE, {"out_channels": 5, "height": 32, "width": 32, "stride": 2}, 2 + 1 + 79 * 2 + 2),
-        (isa.POOL, {"channels": 5, "height": 32, "width": 32, "kernel": 2, "stride": 2}, 2 + 80 * 2 + 2),
+        (isa.AFFINE, {"out_channels": 5, "height": 32, "width": 32, "stride": 2}, 2 + 1 + 79 * 2 + 2 + DELAY),
+        (isa.POOL, {"channels": 5, "height": 32, "width": 32, "kernel": 2, "stride": 2}, 2 + 80 * 2 + 2 + DELAY),
         # 3 × 3: a cycle for each row of the kernel
-        (isa.POOL, {"channels": 5, "height": 34, "width": 34, "kernel": 3, "stride": 2}, 3 + 80 * 3 + 2),
+        (isa.POOL, {"channels": 5, "height": 34, "width": 34, "kernel": 3, "stride": 2}, 3 + 80 * 3 + 2 + DELAY),
         # 7 × 7: three cycles for each of seven rows
-        (isa.POOL, {"channels": 5, "height": 22, "width": 22, "kernel": 7, "stride": 1}, 3 + 80 * 21 + 2),
+        (isa.POOL, {"channels": 5, "height": 22, "width": 22, "kernel": 7, "stride": 1}, 3 + 80 * 21 + 2 + DELAY),
     ],
 )
 def test_plans_of_single_channels(opcode, fields, cycles):
@@ -140,7 +142,7 @@ def simulate(fields, active_in, active_out):
                 time += kind.multiply if step else 0
                 time = max(time, drained)
                 drained = time + kind.drain
-    return drained
+    return drained + DELAY
 
 
 def arrive(channels, row, free, listing):
@@ -153,7 +155,7 @@ def arrive(channels, row, free, listing):
     for burst in range(0, row, isa.BURST):
         words = min(isa.BURST, row - burst) // isa.PORT_BYTES
         free = max(free + (turns - 1) * words, listing + channels - 1)
-        cycles += [free + word + 1 for word in range(words)]
+        cycles += [free + word + 2 for word in range(words)]  # through the queue
         free += words
     return cycles, free
 

@@ -21,12 +21,12 @@ struct ArrayMemory {
 
 struct MultiplyPlace {
   StepPlace step;
-  int32_t input;        // index in the list of active input channels, or of a pair of them
-  int32_t filter;       // byte of a row of weights where the channel's start
-  int32_t beat;         // of the channel
-  int32_t row, column;  // of the first of the taps
-  int32_t sequence;     // windows before this one
-  bool loaded;          // this channel's window stands under the multipliers
+  Unsigned<kChannelBits> input;       // index in the list of active input channels, or of a pair of them
+  Unsigned<kLaneByteBits> filter;     // byte of a row of weights where the channel's start
+  Unsigned<5> beat;                   // of the channel
+  Unsigned<kKernelBits> row, column;  // of the first of the taps
+  Unsigned<kLaneByteBits> row_end;    // behind the weights of the kernel's row
+  bool loaded;                        // this channel's window stands under the multipliers
 };
 
 // A sum of at most kLaneBytes products of 16 bits, in as few bits as hold it, since there are 128 such registers.
@@ -37,13 +37,13 @@ inline int32_t NarrowSum(int32_t value) {
 
 static_assert(int64_t(isa::kLaneBytes) * kMaxWeight * kMaxPackedPixel < (1 << 27), "a sum fits 28 bits");
 
-// Of a part's pixels, that under a tap: at stride 1 the window is a tile's, of which `step` says the part.
-inline int16_t PartPixel(const Layer& layer, const StepPlace& step, const Window& window, int32_t pixel, int32_t tap) {
+// Of a part's pixels, the byte under a tap: at stride 1 the window is a tile's, of which `step` says the part.
+inline uint8_t PartByte(const Layer& layer, const StepPlace& step, const Window& window, int32_t pixel, int32_t tap) {
   #pragma HLS inline
   const int32_t y = pixel % kPartPixels / isa::kPart;
   const int32_t x = pixel % isa::kPart;
   const uint8_t near = window[(step.row & 4) + y][(step.column & 4) + x + tap];
-  return PixelValue(layer.shape.stride == 2 ? window[2 * y][2 * x + tap] : near, layer.in_signed);
+  return layer.shape.stride == 2 ? window[2 * y][2 * x + tap] : near;
 }
 
 // The pixel under a multiplier's tap.
@@ -53,8 +53,8 @@ inline int16_t WindowPixel(const Layer& layer, const StepPlace& step, const Wind
   const int32_t x = pixel & 7;
   const uint8_t near = window[pixel >> 3][x + tap];
   const uint8_t other = window[pixel >> 3][x + isa::kTile];  // the same pixel of a pair's second channel
-  const int16_t whole = PixelValue(tap == 1 && layer.shape.paired ? other : near, layer.in_signed);
-  return layer.shape.by_parts ? PartPixel(layer, step, window, pixel, tap) : whole;
+  const uint8_t whole = tap == 1 && layer.shape.paired ? other : near;
+  return PixelValue(layer.shape.by_parts ? PartByte(layer, step, window, pixel, tap) : whole, layer.in_signed);
 }
 
 // The weights of a row of output channels for the taps at `place`, or ones for the first row and else zeros.
@@ -63,7 +63,7 @@ inline RowWeights TapWeights(const Layer& layer, const MultiplyPlace& place, boo
   #pragma HLS inline
   const int32_t valid =
       layer.shape.paired ? Smaller(layer.shape.active_in - place.filter, 2) : layer.shape.kernel - place.column;
-  const int32_t at = place.filter + place.row * layer.shape.kernel + place.column;
+  const int32_t at = layer.shape.paired ? place.filter : place.row_end - layer.shape.kernel + place.column;
   RowWeights weights = ReadWeightsOf(lanes, place.step.group & 1, lane, at, valid);
 OnesTaps:
   for (int32_t tap = 0; tap < isa::kRowTaps; ++tap) {
@@ -116,7 +116,7 @@ LargestPixels:
   LargestTaps:
     for (int32_t tap = 0; tap < isa::kRowTaps; ++tap) {
       #pragma HLS unroll
-      const int16_t value = PartPixel(layer, place.step, window, pixel, tap);
+      const int16_t value = PixelValue(PartByte(layer, place.step, window, pixel, tap), layer.in_signed);
       if (place.column + tap < layer.shape.kernel && value > largest) largest = value;
     }
     memory.sum[0][pixel] = largest;
@@ -142,49 +142,63 @@ inline bool NextTaps(const Layer& layer, const ConvPlan& plan, MultiplyPlace& pl
   MoveWindow(row_ends, backwards, window);
   if (row_ends) {
     ++place.row;
+    place.row_end += layer.shape.kernel;
   } else {
     place.column += backwards ? -isa::kRowTaps : isa::kRowTaps;
   }
   return ++place.beat == plan.beat;
 }
 
-// Are the weights there that the taps at `place` take?
-inline bool HasWeights(const Layer& layer, const FetchPlace& fetch, const MultiplyPlace& place) {
-  const int32_t row_end = place.filter + (layer.shape.paired ? 2 : (place.row + 1) * layer.shape.kernel);
-  return layer.mode != kOutputs || fetch.step.group > place.step.group ||
-         (fetch.step.group == place.step.group && fetch.ready >= row_end);
+// Bytes of a channel's first row of weights, or of a pair's two.
+inline int32_t FirstRowEnd(const Layer& layer) {
+  #pragma HLS inline
+  return layer.shape.paired ? 2 : int32_t(layer.shape.kernel);
 }
 
-// One cycle of the multipliers; true when a step's sums are whole and the drain is `free` for them.
-inline bool Multiply(const Layer& layer, const ConvPlan& plan, const FetchPlace& fetch, int32_t gathered, bool free,
-                     const LaneMemory& lanes, MultiplyPlace& place, WindowMemory& window, ArrayMemory& memory) {
+// Are the weights there that the taps at `place` take?
+inline bool HasWeights(const Layer& layer, const FetchPlace& fetch, const MultiplyPlace& place) {
+  return layer.mode != kOutputs || fetch.step.group > place.step.group ||
+         (fetch.step.group == place.step.group && fetch.ready >= place.row_end);
+}
+
+// One cycle of the multipliers; true when a step's sums are whole and the drain is `free` for them. `gathered`: the
+// next window is whole, and not taken yet.
+inline bool Multiply(const Layer& layer, const ConvPlan& plan, const FetchPlace& fetch, bool free,
+                     const LaneMemory& lanes, MultiplyPlace& place, bool& gathered, WindowMemory& window,
+                     ArrayMemory& memory) {
   #pragma HLS inline
   if (place.step.group == plan.groups) return false;
   if (place.input < layer.shape.inputs) {
     if (!place.loaded) {
-      if (gathered <= place.sequence) return false;
+      if (!gathered) return false;
       LoadWindow(window);
       place.loaded = true;
+      gathered = false;
       return false;
     }
-    const bool taken = place.beat >= layer.shape.kernel * plan.across;
+    const bool taken = place.beat >= plan.taps;
     if (!taken && !HasWeights(layer, fetch, place)) return false;
     const bool has_source = HasSource(layer, place.step.first_out);
     if (!taken && layer.takes_largest) TakeLargest(layer, place, window.now, memory);
     if (!taken && !layer.takes_largest) TakeTaps(layer, place, has_source, lanes, window.now, memory);
     if (NextTaps(layer, plan, place, window.now)) {
-      place.beat = place.row = place.column = 0;
+      place.beat = 0;
+      place.row = 0;
+      place.column = 0;
       place.filter += layer.shape.paired ? 2 : layer.shape.filter_bytes;
+      place.row_end = place.filter + FirstRowEnd(layer);
       ++place.input;
-      ++place.sequence;
       // The next window, if it is there, stands ready with the next cycle.
-      place.loaded = gathered > place.sequence;
-      if (place.loaded) LoadWindow(window);
+      place.loaded = gathered;
+      if (gathered) LoadWindow(window);
+      gathered = false;
     }
   }
   if (place.input < layer.shape.inputs || !free) return false;
   HandOver(memory);
-  place.input = place.filter = 0;
+  place.input = 0;
+  place.filter = 0;
+  place.row_end = FirstRowEnd(layer);
   return true;
 }
 

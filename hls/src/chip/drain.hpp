@@ -13,8 +13,30 @@ namespace ddi {
 constexpr int32_t kDrainLines = isa::kDrain / isa::kPart;  // rows of a part that are drained at once
 static_assert(isa::kDrain == isa::kTile, "a row of a tile is drained at once");
 
+// Some pixels on their way to the word that they are part of. They are made in several stages, but a port that writes
+// in the same stage as it reads can do either each cycle; so they are kept until they must be there, and written then.
+struct LateRow {
+  bool full, last;                  // of its word
+  Unsigned<kSideBits> row, column;  // of the step
+  Unsigned<3> block;
+  Unsigned<kTileAddressBits> word;  // of the output
+  uint8_t pixel[isa::kDrain];
+};
+
+// All of them, the first the youngest.
+struct LateRows {
+  bool full[isa::kWriteDelay];
+  bool last[isa::kWriteDelay];
+  Unsigned<kSideBits> row[isa::kWriteDelay];
+  Unsigned<kSideBits> column[isa::kWriteDelay];
+  Unsigned<3> block[isa::kWriteDelay];
+  Unsigned<kTileAddressBits> word[isa::kWriteDelay];
+  uint8_t pixel[isa::kWriteDelay][isa::kDrain];
+};
+
 struct DrainMemory {
   uint8_t word[kTilePixels];
+  LateRows late;
   uint8_t identity[kTilePixels];
   int32_t pooled[kMaxResults];
 };
@@ -22,21 +44,21 @@ struct DrainMemory {
 struct DrainPlace {
   bool busy;
   StepPlace step;
-  int32_t result;  // channel of the group
-  int32_t block;   // of kDrain pixels
+  Unsigned<kResultBits> result;  // channel of the group
+  Unsigned<4> block;             // of kDrain pixels
 };
 
 inline int32_t DrainBlocks(const Layer& layer) {
   return (layer.shape.by_parts ? kPartPixels : kTilePixels) / isa::kDrain;
 }
 
-inline int32_t DrainChannel(const LaneMemory& lanes, const DrainPlace& place) {
+inline Unsigned<kIndexBits> DrainChannel(const LaneMemory& lanes, const DrainPlace& place) {
   #pragma HLS inline
   return lanes.channel[place.step.group & (kRowBanks - 1)][place.result & (kMaxResults - 1)];
 }
 
 // The word of the output that the drained pixels belong to, counted from the map's first.
-inline int32_t DrainWord(const Layer& layer, int32_t channel, const DrainPlace& place) {
+inline int32_t DrainWord(const Layer& layer, Unsigned<kIndexBits> channel, const DrainPlace& place) {
   #pragma HLS inline
   const int32_t offset = channel * layer.output.tiles;
   #pragma HLS bind_op variable = offset op = mul impl = fabric
@@ -45,6 +67,19 @@ inline int32_t DrainWord(const Layer& layer, int32_t channel, const DrainPlace& 
 
 inline bool ReadsIdentity(const Layer& layer, const DrainPlace& place) {
   return place.busy && layer.add && place.block == 0;
+}
+
+// Does the bank's pixel of the word of a step at (row, column) lie in the map?
+inline bool IsInside(const Layer& layer, int32_t row, int32_t column, int32_t bank) {
+  #pragma HLS inline
+  return (row & ~7) + (bank >> 3) < layer.output.height && (column & ~7) + (bank & 7) < layer.output.width;
+}
+
+// And is it of the step's part?
+inline bool HasPixel(const Layer& layer, int32_t row, int32_t column, int32_t bank) {
+  #pragma HLS inline
+  const bool mine = (row & 4) == ((bank >> 3) & 4) && (column & 4) == (bank & 4);
+  return IsInside(layer, row, column, bank) && (mine || !layer.shape.by_parts);
 }
 
 inline void KeepIdentity(const uint8_t (&bank)[kTilePixels], DrainMemory& memory) {
@@ -56,39 +91,115 @@ CopyIdentity:
   }
 }
 
-// Requantise some pixels of the step before; true with a word's last ones, when it is to be written.
-inline bool Drain(const Layer& layer, int32_t channel, const LaneMemory& lanes, const ArrayMemory& array,
+// The youngest row.
+inline void PutLate(const LateRow& late, LateRows& memory) {
+  #pragma HLS inline
+  memory.full[0] = late.full;
+  memory.last[0] = late.last;
+  memory.row[0] = late.row;
+  memory.column[0] = late.column;
+  memory.block[0] = late.block;
+  memory.word[0] = late.word;
+PutPixels:
+  for (int32_t i = 0; i < isa::kDrain; ++i) {
+    #pragma HLS unroll
+    memory.pixel[0][i] = late.pixel[i];
+  }
+}
+
+// The row that is due; all others go a place on.
+inline LateRow TakeLate(LateRows& memory) {
+  #pragma HLS inline
+  LateRow due;
+  #pragma HLS array_partition variable = due.pixel complete
+  const int32_t oldest = isa::kWriteDelay - 1;
+  due.full = memory.full[oldest];
+  due.last = memory.last[oldest];
+  due.row = memory.row[oldest];
+  due.column = memory.column[oldest];
+  due.block = memory.block[oldest];
+  due.word = memory.word[oldest];
+TakePixels:
+  for (int32_t i = 0; i < isa::kDrain; ++i) {
+    #pragma HLS unroll
+    due.pixel[i] = memory.pixel[oldest][i];
+  }
+ShiftLate:
+  for (int32_t i = oldest; i > 0; --i) {
+    #pragma HLS unroll
+    memory.full[i] = memory.full[i - 1];
+    memory.last[i] = memory.last[i - 1];
+    memory.row[i] = memory.row[i - 1];
+    memory.column[i] = memory.column[i - 1];
+    memory.block[i] = memory.block[i - 1];
+    memory.word[i] = memory.word[i - 1];
+  ShiftPixels:
+    for (int32_t j = 0; j < isa::kDrain; ++j) {
+      #pragma HLS unroll
+      memory.pixel[i][j] = memory.pixel[i - 1][j];
+    }
+  }
+  memory.full[0] = false;
+  memory.last[0] = false;
+  return due;
+}
+
+// Its pixels go to their places in the word.
+inline void PlaceLate(const LateRow& due, DrainMemory& memory) {
+  #pragma HLS inline
+PlaceLatePixels:
+  for (int32_t i = 0; i < kTilePixels; ++i) {
+    #pragma HLS unroll
+    if (due.full && due.block == i / isa::kDrain) memory.word[i] = due.pixel[i % isa::kDrain];
+  }
+}
+
+// Requantise some pixels of the step before.
+inline void Drain(const Layer& layer, int32_t channel, int32_t word, const LaneMemory& lanes, const ArrayMemory& array,
                   const DrainPlace& place, VectorMemory& vector, DrainMemory& memory) {
   #pragma HLS inline
-  if (!place.busy) return false;
+  if (!place.busy) return;
   const bool by_parts = layer.shape.by_parts;
+  const int32_t block = place.block & (isa::kTile - 1);
+  const int32_t result = place.result & (kMaxResults - 1);
   const int32_t bank = place.step.group & (kRowBanks - 1);
-  const Finish finish = MakeFinish(layer, lanes.bias[bank][place.result], lanes.scale[bank][place.result]);
-  const bool first = place.step.row == 0 && place.step.column == 0 && place.block == 0;
-  int32_t pooled = first ? 0 : memory.pooled[place.result];
+  const Finish finish = MakeFinish(layer, lanes.bias[bank][result], lanes.scale[bank][result]);
+  const bool first = place.step.row == 0 && place.step.column == 0 && block == 0;
+  int32_t row[isa::kDrain];  // what the pool adds up
+  LateRow late;
+  #pragma HLS array_partition variable = late.pixel complete
 DrainPixels:
   for (int32_t i = 0; i < isa::kDrain; ++i) {
     #pragma HLS unroll
-    const int32_t within = place.block * isa::kDrain + i;
-    const int32_t part = (place.result >> 1) * kPartPixels;
-    const int32_t plain = NarrowSum(array.result[place.result & 1][by_parts ? part + (within & 15) : within]);
+    const int32_t within = block * isa::kDrain + i;
+    const int32_t part = (result >> 1) * kPartPixels;
+    const int32_t plain = NarrowSum(array.result[result & 1][by_parts ? part + (within & 15) : within]);
     const int32_t sum = layer.has_fraction ? NarrowSum(plain * (1 << isa::kFractionBits)) : plain;
     // A block is a row of a tile, or two rows of a part.
-    const int32_t down = by_parts ? (place.step.row & 4) + place.block * kDrainLines + i / isa::kPart : place.block;
+    const int32_t down = by_parts ? (place.step.row & 4) + block * kDrainLines + i / isa::kPart : block;
     const int32_t across = by_parts ? (place.step.column & 4) + i % isa::kPart : i;
     const int32_t at = (down & 7) * isa::kTile + across;
     const uint8_t byte = FinishPixel(layer, finish, sum, memory.identity[at]);
-    memory.word[within] = byte;
+    late.pixel[i] = byte;
     const int32_t y = (place.step.row & ~7) + (down & 7);
     const int32_t x = (place.step.column & ~7) + across;
-    pooled += y < layer.output.height && x < layer.output.width ? PixelValue(byte, !layer.relu) : 0;
+    row[i] = y < layer.output.height && x < layer.output.width ? PixelValue(byte, !layer.relu) : 0;
   }
-  memory.pooled[place.result] = pooled;
-  if (place.block + 1 < DrainBlocks(layer)) return false;
+  // The row is added up first, so that one sum is carried from row to row.
+  const int32_t added = ((row[0] + row[1]) + (row[2] + row[3])) + ((row[4] + row[5]) + (row[6] + row[7]));
+  const int32_t pooled = (first ? 0 : memory.pooled[result]) + added;
+  memory.pooled[result] = pooled;
+  const bool whole = place.block + 1 == DrainBlocks(layer);
+  late.full = true;
+  late.last = whole && layer.writes;
+  late.row = place.step.row;
+  late.column = place.step.column;
+  late.block = block;
+  late.word = word;
+  PutLate(late, memory.late);
   const int32_t side = by_parts ? isa::kPart : isa::kTile;
   const bool last = place.step.row + side >= layer.output.height && place.step.column + side >= layer.output.width;
-  if (last) StorePool(layer, channel, pooled, vector);
-  return layer.writes;
+  if (whole && last) StorePool(layer, channel, pooled, vector);
 }
 
 // What a bank takes of a word: its pixel; zero outside the map; nothing if its pixel belongs to another part.
@@ -97,16 +208,12 @@ struct BankWrite {
   uint8_t pixel;
 };
 
-inline BankWrite WriteOfBank(const Layer& layer, const DrainPlace& place, int32_t bank, const DrainMemory& memory) {
+inline BankWrite WriteOfBank(const Layer& layer, const LateRow& late, int32_t bank, const DrainMemory& memory) {
   #pragma HLS inline
-  const int32_t y = bank >> 3;
-  const int32_t x = bank & 7;
-  const bool mine = (place.step.row & 4) == (y & 4) && (place.step.column & 4) == (x & 4);
-  const bool inside =
-      (place.step.row & ~7) + y < layer.output.height && (place.step.column & ~7) + x < layer.output.width;
-  const uint8_t pixel = memory.word[layer.shape.by_parts ? (y & 3) * isa::kPart + (x & 3) : bank];
-  const bool takes = inside && (mine || !layer.shape.by_parts);
-  const BankWrite write = {mine || !inside || !layer.shape.by_parts, takes ? pixel : uint8_t(0)};
+  const int32_t within = layer.shape.by_parts ? ((bank >> 3) & 3) * isa::kPart + (bank & 3) : bank;
+  const bool takes = HasPixel(layer, late.row, late.column, bank);
+  const BankWrite write = {takes || !IsInside(layer, late.row, late.column, bank),
+                           takes ? memory.word[within] : uint8_t(0)};
   return write;
 }
 

@@ -1,11 +1,10 @@
-// Lanes: the weights, biases and scales of the output channels that are computed, fetched a group ahead.
+// Lanes: the weights, biases and scales of the output channels that are computed, a group ahead.
 //
-// Role     rows of weights into the half of the lanes' memory that is not in use; biases and scales of the group
+// Role     rows of weights from their queues (fetch.hpp) into the half of the lanes' memory that is not in use; biases
+//          and scales of the group
 // Rate     8 bytes of each of three rows a cycle, and a bias with its scale; every lane gives three neighbouring
 //          weights a cycle, wherever they stand
 // Storage  two banks of eight lanes of kLaneBytes, each in two memories of four bytes a word: 32 BRAM18
-//
-// Only active rows are fetched, and under an input mask only the filters of active channels.
 #pragma once
 #include <cstdint>
 
@@ -20,11 +19,16 @@ constexpr int32_t kLaneWord = 4;  // bytes of a word: those of two neighbours ho
 constexpr int32_t kLaneDepth = isa::kLaneBytes / (2 * kLaneWord);
 static_assert(2 * kLaneWord == isa::kPortBytes, "a port's bytes are a word of each of a lane's memories");
 static_assert(isa::kRowTaps <= kLaneWord + 1, "three weights lie in two words");
+static_assert(kMaxResults <= 3 * isa::kWeightPorts, "three turns fetch a group's rows");
 static_assert((kLaneDepth & (kLaneDepth - 1)) == 0, "addresses wrap around by a mask");
 
+constexpr int32_t kBurstWords = isa::kBurst / isa::kPortBytes;
+constexpr int32_t kBurstBits = BitsOf(kBurstWords);
+constexpr int32_t kFilterBits = BitsOf((isa::kMaxKernel * isa::kMaxKernel + isa::kWeightAlign - 1) / isa::kPortBytes);
+
 struct LaneMemory {
-  int16_t channel[kRowBanks][kMaxResults];    // the group's output channels
-  uint32_t even[2][kMaxResults][kLaneDepth];  // words 0, 2, 4 … of each bank and lane
+  Unsigned<kIndexBits> channel[kRowBanks][kMaxResults];  // the group's output channels
+  uint32_t even[2][kMaxResults][kLaneDepth];             // words 0, 2, 4 … of each bank and lane
   uint32_t odd[2][kMaxResults][kLaneDepth];
   int32_t bias[kRowBanks][kMaxResults];
   int32_t scale[kRowBanks][kMaxResults];
@@ -32,9 +36,9 @@ struct LaneMemory {
 
 // Where a process stands: in a group of output channels, in a step of it.
 struct StepPlace {
-  int32_t group;        // groups before it
-  int32_t first_out;    // index of the group's first channel in the list of active output channels
-  int32_t row, column;  // first pixel of the step
+  Unsigned<kChannelBits> group;          // groups before it
+  Unsigned<kChannelBits + 1> first_out;  // index of the group's first channel in the list of active output channels
+  Unsigned<kSideBits> row, column;       // first pixel of the step
 };
 
 inline int32_t GroupChannels(const ConvPlan& plan, const StepPlace& place) {
@@ -59,23 +63,27 @@ inline void NextStep(const Layer& layer, const ConvPlan& plan, StepPlace& place)
   NextGroup(plan, place);
 }
 
+// Where rows of weights are fetched: three rows at a time, a chunk of each, a word after the other.
 struct FetchPlace {
   StepPlace step;
-  int32_t chunk, filter, offset;  // where the chunk starts: in the fetched row, as a filter and a byte of it
-  int32_t rows;                   // first of the three rows that are fetched now
-  int32_t beat;
-  int32_t now_filter, now_offset;
-  int32_t ready;  // bytes of each row of the group that are there
+  Unsigned<2> turn;                     // first of the three
+  Unsigned<kLaneWordBits> chunk;        // words before the chunk
+  Unsigned<kBurstBits> beat;            // and of it
+  Unsigned<kChannelBits> filter;        // of the word
+  Unsigned<kFilterBits> offset;         // words of it
+  Unsigned<kChannelBits> first_filter;  // the same of the chunk's first word
+  Unsigned<kFilterBits> first_offset;
+  Unsigned<kLaneByteBits> ready;  // bytes of each row of the group that are there
 };
 
 struct ListPlace {
   StepPlace step;
-  int32_t channel;
+  Unsigned<kResultBits> channel;
 };
 
 struct TablePlace {
   StepPlace step;
-  int32_t channel;
+  Unsigned<kResultBits> channel;
 };
 
 // One output channel of the next group into its list.
@@ -84,7 +92,7 @@ inline void ListChannels(const Layer& layer, const ConvPlan& plan, const Masks& 
   #pragma HLS inline
   if (place.step.group == plan.groups || place.step.group > computing + 1) return;
   memory.channel[place.step.group & (kRowBanks - 1)][place.channel] =
-      int16_t(ActiveChannel(masks, layer.out_mask, place.step.first_out + place.channel));
+      ActiveChannel(masks, layer.out_mask, place.step.first_out + place.channel);
   if (++place.channel < GroupChannels(plan, place.step)) return;
   place.channel = 0;
   NextGroup(plan, place.step);
@@ -95,72 +103,102 @@ inline bool IsListed(const ListPlace& place, int32_t group, int32_t channels) {
   return place.step.group > group || (place.step.group == group && place.channel >= channels);
 }
 
-inline void Fetch(const Layer& layer, const ConvPlan& plan, const Masks& masks, const int64_t* weights0,
-                  const int64_t* weights1, const int64_t* weights2, const ListPlace& list, FetchPlace& place,
-                  LaneMemory& memory) {
+inline int32_t ChunkWords(const Layer& layer, const FetchPlace& place) {
+  #pragma HLS inline
+  return Smaller(kBurstWords, layer.fetch_words - place.chunk);
+}
+
+// Words from `place` on that stand one behind the other in the DDR: of the chunk, or of the filter.
+inline int32_t PieceWords(const Layer& layer, const FetchPlace& place) {
+  #pragma HLS inline
+  const int32_t left = ChunkWords(layer, place) - place.beat;
+  return layer.in_mask == 0 ? left : Smaller(layer.filter_words - place.offset, left);
+}
+
+// The first of the three rows.
+inline int32_t FirstRow(const FetchPlace& place) {
+  #pragma HLS inline
+  return place.turn == 0 ? 0 : place.turn == 1 ? isa::kWeightPorts : 2 * isa::kWeightPorts;
+}
+
+// `words` on, which lie in one piece: behind a chunk's last word come the same words of the next three rows.
+inline void NextWords(const Layer& layer, const ConvPlan& plan, int32_t words, FetchPlace& place) {
+  #pragma HLS inline
+  const int32_t offset = place.offset + words;
+  const bool ends = offset == layer.filter_words;
+  if (layer.in_mask != 0) {
+    place.offset = ends ? 0 : offset;
+    place.filter += ends ? 1 : 0;
+  }
+  place.beat += words;
+  const int32_t size = ChunkWords(layer, place);
+  if (place.beat < size) return;
+  place.beat = 0;
+  if (FirstRow(place) + isa::kWeightPorts < GroupChannels(plan, place.step)) {
+    ++place.turn;
+    place.filter = place.first_filter;
+    place.offset = place.first_offset;
+    return;
+  }
+  place.turn = 0;
+  place.chunk += size;
+  place.first_filter = place.filter;
+  place.first_offset = place.offset;
+  if (place.chunk < layer.fetch_words) return;
+  NextGroup(plan, place.step);
+  place.chunk = place.filter = place.offset = place.first_filter = place.first_offset = place.ready = 0;
+}
+
+// Has a word of each of the three rows come?
+template <typename Weights>
+inline bool HaveCome(Weights (&queue)[isa::kWeightPorts], int32_t rows) {
+  #pragma HLS inline
+  bool come = true;
+PortsCome:
+  for (int32_t port = 0; port < isa::kWeightPorts; ++port) {
+    #pragma HLS unroll
+    if (port < rows && queue[port].Empty()) come = false;
+  }
+  return come;
+}
+
+// Three rows' words of the next group into its lanes, once these are free: when its channels are listed.
+template <typename Weights>
+inline void TakeRows(const Layer& layer, const ConvPlan& plan, const ListPlace& list, FetchPlace& place,
+                     Weights (&queue)[isa::kWeightPorts], LaneMemory& memory) {
   #pragma HLS inline
   if (place.step.group == plan.groups || layer.shape.row == 0) return;
   const int32_t channels = GroupChannels(plan, place.step);
-  if (!IsListed(list, place.step.group, Smaller(place.rows + isa::kWeightPorts, channels))) return;
-  const int32_t at = place.chunk + place.beat * isa::kPortBytes;
-  const int32_t source =
-      layer.in_mask == 0
-          ? at
-          : ActiveChannel(masks, layer.in_mask, place.now_filter) * layer.shape.filter_bytes + place.now_offset;
+  if (!IsListed(list, place.step.group, Smaller(FirstRow(place) + isa::kWeightPorts, channels))) return;
+  if (!HaveCome(queue, channels - FirstRow(place))) return;
   int64_t bytes[isa::kWeightPorts];
-FetchPorts:
+TakePorts:
   for (int32_t port = 0; port < isa::kWeightPorts; ++port) {
     #pragma HLS unroll
-    const int32_t row = place.rows + port;
-    const int32_t channel = memory.channel[place.step.group & (kRowBanks - 1)][row & (kMaxResults - 1)];
-    const int32_t offset = channel * layer.row_pitch;
-    #pragma HLS bind_op variable = offset op = mul impl = fabric
-    const int64_t byte = int64_t(layer.weights) + offset + source;
-    bytes[port] = row < channels ? ReadWeights(port, byte >> 3, weights0, weights1, weights2) : 0;
+    bytes[port] = FirstRow(place) + port < channels ? queue[port].Pop() : int64_t(0);
   }
+  const int32_t at = place.chunk + place.beat;
 StoreLanes:
   for (int32_t lane = 0; lane < kMaxResults; ++lane) {
     #pragma HLS unroll
     const int64_t mine = bytes[lane % isa::kWeightPorts];
-    if (lane >= place.rows && lane < place.rows + isa::kWeightPorts) {
-      memory.even[place.step.group & 1][lane][at >> 3] = uint32_t(uint64_t(mine));
-      memory.odd[place.step.group & 1][lane][at >> 3] = uint32_t(uint64_t(mine) >> 32);
+    if (lane >= FirstRow(place) && lane < FirstRow(place) + isa::kWeightPorts) {
+      memory.even[place.step.group & 1][lane][at] = uint32_t(uint64_t(mine));
+      memory.odd[place.step.group & 1][lane][at] = uint32_t(uint64_t(mine) >> 32);
     }
   }
-  place.now_offset += isa::kPortBytes;
-  if (place.now_offset == layer.shape.filter_bytes) {
-    place.now_offset = 0;
-    ++place.now_filter;
-  }
-  const bool last_rows = place.rows + isa::kWeightPorts >= channels;
-  if (last_rows) place.ready = at + isa::kPortBytes;
-  const int32_t size = Smaller(isa::kBurst, layer.shape.row - place.chunk);
-  if (++place.beat * isa::kPortBytes < size) return;
-  place.beat = 0;
-  if (!last_rows) {  // the next three rows' bytes of the same chunk
-    place.rows += isa::kWeightPorts;
-    place.now_filter = place.filter;
-    place.now_offset = place.offset;
-    return;
-  }
-  place.rows = 0;
-  place.chunk += size;
-  place.filter = place.now_filter;
-  place.offset = place.now_offset;
-  if (place.chunk == layer.shape.row) {
-    NextGroup(plan, place.step);
-    place.chunk = place.filter = place.offset = place.now_filter = place.now_offset = place.ready = 0;
-  }
+  if (FirstRow(place) + isa::kWeightPorts >= channels) place.ready = (at + 1) * isa::kPortBytes;
+  NextWords(layer, plan, 1, place);
 }
 
 // The bias and the scale of an output channel.
-inline void FetchTable(const Layer& layer, const ConvPlan& plan, const int64_t* tables, const ListPlace& list,
-                       TablePlace& place, LaneMemory& memory) {
+template <typename Rows>
+inline void TakeTableRow(const Layer& layer, const ConvPlan& plan, const ListPlace& list, TablePlace& place,
+                         Rows& queue, LaneMemory& memory) {
   #pragma HLS inline
-  if (!layer.has_table || !IsListed(list, place.step.group, place.channel + 1)) return;
+  if (!layer.has_table || !IsListed(list, place.step.group, place.channel + 1) || queue.Empty()) return;
   const int32_t bank = place.step.group & (kRowBanks - 1);
-  const int32_t channel = memory.channel[bank][place.channel];
-  const TableRow row = ReadTable(tables, layer.table + channel);
+  const TableRow row = SplitTableRow(queue.Pop());
   memory.bias[bank][place.channel] = row.bias;
   memory.scale[bank][place.channel] = row.scale;
   if (++place.channel < GroupChannels(plan, place.step)) return;

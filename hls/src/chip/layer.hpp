@@ -1,22 +1,25 @@
-// The loop of CONV, AFFINE, POOL and GLOBAL_POOL as the chip runs it: one iteration a cycle, five processes side by
-// side.
+// The loops of CONV, AFFINE, POOL and GLOBAL_POOL as the chip runs them: two processes with queues between them, each
+// one iteration a cycle.
 //
-// Role     fetch     weights, biases and scales of the next group of output channels (lanes.hpp)
-//          gather    the next input channel's window (window.hpp)
-//          multiply  three taps a cycle (array.hpp)
-//          drain     the last step's sums (drain.hpp)
-//          ports     each bank of tile memory has two: one reads windows or identities, the other reads windows or
-//                    writes words
-// Rate     schedule.hpp plans the cycles; the loop runs exactly so many, and results are whole only if all work is
-//          done by then, which the conformance tests show
+// Role     fetch     weights, biases and scales of the next groups of output channels, into queues (fetch.hpp)
+//          maps      takes them to the lanes (lanes.hpp), and in the same cycle
+//            gathers    the next input channel's window (window.hpp)
+//            multiplies three taps a cycle (array.hpp)
+//            drains     the last step's sums (drain.hpp)
+//          It alone uses tile memory. Each bank has two ports: one reads windows or identities, the other reads windows
+//          or writes words, which have been ready for some cycles then
+// Rate     schedule.hpp plans the cycles of MapCycles; the loop ends when all is written, and the conformance tests
+//          hold it to the plan where the bus never waits
 // Latency  kDepthMapCycles
 //
 // What is off costs nothing: lists of active channels drive every trip count, and only active rows and filters are
-// fetched. Each process keeps its place in a structure of its own, so that it may run ahead of the next one.
+// fetched. Each part keeps its place in a structure of its own, so that it may run ahead of the next one. A bus that
+// waits stops the fetch alone, and the maps only once the queues are empty.
 #pragma once
 #include <cstdint>
 
 #include "drain.hpp"
+#include "fetch.hpp"
 
 namespace ddi {
 
@@ -39,87 +42,170 @@ struct LayerPlaces {
   GatherPlace gather;
   MultiplyPlace multiply;
   DrainPlace drain;
+  int32_t late;  // rows of pixels that are not in their words yet
 };
 
 // The first port: the identity's word, or a block of the next window.
-inline void UseReadPort(const Layer& layer, const ConvPlan& plan, const Masks& masks, const TileMemory& maps,
-                        int32_t taken, int32_t word, LayerPlaces& places, LayerMemory& memory) {
+inline void UseReadPort(const Layer& layer, const ConvPlan& plan, int32_t channel, const TileMemory& maps, int32_t word,
+                        LayerPlaces& places, LayerMemory& memory) {
   #pragma HLS inline
   const bool identity = ReadsIdentity(layer, places.drain);
-  const BlockRead read = NextRead(layer, plan, masks, !identity, taken, places.gather);
+  const BlockRead read = NextRead(layer, plan, channel, !identity, places.gather);
   const Corner corner = identity ? MakeWordCorner(layer.identity.address + word) : read.corner;
   uint8_t bank[kTilePixels];
+  #pragma HLS array_partition variable = bank complete
 ReadBanks:
   for (int32_t i = 0; i < kTilePixels; ++i) {
     #pragma HLS unroll
-    bank[i] = maps[BankAddress(corner, i)][i];
+    const bool reads = identity ? HasPixel(layer, places.drain.step.row, places.drain.step.column, i) : read.wanted;
+    bank[i] = reads ? maps[BankAddress(corner, i)][i] : uint8_t(0);
   }
   if (identity) KeepIdentity(bank, memory.drain);
   PlaceBlock(layer, read, bank, memory.window);
 }
 
-// The second port: the word that the drain has finished, or a block of the next window.
-inline void UseWritePort(const Layer& layer, const ConvPlan& plan, const Masks& masks, bool writes, int32_t taken,
-                         int32_t word, TileMemory& maps, LayerPlaces& places, LayerMemory& memory) {
+// The second port: the word that is due, or a block of the next window.
+inline void UseWritePort(const Layer& layer, const ConvPlan& plan, int32_t channel, const LateRow& due,
+                         TileMemory& maps, LayerPlaces& places, LayerMemory& memory) {
   #pragma HLS inline
-  const BlockRead read = NextRead(layer, plan, masks, !writes, taken, places.gather);
-  const Corner corner = writes ? MakeWordCorner(layer.output.address + word) : read.corner;
+  const BlockRead read = NextRead(layer, plan, channel, !due.last, places.gather);
+  const Corner corner = due.last ? MakeWordCorner(layer.output.address + due.word) : read.corner;
   uint8_t bank[kTilePixels];
+  #pragma HLS array_partition variable = bank complete
 UseBanks:
   for (int32_t i = 0; i < kTilePixels; ++i) {
     #pragma HLS unroll
     const int32_t address = BankAddress(corner, i);
-    const BankWrite write = WriteOfBank(layer, places.drain, i, memory.drain);
-    if (writes && write.writes) {
+    const BankWrite write = WriteOfBank(layer, due, i, memory.drain);
+    if (due.last && write.writes) {
       maps[address][i] = write.pixel;
       bank[i] = 0;
     } else {
-      bank[i] = maps[address][i];
+      bank[i] = read.wanted ? maps[address][i] : uint8_t(0);
     }
   }
   PlaceBlock(layer, read, bank, memory.window);
 }
 
-inline void RunMaps(const Layer& layer, const ConvPlan& plan, const int64_t* weights0, const int64_t* weights1,
-                    const int64_t* weights2, const int64_t* tables, const Masks& masks, TileMemory& maps,
-                    VectorMemory& vector, LayerMemory& memory) {
-  LayerPlaces places = LayerPlaces();
+// A cycle of the maps' process.
+inline void MapCycle(const Layer& layer, const ConvPlan& plan, const Masks& masks,
+                     WeightQueue (&weights)[isa::kWeightPorts], TableQueue& rows, TileMemory& maps,
+                     VectorMemory& vector, LayerPlaces& places, LayerMemory& memory) {
+  #pragma HLS inline
+  const Unsigned<kIndexBits> channel = DrainChannel(memory.lanes, places.drain);
+  const int32_t word = DrainWord(layer, channel, places.drain);
+  const int32_t source = WindowChannel(layer, plan, masks, places.gather);
+  const LateRow due = TakeLate(memory.drain.late);
+  PlaceLate(due, memory.drain);
+  UseReadPort(layer, plan, source, maps, word, places, memory);
+  UseWritePort(layer, plan, source, due, maps, places, memory);
+  Drain(layer, channel, word, memory.lanes, memory.array, places.drain, vector, memory.drain);
+  places.late += (places.drain.busy ? 1 : 0) - (due.full ? 1 : 0);
+  NextBlock(layer, plan, places.drain);
+  const bool listed =
+      HasTable(layer, places.table, places.multiply.step.group) && IsListed(places.list, places.multiply.step.group, 1);
+  const bool free = !places.drain.busy && listed;
+  const bool whole = Multiply(layer, plan, places.fetch, free, memory.lanes, places.multiply, places.gather.whole,
+                              memory.window, memory.array);
+  if (whole) {
+    places.drain.busy = true;
+    places.drain.step = places.multiply.step;
+    places.drain.result = 0;
+    NextStep(layer, plan, places.multiply.step);
+  }
+  ListChannels(layer, plan, masks, places.multiply.step.group, places.list, memory.lanes);
+  TakeTableRow(layer, plan, places.list, places.table, rows, memory.lanes);
+  TakeRows(layer, plan, places.list, places.fetch, weights, memory.lanes);
+}
+
+// Is every word written?
+inline bool IsDone(const ConvPlan& plan, const LayerPlaces& places) {
+  #pragma HLS inline
+  return places.multiply.step.group == plan.groups && !places.drain.busy && places.late == 0;
+}
+
+inline LayerPlaces StartMaps(const Layer& layer, LayerMemory& memory) {
   HandOver(memory.array);  // clears the sums
-MapCycles:
-  for (int64_t cycle = 0; cycle < plan.cycles; ++cycle) {
-    #pragma HLS loop_tripcount max = kMaxMapCycles
+ForgetLate:
+  for (int32_t i = 0; i < isa::kWriteDelay; ++i) {
+    #pragma HLS unroll
+    memory.drain.late.full[i] = false;
+    memory.drain.late.last[i] = false;
+  }
+  LayerPlaces places = LayerPlaces();
+  places.multiply.row_end = FirstRowEnd(layer);
+  return places;
+}
+
+#ifdef DDI_SIDE_BY_SIDE
+
+inline void FetchLayer(const Layer& layer, const ConvPlan& plan, const Masks& masks, BurstWords weights0,
+                       BurstWords weights1, BurstWords weights2, const int64_t* tables,
+                       WeightQueue (&weights)[isa::kWeightPorts], TableQueue& rows) {
+  Fetcher fetcher = MakeFetcher(layer, plan);
+FetchCycles:
+  for (int64_t cycle = 0; cycle < kMaxMapCycles && !HasFetched(plan, fetcher); ++cycle) {
     #pragma HLS pipeline II = 1
-    const int32_t taken = places.multiply.sequence + (places.multiply.loaded ? 1 : 0);  // windows
-    const int32_t channel = DrainChannel(memory.lanes, places.drain);
-    const int32_t word = DrainWord(layer, channel, places.drain);
-    UseReadPort(layer, plan, masks, maps, taken, word, places, memory);
-    const bool writes = Drain(layer, channel, memory.lanes, memory.array, places.drain, vector, memory.drain);
-    UseWritePort(layer, plan, masks, writes, taken, word, maps, places, memory);
-    NextBlock(layer, plan, places.drain);
-    const bool listed = HasTable(layer, places.table, places.multiply.step.group) &&
-                        IsListed(places.list, places.multiply.step.group, 1);
-    const bool free = !places.drain.busy && listed;
-    const bool whole = Multiply(layer, plan, places.fetch, places.gather.sequence, free, memory.lanes, places.multiply,
-                                memory.window, memory.array);
-    if (whole) {
-      places.drain.busy = true;
-      places.drain.step = places.multiply.step;
-      places.drain.result = 0;
-      NextStep(layer, plan, places.multiply.step);
-    }
-    ListChannels(layer, plan, masks, places.multiply.step.group, places.list, memory.lanes);
-    FetchTable(layer, plan, tables, places.list, places.table, memory.lanes);
-    Fetch(layer, plan, masks, weights0, weights1, weights2, places.list, places.fetch, memory.lanes);
+    FetchCycle(layer, plan, masks, weights0, weights1, weights2, tables, fetcher, weights, rows);
   }
 }
 
+inline void RunMaps(const Layer& layer, const ConvPlan& plan, const Masks& masks,
+                    WeightQueue (&weights)[isa::kWeightPorts], TableQueue& rows, TileMemory& maps, VectorMemory& vector,
+                    LayerMemory& memory) {
+  LayerPlaces places = StartMaps(layer, memory);
+MapCycles:
+  for (int64_t cycle = 0; cycle < kMaxMapCycles && !IsDone(plan, places); ++cycle) {
+    #pragma HLS pipeline II = 1
+    // The output is apart from the input (check.hpp), and where it takes the identity's place, a pixel is written after
+    // it was read.
+    #pragma HLS dependence variable = maps type = inter direction = RAW dependent = false
+    MapCycle(layer, plan, masks, weights, rows, maps, vector, places, memory);
+  }
+}
+
+inline void RunProcesses(const Layer& layer, const ConvPlan& plan, BurstWords weights0, BurstWords weights1,
+                         BurstWords weights2, const int64_t* tables, const Masks& masks, TileMemory& maps,
+                         VectorMemory& vector, LayerMemory& memory) {
+  #pragma HLS dataflow
+  DDI_STATE WeightQueue weights[isa::kWeightPorts];
+  DDI_STATE TableQueue rows;
+  FetchLayer(layer, plan, masks, weights0, weights1, weights2, tables, weights, rows);
+  RunMaps(layer, plan, masks, weights, rows, maps, vector, memory);
+}
+
+#else
+
+// The same two processes in turns.
+inline void RunMaps(const Layer& layer, const ConvPlan& plan, BurstWords weights0, BurstWords weights1,
+                    BurstWords weights2, const int64_t* tables, const Masks& masks, TileMemory& maps,
+                    VectorMemory& vector, LayerMemory& memory) {
+  DDI_STATE WeightQueue weights[isa::kWeightPorts];
+  DDI_STATE TableQueue rows;
+  Fetcher fetcher = MakeFetcher(layer, plan);
+  LayerPlaces places = StartMaps(layer, memory);
+MapCycles:
+  for (int64_t cycle = 0; cycle < kMaxMapCycles && !IsDone(plan, places); ++cycle) {
+    MapCycle(layer, plan, masks, weights, rows, maps, vector, places, memory);
+    FetchCycle(layer, plan, masks, weights0, weights1, weights2, tables, fetcher, weights, rows);
+  }
+}
+
+inline void RunProcesses(const Layer& layer, const ConvPlan& plan, BurstWords weights0, BurstWords weights1,
+                         BurstWords weights2, const int64_t* tables, const Masks& masks, TileMemory& maps,
+                         VectorMemory& vector, LayerMemory& memory) {
+  RunMaps(layer, plan, weights0, weights1, weights2, tables, masks, maps, vector, memory);
+}
+
+#endif
+
 // A CONV, an AFFINE, a POOL or a GLOBAL_POOL: one datapath for all.
-inline void RunLayer(const Instruction& instruction, const LayerPlan& planned, const int64_t* weights0,
-                     const int64_t* weights1, const int64_t* weights2, const int64_t* tables, const Masks& masks,
-                     TileMemory& maps, VectorMemory& vector, LayerMemory& memory) {
+inline void RunLayer(const Instruction& instruction, const LayerPlan& planned, BurstWords weights0, BurstWords weights1,
+                     BurstWords weights2, const int64_t* tables, const Masks& masks, TileMemory& maps,
+                     VectorMemory& vector, LayerMemory& memory) {
   if (planned.shape.active_out == 0) return;
   const Layer layer = DecodeLayer(instruction, planned.shape, tables);
-  RunMaps(layer, planned.plan, weights0, weights1, weights2, tables, masks, maps, vector, memory);
+  RunProcesses(layer, planned.plan, weights0, weights1, weights2, tables, masks, maps, vector, memory);
 }
 
 }  // namespace ddi

@@ -16,7 +16,9 @@ namespace ddi {
 inline void Rotate(const int16_t (&bank)[kBanks], int16_t first, int16_t (&turned)[kBanks]) {
   #pragma HLS inline
   int16_t by_four[kBanks];
+  #pragma HLS array_partition variable = by_four complete
   int16_t by_two[kBanks];
+  #pragma HLS array_partition variable = by_two complete
 RotateFour:
   for (int16_t i = 0; i < kBanks; ++i) {
     #pragma HLS unroll
@@ -43,18 +45,14 @@ inline void ReadInputs(const Operands& operands, int16_t beat, const VectorMemor
   const int16_t first = int16_t(operands.input & 7);  // bank of the first
   const int16_t left = int16_t(operands.inputs - beat * kBanks);
   int16_t bank[kBanks];
-  int16_t turned[kBanks];
+  #pragma HLS array_partition variable = bank complete
 InputBanks:
   for (int16_t i = 0; i < kBanks; ++i) {
     #pragma HLS unroll
-    bank[i] = Narrow16(vector[((i < first ? row + 1 : row) & kRows) * kBanks + i]);
+    const bool reads = ((i - first) & 7) < left;
+    bank[i] = reads ? Narrow16(vector[((i < first ? row + 1 : row) & kRows) * kBanks + i]) : int16_t(0);
   }
-  Rotate(bank, first, turned);
-PlaceInputs:
-  for (int16_t i = 0; i < kBanks; ++i) {
-    #pragma HLS unroll
-    operand[i] = i < left ? turned[i] : int16_t(0);
-  }
+  Rotate(bank, first, operand);
 }
 
 // The hidden state behind the inputs, where a beat reaches it.
@@ -64,7 +62,9 @@ inline void ReadHidden(const Operands& operands, int16_t beat, const GateMemory&
   const int16_t row = int16_t(unit >> 3);
   const int16_t first = int16_t(unit & 7);
   int16_t bank[kBanks];
+  #pragma HLS array_partition variable = bank complete
   int16_t turned[kBanks];
+  #pragma HLS array_partition variable = turned complete
 HiddenBanks:
   for (int16_t i = 0; i < kBanks; ++i) {
     #pragma HLS unroll
@@ -81,11 +81,14 @@ PlaceHidden:
 // A matrix of weights in rows of `beats` words, and where its multiplication stands: three rows at a time, each on a
 // port of its own, for `cycles`, since behind it three rows are finished one by one.
 struct Rows {
-  int32_t word;  // that port 0 reads next
   int16_t rows, beats, cycles;
   int16_t row;   // the first of the three
   int16_t beat;  // of their bytes
   int64_t sum[isa::kWeightPorts];
+  int16_t asked;    // rows before the next three that are asked for
+  int8_t requests;  // of three rows each, whose words have not all come
+  int32_t word;     // where these start
+  Bursts bursts[isa::kWeightPorts];
 };
 
 inline Rows MakeRows(int32_t weights, int32_t rows, int32_t row_bytes) {
@@ -119,8 +122,25 @@ inline int32_t MultiplyBeat(uint64_t bytes, const int16_t (&operand)[kBanks]) {
           (Multiply(bytes, 6, operand) + Multiply(bytes, 7, operand)));
 }
 
+// Ask for three rows ahead of their use.
+inline void AskForRows(BurstWords weights0, BurstWords weights1, BurstWords weights2, Rows& place) {
+  #pragma HLS inline
+  if (place.asked >= place.rows || place.requests == kRequests) return;
+AskPorts:
+  for (int16_t port = 0; port < isa::kWeightPorts; ++port) {
+    #pragma HLS unroll
+    const int32_t word = place.word + (port == 0 ? 0 : port == 1 ? place.beats : 2 * place.beats);
+    if (place.asked + port < place.rows) {
+      RequestWeights(port, word, place.beats, weights0, weights1, weights2, place.bursts[port]);
+    }
+  }
+  place.asked = int16_t(place.asked + isa::kWeightPorts);
+  ++place.requests;
+  place.word += 3 * place.beats;
+}
+
 // Multiply one beat of each of the three rows.
-inline void MultiplyRows(const int64_t* weights0, const int64_t* weights1, const int64_t* weights2,
+inline void MultiplyRows(BurstWords weights0, BurstWords weights1, BurstWords weights2,
                          const int16_t (&operand)[kBanks], Rows& place) {
   #pragma HLS inline
   if (place.row >= place.rows || place.beat >= place.beats) return;
@@ -128,12 +148,11 @@ RowPorts:
   for (int16_t port = 0; port < isa::kWeightPorts; ++port) {
     #pragma HLS unroll
     if (place.row + port < place.rows) {
-      const int32_t word = place.word + (port == 0 ? 0 : port == 1 ? place.beats : 2 * place.beats);
-      const uint64_t bytes = uint64_t(ReadWeights(port, word, weights0, weights1, weights2));
+      const uint64_t bytes = uint64_t(ReadWeights(port, weights0, weights1, weights2, place.bursts[port]));
       place.sum[port] = (place.beat == 0 ? 0 : place.sum[port]) + MultiplyBeat(bytes, operand);
     }
   }
-  ++place.word;
+  if (place.beat + 1 == place.beats) --place.requests;
 }
 
 // On to the next cycle; with the last one, the three sums are handed over and the next rows come. Ports 1 and 2 have
@@ -149,12 +168,11 @@ HandOverRows:
   finished.left = int8_t(Smaller(isa::kWeightPorts, place.rows - place.row));
   place.beat = 0;
   place.row = int16_t(place.row + isa::kWeightPorts);
-  place.word += 2 * place.beats;
 }
 
 // FC and LSTM share one loop and one call, and with them its multipliers and requantiser.
-inline void RunRows(const Instruction& instruction, const int64_t* weights0, const int64_t* weights1,
-                    const int64_t* weights2, const int64_t* tables, VectorMemory& vector, GateMemory& gates) {
+inline void RunRows(const Instruction& instruction, BurstWords weights0, BurstWords weights1, BurstWords weights2,
+                    const int64_t* tables, VectorMemory& vector, GateMemory& gates) {
   const int32_t* word = instruction.word;
   const RowsOutput to = MakeRowsOutput(word);
   const Operands operands = {int16_t(word[to.is_fc ? isa::kFcInput : isa::kLstmInput]),
@@ -168,10 +186,14 @@ RowCycles:
   for (int32_t cycle = 0; cycle < cycles; ++cycle) {
     #pragma HLS loop_tripcount max = isa::kVectorWords * isa::kVectorWords / isa::kPortBytes
     #pragma HLS pipeline II = 1
+    // Inputs and outputs are apart (check.hpp); the hidden state is written behind this loop.
+    #pragma HLS dependence variable = vector type = inter direction = RAW dependent = false
     int16_t operand[kBanks];
+    #pragma HLS array_partition variable = operand complete
     ReadInputs(operands, place.beat, vector, operand);
     ReadHidden(operands, place.beat, gates, operand);
     FinishRow(to, tables, finished, vector, gates);
+    AskForRows(weights0, weights1, weights2, place);
     MultiplyRows(weights0, weights1, weights2, operand, place);
     NextCycle(place, finished);
   }

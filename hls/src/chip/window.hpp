@@ -17,31 +17,38 @@ struct WindowMemory {
 
 struct GatherPlace {
   StepPlace step;
-  int32_t input;  // index in the list of active input channels, or of a pair of them
-  int32_t down, across;
-  int32_t sequence;  // windows before it
+  Unsigned<kChannelBits> input;  // index in the list of active input channels, or of a pair of them
+  Unsigned<2> down, across;
+  bool whole;  // and not taken yet
 };
 
 // What a port reads for the next window.
 struct BlockRead {
   bool wanted;
-  int32_t down, across;  // where it goes in the window
+  Unsigned<2> down, across;  // where it goes in the window
   Corner corner;
 };
 
 // Pixels outside the map are zero. For the largest of signed pixels they are the smallest number, so that none wins.
 inline uint8_t OutsidePixel(const Layer& layer) { return layer.takes_largest && layer.in_signed ? 0x80 : 0; }
 
+// The input channel of the next window: of all reads of a cycle, for a window is taken before the next one is begun. Of
+// a pair it is not asked, since its channels are not listed.
+inline int32_t WindowChannel(const Layer& layer, const ConvPlan& plan, const Masks& masks, const GatherPlace& place) {
+  #pragma HLS inline
+  // Behind the last step, and where no input channel is active, a channel may lie anywhere.
+  const bool listed = place.step.group < plan.groups && layer.shape.inputs > 0 && !layer.shape.paired;
+  return listed ? SourceChannel(layer, masks, place.input, place.step.first_out) : 0;
+}
+
 // The next read, if the port is free and a window is wanted; and on to the one behind it.
-inline BlockRead NextRead(const Layer& layer, const ConvPlan& plan, const Masks& masks, bool free, int32_t taken,
+inline BlockRead NextRead(const Layer& layer, const ConvPlan& plan, int32_t window_channel, bool free,
                           GatherPlace& place) {
   #pragma HLS inline
   const bool paired = layer.shape.paired;
   const int32_t second = Smaller(2 * place.input + place.across, layer.shape.active_in - 1);
-  const bool wanted = free && place.step.group < plan.groups && place.sequence <= taken && layer.shape.inputs > 0;
-  // Behind the last step, and where no input channel is active, a channel may lie anywhere.
-  const int32_t index = paired ? second : place.input;
-  const int32_t channel = wanted ? SourceChannel(layer, masks, index, place.step.first_out) : 0;
+  const bool wanted = free && place.step.group < plan.groups && !place.whole && layer.shape.inputs > 0;
+  const int32_t channel = Unsigned<kIndexBits>(!wanted ? 0 : paired ? second : window_channel);
   const int32_t offset = channel * layer.input.tiles;
   #pragma HLS bind_op variable = offset op = mul impl = fabric
   const int32_t row = StepRow(layer, place.step.row) + place.down * isa::kTile;
@@ -57,7 +64,7 @@ inline BlockRead NextRead(const Layer& layer, const ConvPlan& plan, const Masks&
   place.across = 0;
   if (++place.down < blocks) return read;
   place.down = 0;
-  ++place.sequence;
+  place.whole = true;
   if (++place.input < layer.shape.inputs) return read;
   place.input = 0;
   NextStep(layer, plan, place.step);
@@ -68,6 +75,7 @@ inline void PlaceBlock(const Layer& layer, const BlockRead& read, const uint8_t 
                        WindowMemory& memory) {
   #pragma HLS inline
   Block block;
+  #pragma HLS array_partition variable = block complete dim = 0
   TurnBlock(layer.input, read.corner, OutsidePixel(layer), bank, block);
 PlacePixels:
   for (int32_t i = 0; i < isa::kWindow * isa::kWindow; ++i) {
@@ -95,6 +103,7 @@ CopyWindow:
 inline void MoveWindow(bool row_ends, bool backwards, Window& window) {
   #pragma HLS inline
   Window old;
+  #pragma HLS array_partition variable = old complete dim = 0
 KeepWindow:
   for (int32_t i = 0; i < isa::kWindow * isa::kWindow; ++i) {
     #pragma HLS unroll

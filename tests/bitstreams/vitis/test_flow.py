@@ -20,8 +20,8 @@ BOARDS = design.board_names()
 AGAIN = "if that is meant: python -m tests.bitstreams.dry_run"
 # A contract with several ports of one array and one more array, as engines may have them.
 PORTS = {
-    **{"program": ["memory", 32], "weights0": ["memory", 64], "weights1": ["memory", 64], "weights2": ["memory", 64]},
-    **{"tables": ["memory", 64], "images": ["memory", 8], "maps": ["memory", 64], "results": ["memory", 32]},
+    **{"program": ["memory", 64], "weights0": ["memory", 64], "weights1": ["memory", 64], "weights2": ["memory", 64]},
+    **{"tables": ["memory", 64], "images": ["memory", 64], "maps": ["memory", 64], "results": ["memory", 32]},
     **{"instructions": ["scalar", 32], "budget_flops": ["scalar", 64]},
 }
 # Keys of v++ --mode hls that a build may use (UG1399, HLS Config File Commands).
@@ -65,13 +65,12 @@ def test_addresses_ports_and_widths_are_those_of_overlay_and_contract(tmp_path, 
     memories = [name for name, (kind, _) in ports.items() if kind == "memory"]
     for name in memories:
         to = plan["memory_ports"][name]
-        (between,) = [
-            target.split("/")[0] for source, target in joined if source == f"{plan['engine']['ip']}/m_axi_{name}"
-        ]
+        bus = f"m_axi_{isa.BUSES[name]}"
+        (between,) = [target.split("/")[0] for source, target in joined if source == f"{plan['engine']['ip']}/{bus}"]
         assert (f"{between}/M00_AXI", f"{plan['processing_system']['ip']}/{to}") in joined
-        space, segment = f"{plan['engine']['ip']}/Data_m_axi_{name}", f"{to}/{to.removeprefix('S_AXI_')}_DDR_LOWOCM"
+        space, segment = f"{plan['engine']['ip']}/Data_{bus}", f"{to}/{to.removeprefix('S_AXI_')}_DDR_LOWOCM"
         assert f"assign_bd_address -target_address_space {space} processing_system7_0/{segment} -force" in lines
-    assert sum("/m_axi_" in source for source, _ in joined) == len(memories)
+    assert sum("/m_axi_" in source for source, _ in joined) == len({isa.BUSES[name] for name in memories})
     for key in ("engine", "timer", "interrupt_controller"):
         block = plan[key]
         place = f"-offset {block['base']} -range {block['range']} -target_address_space processing_system7_0/Data"
@@ -84,10 +83,18 @@ def test_addresses_ports_and_widths_are_those_of_overlay_and_contract(tmp_path, 
         port = f"S_AXI_HP{number}"
         assert (f"  CONFIG.PCW_USE_{port} 1" in lines) == (port in used)
     facts = design.facts("zedboard", ports=ports)["memory_ports"]
-    expected = {name: 32 if bits < 32 else bits for name, (kind, bits) in ports.items() if kind == "memory"}
+    expected = {isa.BUSES[name]: bits for name, (kind, bits) in ports.items() if kind == "memory"}
     assert {name: (port["low"], port["high"]) for name, port in facts.items()} == {
         name: (bits, bits) for name, bits in expected.items()
     }
+
+
+def test_ports_of_one_bus_go_to_one_place_with_one_width():
+    places = design.overlay()["memory_ports"]
+    assert len(design.memory_ports(PORTS, places)) == len(set(isa.BUSES.values())) < len(places)
+    for ports, at in ((PORTS, {**places, "maps": "S_AXI_HP0"}), ({**PORTS, "tables": ["memory", 32]}, places)):
+        with pytest.raises(UserError, match="others of its bus side"):
+            design.memory_ports(ports, at)
 
 
 def test_overlay_has_a_place_for_each_memory_port_of_the_contract_and_no_other():
@@ -144,9 +151,9 @@ def test_the_recorder_finds_a_wrong_call(tmp_path, script, old, new, expected):
 
 def test_a_bus_may_be_as_wide_as_its_pragma_lets_hls_make_it(tmp_path):
     dry_run.set_ports(tmp_path, "zedboard", PORTS, widened={"maps": 128})
-    assert dry_run.record("implement.tcl", tmp_path, bits="maps 128")
-    with pytest.raises(dry_run.Refused, match="m_axi_maps is 256 bits wide, expected 64 to 128"):
-        dry_run.record("implement.tcl", tmp_path, bits="maps 256")
+    assert dry_run.record("implement.tcl", tmp_path, bits="side 128")
+    with pytest.raises(dry_run.Refused, match="m_axi_side is 256 bits wide, expected 64 to 128"):
+        dry_run.record("implement.tcl", tmp_path, bits="side 256")
 
 
 def test_a_bus_of_another_width_stops_the_design(tmp_path):

@@ -55,7 +55,7 @@ PRAGMAS = [
     ("function", "bind_storage variable = a type = ram_3p", "bind_storage variable = a type = ram_2p"),
     ("function", "bind_op variable = a op = div", "bind_op variable = a op = mul impl = dsp latency = 3"),
     ("function", "interface m_axi port = other", "stable variable = n"),
-    ("function", "dataflow", "dependence variable = port inter distance = 2 true"),
+    ("function", "occurrence", "dependence variable = port inter distance = 2 true"),
 ]  # fmt: skip
 
 

@@ -20,7 +20,9 @@ from hls.stress.driver import Base, Case, Driver
 from hls.stress.random_programs import random_program
 from tests.hls.extremes import EXTREMES
 
-BOARD = (*cosim.FLAGS, "-D__SYNTHESIS__")
+# The processes one after the other: what the first leaves in its queues is all there before the second begins.
+BOARD = (*cosim.FLAGS, "-D__SYNTHESIS__", "-DDDI_QUEUE_SCALE=4096")
+TRAP = (*cosim.FLAGS, "-DDDI_CHIP", "-DDDI_TRAP")  # ends where a number does not fit its width (hls/src/widths.hpp)
 BLOCK_RAM = 630 * 1024  # bytes of an xc7z020
 HALF = 1 << 16 | 1
 START = Start(gates=1, classes=2)
@@ -211,6 +213,16 @@ def test_the_board_s_form_of_the_source_gives_the_same_records():
     board = cosim.load(cosim.build(BOARD))
     for case, records in zip(cases, expected):
         assert np.array_equal(cosim.run(*case, library=board), records)
+
+
+@pytest.mark.cosim
+def test_every_number_fits_its_width():
+    """On the chip the bits that do not fit fall away; here they would end the process."""
+    cases = [*(extreme() for extreme in EXTREMES), (*small_program(), START)]
+    cases += [random_program(np.random.default_rng(seed)) for seed in range(60)]
+    trapping = cosim.load(cosim.build(TRAP))
+    for case in cases:
+        assert np.array_equal(cosim.run(*case, library=trapping), cosim.run(*case))
 
 
 def bases_and_cases(programs):

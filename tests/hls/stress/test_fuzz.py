@@ -17,7 +17,8 @@ from hls.stress import driver, fuzz, mutations
 from hls.stress.driver import Base, Case, Crash, Driver
 from hls.stress.random_programs import random_program
 
-FORMS = [("-DDDI_CHIP", "address", 20), ("-D__SYNTHESIS__", "none", 0)]  # flag, sanitizer, whole programs
+SIDE_BY_SIDE = ["-D__SYNTHESIS__", "-DDDI_QUEUE_SCALE=4096"]
+FORMS = [(["-DDDI_CHIP"], "address", 20), (SIDE_BY_SIDE, "none", 0)]  # flags, sanitizer, whole programs
 KEPT = sorted((Path(__file__).parent / "fuzz_cases").glob("*.npz"))
 
 
@@ -33,10 +34,10 @@ def test_a_hundred_thousand_words_give_the_statuses_of_the_contract():
 
 
 @pytest.mark.cosim
-@pytest.mark.parametrize(("flag", "sanitizer", "programs"), FORMS)
-def test_the_chip_s_form_checks_the_same(flag, sanitizer, programs):
+@pytest.mark.parametrize(("flags", "sanitizer", "programs"), FORMS)
+def test_the_chip_s_form_checks_the_same(flags, sanitizer, programs):
     bases = random_bases()
-    failures, statuses, _ = fuzz.run(20_000, 2, 1, programs, flags=[flag], bases=bases, sanitizer=sanitizer)
+    failures, statuses, _ = fuzz.run(20_000, 2, 1, programs, flags=flags, bases=bases, sanitizer=sanitizer)
     assert not failures, failures[0][1]
     assert set(statuses) >= set(fuzz.CHECKED)
 

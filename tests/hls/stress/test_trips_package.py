@@ -41,7 +41,11 @@ def test_an_image_of_the_package_runs_as_priced():
         for name, (repeated, entries, ii, depth) in loops.items():
             expected[name] += repeated
             cycles += repeated * ii + entries * depth
-    assert {name: counts[name] for name in expected} == expected
+    maps = "RunMaps::MapCycles"  # ends when all is written, which is never later than planned
+    assert {name: counts[name] for name in expected if name != maps} == {
+        name: count for name, count in expected.items() if name != maps
+    }
+    assert 0.995 * expected[maps] < counts[maps] <= expected[maps]
     assert found.cycles[0] == cycles
     skipped = np.count_nonzero(found.trace[0] == isa.TRACE_SKIPPED)
     assert skipped and 0 < found.channels_run[0] < sum(gate["channels"] for gate in package.meta["gates"])

@@ -1,0 +1,31 @@
+"""What a slow bus costs the chip's main loop: its iterations, counted in the running code, with and without waiting.
+
+    add_rows(rows, package, sha256, images)     # bench/engine.py
+
+The bus is a model: a burst's first word comes a fixed number of cycles after it was asked for, its others one a cycle,
+and bursts that were asked for meanwhile come behind them (hls/src/ports.hpp). It asks nothing of the DDR's own order.
+"""
+
+from bench.packages import PAPER_BUDGET
+from hls.stress import trips
+
+CHIP = ("-DDDI_CHIP=1",)
+LOOP = "RunMaps::MapCycles"
+LATENCIES = (20, 40, 80)  # cycles
+IMAGES = 4
+
+
+def stalls(package, images, budget, latency):
+    """Share by which the main loop takes longer for `images` under a budget, at that many cycles of latency."""
+    data = package.program, package.weights, package.tables, images, package.start(budget_flops=budget)
+    prompt, late = (trips.run(*data, flags=CHIP, bus=bus)[1][LOOP] for bus in ((0, 0), (latency, latency)))
+    return late / prompt - 1
+
+
+def add_rows(rows, package, sha256, images):
+    """A row for each latency, and one for the worst."""
+    found = {latency: stalls(package, images[:IMAGES], PAPER_BUDGET, latency) for latency in LATENCIES}
+    for latency, share in found.items():
+        rows.add(f"stalls.ddi_74M.{latency}_cycles", share, "share", "simulated", IMAGES, sha256)
+    note = f"the worst of latencies of {', '.join(map(str, LATENCIES))} cycles"
+    rows.add("stalls.ddi_74M", max(found.values()), "share", "simulated", IMAGES, sha256, target=0.05, note=note)

@@ -1,0 +1,146 @@
+// Fetch: rows of weights and of tables from the DDR into queues, ahead of the lanes.
+//
+// Role     lists the rows of the next group of output channels, asks for them in bursts as far ahead as the bus takes
+//          requests, and passes on what comes. Only active rows are fetched, and under an input mask only the filters
+//          of active channels
+// Rate     a request, 8 bytes of each of three rows, and a row of the table a cycle
+// Latency  the DDR's, behind kRequests requests
+// Storage  where the rows of two groups start, and the queues
+#pragma once
+#include <cstdint>
+
+#include "lanes.hpp"
+#include "queue.hpp"
+
+namespace ddi {
+
+constexpr int32_t kQueueWords = 64;  // of each port
+constexpr int32_t kQueueRows = 16;   // of the table
+
+typedef Queue<int64_t, kQueueWords> WeightQueue;
+typedef Queue<int64_t, kQueueRows> TableQueue;
+
+// Output channels of two groups.
+struct RowList {
+  Unsigned<kIndexBits> channel[2][kMaxResults];
+  Unsigned<29> word[2][kMaxResults];  // of a weight port, where the channel's row starts
+};
+
+struct Fetcher {
+  ListPlace list;
+  RowList rows;
+  FetchPlace request, read;
+  Unsigned<BitsOf(kRequests)> requests;  // whose words have not all come
+  TablePlace table;
+  Bursts bursts[isa::kWeightPorts];
+};
+
+inline Fetcher MakeFetcher(const Layer& layer, const ConvPlan& plan) {
+  Fetcher fetcher = Fetcher();
+  if (layer.shape.row == 0) fetcher.request.step.group = fetcher.read.step.group = plan.groups;
+  if (!layer.has_table) fetcher.table.step.group = plan.groups;
+  return fetcher;
+}
+
+inline bool HasFetched(const ConvPlan& plan, const Fetcher& fetcher) {
+  #pragma HLS inline
+  return fetcher.read.step.group == plan.groups && fetcher.table.step.group == plan.groups;
+}
+
+// One output channel of a group, while those of the group before it are asked for.
+inline void ListRow(const Layer& layer, const ConvPlan& plan, const Masks& masks, Fetcher& fetcher) {
+  #pragma HLS inline
+  ListPlace& place = fetcher.list;
+  const int32_t asked = Smaller(fetcher.request.step.group, fetcher.table.step.group);
+  if (place.step.group == plan.groups || place.step.group > asked + 1) return;
+  const int32_t channel =
+      Unsigned<kIndexBits>(FetchedChannel(masks, layer.out_mask, place.step.first_out + place.channel));
+  const int32_t offset = channel * layer.row_words;
+  #pragma HLS bind_op variable = offset op = mul impl = fabric
+  fetcher.rows.channel[place.step.group & 1][place.channel] = channel;
+  fetcher.rows.word[place.step.group & 1][place.channel] = (layer.weights >> 3) + offset;
+  if (++place.channel < GroupChannels(plan, place.step)) return;
+  place.channel = 0;
+  NextGroup(plan, place.step);
+}
+
+// Ask for the next words of three rows: a chunk, or under an input mask what it holds of a filter.
+inline void RequestRows(const Layer& layer, const ConvPlan& plan, const Masks& masks, BurstWords weights0,
+                        BurstWords weights1, BurstWords weights2, Fetcher& fetcher) {
+  #pragma HLS inline
+  FetchPlace& place = fetcher.request;
+  if (place.step.group == plan.groups || fetcher.requests == kRequests) return;
+  const int32_t channels = GroupChannels(plan, place.step);
+  if (!IsListed(fetcher.list, place.step.group, Smaller(FirstRow(place) + isa::kWeightPorts, channels))) return;
+  const int32_t active = Unsigned<kIndexBits>(FetchedChannel(masks, layer.in_mask, place.filter));
+  const int32_t filter = active * layer.filter_words;
+  #pragma HLS bind_op variable = filter op = mul impl = fabric
+  const int32_t source = layer.in_mask == 0 ? place.chunk + place.beat : filter + place.offset;
+  const int32_t words = PieceWords(layer, place);
+RequestPorts:
+  for (int32_t port = 0; port < isa::kWeightPorts; ++port) {
+    #pragma HLS unroll
+    const int32_t row = FirstRow(place) + port;
+    const int32_t word = fetcher.rows.word[place.step.group & 1][row & (kMaxResults - 1)] + source;
+    if (row < channels) RequestWeights(port, word, words, weights0, weights1, weights2, fetcher.bursts[port]);
+  }
+  ++fetcher.requests;
+  NextWords(layer, plan, words, place);
+}
+
+// Can a word of each of three rows be taken?
+inline bool HaveArrived(Fetcher& fetcher, int32_t rows) {
+  #pragma HLS inline
+  bool arrived = true;
+PortsArrive:
+  for (int32_t port = 0; port < isa::kWeightPorts; ++port) {
+    #pragma HLS unroll
+    if (port < rows && !HasArrived(fetcher.bursts[port])) arrived = false;
+    PassCycle(fetcher.bursts[port]);
+  }
+  return arrived;
+}
+
+// Pass on the next word of three rows.
+inline void ReadRows(const Layer& layer, const ConvPlan& plan, BurstWords weights0, BurstWords weights1,
+                     BurstWords weights2, Fetcher& fetcher, WeightQueue (&queue)[isa::kWeightPorts]) {
+  #pragma HLS inline
+  FetchPlace& place = fetcher.read;
+  const int32_t channels = GroupChannels(plan, place.step);
+  const bool arrived = HaveArrived(fetcher, channels - FirstRow(place));
+  if (fetcher.requests == 0 || queue[0].Full() || !arrived) return;
+ReadPorts:
+  for (int32_t port = 0; port < isa::kWeightPorts; ++port) {
+    #pragma HLS unroll
+    if (FirstRow(place) + port < channels) {
+      queue[port].Push(ReadWeights(port, weights0, weights1, weights2, fetcher.bursts[port]));
+    }
+  }
+  if (PieceWords(layer, place) == 1) --fetcher.requests;
+  NextWords(layer, plan, 1, place);
+}
+
+// Pass on the bias and the scale of an output channel.
+inline void ReadTableRow(const Layer& layer, const ConvPlan& plan, const int64_t* tables, Fetcher& fetcher,
+                         TableQueue& queue) {
+  #pragma HLS inline
+  TablePlace& place = fetcher.table;
+  if (place.step.group == plan.groups || queue.Full()) return;
+  if (!IsListed(fetcher.list, place.step.group, place.channel + 1)) return;
+  queue.Push(tables[layer.table + fetcher.rows.channel[place.step.group & 1][place.channel]]);
+  if (++place.channel < GroupChannels(plan, place.step)) return;
+  place.channel = 0;
+  NextGroup(plan, place.step);
+}
+
+inline void FetchCycle(const Layer& layer, const ConvPlan& plan, const Masks& masks, BurstWords weights0,
+                       BurstWords weights1, BurstWords weights2, const int64_t* tables, Fetcher& fetcher,
+                       WeightQueue (&weights)[isa::kWeightPorts], TableQueue& rows) {
+  #pragma HLS inline
+  ListRow(layer, plan, masks, fetcher);
+  ReadTableRow(layer, plan, tables, fetcher, rows);
+  RequestRows(layer, plan, masks, weights0, weights1, weights2, fetcher);
+  ReadRows(layer, plan, weights0, weights1, weights2, fetcher, weights);
+}
+
+}  // namespace ddi
