@@ -89,8 +89,6 @@ def test_the_estimate_measures_steps(pictures, monkeypatch):
     [
         (["--size", "7"], "each 8 to 256"),
         (["--depth", "15"], "6n + 2"),
-        (["--minutes", "0"], "--minutes 0.0"),
-        (["--epochs", "0"], "--epochs 0"),
         (["--size", "20", "--fit", "none"], "a picture of 16 × 16, fit none takes 20 × 20: give --fit crop"),
     ],
 )
@@ -101,12 +99,28 @@ def test_bad_options(pictures, capsys, options, expected):
     assert not (pictures.parent / "bad.toml").exists()
 
 
+@pytest.mark.parametrize(
+    ("option", "text", "expected"),
+    [
+        ("--minutes", "0", "'0': expected a number above 0"),
+        ("--epochs", "0", "'0': expected a whole number, 1 or more"),
+        ("--depth", "6", "'6': expected a whole number from 8"),
+        ("--channels", "2", "invalid choice: 2"),
+    ],
+)
+def test_numbers_have_ranges(pictures, capsys, option, text, expected):
+    with pytest.raises(SystemExit) as raised:
+        command.main(["new", "--data", str(pictures), "-o", str(pictures.parent / "bad.toml"), option, text])
+    error = capsys.readouterr().err
+    assert raised.value.code == 2 and error.count("\n") == 1 and expected in error, error
+
+
 def test_bad_folders_and_files(pictures, tmp_path, capsys):
     (tmp_path / "there.toml").write_text("mine")
     for data, output, expected in (
         (pictures, "there.toml", "is there already"),
         (pictures, "mine.txt", "expected a file .toml"),
-        (pictures, "none/mine.toml", "in a folder that there is"),
+        (pictures, "none/mine.toml", "there is no folder"),
         (tmp_path / "none", "a.toml", "no folder"),
         (f"cifar10={pictures}", "a.toml", "is an official data set"),
         (photos(tmp_path / "one", {"a": 9}), "a.toml", "has 1 classes"),
@@ -114,7 +128,7 @@ def test_bad_folders_and_files(pictures, tmp_path, capsys):
     ):
         assert command.main(["new", "--data", str(data), "-o", str(tmp_path / output)]) == 2
         error = capsys.readouterr().err
-        assert error.startswith("error: ") and error.count("\n") == 1 and expected in error, error
+        assert error.startswith("training new: ") and error.count("\n") == 1 and expected in error, error
     assert (tmp_path / "there.toml").read_text() == "mine"
 
 
