@@ -33,25 +33,25 @@ from hls.command.outputs import Output
 from hls.errors import UserError
 from hls.package import read
 
-BENCHMARKS = (
-    "packages",
-    "controls",
-    "trials",
-    "pool",
-    "training",
-    "speed",
-    "main_command",
-    "engine",
-    "equalise",
-    "dse",
-    "densenet",
-    "newcomer",
-    "faults",
-    "power",
-    "fuzz",
-    "rtl",
-    "imports",
-)
+BENCHMARKS = {  # name → module of bench
+    "packages": "packages",
+    "controls": "gates.controls",
+    "trials": "gates.trials",
+    "pool": "gates.pool",
+    "training": "gates.training",
+    "speed": "speed",
+    "main_command": "main_command",
+    "engine": "engine",
+    "equalise": "published.equalise",
+    "dse": "dse",
+    "densenet": "densenet",
+    "newcomer": "newcomer",
+    "faults": "faults",
+    "power": "power",
+    "fuzz": "fuzz",
+    "rtl": "rtl",
+    "imports": "published.imports",
+}
 
 
 def main(argv=None):
@@ -75,7 +75,7 @@ def _run(options, argv):
     with Output(options.json or own_file(options.name), "--json" if options.json else "") as output:
         rows = Rows(options.name, shlex.join(["python", "-m", "bench", *_shown(argv, options.data)]))
         try:
-            importlib.import_module(f"bench.{options.name}").run(rows, folders, options)
+            importlib.import_module(f"bench.{BENCHMARKS[options.name]}").run(rows, folders, options)
         except (UserError, KeyboardInterrupt) as error:
             if not (options.json and rows.rows):
                 raise

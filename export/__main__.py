@@ -1,7 +1,7 @@
 """Export a network: fold, equalise, calibrate, quantise, correct, compile; a package for the engine, and ONNX.
 
 python -m export runs/resnet74-ddi/model.pt -o packages/resnet74-ddi.npz --onnx resnet74-ddi.onnx --data DIR
-python -m export model.onnx -o model.npz --data DIR [--mean 0,0,0 --std 1,1,1] [--exits auto]
+python -m export model.onnx -o model.npz --data DIR --mean 0,0,0 --std 1,1,1 --exits auto
 python -m export --arch resnet20 --weights FILE --dataset cifar10 -o packages/resnet20.npz --data DIR
 """
 

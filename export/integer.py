@@ -3,7 +3,7 @@
     out = IntegerNetwork(network8)(images)      # (N, H, W, C) uint8 → interpret.Output, logits in int64
 
 Integers are held exactly in float64 for the convolutions (accumulators stay far below 2^53) and in int64 elsewhere. It
-knows nothing of instructions or placement, so equality with hls/golden.py proves the compiler, not only the arithmetic.
+knows nothing of instructions or placement, so equality with hls/golden/ proves the compiler, not only the arithmetic.
 """
 
 import numpy as np

@@ -57,7 +57,7 @@ def _expected():
 
 def _held():
     """File descriptors, threads and children of this process."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split()
     return len(os.listdir("/proc/self/fd")) + threading.active_count() + len(children)
 
 

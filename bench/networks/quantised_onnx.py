@@ -1,6 +1,6 @@
 """A graph quantised by onnxruntime.quantization, in the QDQ format.
 
-model = quantised(writer.model(), pixels, per_channel=True, activations=QuantType.QUInt8)
+model = quantised(writer.model(), pixels, folder, per_channel=True, activations=QuantType.QUInt8)
 """
 
 import logging

@@ -17,7 +17,7 @@ from export.compile.builder import Builder, Sample
 from export.compile.maps import Map
 from export.layers8 import POOL_UNIT, Convolution8, Linear8, scale_word
 from hls import isa
-from hls.golden_maps import clamp8, requantize, sat16
+from hls.golden.maps import clamp8, requantize, sat16
 
 SPREAD = 40  # standard deviation of a layer's codes
 LOGIT_SPREAD, LOGIT_SCALE = 4096, scale_word(1 / 8)  # of int16 logits; a step is 1/8 of nats · 2^-8

@@ -19,7 +19,7 @@ from data.errors import DataError
 from data.fit import rule_of
 from data.pictures import decode, read_picture
 from hls import isa
-from hls.golden_maps import requantize
+from hls.golden.maps import requantize
 from hls.package import read
 from hls.program import decode as fields_of
 from host.backend import Backend

@@ -3,7 +3,7 @@
 import pytest
 
 from bench.documents import equalise_table
-from bench.equalise import run
+from bench.published.equalise import run
 from hls.errors import UserError
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench import trials
+from bench.gates import trials
 from tests.training import toys
 from training.checkpoint import read_checkpoint
 from training.loop import Trainer

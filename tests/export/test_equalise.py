@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.equalise import uneven
+from bench.published.equalise import uneven
 from export import graph
 from export.calibrate import calibrate
 from export.equalise import Factors, equalise, peaks, rebuild

@@ -12,8 +12,9 @@ from export.graph import Convolution, Image, walk
 from export.integer import IntegerNetwork, requantize, requantize_sum
 from export.layers8 import scale_word
 from export.quantize import convolution, image_table, quantize
-from hls import golden, golden_maps
+from hls import golden
 from hls.errors import UserError
+from hls.golden import maps as golden_maps
 from tests.export.random_networks import MEAN, STD, VARIANTS, folded, normalise, quantised, random_images, random_model
 
 

@@ -98,7 +98,7 @@ def maps_of(compiled):
 
     start = start_of(compiled)
     sizes = (len(item) for item in (compiled.program, compiled.weights, compiled.tables))
-    limits = golden.Limits(*sizes, image.size, start.gates, start.classes, start.map_words)
+    limits = golden.model.Limits(*sizes, image.size, start.gates, start.classes, start.map_words)
     engine = Watched(compiled.program, compiled.weights, compiled.tables, start, limits)
     engine.run_image(0, image.reshape(-1))
     return seen

@@ -1,4 +1,4 @@
-"""python -m export model.onnx: a package, its accuracy, exits of its own, one line for bad input."""
+"""The command on an ONNX file: a package, its accuracy, exits of its own, one line for bad input."""
 
 import numpy as np
 import onnx

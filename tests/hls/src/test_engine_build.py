@@ -267,7 +267,7 @@ def test_a_missing_compiler_gives_one_clear_line(monkeypatch, capsys):
     monkeypatch.setenv("CXX", "/nowhere/c++")
     with pytest.raises(cosim.CosimError, match=r"^no C\+\+ compiler '/nowhere/c\+\+': install g\+\+.*\$CXX$"):
         cosim.compiler()
-    assert cosim.main() == 1
+    assert cosim.main() == 2
     assert capsys.readouterr().err.splitlines() == [
         "error: no C++ compiler '/nowhere/c++': install g++ (apt-get install g++) or set $CXX"
     ]

@@ -97,9 +97,9 @@ def executed_loops(case, monkeypatch):
             total[name] += count
         return price(words, active_in, active_out, pc)
 
-    price = golden.instruction_cost
+    price = golden.model.instruction_cost
     with monkeypatch.context() as patch:
-        patch.setattr(golden, "instruction_cost", note)
+        patch.setattr(golden.model, "instruction_cost", note)
         records = golden.run(*case)
     return records, total
 

@@ -2,7 +2,7 @@
 
     python -m bench trials --data cifar10=DIR --checkpoint runs/resnet24-ddi-cifar10/whole.pt
 
-The checkpoint is a run's, stopped where its backbone was done. Every bench/ways/NAME.toml takes the place of the
+The checkpoint is a run's, stopped where its backbone was done. Every bench/gates/ways/NAME.toml takes the place of the
 phases behind it. Rows trials.NAME.*, those of `python -m bench controls`: the network beside its static twin of equal
 FLOPs and itself under other decisions, on the test images.
 """
@@ -12,7 +12,7 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-from bench.controls import Adder, measure
+from bench.gates.controls import Adder, measure
 from training.checkpoint import load_model, read_checkpoint
 from training.data import Split
 from training.loop import Trainer

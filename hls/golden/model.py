@@ -12,7 +12,7 @@ import numpy as np
 
 from hls import isa, record
 from hls.cost import Cost, instruction_cost
-from hls.golden_maps import clamp8, requantize, requantize_sums, sat16, to_pixels, to_words
+from hls.golden.maps import clamp8, requantize, requantize_sums, sat16, to_pixels, to_words
 from hls.pool import NO_BUDGET, Pool, fresh
 from hls.program import Limits, decode, validate
 from hls.shapes import conv_row, filter_bytes, halo_rows, output_size, row_bytes, tiles

@@ -1,0 +1,1 @@
+"""What gates decide and cost: controls, ways to train them, budgets that images share, training speed."""

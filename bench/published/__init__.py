@@ -1,0 +1,1 @@
+"""Networks that come from elsewhere: imported, and with uneven channels."""
