@@ -99,7 +99,7 @@ def test_what_can_not_be_read_ends_in_a_line(command, monkeypatch, capsys):
 
     monkeypatch.setattr(bounds, "found", fail)
     assert bounds.main([]) == 2
-    assert capsys.readouterr().err == "error: no clang-16: apt-get install clang-16\n"
+    assert capsys.readouterr().err == "bitstreams.bounds: no clang-16: apt-get install clang-16\n"
 
 
 @needs_clang
