@@ -117,7 +117,7 @@ def _staged(use, loop, accesses, circuit):
     if use.together == use.ii:
         return use
     node = list(range(len(circuit.names)))
-    for group in ports.turns(loop, [access for access in accesses if access.array.place != "registers"]):
+    for group in ports.turns(loop, accesses):
         for access in group:
             node[circuit.node(access)] = circuit.node(group[0])
     inside = [(node[edge.source], node[edge.target], edge.clocks, 0) for edge in circuit.edges if not edge.distance]

@@ -12,7 +12,7 @@ from collections import defaultdict
 from math import ceil, log2
 from typing import NamedTuple
 
-from hls.bounds import registers
+from hls.bounds import queues, registers
 from hls.bounds.flow import Decisions
 from hls.bounds.ir import BINARY, CASTS, BoundsError, is_number, width
 from hls.bounds.layout import PORT
@@ -48,7 +48,7 @@ class Circuit:
         self.accesses = defaultdict(list)
         for access in accesses:
             self.accesses[id(access.instruction)].append(access)
-        self.cells = registers.Cells(self)
+        self.cells, self.queues = registers.Cells(self), queues.Queues(self)
         self.reads, self.writes = defaultdict(list), defaultdict(list)  # by id of the instruction
 
     def built(self):
@@ -67,6 +67,7 @@ class Circuit:
                 if label in self.loop.latches:
                     self.carry(self.of(value), carried[each.name])
         self.cells.close()
+        self.queues.close()
         self._join_memories()
         return self
 
@@ -145,6 +146,8 @@ class Circuit:
             self.node_of[made.name] = self._loaded(made, name)
         elif made.op == "store":
             self._stored(made, name)
+        elif queues.call_of(made):
+            self._queued(made, name)
         elif made.op == "call" and made.detail.startswith(_FREE):
             if made.detail.startswith("llvm.lifetime.start"):
                 self.cells.forget(made.operands[-1])
@@ -283,6 +286,14 @@ class Circuit:
             for each in {value, *index, *self.running(made.block)} - {None}:
                 self.edge(each, node, self.table.wire + self.table.parts["bram_in"], clocks=1)
             self.writes[id(made)].append((access, node))
+
+    def _queued(self, made, name):
+        """The node of what a queue gives, and that of a push or a pop, where it is made."""
+        if made.name:
+            self.node_of[made.name] = self.queues.shown(made)
+        for access in self.accesses[id(made)]:
+            node = self.queues.change(made, name)
+            (self.writes if access.writes else self.reads)[id(made)].append((access, node))
 
     def _index(self, access):
         """The nodes that an access's address comes from."""

@@ -30,7 +30,8 @@ from hls.stress.builds import build
 from hls.stress.random_programs import random_program
 
 RUNTIME = Path(__file__).with_name("claims.hpp")
-FLAGS = ("--driver-mode=g++", "-std=c++14", "-O0", "-fPIC", "-shared", "-pthread", "-Wno-everything", "-DDDI_CHIP",
+FORM = ("-DDDI_CHIP", "-DDDI_SIDE_BY_SIDE", "-DDDI_QUEUE_SCALE=4096")  # processes one after the other: their own loops
+FLAGS = ("--driver-mode=g++", "-std=c++14", "-O0", "-fPIC", "-shared", "-pthread", "-Wno-everything", *FORM,
          "-fsanitize-coverage=func,inline-8bit-counters,trace-loads,trace-stores")  # fmt: skip
 DIRECTIONS = ("RAW", "WAR", "WAW")
 ANY = 1 << 60  # iterations of a loop without a modelled depth
@@ -75,7 +76,7 @@ class Claim:
 
 def found(folder=cosim.SOURCES):
     """(loop of the sources, Claim) of every dependence pragma of the chip's form."""
-    unit = cpp.parse(Path(folder).resolve() / "engine.cpp", ("-DDDI_CHIP",))
+    unit = cpp.parse(Path(folder).resolve() / "engine.cpp", FORM)
     depths = {str(loop["name"]): int(loop["depth"]) for loop in isa.LOOPS}
     by_cursor = {loop.cursor.hash: loop for loop in loops(unit, Path(folder).resolve())}
     result = []

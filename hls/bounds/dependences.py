@@ -9,8 +9,9 @@ tell the addresses apart lets the load wait for the store.
 
 from dataclasses import dataclass
 
-from hls.bounds.layout import PORT
+from hls.bounds.layout import PORT, QUEUE
 from hls.bounds.memory import Access
+from hls.lint import cpp
 
 UNKNOWN = 0  # distance
 
@@ -44,10 +45,14 @@ class Claim:
     inter: bool
     directions: frozenset
     distance: int  # of a true dependence; 0 of a false one
+    ports: frozenset  # of the top function, that the variable may stand for
 
-    def covers(self, path):
-        """Is the array meant? A pragma names it as the loop's function does: by its last names."""
-        parts = self.variable.split(".")
+    def covers(self, access):
+        """Is its array meant? A pragma names it as the loop's function does: by its last names, or as a parameter that
+        a port of the top function is handed to."""
+        if access.array.unit == PORT:
+            return access.root.lstrip("%") in self.ports
+        parts, path = self.variable.split("."), access.array.path
         return any(path == each or path.endswith("." + each) for each in (self.variable, ".".join(parts[1:])) if each)
 
 
@@ -59,23 +64,41 @@ def claims(sources, loop):
         distance = int(pragma.text("distance") or 0) if "false" not in words else 0
         if "false" in words or distance:
             directions = frozenset(words & {"RAW", "WAR", "WAW"}) or frozenset({"RAW", "WAR", "WAW"})
-            found.append(Claim(pragma.text("variable"), "intra" not in words, directions, distance))
+            ports = frozenset(handed(sources, loop.function, pragma.text("variable")))
+            found.append(Claim(pragma.text("variable"), "intra" not in words, directions, distance, ports))
+    return found
+
+
+def handed(sources, function, name):
+    """What the sources' calls hand to a parameter of a function: names of the outermost functions' parameters."""
+    names = [each.spelling for each in function.get_arguments()]
+    calls = [(cursor, around) for cursor, around in cpp.walk(sources.unit, sources.folder)
+             if cursor.kind.name == "CALL_EXPR" and cursor.referenced and cursor.referenced == function]  # fmt: skip
+    if name not in names or not calls:
+        return {name}.intersection(names)
+    found = set()
+    for cursor, around in calls:
+        given = list(cursor.get_arguments())[names.index(name)].referenced
+        if given is not None and given.kind.name == "PARM_DECL":
+            caller = next(each for each in reversed(around) if each.kind.name in cpp.FUNCTIONS)
+            found |= handed(sources, caller, given.spelling)
     return found
 
 
 def pairs(accesses, values, said=()):
-    """The Pairs of a loop's accesses. Registers are left out, which Circuit follows from block to block."""
+    """The Pairs of a loop's accesses. Registers are left out, which Circuit follows from block to block, and queues,
+    whose items have no address in the sources."""
     loop, found = values.loop, []
     place = {id(each): index for index, each in enumerate(loop.instructions())}
     for store in accesses:
-        if not store.writes or store.in_registers:
+        if not store.writes or store.in_registers or store.array.unit == QUEUE:
             continue
         block = store.instruction.block
         for load in accesses:
             same = load.array is store.array or (load.array.unit == PORT and load.array.path == store.array.path)
             if load.writes or not same or not store.meets(load):
                 continue
-            mine = [claim for claim in said if claim.covers(store.array.path) and "RAW" in claim.directions]
+            mine = [claim for claim in said if claim.covers(store) and claim.covers(load) and "RAW" in claim.directions]
             found += _between(store, load, distance_of(store, load, values), mine)
             later = place[id(load.instruction)] > place[id(store.instruction)]
             if load.instruction.block in loop.behind(block) or (load.instruction.block == block and later):

@@ -17,6 +17,7 @@ from hls.estimate.arrays import CUTS, Array, arrays
 from hls.lint import cpp
 
 PORT = "port"  # unit of what a pointer of the top function leads to
+QUEUE = "queue"
 TABLE = "table"
 LOCAL = "local"
 CUT_BY_ITSELF = 4  # elements
@@ -61,7 +62,7 @@ class Layout:
     def _found(self, function, root):
         name = re.sub(r'^[%@]"?|"$', "", root)
         if root in function.arguments:
-            return [Room(_plain(self.bundles.get(name, name), PORT, 64, []), 0, 8, None)]
+            return [Room(plain(self.bundles.get(name, name), PORT, 64, []), 0, 8, None)]
         if root in self.module.tables:
             return self._flattened(_unmangled(name), self.module.tables[root], TABLE, lambda path: False)
         made = next((each for block in function.blocks.values() for each in block.instructions
@@ -75,7 +76,7 @@ class Layout:
         """Rooms of the arrays and numbers that a type is made of."""
         rooms = []
         for path, first, element, sizes in self._leaves(name, kind, 0, []):
-            array = _plain(path, unit, 8 * element, sizes)
+            array = plain(path, unit, 8 * element, sizes)
             if unit == LOCAL and (prod(sizes) <= CUT_BY_ITSELF or is_cut(path)):
                 array.pieces = list(sizes)
             strides = tuple(element * prod(sizes[dimension + 1 :]) for dimension in range(len(sizes)))
@@ -123,7 +124,8 @@ class Layout:
         return False
 
 
-def _plain(path, unit, bits, sizes):
+def plain(path, unit, bits, sizes):
+    """An Array that no pragma cuts."""
     return Array(path, unit, bits, list(sizes), [1] * len(sizes), [1] * len(sizes))
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import product
 from math import ceil, prod
 
-from hls.bounds import ir
+from hls.bounds import ir, queues
 from hls.bounds.ir import BoundsError
-from hls.bounds.layout import LOCAL, PORT, Layout
+from hls.bounds.layout import LOCAL, PORT, QUEUE, Layout, plain
 from hls.bounds.values import Sum
 from hls.estimate.arrays import Array
 
@@ -36,7 +36,7 @@ class Access:
     @property
     def in_registers(self):
         """Is it of registers? A function's own array counts as such here, whatever its ports are."""
-        return self.array.unit == LOCAL or (self.array.unit != PORT and self.array.place == "registers")
+        return self.array.unit == LOCAL or (self.array.unit not in (PORT, QUEUE) and self.array.place == "registers")
 
     def meets(self, other):
         """May both be of one bank?"""
@@ -49,6 +49,7 @@ class Memory:
     def __init__(self, sources):
         self.module = sources.module
         self.layout = Layout(sources)
+        self.queues = {}  # path → Array
 
     def accesses(self, loop, values):
         """Every Access of an iteration, in order."""
@@ -57,10 +58,18 @@ class Memory:
             if instruction.op in ("load", "store"):
                 for place in self.pointers(instruction.operands[-1], values):
                     found += self._access(loop, instruction, *place, values)
+            elif queues.call_of(instruction) in queues.CHANGES:
+                found.append(self._queued(instruction, values))
             elif instruction.op == "call" and instruction.detail.startswith(("llvm.mem", "mem")):
                 file, line = self.module.line(instruction.place)
                 raise BoundsError(f"{instruction.detail} in a loop at {file}:{line}: copy element by element")
         return found
+
+    def _queued(self, instruction, values):
+        """A push or a pop, whose addresses are the queue's own."""
+        path = queues.path_of(instruction, self.pointers(instruction.operands[0], values), self.module)
+        array = self.queues.setdefault(path, plain(path, QUEUE, 64, []))
+        return Access(array, instruction, queues.call_of(instruction) == "Push", None, Sum(), 8)
 
     def pointers(self, operand, values):
         """(root, constant bytes, Sum of further bytes) of each place that a pointer may lead to."""

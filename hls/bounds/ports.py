@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from math import ceil
 
-from hls.bounds.layout import PORT
+from hls.bounds.layout import PORT, QUEUE
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ def _alternate(one, other, reach):
     """Are two accesses of the same banks, on different sides of a branch?"""
     here, there = one.instruction.block, other.instruction.block
     same = one.array is other.array and one.banks == other.banks
+    same = same and (one.array.unit != QUEUE or one.writes == other.writes)  # which has a port for each
     return same and here not in reach[there] and there not in reach[here]
 
 
@@ -57,7 +58,7 @@ def uses(loop, accesses):
     """A Use for every memory that the loop accesses; registers have none."""
     by_array = defaultdict(list)
     for access in accesses:
-        if access.array.unit == PORT or access.array.place != "registers":
+        if access.array.unit in (PORT, QUEUE) or access.array.place != "registers":
             by_array[access.array.path, id(access.array)].append(access)
     return [
         _use(loop, found[0].array.path, found) for _, found in sorted(by_array.items(), key=lambda each: each[0][0])
@@ -97,13 +98,16 @@ def _words(array, found, writes):
         if access.writes == writes:
             size = access.element * group
             terms = tuple(sorted(access.address.terms.items()))
-            words[access.instruction.block].add((terms, access.address.constant // size))
+            word = id(access) if array.unit == QUEUE else (terms, access.address.constant // size)
+            words[access.instruction.block].add(word)
     return {name: len(each) for name, each in words.items()}
 
 
 def _ports(array):
     if array.unit == PORT:
         return "one read and one write of a bus a cycle"
+    if array.unit == QUEUE:
+        return "one pop and one push a cycle"
     storage = array.storage.get("type", "")
     if storage == "ram_1p":
         return "one port"

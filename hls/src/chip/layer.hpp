@@ -143,6 +143,7 @@ inline void FetchLayer(const Layer& layer, const ConvPlan& plan, const Masks& ma
                        BurstWords weights1, BurstWords weights2, const int64_t* tables,
                        WeightQueue (&weights)[isa::kWeightPorts], TableQueue& rows) {
   Fetcher fetcher = MakeFetcher(layer, plan);
+  #pragma HLS array_partition variable = fetcher.rows.word complete dim = 0
 FetchCycles:
   for (int64_t cycle = 0; cycle < kMaxMapCycles && !HasFetched(plan, fetcher); ++cycle) {
     #pragma HLS pipeline II = 1
