@@ -21,7 +21,7 @@ PIXEL_BITS, WEIGHT_BITS = 9, 8
 GROWTH = (
     ("packing.hpp", ("pairs", "taps")),
     ("chip/array.hpp, WindowPixel", ("taps",)),
-    ("chip/array.hpp, PartPixel", ("taps",)),
+    ("chip/array.hpp, PartByte", ("taps",)),
     ("chip/array.hpp, TakeLargest", ("taps",)),
     ("chip/array.hpp", ("lanes",)),
     ("state.layer.array", ("lanes",)),
@@ -30,6 +30,7 @@ GROWTH = (
     ("chip/drain.hpp", ("drain",)),
     ("requantize.hpp, RequantizeSum", ("drain",)),
     ("requantize.hpp, RequantizeByte", ("drain",)),
+    ("requantize.hpp, RoundingShift", ("drain",)),
 )
 RULE = (
     "Tile memory and bytes a lane are estimated from the sources of that size. The sources are written for one number "

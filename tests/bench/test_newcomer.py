@@ -18,7 +18,7 @@ def test_the_whole_way(tmp_path):
 
 
 def test_a_command_that_fails_is_one_line():
-    with pytest.raises(UserError, match=r"-m training none.toml … ended with 2: error: no recipe none.toml"):
+    with pytest.raises(UserError, match=r"-m training none.toml … ended with 2: training: no recipe none.toml"):
         newcomer._python("-m", "training", "none.toml")
 
 
