@@ -21,6 +21,7 @@ from training.checkpoint import write_atomically
 from training.data import resized, sides
 from training.evaluate import evaluate, summary
 from training.prune import apply, find_constant
+from training.recipe import check_fits
 
 LOG_EVERY = 50  # steps between looks at figures: a look waits for the device
 SETTLE_STEPS = 100  # batches that statistics are renewed on
@@ -32,6 +33,7 @@ class Trainer:
     def __init__(self, recipe, splits, folder, device):
         self.recipe, self.folder, self.device = recipe, Path(folder), torch.device(device)
         self.train, self.validation, self.test = splits
+        check_fits(recipe, self.train)
         self.about = self.train.about.to_dict()
         torch.manual_seed(recipe.seed)
         self.model = recipe.network.build(self.train.classes, self.train.channels, self.train.size)

@@ -325,6 +325,31 @@ def test_command_names_what_is_missing(good, tmp_path, capsys):
         assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("found", "given", "message"),
+    [
+        ("batch = 8", "batch = 41", "batch = 41 is more than the 40 training images"),
+        ("crop_pad = 0", "crop_pad = 16", "crop_pad = 16: expected less than a side of the images, 16 × 16"),
+    ],
+)
+def test_a_recipe_that_the_images_do_not_allow_is_one_line(
+    found, given, message, good, splits, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(command.Split, "load", lambda *arguments: splits)
+    good.write_text(f"{given}\n" + good.read_text().replace(f"{found}\n", ""))
+    code, error = run_command(capsys, good, "--out", tmp_path / "run")
+    assert code == 2 and message in error and "\n" not in error
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize("device", ["tpu", "meta", "cuda:99"])
+def test_a_device_that_is_not_here_is_one_line(device, good, capsys):
+    with pytest.raises(SystemExit):
+        command.main([str(good), "--device", device])
+    error = capsys.readouterr().err
+    assert f"'{device}' is not on this machine" in error and error.count("\n") == 1
+
+
 def test_command_refuses_foreign_and_damaged_checkpoints(good, splits, tmp_path, capsys, monkeypatch):
     out = tmp_path / "run"
     monkeypatch.setattr(command.Split, "load", lambda *arguments: splits)
