@@ -237,11 +237,16 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
         metrics = self.folder / "metrics.jsonl"
         if metrics.exists():
-            lines = metrics.read_text(encoding="utf-8").splitlines()
-            write(metrics, "".join(line + "\n" for line in lines if self._happened(json.loads(line))))
+            lines = metrics.read_text(encoding="utf-8", errors="replace").splitlines()
+            write(metrics, "".join(line + "\n" for line in lines if self._happened(line)))
 
-    def _happened(self, record):
-        return (record["phase"], record["step"]) <= (self.phase, self.step)
+    def _happened(self, line):
+        """Whether a line of metrics is of a step before this one; what was torn as it was written is not."""
+        try:
+            record = json.loads(line)
+            return (record["phase"], record["step"]) <= (self.phase, self.step)
+        except (ValueError, KeyError, TypeError):
+            return False
 
     def finish(self):
         """Measure on validation and test data, write model.pt (weights, recipe, metrics); the metrics."""

@@ -74,6 +74,28 @@ def test_resume_is_bit_for_bit(whole, splits, tmp_path, stop, monkeypatch):
     assert (whole.folder / "metrics.jsonl").read_text() == (second.folder / "metrics.jsonl").read_text()
 
 
+def test_a_torn_line_of_metrics_is_left_out(splits, tmp_path):
+    """As a full disk or a cut of the power leaves it."""
+    plan = tiny([toys.phase("joint", 6)])
+    first = trainer(splits, tmp_path / "run", plan)
+    first.run(minutes=1e-9)
+    metrics = first.folder / "metrics.jsonl"
+    metrics.write_bytes(b'{"phase": 0, "step": 0, "loss": 1.0}\n{"phase": 0, "st\xc3')
+    second = trainer(splits, tmp_path / "run", plan)
+    second.resume(checkpoint.read_checkpoint(second.checkpoint_path, plan))
+    assert metrics.read_text() == '{"phase": 0, "step": 0, "loss": 1.0}\n'
+    assert second.run()
+
+
+def test_a_finished_model_is_nothing_to_resume(splits, tmp_path):
+    plan = tiny([toys.phase("joint", 1)])
+    run = trainer(splits, tmp_path / "run", plan)
+    run.run()
+    run.finish()
+    with pytest.raises(checkpoint.CheckpointError, match="is a finished model, nothing to go on from"):
+        checkpoint.read_checkpoint(run.folder / "model.pt", plan)
+
+
 ALIKE = [toys.phase("exits", 4, train=["exits"]), toys.phase(steps=3), toys.phase("exits", 5, train=["exits"])]
 
 
