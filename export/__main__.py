@@ -15,7 +15,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve e
 
 import torch
 
-from data.arguments import HELP, folder_of, split
+from data.arguments import HELP, folder_of, path_of, split
 from data.datasets import load
 from data.errors import DataError
 from data.parts import check_same, images_for
@@ -119,7 +119,7 @@ def _count(option, asked, usual, split):
 def export(arguments):
     """Follow the parsed command line."""
     files = {"--output": arguments.output, "--onnx": arguments.onnx}
-    with Outputs(files, [arguments.checkpoint, arguments.weights]) as outputs:
+    with Outputs(files, [arguments.checkpoint, arguments.weights, path_of(arguments.data)]) as outputs:
         _export(arguments, outputs)
     return 0
 

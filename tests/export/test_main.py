@@ -191,6 +191,11 @@ def test_bad_input_is_one_line(checkpoint, tmp_path, capsys):
     refused([str(checkpoint), *output, "--images", "31"], capsys, "--images 31 is more than the 30 images there are")
     refused([str(checkpoint), *output, "--calibration", "41"], capsys, "--calibration 41 is more than the 40 images")
     refused([*weights, *output, "--onnx", output[1]], capsys, "--onnx")
+    data = tmp_path / "photos.npz"
+    data.write_bytes(b"pictures")
+    for given in (str(data), f"cifar10={data}"):
+        refused([str(checkpoint), "--data", given, "-o", str(data)], capsys, "would be written over")
+    assert data.read_bytes() == b"pictures"
     assert not (tmp_path / "p.npz").exists()
 
 
