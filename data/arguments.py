@@ -1,6 +1,7 @@
 """--data of every command: DIR for whatever set is asked for, or SET=DIR for that set.
 
 folder = folder_of(arguments.data, "cifar10")      # DIR, SET=DIR or None → path or None
+path_of(arguments.data)                            # the same of any set: what must not be written over
 folders = Folders(arguments.data)                  # given several times: folders.get("cifar10")
 """
 
@@ -45,6 +46,11 @@ def split(text):
     if not name or not folder:
         raise DataError(f"--data {text}: expected DIR or SET=DIR")
     return name, folder
+
+
+def path_of(text):
+    """The folder or file that was given to --data, whatever its set; None without it. DataError."""
+    return None if text is None else split(text)[1]
 
 
 def folder_of(text, name):

@@ -3,7 +3,7 @@
     images, labels, source = test_images(package, folder)
 
 Of the pictures that a package was trained on only its test part is taken; of others all, or their test part where they
-have one.
+have one. A folder that has changed since the training counts as others, and the source says what that may mean.
 """
 
 import numpy as np
@@ -41,8 +41,10 @@ def test_images(package, folder):
         raise DataError(f"{folder} holds no pictures to measure on: put some into its class folders")
     rule = rule_of(package)
     images, labels = own.read_items(items, labels_of[labels], rule)
+    known = what == "all of" and stored.get("digest")  # the folder may be the same with a picture more
+    seen = "; some may have been seen in training" if known else ""
     how = "" if rule.how == "none" else f", {rule.how} to {rule.size[0]} × {rule.size[1]}"
-    return images, labels, f"{what} {collection.source}{how}"
+    return images, labels, f"{what} {collection.source}{how}{seen}"
 
 
 def _labels(collection, classes):

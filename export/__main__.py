@@ -15,7 +15,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve e
 
 import torch
 
-from data.arguments import HELP, folder_of, split
+from data.arguments import HELP, folder_of, path_of, split
 from data.datasets import load
 from data.errors import DataError
 from data.parts import check_same, images_for
@@ -42,6 +42,7 @@ from training.published import readings
 
 MEAN, STD = Several(3, Real(-1e6, 1e6)), Several(3, Real(0, 1e6, without_least=True))
 PERCENT = Real(1, 100)
+OF_WEIGHTS, OF_FILES = ("arch", "shortcut"), ("dataset", "mean", "std")  # options of published checkpoints, of ONNX too
 CALIBRATION = 512  # training images, or all where there are fewer
 VALIDATED = 1000  # validation images that a network of python -m training is measured on
 
@@ -69,6 +70,11 @@ def main(argv=None):
         parser.error("--exits is for an ONNX file")
     if arguments.weights and not (arguments.arch and arguments.dataset):
         parser.error("--weights needs --arch and --dataset")
+    if arguments.checkpoint:
+        idle = OF_WEIGHTS if arguments.checkpoint.suffix == ".onnx" else (*OF_WEIGHTS, *OF_FILES)
+        for name in idle:
+            if getattr(arguments, name):
+                parser.error(f"--{name} changes nothing of {arguments.checkpoint}, which says it itself: leave it away")
     return guarded("error", lambda: export(arguments), "interrupted: nothing was written, run it again")
 
 
@@ -89,8 +95,8 @@ def _parser():
     parser.add_argument(
         "--shortcut",
         choices=("pad", "behind"),
-        default="pad",
-        help="where a shortcut's zero channels are in a published network: on both sides, or all behind",
+        help="where a shortcut's zero channels are in a published network: on both sides (pad, the default), or "
+        "all behind",
     )
     parser.add_argument("--exits", choices=["auto"], help="of an ONNX file: exits behind its residual blocks")
     parser.add_argument(
@@ -119,7 +125,7 @@ def _count(option, asked, usual, split):
 def export(arguments):
     """Follow the parsed command line."""
     files = {"--output": arguments.output, "--onnx": arguments.onnx}
-    with Outputs(files, [arguments.checkpoint, arguments.weights]) as outputs:
+    with Outputs(files, [arguments.checkpoint, arguments.weights, path_of(arguments.data)]) as outputs:
         _export(arguments, outputs)
     return 0
 
@@ -136,7 +142,7 @@ def _export(arguments, outputs):
     calibration = _count("--calibration", arguments.calibration, CALIBRATION, job.train)
     count = _count("--images", arguments.images, job.count, job.held_out)
     package = pack(network, job.source, Parts(job.train, job.held_out, job.part, calibration, count))
-    for text in surprises(package.meta["accuracy"]):
+    for text in surprises(package.meta["accuracy"], learnt="imported" in job.source.training):
         _warn(text)
     if arguments.expect is not None:
         check_expected(package.meta["accuracy"], arguments.expect)
@@ -166,10 +172,12 @@ def _imported(arguments):
     name = arguments.dataset or name or _dataset_of(folder)
     train, _, test = Split.load(name, folder, "cpu", 0, images_for(name, folder, size, channels))
     about = train.about
-    network, mean, std = read(path, arguments.mean or about.mean, arguments.std or about.std)
+    given = arguments.mean or about.mean, arguments.std or about.std
+    network, mean, std = read(path, *given)
+    warnings = tuple(text for text in [readings.out_of_range(*given)] if text)
     check_fits(network, train, about.classes)
     source = Source(f"{network.name}-{name}", name, mean, std, about.classes, {"imported": path.name}, about.stored())
-    return Job(network, source, train, test, "test", len(test))
+    return Job(network, source, train, test, "test", len(test), warnings)
 
 
 def _dataset_of(folder):
@@ -208,7 +216,7 @@ def _published(arguments):
     mean, std = arguments.mean or about.mean, arguments.std or about.std
     if len(mean) != len(about.mean) or len(std) != len(about.std):
         raise UserError(f"--mean {mean} --std {std}: expected {len(about.mean)} numbers each")
-    backbone = published.load(arguments.weights, arguments.arch, len(about.classes), arguments.shortcut)
+    backbone = published.load(arguments.weights, arguments.arch, len(about.classes), arguments.shortcut or "pad")
     warnings = [text for text in [readings.out_of_range(mean, std)] if text]
     warnings += readings.doubts(backbone, train, mean, std, (about.mean, about.std))
     name, training = f"{arguments.weights.stem}-{dataset}", {"published": arguments.weights.name}

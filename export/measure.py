@@ -19,6 +19,7 @@ from export.thresholds import search
 from hls import cosim
 from hls.errors import UserError
 from hls.record import decode
+from training.published.readings import HALF
 
 ENTROPY_UNIT = 65536  # of the record, in a nat
 SEEN = 512  # training images that the float network is measured on besides
@@ -64,9 +65,12 @@ def float_accuracy(network, split, count):
     return [round(share, 4) for share in torch.cat(hits).double().mean(0).tolist()]
 
 
-def surprises(accuracy):
-    """Sentences on figures that do not go together."""
+def surprises(accuracy, learnt=False):
+    """Sentences on figures that do not go together; `learnt`: the network was trained elsewhere, to its end."""
     found, seen = accuracy["float"][-1], accuracy["seen"]["float"][-1]
+    if learnt and seen < HALF:
+        few = f"{seen:.1%} of {accuracy['seen']['images']} training images are right in float"
+        return [f"{few}, few for images that a network has learnt: check --mean, --std, --data and the file"]
     if found >= seen - GAP:
         return []
     where = f"{found:.1%} of the {accuracy['split']} images are right in float"

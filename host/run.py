@@ -28,6 +28,7 @@ if __package__ in (None, ""):
 
 import numpy as np
 
+from data.arguments import path_of
 from hls.command.entry import guarded, say
 from hls.command.outputs import OutputError, Outputs
 from hls.errors import UserError
@@ -79,10 +80,11 @@ def _run_and_write(arguments, command):
 
 
 def _outputs(arguments):
-    """The files to be written, opened and tried. UserError."""
+    """The files to be written, opened and tried, and apart from what is read. UserError."""
     json_file = None if arguments.json == "-" else arguments.json
     meter = (arguments.meter or "").removeprefix("replay:").partition("?")[0]
     read = [arguments.package, PACKAGES / f"{arguments.package}.npz", arguments.energy, arguments.schedule, meter]
+    read.append(path_of(arguments.data))
     return Outputs({"--picture": arguments.picture, "--json": json_file, "--trace": arguments.trace}, read)
 
 

@@ -41,10 +41,21 @@ def main(argv=None):
     parser.add_argument("--out", type=Path, help="folder for checkpoint, metrics and model (default: runs/NAME)")
     parser.add_argument("--resume", action="store_true", help="continue from the folder's checkpoint")
     parser.add_argument("--minutes", type=MINUTES, help="stop after so many minutes, to be resumed")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
+    parser.add_argument(
+        "--device", type=_device, default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s"
+    )
     parser.add_argument("--threads", type=THREADS, help="CPU threads (default: torch's choice)")
     arguments = parser.parse_args(argv)
     return guarded("training", lambda: train(arguments), lambda: _kept(arguments))
+
+
+def _device(text):
+    """The type of --device: a place where torch computes here."""
+    try:
+        torch.zeros(1, device=text).tolist()
+    except Exception:  # of many kinds, by what torch was built without
+        raise argparse.ArgumentTypeError(f"{text!r} is not on this machine: expected cpu, or cuda with a GPU") from None
+    return text
 
 
 def _kept(arguments):

@@ -31,6 +31,8 @@ def read_checkpoint(path, recipe=None):
             check_numbers(f"{path}: {name}", value)
     except UserError as error:
         raise CheckpointError(str(error)) from None
+    if recipe and not {"phase", "step", "optimizer", "average"} <= set(state):
+        raise CheckpointError(f"{path} is a finished model, nothing to go on from: give another --out")
     if recipe and not continues(recipe, state):
         raise CheckpointError(f"{path} was made by another recipe ({state['recipe']['name']}): give another --out")
     return state

@@ -21,6 +21,7 @@ from training.checkpoint import write_atomically
 from training.data import resized, sides
 from training.evaluate import evaluate, summary
 from training.prune import apply, find_constant
+from training.recipe import check_fits
 
 LOG_EVERY = 50  # steps between looks at figures: a look waits for the device
 SETTLE_STEPS = 100  # batches that statistics are renewed on
@@ -32,6 +33,7 @@ class Trainer:
     def __init__(self, recipe, splits, folder, device):
         self.recipe, self.folder, self.device = recipe, Path(folder), torch.device(device)
         self.train, self.validation, self.test = splits
+        check_fits(recipe, self.train)
         self.about = self.train.about.to_dict()
         torch.manual_seed(recipe.seed)
         self.model = recipe.network.build(self.train.classes, self.train.channels, self.train.size)
@@ -235,11 +237,16 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
         metrics = self.folder / "metrics.jsonl"
         if metrics.exists():
-            lines = metrics.read_text(encoding="utf-8").splitlines()
-            write(metrics, "".join(line + "\n" for line in lines if self._happened(json.loads(line))))
+            lines = metrics.read_text(encoding="utf-8", errors="replace").splitlines()
+            write(metrics, "".join(line + "\n" for line in lines if self._happened(line)))
 
-    def _happened(self, record):
-        return (record["phase"], record["step"]) <= (self.phase, self.step)
+    def _happened(self, line):
+        """Whether a line of metrics is of a step before this one; what was torn as it was written is not."""
+        try:
+            record = json.loads(line)
+            return (record["phase"], record["step"]) <= (self.phase, self.step)
+        except (ValueError, KeyError, TypeError):
+            return False
 
     def finish(self):
         """Measure on validation and test data, write model.pt (weights, recipe, metrics); the metrics."""

@@ -57,6 +57,9 @@ class Phase:
                     raise PhaseError(f"{name} = {value!r} in phase {self.name}: expected one of {', '.join(allowed)}")
         if self.steps < 1 or not 0 < self.lr < math.inf or not self.terms:
             raise PhaseError(f"phase {self.name}: expected at least one step, a learning rate above 0, and terms")
+        for name in ("warmup", "bias_lr", "gate_lr", "side"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise PhaseError(f"{name} = {getattr(self, name)} in phase {self.name}: expected 0 or more")
         if not 0 <= self.drop < 1:
             raise PhaseError(f"drop = {self.drop} in phase {self.name}: expected a chance from 0 to below 1")
         if self.modes and (len(self.modes) != 2 or min(self.modes) < 0 or sum(self.modes) > 1):

@@ -6,6 +6,7 @@ A checkpoint carries its recipe; one that was made by another recipe is not resu
 """
 
 import dataclasses
+import math
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,10 @@ from hls.errors import UserError
 from training import terms
 from training.network import Network
 from training.phases import Phase
+
+LEAST = {"seed": 0, "batch": 2, "momentum": 0, "weight_decay": 0, "average": 0, "crop_pad": 0, "validation": 1}
+LEAST |= {"validate_every": 1, "checkpoint_every": 1}
+BELOW = {"seed": 1 << 32, "momentum": 1, "average": 1, "weight_decay": math.inf}  # numbers without an end are left out
 
 
 class RecipeError(UserError):
@@ -84,12 +89,26 @@ def from_dict(values):
         raise RecipeError(
             f"dataset = {recipe.dataset!r}: expected one of {known}, or [images] for pictures of one's own"
         )
-    if not phases or recipe.batch < 2 or not 0 <= recipe.average < 1:
-        raise RecipeError("a recipe needs [[phases]], batches of at least two images, and an average from 0 to below 1")
+    if not phases:
+        raise RecipeError("a recipe needs [[phases]]")
+    for name, least in LEAST.items():
+        value, below = getattr(recipe, name), BELOW.get(name, math.inf)
+        if not least <= value < below:
+            upper = f" and below {below:g}" if below < math.inf else ""
+            raise RecipeError(f"{name} = {value}: expected {least} or more{upper}")
     for phase in phases:
         phase.check()
         terms.build(phase.terms)
     return recipe
+
+
+def check_fits(recipe, train):
+    """Raises RecipeError where the training images (training.data.Split) are too few or too small for a recipe."""
+    if recipe.batch > len(train):
+        raise RecipeError(f"batch = {recipe.batch} is more than the {len(train)} training images: lower it")
+    if recipe.crop_pad >= min(train.size):
+        sizes = " × ".join(map(str, train.size))
+        raise RecipeError(f"crop_pad = {recipe.crop_pad}: expected less than a side of the images, {sizes}")
 
 
 def _build(cls, values, where):

@@ -9,6 +9,7 @@ second are averaged in groups, which keeps their energy.
 """
 
 import codecs
+import csv
 import re
 from datetime import datetime
 from pathlib import Path
@@ -109,7 +110,7 @@ def _header(path, lines):
     for at, line in enumerate(lines[:HEADER_LINES]):
         separator = max(";\t,", key=line.count)
         columns = {}
-        for index, name in enumerate(line.split(separator)):
+        for index, name in enumerate(_cells(line, separator)):
             role, factor = _column(name)
             if role:
                 columns.setdefault(role, (index, factor))
@@ -136,14 +137,21 @@ def _column(name):
 def _table(path, lines, at, columns, separator):
     """Role → samples (N,) float64 in SI units. UserError names the line that is not numbers."""
     rows = [line for line in lines[at + 1 :] if line.strip()]
-    comma = separator != "," and bool(rows) and "," in rows[0]
+    comma = separator != "," and any("," in row for row in rows)
+    width = len(_cells(lines[at], separator))
     wanted = [index for index, _ in columns.values()]
     stamped = bool(rows) and not _is_number(_cells(rows[0], separator, comma), columns["time"][0])
+
+    def numbers(row):
+        cells = _cells(row, separator, comma)
+        if any(cells[width:]):  # as decimal commas between commas give
+            raise ValueError(f"{len(cells)} values in {width} columns")
+        return _values(cells, wanted, columns, stamped)
+
     try:
-        values = np.array([_values(_cells(row, separator, comma), wanted, columns, stamped) for row in rows], float)
+        values = np.array([numbers(row) for row in rows], float)
     except (ValueError, IndexError) as error:
-        bad = next(row for row in rows if not _fits(_cells(row, separator, comma), wanted, columns, stamped))
-        number = lines.index(bad) + 1
+        number = lines.index(next(row for row in rows if not _fits(numbers, row))) + 1
         text = " ".join(str(error).split())[:60]
         raise UserError(f"{path}: line {number} is not numbers in its columns ({text}): export it again") from None
     if len(values) < 2:
@@ -152,8 +160,9 @@ def _table(path, lines, at, columns, separator):
     return {role: samples * (1 if role == "time" and stamped else factor) for (role, (_, factor)), samples in scaled}
 
 
-def _cells(row, separator, comma):
-    cells = [cell.strip().strip('"') for cell in row.split(separator)]
+def _cells(row, separator, comma=False):
+    """The cells of a line; a separator within quotes belongs to its cell."""
+    cells = [cell.strip() for cell in next(csv.reader([row], delimiter=separator, skipinitialspace=True))]
     return [cell.replace(",", ".") for cell in cells] if comma else cells
 
 
@@ -176,9 +185,9 @@ def _is_number(cells, at):
     return True
 
 
-def _fits(cells, wanted, columns, stamped):
+def _fits(numbers, row):
     try:
-        return bool(_values(cells, wanted, columns, stamped))
+        return bool(numbers(row))
     except (ValueError, IndexError):
         return False
 

@@ -74,9 +74,13 @@ class Remote(Backend):
                 except IndexError:
                     return
                 try:
-                    done[share[0]] = board.run(file, sha256, images[slice(*share)], start, history, worst)
+                    answer = board.run(file, sha256, images[slice(*share)], start, history, worst)
+                    done[share[0]] = self._at_our_clock(answer, board)
                 except UserError as error:
                     board.failure = str(error)
+                    waiting.append(share)
+                except Exception as error:  # a share that a thread takes with it would be missed by nobody
+                    board.failure = f"{type(error).__name__} {' '.join(str(error).split())}"
                     waiting.append(share)
 
         while waiting:  # a share that came back may find that the others have ended
@@ -114,6 +118,13 @@ class Remote(Backend):
             if not self._boards:
                 raise UserError(f"{board.address} failed and no other board is left: {board.failure}")
             self._warn(f"{board.address} dropped out ({board.failure}); the others run its share")
+
+    def _at_our_clock(self, answer, board):
+        """A board's answer, its measured cycles counted at `clock_hz`: boards may have clocks of their own."""
+        records, cycles, *others = answer
+        if cycles is not None and board.clock_hz > 0:
+            cycles = cycles * (self.clock_hz / board.clock_hz)
+        return records, cycles, *others
 
     def _gather(self, answers, start):
         """One array of records, numbered through; as on one board, nothing is run after an image that failed."""

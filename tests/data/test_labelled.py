@@ -37,6 +37,9 @@ def test_the_test_part_of_what_it_was_trained_on_and_all_of_other_pictures(tmp_p
     others = photos(photos(tmp_path / "others", {"b": 4}, (40, 60, 1)), {"a": 3}, (32, 32, 3))
     images, labels, source = images_of(trained, others)
     assert images.shape == (7, 32, 32, 3) and labels.tolist() == [0] * 3 + [1] * 4 and source.startswith("all of")
+    photos(mine, {"a": 21}, (32, 32, 3))  # one more: what was trained on cannot be told any more
+    images, _, source = images_of(trained, mine)
+    assert len(images) == 41 and source == f"all of {mine}, crop to 32 × 32; some may have been seen in training"
 
 
 def test_labels_go_by_name_or_by_number(tmp_path):

@@ -191,6 +191,11 @@ def test_bad_input_is_one_line(checkpoint, tmp_path, capsys):
     refused([str(checkpoint), *output, "--images", "31"], capsys, "--images 31 is more than the 30 images there are")
     refused([str(checkpoint), *output, "--calibration", "41"], capsys, "--calibration 41 is more than the 40 images")
     refused([*weights, *output, "--onnx", output[1]], capsys, "--onnx")
+    data = tmp_path / "photos.npz"
+    data.write_bytes(b"pictures")
+    for given in (str(data), f"cifar10={data}"):
+        refused([str(checkpoint), "--data", given, "-o", str(data)], capsys, "would be written over")
+    assert data.read_bytes() == b"pictures"
     assert not (tmp_path / "p.npz").exists()
 
 
@@ -219,6 +224,10 @@ def test_a_network_that_the_engine_refuses_is_one_line(checkpoint, tmp_path, mon
         (["x.pt", "--calibration", "0"], "'0': expected a whole number, 1 or more"),
         (["x.pt", "--calibration", "-5"], "'-5': expected a whole number, 1 or more"),
         (["x.pt", "--threads", "-1"], "'-1': expected a whole number from 1 to 1024"),
+        (["x.pt", "--mean", "0,0,0"], "--mean changes nothing of x.pt, which says it itself: leave it away"),
+        (["x.pt", "--dataset", "cifar10"], "--dataset changes nothing of x.pt"),
+        (["x.onnx", "--arch", "resnet20"], "--arch changes nothing of x.onnx"),
+        (["x.onnx", "--shortcut", "pad"], "--shortcut changes nothing of x.onnx"),
         (["x.pt", "--mean", "0.5"], "'0.5': expected 3 numbers apart by commas"),
         (["x.pt", "--mean", "0.5,b,0.5"], "'b': expected a number from"),
         (["x.pt", "--std", "0,1,1"], "'0': expected a number above 0"),

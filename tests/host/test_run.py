@@ -364,6 +364,11 @@ def test_outputs_are_tried_before_anything_is_run(capsys, path, tmp_path, monkey
         code, out, err = run(capsys, "--package", path, "--backend", "golden", *argv)
         assert (code, out) == (2, "") and argv[0] in err
     assert "would be written over" in run(capsys, "--package", path, "--json", path)[2]
+    data = tmp_path / "photos.npz"
+    data.write_bytes(b"pictures")
+    for given in (data, f"photos={data}"):
+        assert "would be written over" in run(capsys, "--package", path, "--data", given, "--json", data)[2]
+    assert data.read_bytes() == b"pictures"
 
 
 def test_devices_and_pipes_stay_what_they_are(path, tmp_path):

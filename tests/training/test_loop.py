@@ -74,6 +74,28 @@ def test_resume_is_bit_for_bit(whole, splits, tmp_path, stop, monkeypatch):
     assert (whole.folder / "metrics.jsonl").read_text() == (second.folder / "metrics.jsonl").read_text()
 
 
+def test_a_torn_line_of_metrics_is_left_out(splits, tmp_path):
+    """As a full disk or a cut of the power leaves it."""
+    plan = tiny([toys.phase("joint", 6)])
+    first = trainer(splits, tmp_path / "run", plan)
+    first.run(minutes=1e-9)
+    metrics = first.folder / "metrics.jsonl"
+    metrics.write_bytes(b'{"phase": 0, "step": 0, "loss": 1.0}\n{"phase": 0, "st\xc3')
+    second = trainer(splits, tmp_path / "run", plan)
+    second.resume(checkpoint.read_checkpoint(second.checkpoint_path, plan))
+    assert metrics.read_text() == '{"phase": 0, "step": 0, "loss": 1.0}\n'
+    assert second.run()
+
+
+def test_a_finished_model_is_nothing_to_resume(splits, tmp_path):
+    plan = tiny([toys.phase("joint", 1)])
+    run = trainer(splits, tmp_path / "run", plan)
+    run.run()
+    run.finish()
+    with pytest.raises(checkpoint.CheckpointError, match="is a finished model, nothing to go on from"):
+        checkpoint.read_checkpoint(run.folder / "model.pt", plan)
+
+
 ALIKE = [toys.phase("exits", 4, train=["exits"]), toys.phase(steps=3), toys.phase("exits", 5, train=["exits"])]
 
 
@@ -323,6 +345,31 @@ def test_command_names_what_is_missing(good, tmp_path, capsys):
         code, error = run_command(capsys, *arguments)
         assert code == 2 and message in error and "\n" not in error, error
         assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("found", "given", "message"),
+    [
+        ("batch = 8", "batch = 41", "batch = 41 is more than the 40 training images"),
+        ("crop_pad = 0", "crop_pad = 16", "crop_pad = 16: expected less than a side of the images, 16 × 16"),
+    ],
+)
+def test_a_recipe_that_the_images_do_not_allow_is_one_line(
+    found, given, message, good, splits, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(command.Split, "load", lambda *arguments: splits)
+    good.write_text(f"{given}\n" + good.read_text().replace(f"{found}\n", ""))
+    code, error = run_command(capsys, good, "--out", tmp_path / "run")
+    assert code == 2 and message in error and "\n" not in error
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize("device", ["tpu", "meta", "cuda:99"])
+def test_a_device_that_is_not_here_is_one_line(device, good, capsys):
+    with pytest.raises(SystemExit):
+        command.main([str(good), "--device", device])
+    error = capsys.readouterr().err
+    assert f"'{device}' is not on this machine" in error and error.count("\n") == 1
 
 
 def test_command_refuses_foreign_and_damaged_checkpoints(good, splits, tmp_path, capsys, monkeypatch):

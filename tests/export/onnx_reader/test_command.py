@@ -88,6 +88,15 @@ def test_a_file_becomes_a_package(model, capsys):
     np.testing.assert_allclose(run_onnx(written, x), run_onnx(onnx.load(model), x), atol=1e-4)
 
 
+def test_statistics_of_another_kind_are_warned_of(model, capsys):
+    """In 0 … 255 the network sees next to nothing: it runs, and is wrong."""
+    scaled = [",".join(str(255 * value) for value in values) for values in (MEAN, STD)]
+    assert command.main([*arguments(model), "--mean", scaled[0], "--std", scaled[1]]) == 0
+    first, second = capsys.readouterr().err.splitlines()
+    assert "out of range for pixels in [0, 1]" in first and "--mean 0.5,0.5,0.5 --std 0.25,0.25,0.25" in first
+    assert "few for images that a network has learnt: check --mean, --std" in second
+
+
 def test_exits_of_its_own(model):
     assert command.main(arguments(model, "--exits", "auto")) == 0
     found = package.read(model.with_name("p.npz"))

@@ -179,6 +179,11 @@ FILES = {
         .encode(),
         None,
     ),
+    "whole numbers before decimal commas": (
+        rows(plain, ";", comma=True, header="time (s);current (A);voltage (V)")
+        .replace("0,0000;0,200000;12,000", "0;2E-1;12").encode(),
+        None,
+    ),
     "tabs, UTF-16": (rows(plain, "\t", header="time [s]\tI [A]\tV [V]").encode("utf-16"), None),
     "lines before": (b"Device;XY\nRate;100\n\n" + rows(plain, ";", header="time_s;current_A;voltage_V").encode(), None),
     "an old micro sign": (rows(ppk2, ";", header="time (ms);current (\xb5A);bits").encode("latin-1"), 12.0),
@@ -232,6 +237,8 @@ def test_many_samples_are_averaged_and_keep_their_energy(tmp_path):
         ("a,b,c\n1,2,3\n", "expected columns of time, current and voltage"),
         ("time,current,voltage\n1,2,3\n2,x,3\n", "line 3 is not numbers in its columns"),
         ("time,current,voltage\n1,2,3\n2,3\n", "line 3 is not numbers in its columns"),
+        ('time,current,voltage\n1,"1,234.5",3\n2,"1,235.5",3\n', "line 2 is not numbers in its columns .*'1,234.5'"),
+        ("time,current,voltage\n0,001,0,5,12\n0,002,0,5,12\n", "line 2 is not numbers .*5 values in 3 columns"),
         ("time,current,voltage\n1,2,3\n", "has 1 samples, expected 2 or more"),
         ("time,current,voltage\n2,2,3\n1,2,3\n", "sample 2 is earlier than the one before"),
         ("time,current,voltage\n1,2,3\n1,2,3\n", "all samples are at one time"),

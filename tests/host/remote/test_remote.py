@@ -120,6 +120,17 @@ def test_measured_figures_come_along(remote):
     assert backend.measured_cycles is None and backend.busy_share is None
 
 
+def test_measured_times_of_boards_with_other_clocks(remote):
+    """Cycles are told at the slowest clock: 2.5 of 200 MHz take as long as 1.25 of 100 MHz."""
+    fast, slow = Timed(lambda: time.sleep(0.02)), Timed(lambda: time.sleep(0.02))
+    fast.clock_hz = 200_000_000
+    backend, _ = remote(zed1=fast, zed2=slow)
+    backend.run(tiny.package(), images(80), START)
+    assert backend.clock_hz == 100_000_000 and fast.images and slow.images
+    assert np.count_nonzero(backend.measured_cycles == 1.25) == fast.images
+    assert np.count_nonzero(backend.measured_cycles == 2.5) == slow.images
+
+
 def test_nothing_is_run_after_an_image_that_failed(remote):
     """Also where the images after it went to the other board."""
     package = tiny.package()
@@ -138,6 +149,14 @@ def test_a_board_that_fails_is_left_aside(remote):
     assert (backend.run(package, images(60), START) == expected(package, 60)).all()
     assert (backend.run(package, images(60), START) == expected(package, 60)).all()
     assert len(warned) == 1 and "bad dropped out" in warned[0] and "the engine timed out" in warned[0]
+
+
+def test_a_fault_that_nobody_foresaw_loses_no_share(remote, monkeypatch):
+    package = tiny.package()
+    backend, warned = remote(bad=Golden(), good=Scripted(lambda: time.sleep(0.02)))
+    monkeypatch.setattr(backend._boards[0], "run", lambda *arguments: 1 // 0)
+    assert (backend.run(package, images(60), START) == expected(package, 60)).all()
+    assert len(warned) == 1 and "bad dropped out (ZeroDivisionError" in warned[0]
 
 
 def test_a_board_that_vanishes_in_the_middle(remote):
