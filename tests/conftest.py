@@ -1,6 +1,7 @@
 """Options and fixtures of the whole suite: `pytest` needs no compiler, `pytest --cosim` adds the C++ engine."""
 
 import os
+import signal
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
@@ -13,6 +14,10 @@ except ModuleNotFoundError:  # a board's side of the suite runs without it
     pass
 else:
     torch.set_num_threads(1)  # the same bits on any number of cores, and no fight over them
+
+# A suite that was started in the background ignores these, and so would all that its tests start and end by them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 settings.register_profile("fixed", derandomize=True, deadline=None, database=None)
 settings.load_profile("fixed")
