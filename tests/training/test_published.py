@@ -109,7 +109,7 @@ def test_a_run_begins_with_what_its_recipe_names(tmp_path):
     torch.save(weights_of(), tmp_path / "w.th")
     network = Network({"kind": "resnet", "depth": 14}, {"kind": "pooled"})
     phases = (Phase("joint", 1, 0.1, {"classification": {}}),)
-    recipe = Recipe("tiny", "cifar10", network, phases, init=str(tmp_path / "w.th"))
+    recipe = Recipe("tiny", "cifar10", network, phases, init=str(tmp_path / "w.th"), batch=4)
     pixels, labels = np.zeros((4, 32, 32, 3), np.uint8), np.zeros(4, np.uint8)
     split = Split.from_arrays(pixels, labels, (0.5,) * 3, (0.5,) * 3, 10)
     trainer = Trainer(recipe, [split] * 3, tmp_path, "cpu")
