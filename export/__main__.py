@@ -8,7 +8,7 @@ python -m export --arch resnet20 --weights FILE --dataset cifar10 -o packages/re
 import argparse
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve everything else on small machines
@@ -27,7 +27,7 @@ from export.measure import check_expected, surprises
 from export.onnx_graph import onnx_model
 from export.onnx_reader.exits import with_exits
 from export.onnx_reader.reading import check_fits, input_of, read
-from export.packing import Parts, pack
+from export.packing import CALIBRATION, MEASURED, Parts, pack
 from hls import package as packages
 from hls.command.arguments import THREADS, Parser, Real, Several, Whole
 from hls.command.entry import guarded
@@ -43,20 +43,15 @@ from training.published import readings
 MEAN, STD = Several(3, Real(-1e6, 1e6)), Several(3, Real(0, 1e6, without_least=True))
 PERCENT = Real(1, 100)
 OF_WEIGHTS, OF_FILES = ("arch", "shortcut"), ("dataset", "mean", "std")  # options of published checkpoints, of ONNX too
-CALIBRATION = 512  # training images, or all where there are fewer
-VALIDATED = 1000  # validation images that a network of python -m training is measured on
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to export, and the images to calibrate it and to measure it on."""
+    """What to export, the images to calibrate it and to measure it on, and what to say of them."""
 
     network: graph.Network
     source: Source
-    train: Split
-    held_out: Split  # images that the network was not trained on
-    part: str  # their name
-    count: int  # how many to measure on
+    parts: Parts
     warnings: tuple = ()
 
 
@@ -109,7 +104,7 @@ def _parser():
     parser.add_argument(
         "--images",
         type=Whole(1),
-        help=f"images to measure on (usually {VALIDATED} of validation; of an import all test images)",
+        help=f"images to measure on (usually {MEASURED} of validation; of an import all test images)",
     )
     parser.add_argument("--threads", type=THREADS, help="CPU threads (default: torch's choice)")
     return parser
@@ -136,12 +131,12 @@ def _export(arguments, outputs):
     job = _job(arguments)
     for text in job.warnings:
         _warn(text)
-    for part in (job.train, job.held_out):
-        part.mean, part.std = (torch.tensor(values).view(1, -1, 1, 1) for values in (job.source.mean, job.source.std))
-    network = with_exits(job.network, job.train) if arguments.exits else job.network
-    calibration = _count("--calibration", arguments.calibration, CALIBRATION, job.train)
-    count = _count("--images", arguments.images, job.count, job.held_out)
-    package = pack(network, job.source, Parts(job.train, job.held_out, job.part, calibration, count))
+    parts = job.parts
+    parts.normalise_by(job.source)
+    network = with_exits(job.network, parts.train) if arguments.exits else job.network
+    calibration = _count("--calibration", arguments.calibration, parts.calibration, parts.train)
+    images = _count("--images", arguments.images, parts.images, parts.held_out)
+    package = pack(network, job.source, replace(parts, calibration=calibration, images=images))
     for text in surprises(package.meta["accuracy"], learnt="imported" in job.source.training):
         _warn(text)
     if arguments.expect is not None:
@@ -177,7 +172,7 @@ def _imported(arguments):
     warnings = tuple(text for text in [readings.out_of_range(*given)] if text)
     check_fits(network, train, about.classes)
     source = Source(f"{network.name}-{name}", name, mean, std, about.classes, {"imported": path.name}, about.stored())
-    return Job(network, source, train, test, "test", len(test), warnings)
+    return Job(network, source, Parts(train, test, "test", images=len(test)), warnings)
 
 
 def _dataset_of(folder):
@@ -204,7 +199,7 @@ def _trained(arguments):
     model = load_model(state, train.classes, train.channels, train.size)
     training = {"recipe": recipe.to_dict(), "pruned": state["pruned"], "metrics": state.get("metrics", {})}
     source = Source(recipe.name, recipe.dataset, about.mean, about.std, about.classes, training, about.stored())
-    return Job(fold(model, train.channels, train.size), source, train, validation, "validation", VALIDATED)
+    return Job(fold(model, train.channels, train.size), source, Parts(train, validation, "validation"))
 
 
 def _published(arguments):
@@ -222,7 +217,7 @@ def _published(arguments):
     name, training = f"{arguments.weights.stem}-{dataset}", {"published": arguments.weights.name}
     source = Source(name, dataset, mean, std, about.classes, training, about.stored())
     network = fold(Dynamic(backbone).eval(), train.channels, train.size)
-    return Job(network, source, train, test, "test", len(test), tuple(warnings))
+    return Job(network, source, Parts(train, test, "test", images=len(test)), tuple(warnings))
 
 
 def _metadata(source):

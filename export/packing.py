@@ -5,8 +5,6 @@ package = pack(network, source, Parts(train, test, "test"))
 
 from dataclasses import dataclass
 
-import torch
-
 from export.build import build
 from export.calibrate import calibrate
 from export.correct import correct
@@ -15,7 +13,9 @@ from export.measure import measure
 from export.quantize import quantize
 from training.data import Split
 
+CALIBRATION = 512  # training images, or all where there are fewer
 CORRECTION = 256  # training images to correct the gates on, all at once in memory
+MEASURED = 1000  # of the others
 
 
 @dataclass(frozen=True)
@@ -25,20 +25,30 @@ class Parts:
     train: Split
     held_out: Split
     name: str  # of the second: validation, test
-    calibration: int = 512  # training images, at most
-    images: int = 1000  # of the second, at most
+    calibration: int = CALIBRATION  # training images, at most
+    images: int = MEASURED  # of the second, at most
+
+    def normalise_by(self, source):
+        """Both parts as the network of a Source had its images."""
+        for split in (self.train, self.held_out):
+            split.normalise_by(source.mean, source.std)
 
 
 def pack(network, source, parts):
     """The Package of a graph; its images are normalised as the Source says. Raises UserError."""
+    parts.normalise_by(source)
+    network8 = in_integers(network, source, parts)
+    draft = build(network8, source, {})
+    return build(network8, source, *measure(network8, draft, parts.held_out, parts.images, parts.name, parts.train))
+
+
+def in_integers(network, source, parts, even=True):
+    """The graph equalised (unless not `even`), calibrated, quantised and its gates corrected, on the training part."""
     train = parts.train
-    for split in (train, parts.held_out):
-        split.mean, split.std = (torch.tensor(values).view(1, -1, 1, 1) for values in (source.mean, source.std))
     seen = [images for images, _ in train.plain_batches(64, min(parts.calibration, len(train)))]
-    even = equalise(network, peaks(network, seen))
-    quantised = quantize(even, calibrate(even, seen), source.mean, source.std)
-    if network.gates:
-        pixels = train.images[: min(parts.calibration, CORRECTION)]
-        quantised = correct(quantised, pixels.permute(0, 2, 3, 1).contiguous().numpy(), train.normalise(pixels))
-    draft = build(quantised, source, {})
-    return build(quantised, source, *measure(quantised, draft, parts.held_out, parts.images, parts.name, train))
+    network = equalise(network, peaks(network, seen)) if even else network
+    network8 = quantize(network, calibrate(network, seen), source.mean, source.std)
+    if not network.gates:
+        return network8
+    pixels = train.images[: min(parts.calibration, CORRECTION)]
+    return correct(network8, pixels.permute(0, 2, 3, 1).contiguous().numpy(), train.normalise(pixels))

@@ -17,6 +17,11 @@ from data.parts import About, read_parts
 from hls.errors import UserError
 
 
+def per_channel(values, device="cpu"):
+    """Numbers a channel as a tensor (1, C, 1, 1), to be used on images (N, C, H, W)."""
+    return torch.tensor(values, device=device).view(1, -1, 1, 1)
+
+
 @dataclass
 class Split:
     """Images and labels of one part of a data set, on a device."""
@@ -47,9 +52,13 @@ class Split:
             found = f"labels from {labels.min()} to {labels.max()}"
             raise UserError(f"{found} with {classes} classes: expected 0 to {classes - 1}, one for each class name")
         about = about or About("arrays", tuple(map(str, range(classes))), tuple(mean), tuple(std))
-        statistics = [torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (mean, std)]
+        statistics = [per_channel(values, device) for values in (mean, std)]
         pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(device)
         return cls(pixels, torch.from_numpy(labels).to(device), *statistics, classes, about)
+
+    def normalise_by(self, mean, std):
+        """Normalise by other statistics from now on, one number a channel, of pixels in [0, 1]."""
+        self.mean, self.std = (per_channel(values, self.images.device) for values in (mean, std))
 
     @property
     def channels(self):

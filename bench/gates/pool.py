@@ -39,7 +39,8 @@ def run(rows, folders, options):
         images, labels = load(package.dataset, "test", folders.get(package.dataset))
         images, labels = images[: options.images], labels[: options.images]
         given = ["--package", path.stem, "--images", str(len(images)), "--threads", str(options.threads)]
-        given += ["--data", folders[package.dataset]] if package.dataset in folders else []
+        folder = folders.get(package.dataset)
+        given += ["--data", str(folder)] if folder else []
         _measure(rows, path.stem, package, images, labels, given)
 
 

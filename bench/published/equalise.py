@@ -16,30 +16,27 @@ from bench.packages import PACKAGES
 from data.datasets import DATASETS
 from export import graph
 from export.build import Source, build
-from export.calibrate import calibrate
-from export.correct import correct
-from export.equalise import equalise, peaks, rebuild
+from export.equalise import rebuild
 from export.fold import fold
 from export.measure import float_accuracy, run_engine
-from export.quantize import quantize
+from export.packing import Parts, in_integers
 from hls.errors import UserError
 from training.checkpoint import load_model, read_checkpoint
 from training.data import Split
 
 FACTORS = (1, 16, 64)
-CALIBRATION = 512  # training images, as many as export takes
-CORRECTION = 256
 
 
 def run(rows, folders, options):
     """Add the rows of the checkpoints whose data sets are given."""
-    if not folders:
+    states = {path: read_checkpoint(path) for path in sorted((PACKAGES / "checkpoints").glob("*.pt"))}
+    given = {path: folders.get(state["recipe"]["dataset"]) for path, state in states.items()}
+    if not any(given.values()):
         raise UserError("no --data: give SET=DIR for each data set to measure on")
     torch.set_num_threads(options.threads)
-    for path in sorted((PACKAGES / "checkpoints").glob("*.pt")):
-        state = read_checkpoint(path)
-        if state["recipe"]["dataset"] in folders:
-            measure(rows, path, state, folders[state["recipe"]["dataset"]], options.images)
+    for path, state in states.items():
+        if given[path]:
+            measure(rows, path, state, given[path], options.images)
 
 
 def measure(rows, path: Path, state, folder, count):
@@ -58,13 +55,8 @@ def measure(rows, path: Path, state, folder, count):
 
 def int8_accuracy(network, even, dataset, train, test, count):
     """The share of right labels of the package on the engine, at its end."""
-    seen = [images for images, _ in train.plain_batches(64, CALIBRATION)]
-    network = equalise(network, peaks(network, seen)) if even else network
-    pixels = train.images[:CORRECTION]
-    network8 = quantize(network, calibrate(network, seen), dataset.mean, dataset.std)
-    network8 = correct(network8, pixels.permute(0, 2, 3, 1).contiguous().numpy(), train.normalise(pixels))
     source = Source("equalise", dataset.name, dataset.mean, dataset.std, dataset.classes, {})
-    package = build(network8, source, {})
+    package = build(in_integers(network, source, Parts(train, test, "test"), even), source, {})
     images = test.images[:count].permute(0, 2, 3, 1).contiguous().numpy()
     results = run_engine(package, images, len(package.exits) - 1)
     return float((results.label == test.labels[:count].numpy()).mean())

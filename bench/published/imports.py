@@ -64,11 +64,10 @@ def run(rows, folders, options):
 
 def _data(folders, count):
     """The data set's name, and two parts of it: (images, labels) each."""
-    if "cifar10" in folders:
+    folder = folders.get("cifar10")
+    if folder:
         limits = zip(("train", "test"), (FITTED, count or MEASURED))
-        return "cifar10", [
-            tuple(part[:most] for part in load("cifar10", split, folders["cifar10"])) for split, most in limits
-        ]
+        return "cifar10", [tuple(part[:most] for part in load("cifar10", split, folder)) for split, most in limits]
     images, labels = load_sample()
     half = len(images) // 2
     return "fashion-mnist", [(images[:half], labels[:half]), (images[half:][:count], labels[half:][:count])]

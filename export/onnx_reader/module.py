@@ -16,12 +16,11 @@ import torch
 from export.build import Source
 from export.onnx_reader.reading import check_fits, read
 from export.onnx_reader.steps import printable
-from export.packing import Parts, pack
+from export.packing import CALIBRATION, Parts, pack
 from hls.errors import UserError
 from training.data import Split
 
 OPSET = 18  # what torch's exporter writes by itself
-CALIBRATION = 512
 
 
 def from_module(model, example, data, mean, std, classes=None, name=None):

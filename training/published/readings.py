@@ -11,6 +11,7 @@ import copy
 import torch
 from torch.nn import functional
 
+from training.data import per_channel
 from training.units import PadShortcut
 
 IMAGES = 256  # training images to try a reading on
@@ -57,7 +58,7 @@ def doubts(backbone, split, mean, std, statistics=None):
 def known(backbone, split, mean, std):
     """The share of the split's first images that a backbone classifies rightly under given statistics."""
     pixels, labels = split.images[:IMAGES].float() / 255, split.labels[:IMAGES]
-    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
+    mean, std = per_channel(mean), per_channel(std)
     return float((backbone((pixels - mean) / std).argmax(1) == labels).double().mean())
 
 

@@ -1,0 +1,41 @@
+"""--data reaches the benchmarks as data.arguments.Folders: by its set's name, for all sets, or not at all."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from bench.gates import pool
+from bench.published import equalise, imports
+from data.arguments import Folders
+from data.datasets import load_sample
+from hls.errors import UserError
+
+OPTIONS = SimpleNamespace(images=5, threads=1)
+
+
+@pytest.mark.parametrize("texts", [["fashion-mnist=HERE", "cifar10=THERE"], ["HERE"], []])
+def test_pooled_budgets_give_it_on(texts, monkeypatch):
+    given = []
+    monkeypatch.setattr(pool, "load", lambda *arguments: load_sample())
+    monkeypatch.setattr(pool, "_measure", lambda *arguments: given.append(arguments[-1]))
+    pool.run(None, Folders(texts), OPTIONS)
+    folders = {arguments[1]: arguments[arguments.index("--data") + 1] for arguments in given if "--data" in arguments}
+    last = {1: "HERE", 2: "THERE"}.get(len(texts))
+    assert len(given) == 2 and folders == ({"cifar10": last, "fashion-mnist": "HERE"} if texts else {})
+
+
+def test_equalisation_takes_the_sets_that_are_given(monkeypatch):
+    seen = []
+    monkeypatch.setattr(equalise, "measure", lambda rows, path, state, folder, count: seen.append((path.stem, folder)))
+    monkeypatch.setattr(equalise.torch, "set_num_threads", lambda count: None)
+    equalise.run(None, Folders(["cifar10=THERE"]), OPTIONS)
+    assert seen == [("cifar10", "THERE")]
+    with pytest.raises(UserError, match="no --data"):
+        equalise.run(None, Folders(), OPTIONS)
+
+
+def test_imports_take_the_set_that_is_given(monkeypatch):
+    seen = []
+    monkeypatch.setattr(imports, "load", lambda name, split, folder: seen.append((split, folder)) or load_sample())
+    imports._data(Folders(["cifar10=THERE"]), 4)
+    assert seen == [("train", "THERE"), ("test", "THERE")]
