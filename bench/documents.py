@@ -12,9 +12,9 @@ import sys
 from bench.rows import ROOT, latest
 from bench.sizes.figure import figure
 from bench.sizes.page import front_table, reason_text, rule_text
-from hls.command import outputs
 from hls.command.arguments import Parser
 from hls.command.entry import guarded
+from hls.command.generated import renewed
 from hls.generate.markdown import items
 
 DOCUMENTS = ("README.md", "docs/dse.md", "docs/own.md", "docs/synthesis.md", "docs/training.md")
@@ -227,20 +227,11 @@ def main(argv=None):
 
 
 def _rewrite(check):
-    rows, stale = latest(), 0
+    rows = latest()
     printed = {name: path.read_text(encoding="utf-8") for name, path in PRINTED.items()}
-    made = {name: rewritten((ROOT / name).read_text(encoding="utf-8"), rows, printed) for name in DOCUMENTS}
-    made |= {name: draw(rows) for name, draw in FIGURES.items()}
-    for name, new in made.items():
-        path = ROOT / name
-        if not path.exists() or path.read_text(encoding="utf-8") != new:
-            stale += 1
-            if check:
-                print(f"error: {name} differs from bench/results/: run python -m bench.documents", file=sys.stderr)
-            else:
-                outputs.write(path, new)
-                print(f"wrote {name}")
-    return 1 if check and stale else 0
+    made = {ROOT / name: rewritten((ROOT / name).read_text(encoding="utf-8"), rows, printed) for name in DOCUMENTS}
+    made |= {ROOT / name: draw(rows) for name, draw in FIGURES.items()}
+    return renewed(made, ROOT, "python -m bench.documents, which reads bench/results/", check)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ import re
 import sys
 from pathlib import Path
 
-from hls.command import outputs
 from hls.command.arguments import Parser
 from hls.command.entry import guarded
+from hls.command.generated import renewed
 from hls.errors import UserError
 
 FOLDER = Path(__file__).resolve().parent
@@ -143,18 +143,8 @@ def main(argv=None):
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail when the committed file is stale")
     arguments = parser.parse_args(argv)
-    return guarded("bitstreams.generate", lambda: _generate(arguments.check))
-
-
-def _generate(check):
-    text = generate()
-    if not check:
-        outputs.write(OUTPUT, text)
-        return 0
-    if OUTPUT.exists() and OUTPUT.read_text(encoding="utf-8") == text:
-        return 0
-    print(f"{OUTPUT.name} is stale: run python -m bitstreams.generate and commit it", file=sys.stderr)
-    return 1
+    command = "python -m bitstreams.generate and commit it"
+    return guarded("bitstreams.generate", lambda: renewed({OUTPUT: generate()}, FOLDER, command, arguments.check))
 
 
 if __name__ == "__main__":

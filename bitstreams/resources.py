@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 
 from bitstreams import adapters
-from hls.command import outputs
 from hls.command.arguments import Parser
 from hls.command.entry import guarded
+from hls.command.generated import renewed
 from hls.estimate.resources import IN_TURN, RESOURCES, RULES, estimate
 from hls.generate.markdown import items
 
@@ -99,15 +99,8 @@ def _show(check):
     text, excess = page(found, limit), over(found.total, limit)
     for sentence in excess:
         print(f"error: the engine does not fit {BOARD}: {sentence}", file=sys.stderr)
-    stale = not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text
-    if check:
-        if stale:
-            print("error: docs/resources.md is stale: run python -m bitstreams.resources", file=sys.stderr)
-        return 1 if stale or excess else 0
-    if stale:
-        outputs.write(PAGE, text)
-        print("wrote docs/resources.md")
-    return 0
+    code = renewed({PAGE: text}, ROOT, "python -m bitstreams.resources", check)
+    return 1 if check and excess else code
 
 
 if __name__ == "__main__":

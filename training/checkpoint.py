@@ -26,14 +26,14 @@ def read_checkpoint(path, recipe=None):
         state = read(path)
         if not isinstance(state, dict) or not {"recipe", "model", "pruned"} <= set(state):
             raise UserError(f"{path} is not of python -m training: for published weights give --arch and --weights")
-        _recipe_of(state, path)
+        made = _recipe_of(state, path)
         for name, value in flatten(state["model"]).items():
             check_numbers(f"{path}: {name}", value)
     except UserError as error:
         raise CheckpointError(str(error)) from None
     if recipe and not {"phase", "step", "optimizer", "average"} <= set(state):
         raise CheckpointError(f"{path} is a finished model, nothing to go on from: give another --out")
-    if recipe and not continues(recipe, state):
+    if recipe and not continues(recipe, made, state["phase"] + (state["step"] > 0)):
         raise CheckpointError(f"{path} was made by another recipe ({state['recipe']['name']}): give another --out")
     return state
 
@@ -47,10 +47,8 @@ def _recipe_of(state, path):
         raise UserError(f"{path} holds no recipe, but a {type(state['recipe']).__name__}: train again") from None
 
 
-def continues(recipe, state):
-    """Whether a recipe is the one of a state, but perhaps for phases that have not begun."""
-    old = from_dict(state["recipe"])
-    begun = state["phase"] + (state["step"] > 0)
+def continues(recipe, old, begun):
+    """Whether a recipe is the old one, but perhaps for phases behind the first `begun`."""
     same = recipe.phases[:begun] == old.phases[:begun] and len(recipe.phases) >= begun
     return same and dataclasses.replace(recipe, phases=old.phases) == old
 

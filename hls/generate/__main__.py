@@ -7,9 +7,9 @@ python -m hls.generate --check    # exit code 1 if a committed file differs from
 import sys
 import tomllib
 
-from hls.command import outputs
 from hls.command.arguments import Parser
 from hls.command.entry import guarded
+from hls.command.generated import renewed
 from hls.generate.reference import page
 from hls.generate.sources import NOTE, ROOT, SOURCE, cpp_header, cpp_top, python_module
 
@@ -30,20 +30,7 @@ def main(argv=None):
     parser = Parser(prog="python -m hls.generate", description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
     arguments = parser.parse_args(argv)
-    return guarded("generate", lambda: _generate(arguments.check))
-
-
-def _generate(check):
-    made = files()
-    stale = [path for path, text in made.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    if check:
-        for path in stale:
-            print(f"error: {path.relative_to(ROOT)} is stale: run python -m hls.generate", file=sys.stderr)
-        return 1 if stale else 0
-    for path in stale:
-        outputs.write(path, made[path])
-        print(f"wrote {path.relative_to(ROOT)}")
-    return 0
+    return guarded("generate", lambda: renewed(files(), ROOT, "python -m hls.generate", arguments.check))
 
 
 if __name__ == "__main__":
