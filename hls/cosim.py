@@ -249,7 +249,7 @@ def _fitting(values):
 
 def main():
     """Exit code 0, or 2 with one line when the engine cannot be built."""
-    return guarded("cosim", _show)
+    return guarded("error", _show)
 
 
 def _show():
