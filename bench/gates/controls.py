@@ -12,10 +12,14 @@ Rows controls.PACKAGE.KIND.accuracy and .flops, of the float network on the test
 - whole: the int8 package on the engine, gates and exits, under a budget on the average of 45 % of the static network's
   FLOPs; whole_twin, whole_twin_bn, whole_twin_retrained: static twins of what that spent.
 
+- alike: a static ResNet of about the same FLOPs, trained alike (packages/static/, its recipe in training/recipes/: as
+  many steps of as many images, at the same rates).
+
 And .p_value (McNemar, dynamic against the better twin), .dynamic_minus_twin in points, .whole_p_value,
-.whole_minus_twin; .confident_quarter_minus_twin and .unsure_quarter_minus_twin, the same difference on the quarter of
-the images that the twin is most and least sure of; .dead_layer_gates, .varying_channels, .gate_share, .flops_spread,
-.wrong_minus_right (FLOPs); and per data set logistic regression and an MLP of 256 units on the same pixels.
+.whole_minus_twin; .whole_minus_alike, .dynamic_minus_alike and their p-values; .confident_quarter_minus_twin and
+.unsure_quarter_minus_twin, the same difference on the quarter of the images that the twin is most and least sure of;
+.dead_layer_gates, .varying_channels, .gate_share, .flops_spread, .wrong_minus_right (FLOPs), .training_hours; and per data set
+logistic regression and an MLP of 256 units on the same pixels.
 """
 
 import copy
@@ -51,8 +55,9 @@ def run(rows, folders, options):
         train, _, test = (_first(split, options.images) for split in splits)
         model = load_model(state, train.classes, train.channels, train.size)
         add = Adder(rows, f"controls.{path.stem}", len(test), fingerprint(path.stem))
-        measure(add, model, train, test)
-        _whole(add, package, model, train, test)
+        add.one("training_hours", state["metrics"]["seconds"] / 3600, "hours")
+        hits = {"dynamic": measure(add, model, train, test), "whole": _whole(add, package, model, train, test)}
+        _alike(add, path.stem, hits, test)
         seen[package.dataset] = train, test
     for name, (train, test) in seen.items():
         for kind, hidden in (("logistic_regression", 0), ("mlp_256", 256)):
@@ -77,7 +82,7 @@ class Adder:
 
 
 def measure(add, model, train, test):
-    """All rows of one network."""
+    """All rows of one network; of each image whether it is right (N,)."""
     hits, flops, keep = controls.record(model, test)
     add.pair("dynamic", hits.mean(), flops.mean())
     rates, labels = keep_rates(model, train, RATES_ON), test.labels.numpy()
@@ -103,10 +108,11 @@ def measure(add, model, train, test):
         if figures[name] is not None:
             add.one(name, figures[name])
     add.one("wrong_minus_right", float(flops[~hits].mean() - flops[hits].mean()), "FLOPs")
+    return hits
 
 
 def _whole(add, package, model, train, test):
-    """Rows of gates and exits together, under a budget on the average, beside static networks that cost as much."""
+    """Rows of gates and exits together, under a budget on the average, beside its static twins; hits (N,)."""
     budget = f"{WHOLE_SHARE * model.backbone.cost(test.size) / 1e6:.1f}M"
     chosen = choose(package, budget).package
     start = chosen.start(rule=isa.RULE_ENTROPY)
@@ -119,6 +125,20 @@ def _whole(add, package, model, train, test):
     best, _ = _twins(add, "whole_twin", static, train, test)
     add.one("whole_minus_twin", float(100 * (hits.mean() - best.mean())), "points")
     add.one("whole_p_value", controls.paired_p(hits, best), "p")
+    return hits
+
+
+def _alike(add, name, hits, test):
+    """Rows of the static ResNet that was trained alike, beside `hits` (N,) of each kind; none where it is not there."""
+    path = PACKAGES / "static" / f"{name}.pt"
+    if not path.exists():
+        return
+    static = load_model(read_checkpoint(path), test.classes, test.channels, test.size)
+    right, flops, _ = controls.record(static, test)
+    add.pair("alike", right.mean(), flops.mean())
+    for kind, found in hits.items():
+        add.one(f"{kind}_minus_alike", float(100 * (found.mean() - right.mean())), "points")
+        add.one(f"{kind}_alike_p_value", controls.paired_p(found, right), "p")
 
 
 def _twins(add, name, static, train, test):

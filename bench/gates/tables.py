@@ -1,0 +1,92 @@
+"""Tables of what gates are worth, from result rows: of the packages, of the trials, of budgets on the average."""
+
+import re
+
+KINDS = {  # of `python -m bench controls` → what a reader calls them
+    "whole": "**gates and exits**, budget on the average, int8 on the engine",
+    "whole_twin_retrained": "its static twin, retrained",
+    "alike": "static ResNet, trained alike",
+    "dynamic": "**gates alone**, all images to the end",
+    "twin_retrained": "its static twin, retrained",
+    "static_majority_bn": "every gate at its most frequent decision, statistics renewed",
+    "permuted": "another image's decisions",
+    "permuted_same_class": "decisions of another image of the same class",
+    "logistic_regression": "logistic regression on the pixels",
+    "mlp_256": "MLP of 256 units on the pixels",
+}
+FIGURES = {
+    "whole_minus_twin": ("gates and exits minus the better twin, points", "{:+.2f}"),
+    "whole_p_value": ("its p-value (McNemar)", "{:.1g}"),
+    "whole_minus_alike": ("gates and exits minus the static ResNet, points", "{:+.2f}"),
+    "whole_alike_p_value": ("its p-value", "{:.1g}"),
+    "dynamic_minus_twin": ("gates alone minus the better twin, points", "{:+.2f}"),
+    "p_value": ("its p-value", "{:.1g}"),
+    "unsure_quarter_minus_twin": ("the same on the twin's least confident quarter", "{:+.2f}"),
+    "confident_quarter_minus_twin": ("the same on its most confident quarter", "{:+.2f}"),
+    "dead_layer_gates": ("layer gates that decide alike for > 98 % of the images", "{:.0%}"),
+    "varying_channels": ("gated channels kept for 10 to 90 % of the images", "{:.0%}"),
+    "gate_share": ("gates' share of the FLOPs", "{:.1%}"),
+    "flops_spread": ("spread of an image's FLOPs, std ÷ mean", "{:.2f}"),
+    "wrong_minus_right": ("FLOPs of wrong images minus those of right ones", "{:+,.0f}"),
+    "training_hours": ("training, hours on a shared machine of two cores", "{:.1f}"),
+}
+BUDGETS = {
+    "none": "none",
+    "hard": "`--budget`",
+    "average": "`--average-budget`",
+    "pool100": "`--budget --pool 100`",
+    "single_exit": "the best single exit",
+}
+
+
+def controls_table(rows):
+    """Each package's accuracy at mean FLOPs beside its controls, and what follows."""
+    names = _names(rows, r"controls\.(.+)\.dynamic\.accuracy")
+    lines = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for kind, text in KINDS.items():
+        pairs = [_pair(rows, f"controls.{name}.{kind}") for name in names]
+        if any(pairs):
+            lines.append(f"| {text} | {' | '.join(pairs)} |")
+    for key, (text, form) in FIGURES.items():
+        found = [rows.get(f"controls.{name}.{key}") for name in names]
+        if any(found):
+            lines.append(f"| {text} | {' | '.join(form.format(row['value']) if row else '' for row in found)} |")
+    return lines
+
+
+def trials_table(rows):
+    """What each way of training gates gave, from one backbone in equally many steps."""
+    lines = ["| way | gates alone | static twin, retrained | points | p | another image's decisions | dead |"]
+    lines.append("|---" * 7 + "|")
+    for name in _names(rows, r"trials\.(.+)\.dynamic\.accuracy"):
+        pairs = [_pair(rows, f"trials.{name}.{kind}") for kind in ("dynamic", "twin_retrained", "permuted")]
+        figures = {key: rows[f"trials.{name}.{key}"]["value"] for key in ("dynamic_minus_twin", "p_value")}
+        points = f"{figures['dynamic_minus_twin']:+.2f} | {figures['p_value']:.1g}"
+        dead = rows[f"trials.{name}.dead_layer_gates"]["value"]
+        lines.append(f"| {name} | {pairs[0]} | {pairs[1]} | {points} | {pairs[2]} | {dead:.0%} |")
+    return lines
+
+
+def pool_table(rows):
+    """Budgets on the average and over windows beside the hard one."""
+    lines = ["| package | budget, FLOPs | kind | accuracy at mean FLOPs | won back |", "|---|---|---|---|---|"]
+    for name in _names(rows, r"pool\.(.+)\.hard\.accuracy"):
+        budget = f"{rows[f'pool.{name}.budget']['value'] / 1e6:.1f}M"
+        for kind, text in BUDGETS.items():
+            won = rows.get(f"pool.{name}.{kind}.won_back")
+            back = f"{won['value']:.0%}" if won else ""
+            shown = "" if kind == "none" else budget
+            lines.append(f"| {name} | {shown} | {text} | {_pair(rows, f'pool.{name}.{kind}')} | {back} |")
+    return lines
+
+
+def _names(rows, pattern):
+    return sorted(match[1] for match in (re.fullmatch(pattern, name) for name in rows) if match)
+
+
+def _pair(rows, name):
+    """Accuracy and FLOPs of a kind, or nothing where it was not measured."""
+    if f"{name}.accuracy" not in rows:
+        return ""
+    accuracy, flops = (rows[f"{name}.{what}"]["value"] for what in ("accuracy", "flops"))
+    return f"{100 * accuracy:.2f} % at {flops / 1e6:.3g}M"

@@ -1,0 +1,47 @@
+"""Tables of gates: each figure stands in its own package's column, and what was not measured is left out."""
+
+from bench.gates import tables
+
+
+def rows(**values):
+    return {name.replace("__", "."): {"value": value} for name, value in values.items()}
+
+
+def test_controls_stand_under_their_package():
+    found = rows(
+        controls__a__dynamic__accuracy=0.9, controls__a__dynamic__flops=4.3e7, controls__a__p_value=0.00123,
+        controls__b__dynamic__accuracy=0.8, controls__b__dynamic__flops=1e7, controls__b__alike__accuracy=0.7,
+        controls__b__alike__flops=2e7, controls__b__wrong_minus_right=12345.6,
+    )  # fmt: skip
+    lines = tables.controls_table(found)
+    assert lines[0] == "| | a | b |"
+    assert "| **gates alone**, all images to the end | 90.00 % at 43M | 80.00 % at 10M |" in lines
+    assert "| static ResNet, trained alike |  | 70.00 % at 20M |" in lines
+    assert "| its p-value (McNemar) | 0.001 |  |" not in lines and "| its p-value | 0.001 |  |" in lines
+    assert "| FLOPs of wrong images minus those of right ones |  | +12,346 |" in lines
+    assert len(lines) == 6
+
+
+def test_trials_are_a_line_each():
+    keys = {"dynamic": (0.9, 4e7), "twin_retrained": (0.88, 4e7), "permuted": (0.7, 4.1e7)}
+    found = {}
+    for way in ("need", "cost"):
+        for kind, (accuracy, flops) in keys.items():
+            found[f"trials.{way}.{kind}.accuracy"] = {"value": accuracy}
+            found[f"trials.{way}.{kind}.flops"] = {"value": flops}
+        found |= {f"trials.{way}.{key}": {"value": value} for key, value in
+                  (("dynamic_minus_twin", 2.0), ("p_value", 1e-5), ("dead_layer_gates", 0.25))}  # fmt: skip
+    lines = tables.trials_table(found)
+    wanted = "90.00 % at 40M | 88.00 % at 40M | +2.00 | 1e-05 | 70.00 % at 41M | 25% |"
+    assert lines[2:] == [f"| cost | {wanted}", f"| need | {wanted}"]
+
+
+def test_budgets_are_named_as_a_user_gives_them():
+    found = rows(
+        pool__a__budget=5.5e7, pool__a__hard__accuracy=0.8, pool__a__hard__flops=5e7, pool__a__none__accuracy=0.9,
+        pool__a__none__flops=9e7, pool__a__average__accuracy=0.88, pool__a__average__flops=5.4e7,
+        pool__a__average__won_back=0.8,
+    )  # fmt: skip
+    lines = tables.pool_table(found)
+    assert lines[2] == "| a |  | none | 90.00 % at 90M |  |"
+    assert lines[4] == "| a | 55.0M | `--average-budget` | 88.00 % at 54M | 80% |"

@@ -1,0 +1,22 @@
+"""Static networks that the packages are compared with: as many steps on as many images, at about the same FLOPs."""
+
+import pytest
+
+from training import recipe
+
+RECIPES = recipe.Path(recipe.__file__).parent / "recipes"
+PAIRS = [("resnet12-cifar10", "resnet24-ddi-cifar10"), ("resnet12-fashion-mnist", "resnet74-ddi-fashion-mnist")]
+SAME = ("name", "steps", "lr", "schedule", "warmup", "side")
+
+
+@pytest.mark.parametrize("static, dynamic", PAIRS)
+def test_a_static_network_is_trained_alike(static, dynamic):
+    plain, gated = (recipe.read(RECIPES / f"{name}.toml") for name in (static, dynamic))
+    for name in ("dataset", "seed", "batch", "momentum", "weight_decay", "average", "crop_pad", "flip", "validation"):
+        assert getattr(plain, name) == getattr(gated, name)
+    assert not (plain.network.layer_gates or plain.network.channel_gates or plain.network.exits)
+    assert [[getattr(p, key) for key in SAME] for p in plain.phases] == [
+        [getattr(p, key) for key in SAME] for p in gated.phases
+    ]
+    smoothing = [[p.terms["classification"].get("smoothing") for p in plan.phases] for plan in (plain, gated)]
+    assert smoothing[0] == smoothing[1]
