@@ -18,8 +18,8 @@ Rows controls.PACKAGE.KIND.accuracy and .flops, of the float network on the test
 And .p_value (McNemar, dynamic against the better twin), .dynamic_minus_twin in points, .whole_p_value,
 .whole_minus_twin; .whole_minus_alike, .dynamic_minus_alike and their p-values; .confident_quarter_minus_twin and
 .unsure_quarter_minus_twin, the same difference on the quarter of the images that the twin is most and least sure of;
-.dead_layer_gates, .varying_channels, .gate_share, .flops_spread, .wrong_minus_right (FLOPs), .training_hours; and per data set
-logistic regression and an MLP of 256 units on the same pixels.
+.dead_layer_gates, .varying_channels, .gate_share, .flops_spread, .wrong_minus_right (FLOPs), .training_hours; and per
+data set logistic regression and an MLP of 256 units on the same pixels.
 """
 
 import copy
