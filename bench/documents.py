@@ -17,7 +17,9 @@ from hls.command.entry import guarded
 from hls.command.generated import renewed
 from hls.generate.markdown import items
 
-DOCUMENTS = ("README.md", "docs/dse.md", "docs/own.md", "docs/synthesis.md", "docs/training.md")
+DOCUMENTS = (
+    "README.md", "docs/dse.md", "docs/hls4ml.md", "docs/own.md", "docs/synthesis.md", "docs/training.md"
+)  # fmt: skip
 FIGURES = {"docs/dse.svg": figure}  # file → what draws it from the rows
 # Block → what commands printed: written by `python -m bench main_command` and by `python -m bench newcomer`.
 PRINTED = {"run": ROOT / "docs" / "run.txt", "own": ROOT / "docs" / "own.txt"}
@@ -189,7 +191,26 @@ def newcomer_table(rows):
     return [*lines, f"| `from host import Engine`, processor time, seconds | {one['value']:.2g} | | {one['target']} |"]
 
 
+HLS4ML = {
+    "hls4ml.agreement": "images whose logits are all equal, hls4ml's C simulation and the engine",
+    "hls4ml.csim_images_per_second": "hls4ml's C simulation, images a second",
+    "hls4ml.cosim_images_per_second": "the engine's co-simulation of the same, images a second",
+}
+
+
+def hls4ml_table(rows):
+    """hls4ml's C simulation beside the engine's co-simulation, on one thread of one machine."""
+    lines = ["| what | value | kind | over |", "|---|---|---|---|"]
+    for name, text in HLS4ML.items():
+        if name in rows:
+            row = rows[name]
+            shown = f"{row['value']:.1%}" if row["unit"] == "share" else f"{row['value']:,.0f}"
+            lines.append(f"| {text} | {shown} | {row['kind']} | {row['n']:,} images |")
+    return lines
+
+
 TABLES = {
+    "hls4ml": hls4ml_table,
     "newcomer": newcomer_table,
     "rtl": rtl_table,
     "engine": engine_table,
