@@ -77,6 +77,15 @@ class _Translator:
     def _x(self, layer, index=0):
         return self.values[layer.inputs[index]]
 
+    def _map(self, layer):
+        """The Value of a layer's input, a map."""
+        x = self._x(layer)
+        if x.order != LAST or layer.get_attr("data_format", "channels_last") != "channels_last":
+            found = "a vector" if x.order is None else "a map with its channels first"
+            nearest = "a map, its channels last (config_from_pytorch_model's channels_last_conversion)"
+            raise unsupported(_label(layer), found, nearest)
+        return x
+
     def _constant(self, layer, part, data):
         name = f"{layer.name}.{part}"
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(data, np.float32), name))
@@ -92,16 +101,14 @@ class _Translator:
         return Value("image", channels_of(self.model)[0])
 
     def _conv2d(self, layer):
-        if layer.get_attr("data_format") != "channels_last":
-            nearest = "channels last, or for PyTorch config_from_pytorch_model's own channels_last_conversion"
-            raise unsupported(_label(layer), "a map with its channels first", nearest)
+        x = self._map(layer)
         weight = layer.get_weights("weight").data.transpose(3, 2, 0, 1)
         names = [self._constant(layer, "weight", weight)]
         bias = layer.get_weights("bias").data
         names += [self._constant(layer, "bias", bias)] if layer.get_attr("bias_data") is not None else []
         dilation = layer.get_attr("dilation", 1)
         dilations = [layer.get_attr(f"dilation_{side}", dilation) for side in ("height", "width")]
-        return self._apply(layer, "Conv", self._x(layer).name, *names, order=LAST, kernel_shape=weight.shape[2:],
+        return self._apply(layer, "Conv", x.name, *names, order=LAST, kernel_shape=weight.shape[2:],
                            dilations=dilations, **_window(layer))  # fmt: skip
 
     def _dense(self, layer):
@@ -148,7 +155,9 @@ class _Translator:
         return self._apply(layer, "Relu", self._x(layer).name, order=self._x(layer).order)
 
     def _merge(self, layer):
-        operator, inputs = MERGES.get(layer.get_attr("op"), "Mul"), [self._x(layer, index) for index in (0, 1)]
+        operator, inputs = MERGES.get(layer.get_attr("op")), [self._x(layer, index) for index in (0, 1)]
+        if operator is None:
+            raise unsupported(_label(layer), f"two maps by {printable(layer.get_attr('op'))}", "their sum")
         return self._apply(layer, operator, *(x.name for x in inputs), order=self._one_order(layer, inputs))
 
     def _concatenate(self, layer):
@@ -166,23 +175,23 @@ class _Translator:
         return orders.pop()
 
     def _pooling2d(self, layer):
-        kernel = [layer.get_attr("pool_height"), layer.get_attr("pool_width")]
+        x, kernel = self._map(layer), [layer.get_attr("pool_height"), layer.get_attr("pool_width")]
+        fields = {"order": LAST, "kernel_shape": kernel, **_window(layer)}
         if layer.get_attr("pool_op") == "Max":
-            return self._apply(layer, "MaxPool", self._x(layer).name, order=LAST, kernel_shape=kernel, **_window(layer))
-        counted = {"count_include_pad": int(layer.get_attr("count_pad", False))}
-        return self._apply(layer, "AveragePool", self._x(layer).name, order=LAST, kernel_shape=kernel,
-                           **counted, **_window(layer))  # fmt: skip
+            return self._apply(layer, "MaxPool", x.name, **fields)
+        counted = int(layer.get_attr("count_pad", False))
+        return self._apply(layer, "AveragePool", x.name, **fields, count_include_pad=counted)
 
     def _globalpooling2d(self, layer):
         operator = "GlobalMaxPool" if layer.get_attr("pool_op") == "Max" else "GlobalAveragePool"
-        pooled = self._apply(layer, operator, self._x(layer).name, suffix=".pooled")
+        pooled = self._apply(layer, operator, self._map(layer).name, suffix=".pooled")
         return self._apply(layer, "Flatten", pooled.name)
 
     def _zeropadding2d(self, layer):
-        top, left, bottom, right = (layer.get_attr(f"pad_{side}") for side in ("top", "left", "bottom", "right"))
+        top, left, bottom, right = _window(layer, strided=False)["pads"]
         pads = numpy_helper.from_array(np.array([0, 0, top, left, 0, 0, bottom, right]), f"{layer.name}.pads")
         self.constants.append(pads)
-        return self._apply(layer, "Pad", self._x(layer).name, pads.name, order=self._x(layer).order)
+        return self._apply(layer, "Pad", self._map(layer).name, pads.name, order=LAST)
 
     def _transpose(self, layer):
         x, turn = self._x(layer), tuple(layer.get_attr("perm"))
@@ -204,12 +213,10 @@ class _Translator:
         return self._apply(layer, "Flatten", name)
 
 
-def _window(layer):
-    pads, strides = (
-        [layer.get_attr(f"{what}_{side}") for side in sides]
-        for what, sides in (("pad", ("top", "left", "bottom", "right")), ("stride", ("height", "width")))
-    )
-    return {"pads": pads, "strides": strides}
+def _window(layer, strided=True):
+    pads = [layer.get_attr(f"pad_{side}") for side in ("top", "left", "bottom", "right")]
+    strides = {"strides": [layer.get_attr(f"stride_{side}") for side in ("height", "width")]} if strided else {}
+    return {"pads": pads, **strides}
 
 
 def _label(layer):

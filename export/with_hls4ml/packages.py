@@ -44,7 +44,7 @@ def imported(model):
 
 def package_of(model):
     """The Package of a ModelGraph, on its test bench's data. Raises UserError."""
-    found, pixels = imported(model), to_pixels(model, _bench_data(model, "InputData"))
+    found, pixels = imported(model), to_pixels(model, bench_data(model, "InputData"))
     answers, part = _labels(model, len(pixels)), "given"
     if answers is None:
         answers, part = _own_answers(found, pixels), "self-labelled"
@@ -82,7 +82,7 @@ def report(model, csim):
             "WeightBytes": int(package.weights.size),
         },
     }
-    return found | ({"CSimResults": predict(model, _bench_data(model, "InputData"))} if csim else {})
+    return found | ({"CSimResults": predict(model, bench_data(model, "InputData"))} if csim else {})
 
 
 def to_pixels(model, x):
@@ -142,7 +142,7 @@ def _statistics(model):
     return found
 
 
-def _bench_data(model, key):
+def bench_data(model, key):
     """An array of the configuration, or of the file that it names. UserError."""
     value = model.config.get_config_value(key)
     if value is None:
@@ -161,7 +161,7 @@ def _labels(model, count):
     """(N,) right answers by OutputPredictions, labels or one row of outputs an image; None where it is not given."""
     if model.config.get_config_value("OutputPredictions") is None:
         return None
-    found = _bench_data(model, "OutputPredictions")
+    found = bench_data(model, "OutputPredictions")
     found = found.argmax(1) if found.ndim == 2 and found.shape[1] > 1 else np.ravel(found)
     if len(found) != count:
         raise UserError(f"OutputPredictions has {len(found)} entries, InputData {count}: give one for each image")

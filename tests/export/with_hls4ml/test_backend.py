@@ -18,7 +18,7 @@ import export
 import export.with_hls4ml as bridge
 from export import measure as measuring
 from export.float_network import FloatNetwork
-from export.with_hls4ml.packages import imported, path_of, to_pixels
+from export.with_hls4ml.packages import bench_data, imported, path_of, to_pixels
 from hls.errors import UserError
 from hls.package import read
 from tests.export.onnx_reader.modules import liven
@@ -222,6 +222,16 @@ def test_data_that_cannot_be_used_is_one_line(options, message, tmp_path):
         model.write()
     one_line(raised)
     assert not path_of(model).exists()
+
+
+def test_data_comes_from_an_array_or_a_file(tmp_path):
+    """The same pixels of an array, of .npy, and of .dat as hls4ml writes it, one image a line."""
+    pixels, x = pictures()
+    np.save(tmp_path / "x.npy", x)
+    np.savetxt(tmp_path / "x.dat", x.reshape(len(x), -1))
+    for data in (x, str(tmp_path / "x.npy"), str(tmp_path / "x.dat")):
+        model = converted(Residual().eval(), tmp_path, data=data)
+        np.testing.assert_array_equal(to_pixels(model, bench_data(model, "InputData")), pixels)
 
 
 def test_the_remedy_for_other_values_works(tmp_path):
