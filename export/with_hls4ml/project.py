@@ -130,8 +130,13 @@ class _Layers:
 
     def _max(self, layer):
         """Zeros around codes that are not negative change no maximum."""
-        x = layer.inputs[0]
-        fields, name = _window(x, layer.size, layer.kernel, layer.stride, layer.padding), x.name
+        x, name = layer.inputs[0], layer.inputs[0].name
+        if layer.kernel != layer.stride:
+            found = f"{layer.kernel}×{layer.kernel} at stride {layer.stride}"
+            raise UserError(
+                f"{layer.name}: hls4ml's streams have no max pool of {found}, only of as many as its stride"
+            )
+        fields = _window(x, layer.size, layer.kernel, layer.stride, layer.padding)
         pads = [fields[f"pad_{side}"] for side in ("top", "bottom", "left", "right")]
         if any(pads):
             if layer.signed:
