@@ -134,7 +134,7 @@ class _Layers:
         if layer.kernel != layer.stride:
             found = f"{layer.kernel}×{layer.kernel} at stride {layer.stride}"
             raise UserError(
-                f"{layer.name}: hls4ml's streams have no max pool of {found}, only of as many as its stride"
+                f"{layer.name}: hls4ml's streams have no max pool of {found}: its stride must be its kernel"
             )
         fields = _window(x, layer.size, layer.kernel, layer.stride, layer.padding)
         pads = [fields[f"pad_{side}"] for side in ("top", "bottom", "left", "right")]
