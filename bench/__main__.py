@@ -13,6 +13,7 @@
     python -m bench dse
     python -m bench newcomer
     python -m bench imports
+    python -m bench hls4ml
     python -m bench.documents          # put the newest rows into README.md
 
 Figures of the same run are comparable; those of different machines are not.
@@ -51,6 +52,7 @@ BENCHMARKS = {  # name → module of bench
     "fuzz": "fuzz",
     "rtl": "rtl",
     "imports": "published.imports",
+    "hls4ml": "published.peer",
 }
 
 

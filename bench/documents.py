@@ -18,7 +18,9 @@ from hls.command.entry import guarded
 from hls.command.generated import renewed
 from hls.generate.markdown import items
 
-DOCUMENTS = ("README.md", "docs/dse.md", "docs/own.md", "docs/synthesis.md", "docs/training.md")
+DOCUMENTS = (
+    "README.md", "docs/dse.md", "docs/hls4ml.md", "docs/own.md", "docs/synthesis.md", "docs/training.md"
+)  # fmt: skip
 FIGURES = {"docs/dse.svg": figure}  # file → what draws it from the rows
 # Block → what commands printed: written by `python -m bench main_command` and by `python -m bench newcomer`.
 PRINTED = {"run": ROOT / "docs" / "run.txt", "own": ROOT / "docs" / "own.txt"}
@@ -190,8 +192,16 @@ def newcomer_table(rows):
     return [*lines, f"| `from host import Engine`, processor time, seconds | {one['value']:.2g} | | {one['target']} |"]
 
 
+def hls4ml_table(rows):
+    """Images on which hls4ml's C simulation gives the engine's logits, a network."""
+    row = rows["hls4ml.agreement"]
+    lines = [f"| network | images whose logits are all equal, of {row['n'] // len(row['detail']):,} |", "|---|---|"]
+    return lines + [f"| {name} | {share:.1%} |" for name, share in row["detail"].items()]
+
+
 TABLES = {
     "controls": controls_table,
+    "hls4ml": hls4ml_table,
     "newcomer": newcomer_table,
     "pool": pool_table,
     "rtl": rtl_table,

@@ -3,9 +3,11 @@
 python -m export runs/resnet74-ddi/model.pt -o packages/resnet74-ddi.npz --onnx resnet74-ddi.onnx --data DIR
 python -m export model.onnx -o model.npz --data DIR --mean 0,0,0 --std 1,1,1 --exits auto
 python -m export --arch resnet20 --weights FILE --dataset cifar10 -o packages/resnet20.npz --data DIR
+python -m export mine.npz --hls4ml project              # its static part, for hls4ml (docs/hls4ml.md)
 """
 
 import argparse
+import importlib
 import os
 import sys
 from dataclasses import dataclass, replace
@@ -65,7 +67,11 @@ def main(argv=None):
         parser.error("--exits is for an ONNX file")
     if arguments.weights and not (arguments.arch and arguments.dataset):
         parser.error("--weights needs --arch and --dataset")
-    if arguments.checkpoint:
+    if is_package(arguments.checkpoint):
+        _check_alone(parser, arguments)
+    elif not arguments.output:
+        parser.error("give the package to write: -o FILE.npz")
+    elif arguments.checkpoint:
         idle = OF_WEIGHTS if arguments.checkpoint.suffix == ".onnx" else (*OF_WEIGHTS, *OF_FILES)
         for name in idle:
             if getattr(arguments, name):
@@ -73,13 +79,34 @@ def main(argv=None):
     return guarded("error", lambda: export(arguments), "interrupted: nothing was written, run it again")
 
 
+def is_package(path):
+    """Whether what is to be exported is a package already."""
+    return path is not None and path.suffix == ".npz"
+
+
+def _check_alone(parser, arguments):
+    """Of a package --hls4ml is all there is to write."""
+    given = [name for name, value in vars(arguments).items() if value not in (None, False)]
+    idle = sorted(set(given) - {"checkpoint", "hls4ml"})
+    if arguments.hls4ml is None:
+        parser.error(f"{arguments.checkpoint} is a package already: give --hls4ml DIR, or a checkpoint or ONNX file")
+    if idle:
+        parser.error(f"--{idle[0]} changes nothing of {arguments.checkpoint}, a package already: leave it away")
+
+
 def _parser():
     parser = Parser(prog="python -m export", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument(
-        "checkpoint", nargs="?", type=Path, help="model.pt or checkpoint.pt of python -m training, or an ONNX file"
+        "checkpoint",
+        nargs="?",
+        type=Path,
+        help="model.pt or checkpoint.pt of python -m training, an ONNX file, or with --hls4ml a package",
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the package to write (.npz)")
+    parser.add_argument("-o", "--output", type=Path, help="the package to write (.npz)")
     parser.add_argument("--onnx", type=Path, help="an ONNX model to write besides")
+    parser.add_argument(
+        "--hls4ml", type=Path, metavar="DIR", help="an hls4ml project of the static part to write besides, or of P.npz"
+    )
     parser.add_argument("--data", help=f"{HELP} (default: download)")
     parser.add_argument("--arch", help="a plain network of a published checkpoint, such as resnet20")
     parser.add_argument("--weights", type=Path, help="the published checkpoint (.pt, .pth, .th)")
@@ -119,7 +146,12 @@ def _count(option, asked, usual, split):
 
 def export(arguments):
     """Follow the parsed command line."""
+    if is_package(arguments.checkpoint):
+        _peer(packages.read(arguments.checkpoint), arguments.hls4ml)
+        return 0
     files = {"--output": arguments.output, "--onnx": arguments.onnx}
+    if arguments.hls4ml:
+        projects().check_new(arguments.hls4ml)
     with Outputs(files, [arguments.checkpoint, arguments.weights, path_of(arguments.data)]) as outputs:
         _export(arguments, outputs)
     return 0
@@ -147,6 +179,22 @@ def _export(arguments, outputs):
         outputs.write({"--output": data} | ({"--onnx": onnx} if onnx else {}))
     finally:
         print(table(package, arguments.output, len(data)))
+    if arguments.hls4ml:
+        _peer(package, arguments.hls4ml)
+
+
+def projects():
+    """The module that writes hls4ml's projects. UserError where hls4ml is not installed."""
+    try:
+        return importlib.import_module("export.with_hls4ml.project")
+    except ModuleNotFoundError as error:
+        raise UserError(f"--hls4ml needs {error.name}: pip install -r requirements/hls4ml.txt") from None
+
+
+def _peer(package, folder):
+    """An hls4ml project of a package's static part."""
+    model = projects().write_project(package, folder)
+    print(f"{folder}: hls4ml project of {len(model.graph)} layers, the static part of {package.name}")
 
 
 def _warn(text):

@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 MOST = 22  # entries of a folder, subfolders among them
 ROOMS = ("hls", "data", "export", "host", "bitstreams", "bench")
 MIRRORED = ("hls", "host", "bitstreams", "export")
-LIBRARIES = {"onnx", "serial", "pynq", "torch", "numpy", "rpyc", "pyvisa", "tqdm", "matplotlib"}
+LIBRARIES = {"onnx", "serial", "pynq", "torch", "numpy", "rpyc", "pyvisa", "tqdm", "matplotlib", "hls4ml",
+             "keras"}  # fmt: skip
 
 
 def tracked():

@@ -30,19 +30,34 @@ def from_module(model, example, data, mean, std, classes=None, name=None):
     two: up to half of them, and not more than 512, calibrate, the others measure; `mean`, `std`: of the normalisation
     that the module was trained with, pixels in [0, 1], one a channel; `classes`: names. Raises UserError.
     """
+    images, labels = arrays(data)
+    name = name or type(model).__name__.lower()
+    found = read(to_onnx(model, example), mean, std, name)
+    return packaged(found, images, labels, classes, name, type(model).__name__)
+
+
+def arrays(data):
+    """(images, labels) of somebody's data as arrays. Raises UserError where they are of another kind."""
     images, labels = (np.asarray(part) for part in data)
     if images.ndim != 4 or images.dtype != np.uint8 or len(images) != len(labels) or len(images) < 2:
         found = f"{images.dtype} {images.shape} and {len(labels)} labels"
         raise UserError(f"data has {found}: expected uint8 images (N, H, W, C), 2 or more, and as many labels")
-    name = name or type(model).__name__.lower()
-    network, mean, std = read(to_onnx(model, example), mean, std, name)
+    return images, labels
+
+
+def packaged(found, images, labels, classes, name, origin, part="given"):
+    """The Package of an Imported, calibrated and measured on `arrays` as `from_module` says. Raises UserError.
+
+    `origin`: what the package says that it was imported from; `part`: what it calls the images.
+    """
+    network, mean, std = found
     classes = tuple(classes or (f"class {number}" for number in range(network.classes)))
     count = min(CALIBRATION, len(images) // 2)
-    parts = [(images[part], labels[part]) for part in (slice(count), slice(count, None))]
-    train, rest = (Split.from_arrays(*part, mean, std, len(classes)) for part in parts)
+    parts = [(images[half], labels[half]) for half in (slice(count), slice(count, None))]
+    train, rest = (Split.from_arrays(*half, mean, std, len(classes)) for half in parts)
     check_fits(network, train, classes)
-    source = Source(name, "own", mean, std, classes, {"imported": type(model).__name__})
-    return pack(network, source, Parts(train, rest, "given", count, len(rest)))
+    source = Source(name, "own", mean, std, classes, {"imported": origin})
+    return pack(network, source, Parts(train, rest, part, count, len(rest)))
 
 
 def to_onnx(model, example):
