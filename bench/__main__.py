@@ -13,6 +13,8 @@
     python -m bench dse
     python -m bench newcomer
     python -m bench imports
+    python -m bench dynamic
+    python -m bench where --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench.documents          # put the newest rows into README.md
 
 Figures of the same run are comparable; those of different machines are not.
@@ -51,6 +53,8 @@ BENCHMARKS = {  # name → module of bench
     "fuzz": "fuzz",
     "rtl": "rtl",
     "imports": "published.imports",
+    "dynamic": "published.dynamic",
+    "where": "published.where",
 }
 
 
