@@ -140,7 +140,7 @@ class _Watching:
         for row, product in zip(layer.products, (float_codes**2, codes**2, float_codes * codes)):
             row += product.sum(axes).numpy()
         layer.largest = np.maximum(layer.largest, (codes - float_codes).abs().amax(axes).numpy())
-        ends = _is_end(node, codes)
+        ends = self._is_end(node, codes)
         layer.saturated += ends.sum(axes).numpy()
         layer.count += values.numel() // node.channels
         self._check_bound(node, layer, divisor)
@@ -159,10 +159,20 @@ class _Watching:
         self.alone.images = self.images
         codes = run.values[node].double()
         errors = (codes - getattr(self.alone, node.kind)(node).double() / divisor).abs()
-        over = torch.where(_is_end(node, codes), 0.0, errors - bound).clamp(min=0)
+        over = torch.where(self._is_end(node, codes), 0.0, errors - bound).clamp(min=0)
         axes = [axis for axis in range(codes.ndim) if axis != 1]
         layer.beyond += (over > 0).sum(axes).numpy()
         layer.excess = np.maximum(layer.excess, over.amax(axes).numpy())
+
+    def _is_end(self, node, codes):
+        """Where codes are the largest or the smallest that there are; 0 is no end of a ReLU's, an image has none."""
+        low, high = (-128, 127) if node.signed else (-1, 255)
+        if node.size is None:
+            bare = isinstance(node, graph.Linear) and self.network8.numbers[node].scale is None
+            high = (2**31 if bare else 2**15) - 1
+            low = -high - 1
+        is_cut = (codes <= low) | (codes >= high)
+        return is_cut & (not isinstance(node, graph.Image))
 
 
 def _zeros(channels):
@@ -173,11 +183,3 @@ def _by_channel(step, values):
     """A step, or one a channel, as values (N, C, …) take it."""
     step = torch.as_tensor(np.array(step, float))
     return step.view(-1, *[1] * (values.ndim - 2)) if step.ndim else step
-
-
-def _is_end(node, codes):
-    """Where codes are the largest or the smallest that there are; 0 is no end of a ReLU's."""
-    if node.size is None:
-        return codes.abs() >= 2**15 - 1
-    low, high = (-128, 127) if node.signed else (-1, 255)
-    return (codes <= low) | (codes >= high)

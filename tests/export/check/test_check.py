@@ -46,6 +46,7 @@ def test_a_layer_by_itself_is_within_its_bound(name):
     found = compared(VARIANTS[name])
     assert not [layer.name for layer in found.layers if layer.beyond.any()]
     assert all(layer.cosine > 0.9 for layer in found.layers) and found.layers[0].cosine > 0.999
+    assert max(layer.saturation for layer in found.layers) < 0.1  # logits of gates are wider than other vectors
     checked = {layer.kind for layer in found.layers}
     assert {"image", "convolution", "linear", "mean"} <= checked
 
@@ -101,6 +102,21 @@ def test_values_that_are_cut_off_are_counted(network8):
     usual, found = compared(CASE, network8), compared(CASE, wrong)
     (before,), (after,) = ([layer for layer in one.layers if layer.name == name] for one in (usual, found))
     assert before.saturation < 0.05 < after.saturation and after.cosine < before.cosine
+
+
+def test_a_gates_layer_is_checked_too(network8):
+    """A row of weights that is another: the layer in front of a channel gate, whose accumulators are bare."""
+
+    def change(layer):
+        weight = layer.weight.copy()
+        weight[1] = np.roll(weight[1], 1)
+        return replace(layer, weight=weight)
+
+    bare = [node for node, item in network8.numbers.items() if getattr(item, "scale", 0) is None]
+    node = next(node for node in bare if node.channels > 1)
+    wrong = replace(network8, numbers={**network8.numbers, node: change(network8.numbers[node])})
+    found = {layer.name: layer for layer in compared(CASE, wrong).layers}[node.name]
+    assert list(np.flatnonzero(found.beyond)) == [1]
 
 
 def _package(network8):
