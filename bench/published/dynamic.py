@@ -25,7 +25,7 @@ from hls.package import read
 from training.data import Split
 from training.recipe import read as read_recipe
 
-DEPTH, EPOCHS = 14, 20
+DEPTH, EPOCHS = 14, 40
 SET = DATASETS["fashion-mnist"]
 
 
