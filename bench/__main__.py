@@ -14,6 +14,8 @@
     python -m bench newcomer
     python -m bench imports
     python -m bench hls4ml
+    python -m bench dynamic
+    python -m bench where --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench.documents          # put the newest rows into README.md
 
 Figures of the same run are comparable; those of different machines are not.
@@ -53,6 +55,8 @@ BENCHMARKS = {  # name → module of bench
     "rtl": "rtl",
     "imports": "published.imports",
     "hls4ml": "published.peer",
+    "dynamic": "published.dynamic",
+    "where": "published.where",
 }
 
 

@@ -68,7 +68,7 @@ def way(folder, kind, threads=2, each=EACH, depth=None, epochs=None):
     one, shell = min((folder / "shapes" / "disc").iterdir()), Shell(folder)
     options = [*(["--depth", str(depth)] if depth else []), *(["--epochs", str(epochs)] if epochs else [])]
     data, spread = ["--data", folder / "shapes"], ["--threads", str(threads)]
-    began, spent = time.perf_counter(), _processor_seconds()
+    began, spent = time.perf_counter(), processor_seconds()
     told = shell.type(
         "-m", "training", "new", *data, "--size", str(SIZE), *options, "-o", folder / "mine.toml", *spread
     )
@@ -76,8 +76,11 @@ def way(folder, kind, threads=2, each=EACH, depth=None, epochs=None):
     package = ["--package", folder / "mine.npz"]
     shell.type("-m", "export", folder / "run" / "model.pt", *data, "-o", folder / "mine.npz", *spread)
     shell.type("host/run.py", *package, "--image", one)
-    seconds, spent = time.perf_counter() - began, _processor_seconds() - spent
+    seconds, spent = time.perf_counter() - began, processor_seconds() - spent
     shell.type("host/run.py", *package, *data)
+    shell.type("host/run.py", *package, *data, "--images", "20", "--layers")
+    checked = ["-m", "export", "check", folder / "mine.npz", *data, "--source", folder / "run" / "model.pt"]
+    shell.type(*checked, "--images", "16")
     tested = json.loads(_python("host/run.py", *package, *data, "--json", "-"))
     found = {"images": tested["images"], "accuracy": tested["accuracy"], "seconds": seconds}
     found["processor_seconds"] = spent
@@ -126,7 +129,7 @@ def _command(command):
     return done.stdout
 
 
-def _processor_seconds():
+def processor_seconds():
     """Of all commands so far, on all cores: what does not depend on what else this machine does."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

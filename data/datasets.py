@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.cifar import read_cifar
+from data.cifar import LAYOUTS, read_cifar
 from data.errors import DataError
 from data.files import download
 from data.idx import read_idx
@@ -36,6 +36,24 @@ def load(name, split, folder=None):
         return read_svhn(folder, split) if name == SVHN.name else _load_fashion_mnist(folder, split, DIGESTS)
     except OSError as error:  # no permission, a folder where a file should be, a disk that fails
         raise DataError(f"cannot read the data in {folder} ({error}): check --data") from None
+
+
+def official(path):
+    """The name of the official data set whose files are at a path, by the files' names alone; None for another."""
+    path = Path(path)
+    for name, dataset in DATASETS.items():
+        files = [path] if path.name in dataset.files else _test_files(dataset, path)
+        if any(file.is_file() for file in files):
+            return name
+    return None
+
+
+def _test_files(dataset, folder):
+    """Files of the test part, in each of the ways in which an official set lies in a folder."""
+    if dataset.name in LAYOUTS:
+        layout, batch = LAYOUTS[dataset.name], LAYOUTS[dataset.name].batches["test"][0]
+        return folder / dataset.files[0], folder / layout.folder / batch, folder / batch
+    return [folder / file.removesuffix(ending) for file in dataset.files for ending in ("", ".gz")]
 
 
 def load_sample():

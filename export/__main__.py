@@ -4,6 +4,7 @@ python -m export runs/resnet74-ddi/model.pt -o packages/resnet74-ddi.npz --onnx 
 python -m export model.onnx -o model.npz --data DIR --mean 0,0,0 --std 1,1,1 --exits auto
 python -m export --arch resnet20 --weights FILE --dataset cifar10 -o packages/resnet20.npz --data DIR
 python -m export mine.npz --hls4ml project              # its static part, for hls4ml (docs/hls4ml.md)
+python -m export check mine.npz --data DIR     # where it differs from the float network (export/check/command.py)
 """
 
 import argparse
@@ -18,17 +19,17 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve e
 import torch
 
 from data.arguments import HELP, folder_of, path_of, split
-from data.datasets import load
-from data.errors import DataError
+from data.datasets import official
 from data.parts import check_same, images_for
 from data.sets import DATASETS
 from export import graph
 from export.build import Source
+from export.check.command import main as check
 from export.fold import fold
 from export.measure import check_expected, surprises
 from export.onnx_graph import onnx_model
 from export.onnx_reader.exits import with_exits
-from export.onnx_reader.reading import check_fits, input_of, read
+from export.onnx_reader.reading import Opened, check_fits
 from export.packing import CALIBRATION, MEASURED, Parts, pack
 from hls import package as packages
 from hls.command.arguments import THREADS, Parser, Real, Several, Whole
@@ -44,6 +45,7 @@ from training.published import readings
 
 MEAN, STD = Several(3, Real(-1e6, 1e6)), Several(3, Real(0, 1e6, without_least=True))
 PERCENT = Real(1, 100)
+IMPORTED = 2000  # test images that an ONNX file is measured on, or all with --expect
 OF_WEIGHTS, OF_FILES = ("arch", "shortcut"), ("dataset", "mean", "std")  # options of published checkpoints, of ONNX too
 
 
@@ -59,6 +61,9 @@ class Job:
 
 def main(argv=None):
     """Exit code 0 when everything was written, 2 for bad input or an interrupt, with nothing half-written."""
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["check"]:
+        return check(argv[1:], job_of)
     parser = _parser()
     arguments = parser.parse_args(argv)
     if bool(arguments.checkpoint) == bool(arguments.weights):
@@ -131,7 +136,8 @@ def _parser():
     parser.add_argument(
         "--images",
         type=Whole(1),
-        help=f"images to measure on (usually {MEASURED} of validation; of an import all test images)",
+        help=f"images to measure on (usually {MEASURED} of validation; of an ONNX file {IMPORTED} test images; all of "
+        "them with --expect, and of published weights)",
     )
     parser.add_argument("--threads", type=THREADS, help="CPU threads (default: torch's choice)")
     return parser
@@ -160,20 +166,18 @@ def export(arguments):
 def _export(arguments, outputs):
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    job = _job(arguments)
+    job = job_of(arguments)
     for text in job.warnings:
         _warn(text)
     parts = job.parts
-    parts.normalise_by(job.source)
-    network = with_exits(job.network, parts.train) if arguments.exits else job.network
     calibration = _count("--calibration", arguments.calibration, parts.calibration, parts.train)
     images = _count("--images", arguments.images, parts.images, parts.held_out)
-    package = pack(network, job.source, replace(parts, calibration=calibration, images=images))
+    package = pack(job.network, job.source, replace(parts, calibration=calibration, images=images))
     for text in surprises(package.meta["accuracy"], learnt="imported" in job.source.training):
         _warn(text)
     if arguments.expect is not None:
         check_expected(package.meta["accuracy"], arguments.expect)
-    onnx = onnx_model(network, _metadata(job.source)).SerializeToString() if arguments.onnx else None
+    onnx = onnx_model(job.network, _metadata(job.source)).SerializeToString() if arguments.onnx else None
     data = packages.encoded(package)
     try:
         outputs.write({"--output": data} | ({"--onnx": onnx} if onnx else {}))
@@ -201,6 +205,13 @@ def _warn(text):
     print(f"warning: {text}", file=sys.stderr)
 
 
+def job_of(arguments):
+    """The Job of the arguments, its images normalised, its network with the exits that are asked for. UserError."""
+    job = _job(arguments)
+    job.parts.normalise_by(job.source)
+    return replace(job, network=with_exits(job.network, job.parts.train)) if arguments.exits else job
+
+
 def _job(arguments):
     """The Job, by the kind of what is given."""
     if arguments.weights:
@@ -211,29 +222,24 @@ def _job(arguments):
 def _imported(arguments):
     """The Job of an ONNX file; its training may have seen all training images, so it is measured on the others."""
     path, (name, folder) = arguments.checkpoint, split(arguments.data) if arguments.data else (None, None)
-    channels, size = input_of(path)
+    opened = Opened(path)
     name = arguments.dataset or name or _dataset_of(folder)
-    train, _, test = Split.load(name, folder, "cpu", 0, images_for(name, folder, size, channels))
+    train, _, test = Split.load(name, folder, "cpu", 0, images_for(name, folder, opened.size, opened.channels))
     about = train.about
     given = arguments.mean or about.mean, arguments.std or about.std
-    network, mean, std = read(path, *given)
+    network, mean, std = opened.network(*given)
     warnings = tuple(text for text in [readings.out_of_range(*given)] if text)
     check_fits(network, train, about.classes)
     source = Source(f"{network.name}-{name}", name, mean, std, about.classes, {"imported": path.name}, about.stored())
-    return Job(network, source, Parts(train, test, "test", images=len(test)), warnings)
+    images = len(test) if arguments.expect is not None else IMPORTED
+    return Job(network, source, Parts(train, test, "test", images=images), warnings)
 
 
 def _dataset_of(folder):
     """The official data set whose files a folder holds, or the folder's own name for pictures of one's own."""
     if not folder:
         raise UserError(f"give --data, and --dataset where it is one of {', '.join(sorted(DATASETS))}")
-    for name in DATASETS:
-        try:
-            load(name, "test", folder)
-            return name
-        except DataError:
-            continue
-    return Path(folder).resolve().stem
+    return official(folder) or Path(folder).resolve().stem
 
 
 def _trained(arguments):
@@ -246,8 +252,10 @@ def _trained(arguments):
     check_same(about, state.get("data"))
     model = load_model(state, train.classes, train.channels, train.size)
     training = {"recipe": recipe.to_dict(), "pruned": state["pruned"], "metrics": state.get("metrics", {})}
-    source = Source(recipe.name, recipe.dataset, about.mean, about.std, about.classes, training, about.stored())
-    return Job(fold(model, train.channels, train.size), source, Parts(train, validation, "validation"))
+    mean, std = recipe.mean or about.mean, recipe.std or about.std
+    source = Source(recipe.name, recipe.dataset, mean, std, about.classes, training, about.stored())
+    network = fold(model, train.channels, train.size, signed=max(mean) > 0)
+    return Job(network, source, Parts(train, validation, "validation"))
 
 
 def _published(arguments):

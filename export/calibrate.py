@@ -6,7 +6,10 @@
 A value beyond the clip is cut, a smaller clip makes finer steps: the clip chosen has the least mean squared error.
 """
 
+import math
+
 import numpy as np
+import torch
 
 from export.float_network import FloatNetwork
 from export.graph import Affine, Concat, Convolution, Linear, Pad
@@ -14,6 +17,7 @@ from export.scales import groups
 from hls.errors import UserError
 
 BINS = 4096
+LEAST_WIDTH = 1e-37  # of a bin: float32 divides by it
 CANDIDATES = np.linspace(0.2, 1, 81)  # clips to try, as shares of the largest value
 
 
@@ -31,21 +35,26 @@ class Histogram:
 
         Raises UserError for values that are not finite.
         """
-        values = values.detach().abs().flatten().double().numpy()
-        if not np.isfinite(values).all():
-            raise UserError("the network's activations are not finite: train again, or give an earlier checkpoint")
-        self.zeros += int((values == 0).sum())
-        values = values[values > 0]
-        if not len(values):
+        values = _in_memory_order(values.detach()).abs()
+        if not values.numel():
             return
         largest = float(values.max())
+        if not math.isfinite(largest):  # a maximum is no number where one of the values is none
+            raise UserError("the network's activations are not finite: train again, or give an earlier checkpoint")
+        values = values.numpy()
+        zeros = values.size - np.count_nonzero(values != 0)  # thrice as fast as counting without the comparison
+        self.zeros += zeros
+        if not largest:
+            return
         self.maximum = max(self.maximum, largest)
         if not self.width:
-            self.width = largest * 1.01 / BINS
+            self.width = max(largest * 1.01 / BINS, LEAST_WIDTH)
         while largest >= self.width * BINS:
             self.counts = np.concatenate([self.counts.reshape(-1, 2).sum(1), np.zeros(BINS // 2, np.int64)])
             self.width *= 2
-        self.counts += np.bincount((values / self.width).astype(np.int64), minlength=BINS)
+        bins = (values / values.dtype.type(self.width)).astype(np.int16)
+        self.counts += np.bincount(np.minimum(bins, BINS - 1, out=bins), minlength=BINS)
+        self.counts[0] -= zeros
 
     def best_clip(self, levels):
         """The clip with the least squared error when [0, clip] gets `levels` steps; 1 if nothing was ever seen."""
@@ -64,6 +73,12 @@ class Histogram:
         target = share * (self.counts.sum() + self.zeros) - self.zeros
         at = int(np.searchsorted(np.cumsum(self.counts), target))
         return min(self.maximum, (min(at, BINS - 1) + 1) * self.width) or 1.0
+
+
+def _in_memory_order(values):
+    """A tensor's values in one row, as they lie in memory: a map with its channels last is not copied."""
+    last = values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last)
+    return values.permute(0, 2, 3, 1).flatten() if last else values.flatten()
 
 
 def calibrate(network, batches):

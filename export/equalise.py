@@ -16,6 +16,7 @@ given (ReLU6, quantised files).
 from dataclasses import fields, replace
 
 import numpy as np
+import torch
 
 from export import graph
 from export.float_network import FloatNetwork
@@ -89,13 +90,21 @@ def peaks(network, batches):
 
     def observe(node, values):
         if isinstance(node, (graph.Convolution, graph.Pad)):
-            largest = values.abs().amax((0, 2, 3)).double().numpy()
+            largest = _by_channel(values.abs() if node.signed else values).double().numpy()
             found[node] = np.maximum(found.get(node, 0), largest)
 
     run = FloatNetwork(network, observe)
     for images in batches:
         run(images)
     return found
+
+
+def _by_channel(values):
+    """(C,) the largest values of (N, C, H, W); with channels last in memory over images first, where rows are long."""
+    if not values.is_contiguous(memory_format=torch.channels_last):
+        return values.amax((0, 2, 3))
+    rows = values.permute(0, 2, 3, 1).flatten(1)  # (N, H · W · C)
+    return rows.amax(0).view(-1, values.shape[1]).amax(0)
 
 
 def equalise(network, found):

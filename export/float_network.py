@@ -20,13 +20,14 @@ class FloatNetwork(Interpreter):
         """(N, in, H, W) → (N, out, H/stride, W/stride)."""
         weight, bias = torch.from_numpy(node.weight), torch.from_numpy(node.bias)
         y = functional.conv2d(self.read(node.x, node.in_mask), weight, bias, node.stride, weight.shape[-1] // 2)
-        y = y if node.add is None else y + self.values[node.add]
+        if node.add is not None:
+            y += self.values[node.add]
         return self.write(node, _cut(y, node))
 
     def affine(self, node):
         """(N, C, H, W), each channel by its line."""
         scale, shift = (torch.from_numpy(values)[:, None, None] for values in (node.scale, node.shift))
-        return _cut(self.values[node.x] * scale + shift, node)
+        return _cut((self.values[node.x] * scale).add_(shift), node)
 
     def concat(self, node):
         """(N, channels, H, W)."""
@@ -74,7 +75,7 @@ class FloatNetwork(Interpreter):
 
 
 def _cut(y, node):
-    """A ReLU where there is one, and the node's limit."""
+    """A ReLU where there is one, and the node's limit; in place."""
     if node.limit is None:
-        return functional.relu(y) if node.relu else y
-    return y.clamp(0 if node.relu else -node.limit, node.limit)
+        return y.relu_() if node.relu else y
+    return y.clamp_(0 if node.relu else -node.limit, node.limit)

@@ -14,9 +14,12 @@ from export import graph
 from hls.errors import UserError
 
 
-def fold(model, channels, size):
-    """The graph.Network of a Dynamic for images of `channels` × `size`. Raises UserError."""
-    builder = _Builder(model, size)
+def fold(model, channels, size, signed=True):
+    """The graph.Network of a Dynamic for images of `channels` × `size`, which hold negative values if `signed`.
+
+    Raises UserError.
+    """
+    builder = _Builder(model, size, signed)
     model.lower(builder, channels, size)
     _prune(builder.nodes, set())
     name = model.backbone.name + ("-ddi" if builder.gates or len(model.exits) else "")
@@ -26,7 +29,8 @@ def fold(model, channels, size):
 class _Builder:
     """training.lowering.Graph: each method appends a node to the body that is open, and returns it."""
 
-    def __init__(self, model, size):
+    def __init__(self, model, size, signed):
+        self.signed = signed  # whether pixels are
         self.nodes = []  # of the innermost open body
         self.names = {id(module): name.removeprefix("backbone.") for name, module in model.named_modules()}
         self.stages = [place.stage for place in model.backbone.places(size)]
@@ -50,10 +54,10 @@ class _Builder:
     # ----------------------------------------------------------------------------------------------------- maps
     def image(self, channels, size):
         """Normalised pixels."""
-        return self._add(graph.Image, "image", channels, size=tuple(size), signed=True)
+        return self._add(graph.Image, "image", channels, size=tuple(size), signed=self.signed)
 
-    def convolution(self, x, conv, bn=None, relu=True, add=None, in_mask=None, out_mask=None):
-        """`conv` with its batch norm, plus `add`, then ReLU."""
+    def convolution(self, x, conv, bn=None, relu=True, add=None, in_mask=None, out_mask=None, limit=None):
+        """`conv` with its batch norm, plus `add`, then ReLU and a cut at `limit`."""
         name, kernel = self.names[id(conv)], conv.kernel_size[0]
         if (conv.kernel_size, conv.padding) != ((kernel,) * 2, (kernel // 2,) * 2) or not kernel % 2:
             found = f"kernel {conv.kernel_size}, padding {conv.padding}"
@@ -67,7 +71,26 @@ class _Builder:
             weight, bias = weight * scale[:, None, None, None], bias * scale + shift
         size, masks = (-(-side // conv.stride[0]) for side in x.size), {"in_mask": in_mask, "out_mask": out_mask}
         numbers = {"weight": _array(weight, name), "bias": _array(bias, name), "stride": conv.stride[0], "relu": relu}
-        return self._map(graph.Convolution, name, len(weight), x, size, signed=not relu, add=add, **masks, **numbers)
+        numbers |= {"signed": not relu, "limit": limit}
+        return self._map(graph.Convolution, name, len(weight), x, size, add=add, **masks, **numbers)
+
+    def affine(self, x, line, relu=False, limit=None):
+        """Each channel by its line."""
+        name = self.names[id(line)]
+        numbers = {"scale": _array(line.weight, name), "shift": _array(line.bias, name), "relu": relu}
+        return self._map(graph.Affine, name, x.channels, x, x.size, signed=not relu, limit=limit, **numbers)
+
+    def concat(self, parts):
+        """Channels one behind the other; a limit that all parts have."""
+        limits = {part.limit for part in parts}
+        fields = {"limit": limits.pop() if len(limits) == 1 else None, "signed": any(part.signed for part in parts)}
+        channels, size = sum(part.channels for part in parts), parts[0].size
+        return self._add(graph.Concat, f"{parts[0].name}.concat", channels, parts=tuple(parts), size=size, **fields)
+
+    def view(self, x, rows, columns):
+        """More or fewer rows and columns."""
+        size = x.size[0] + rows, x.size[1] + columns
+        return self._map(graph.View, f"{x.name}.view", x.channels, x, size, signed=x.signed)
 
     def pad(self, x, before, after, stride):
         """Every stride-th pixel, between channels of zeros."""
@@ -87,6 +110,10 @@ class _Builder:
     def mean(self, x):
         """A map's global average."""
         return self._add(graph.Mean, f"{x.name}.mean", x.channels, x=x)
+
+    def flatten(self, x):
+        """A map's pixels."""
+        return self._add(graph.Flatten, f"{x.name}.flatten", x.channels * x.size[0] * x.size[1], x=x)
 
     def linear(self, v, fc, before=None, after=None, shift=None, relu=False):
         """`fc` with the batch norms around it and a shift behind them."""

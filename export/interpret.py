@@ -55,7 +55,8 @@ class Interpreter:
             values = getattr(self, node.kind)(node)
             self.values[node] = values
             if self.observe:  # no range may stay unknown, so an image that nobody runs is seen by all
-                self.observe(node, values[self.kept] if self.kept.any() else values)
+                some = self.kept.any() and not self.kept.all()
+                self.observe(node, values[self.kept] if some else values)
             for forgotten in self.last.get(node, ()):
                 del self.values[forgotten]
 

@@ -11,6 +11,8 @@ from hls import isa, schedule
 from hls.program import decode
 from hls.shapes import fetched_row, output_size, weight_size
 
+FLATTENED = 64  # inputs of a layer that takes pixels apart, about
+
 
 def conv_flops(out_height, out_width, in_channels, out_channels, kernel):
     """FLOPs of a convolution that computes `out_channels` maps from `in_channels` maps (active ones, both)."""
@@ -25,6 +27,17 @@ def fc_flops(inputs, outputs):
 def lstm_flops(inputs, hidden):
     """FLOPs of one LSTM step: four gates, each from the input and the hidden state."""
     return fc_flops(inputs + hidden, 4 * hidden)
+
+
+def flatten_parts(channels, pixels):
+    """Channels of each of the small layers that take a map's pixels apart (export/compile/flatten.py)."""
+    most = max(1, FLATTENED // pixels)
+    return [min(most, channels - first) for first in range(0, channels, most)]
+
+
+def flatten_flops(channels, pixels):
+    """FLOPs of a map of so many pixels as a vector."""
+    return sum(fc_flops(count * pixels, count * pixels) for count in flatten_parts(channels, pixels))
 
 
 class Cost(NamedTuple):

@@ -38,6 +38,8 @@ def run_parser(text):
     add("--image", nargs="+", metavar="FILE", help="predict pictures in files (PNG, JPEG, WebP, .npy); - for stdin")
     add("--camera", type=Whole(0), metavar="N", help="predict what camera N sees, until Ctrl-C (needs OpenCV)")
     add("--watch", action="store_true", help="show accuracy, images/s, power and exits while it runs")
+    add("--layers", action="store_true", help="tell FLOPs, cycles, bytes and share of the time of each layer")
+    add("--timeline", metavar="FILE", help="write what ran when as a trace for ui.perfetto.dev, a .json")
     add("--trace", metavar="FILE", help="write the power that --meter saw, a .csv")
     add("--json", metavar="FILE", help="write the result as JSON; - for standard output instead of the table")
     add("--picture", metavar="FILE", help="draw the result, an .svg")
@@ -117,7 +119,7 @@ def check_run(arguments):
         raise UserError(f"--pool {arguments.pool} shares one budget: give --budget, without --schedule and --limit")
     if arguments.trace and not arguments.meter:
         raise UserError("--trace writes what a meter saw: give --meter too")
-    for option, ending in (("picture", ".svg"), ("trace", ".csv")):
+    for option, ending in (("picture", ".svg"), ("trace", ".csv"), ("timeline", ".json")):
         path = getattr(arguments, option)
         if path and Path(path).suffix != ending and not _is_device(path):
             raise UserError(f"--{option} {path} has another ending than {ending}, the only format: name it so")

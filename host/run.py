@@ -9,6 +9,7 @@
     python host/run.py --backend remote:zed1,zed2            # boards over ssh (docs/board.md)
     python host/run.py --package mine.npz --image cat.jpg    # pictures of one's own (docs/own.md); - for stdin
     python host/run.py --package mine.npz --camera 0         # what a camera sees
+    python host/run.py --images 20 --layers --timeline t.json   # where the time goes (host/layers/)
 
 Files are tried before anything is run. Where a meter or a file fails after that, what was found is printed all the
 same, and every other file is written.
@@ -41,6 +42,9 @@ from host.budgets.plan import FixedPlan
 from host.budgets.schedule import LinesPlan, SchedulePlan, read
 from host.energy import gauge
 from host.job import PACKAGES, read_job
+from host.layers.table import layers
+from host.layers.table import table as layer_table
+from host.layers.timeline import run_trace
 from host.meters.open import open_meter
 from host.meters.trace import Trace
 from host.verdict import EXIT_CODES
@@ -85,7 +89,8 @@ def _outputs(arguments):
     meter = (arguments.meter or "").removeprefix("replay:").partition("?")[0]
     read = [arguments.package, PACKAGES / f"{arguments.package}.npz", arguments.energy, arguments.schedule, meter]
     read.append(path_of(arguments.data))
-    return Outputs({"--picture": arguments.picture, "--json": json_file, "--trace": arguments.trace}, read)
+    files = {"--picture": arguments.picture, "--json": json_file, "--timeline": arguments.timeline}
+    return Outputs({**files, "--trace": arguments.trace}, read)
 
 
 # --------------------------------------------------------------------------------------------------------------- run
@@ -177,7 +182,8 @@ def _write(arguments, files, found):
     """Every file that can be written, then the table or JSON; UserError at the end for what went wrong."""
     summary = {**report.summarize(found.run), "failure": found.failure or None}
     problems = [found.failure] if found.failure else []
-    contents = {"--json": report.json_text(summary)}
+    rows, contents = _where_time_goes(arguments, found, problems)
+    contents["--json"] = report.json_text({**summary, **({"layers": rows} if rows else {})})
     if "--picture" in files:
         contents["--picture"] = picture.draw(found.run, summary, found.images)
     if found.trace is not None:
@@ -186,9 +192,23 @@ def _write(arguments, files, found):
         files.write(contents)
     except OutputError as error:
         problems.append(str(error))
-    print(contents["--json"] if arguments.json == "-" else table(summary) + "\n", end="", flush=True)
+    text = table(summary) + (f"\n\n{layer_table(rows, summary['images'])}" if rows else "")
+    print(contents["--json"] if arguments.json == "-" else text + "\n", end="", flush=True)
     if problems:
         raise UserError("; ".join(problems))
+
+
+def _where_time_goes(arguments, found, problems):
+    """(rows of --layers, {"--timeline": text}), as far as they are asked for; what went wrong joins the problems."""
+    run, rows, contents = found.run, [], {}
+    try:
+        if arguments.layers:
+            rows = layers(run.package, run.start, run.results, found.images)
+        if arguments.timeline:
+            contents["--timeline"] = run_trace(run, found.images, warn)
+    except UserError as error:
+        problems.append(str(error))
+    return rows, contents
 
 
 def warn(message):

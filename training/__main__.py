@@ -1,6 +1,7 @@
 """Train a recipe to a checkpoint, phase by phase.
 
     python -m training new --data photos/ -o mine.toml          # a recipe for pictures of one's own (training/new.py)
+    python -m training dynamic model.onnx --data photos/ -o mine.toml      # gates and exits for somebody's network
     python -m training training/recipes/resnet74-ddi-fashion-mnist.toml --data DIR --out runs/mine
     python -m training training/recipes/resnet74-ddi-fashion-mnist.toml --data DIR --out runs/mine --resume --minutes 10
 
@@ -34,6 +35,10 @@ def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["new"]:
         return new.main(argv[1:])
+    if argv[:1] == ["dynamic"]:
+        from export import dynamic  # reads ONNX, which training does without
+
+        return dynamic.main(argv[1:])
     raw = argparse.RawTextHelpFormatter
     parser = Parser(prog="python -m training", description=__doc__, formatter_class=raw)
     parser.add_argument("recipe", type=Path, help="a recipe (training/recipes/*.toml)")

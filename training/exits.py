@@ -28,6 +28,13 @@ def positions(places):
     return sorted(found - {len(places) - 1})
 
 
+def fits(size, channels, stage, row_bytes):
+    """Whether a Branch has pixels left behind a map of `size`, and rows of weights of at most `row_bytes` on it."""
+    pool, widths = BRANCHES[min(stage, len(BRANCHES) - 1)]
+    smallest = pool << len(widths) - 1
+    return min(size) >= smallest and 9 * max(channels, *widths) <= row_bytes
+
+
 class Branch(nn.Module):
     """max pool → (3×3 convolution, batch norm, ReLU, 2×2 max pool between)* → global average pool → linear."""
 

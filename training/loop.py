@@ -24,7 +24,7 @@ from training.prune import apply, find_constant
 from training.recipe import check_fits
 
 LOG_EVERY = 50  # steps between looks at figures: a look waits for the device
-SETTLE_STEPS = 100  # batches that statistics are renewed on
+SETTLE_STEPS, SETTLE_EPOCHS = 100, 4  # batches that statistics are renewed on; few images are not shown more often
 
 
 class Trainer:
@@ -34,6 +34,8 @@ class Trainer:
         self.recipe, self.folder, self.device = recipe, Path(folder), torch.device(device)
         self.train, self.validation, self.test = splits
         check_fits(recipe, self.train)
+        for split in splits if recipe.mean else ():
+            split.normalise_by(recipe.mean, recipe.std)
         self.about = self.train.about.to_dict()
         torch.manual_seed(recipe.seed)
         self.model = recipe.network.build(self.train.classes, self.train.channels, self.train.size)
@@ -187,9 +189,9 @@ class Trainer:
         """The averaged weights for good, with statistics of their own."""
         self.average.store()
         options = {"gated": phase.gated, "with_exits": phase.exits, "left_out": phases.absent(phase, self.places)}
-        renew_statistics(
-            self.model, self.train, SETTLE_STEPS, self.recipe.batch, self.recipe.seed, phase.side, **options
-        )
+        batch, seed = self.recipe.batch, self.recipe.seed
+        steps = min(SETTLE_STEPS, max(SETTLE_EPOCHS * len(self.train) // batch, 1))
+        renew_statistics(self.model, self.train, steps, batch, seed, phase.side, **options)
         self.average = Average(self.model, self.recipe.average)
 
     # ---------------------------------------------------------------------------------------------- measuring

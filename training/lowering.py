@@ -17,11 +17,26 @@ class Graph(Protocol):
     def image(self, channels: int, size: tuple[int, int]) -> Value:
         """Normalised pixels."""
 
-    def convolution(self, x: Value, conv, bn=None, relu=True, add=None, in_mask=None, out_mask=None) -> Value:
-        """`conv` with `bn` folded, plus the map `add`, then ReLU. Channels that `out_mask` closes are not computed:
+    def convolution(
+        self, x: Value, conv, bn=None, relu=True, add=None, in_mask=None, out_mask=None, limit=None
+    ) -> Value:
+        """`conv` with `bn` folded, plus the map `add`, then ReLU and a cut at `limit`.
 
-        with `add` they are as `add` has them, else 0. Channels that `in_mask` closes are not read.
+        Channels that `out_mask` closes are not computed: with `add` they are as `add` has them, else 0. Channels that
+        `in_mask` closes are not read.
         """
+
+    def affine(self, x: Value, line, relu=False, limit=None) -> Value:
+        """Each channel times the `weight` of `line` plus its `bias`, then ReLU and a cut at `limit`."""
+
+    def concat(self, parts: list) -> Value:
+        """The channels of some maps, one behind the other."""
+
+    def view(self, x: Value, rows: int, columns: int) -> Value:
+        """So many rows and columns of zeros at the bottom and the right; negative numbers cut off."""
+
+    def flatten(self, x: Value) -> Value:
+        """A map's pixels as a vector: all of the first channel, then all of the second."""
 
     def pad(self, x: Value, before: int, after: int, stride: int) -> Value:
         """Every stride-th pixel, between channels of zeros."""

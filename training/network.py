@@ -14,6 +14,7 @@ import numpy as np
 
 from hls.errors import UserError
 from training.backbones.backbone import Head
+from training.backbones.layers import layered
 from training.backbones.resnet import resnet
 from training.dynamic import ChannelGate, Dynamic
 from training.exits import Branch, positions
@@ -21,7 +22,7 @@ from training.gates.convolution import ConvolutionGate
 from training.gates.pooled import PooledGate
 from training.gates.recurrent import RecurrentCell, RecurrentGate
 
-BACKBONES = {"resnet": resnet}
+BACKBONES = {"resnet": resnet, "layers": layered}
 MASKS = (["hidden"], ["hidden+residual"], ["hidden", "residual"])
 
 

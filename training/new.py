@@ -11,6 +11,7 @@ import argparse
 import json
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +131,7 @@ def _write(arguments, file):
     images = own.suggest(collection, size, arguments.fit, arguments.channels)
     parts = own.divide(collection, images)
     counts = [len(labels) for _, labels in parts]
-    name = name or _dataset(folder)
+    name = name or dataset_name(folder)
     if name in DATASETS:
         raise UserError(f"{name} is an official data set: copy one of training/recipes, or give --data OTHER={folder}")
     values = _values(arguments, name, images, counts[0])
@@ -144,25 +145,25 @@ def _write(arguments, file):
     return 0
 
 
-def _dataset(folder):
+def dataset_name(folder):
     """A name for the data: the folder's, in letters that any file name takes."""
     path = Path(folder).resolve()
     name = re.sub(r"[^\w.-]+", "-", path.stem if path.is_file() else path.name).strip("-.") or "pictures"
     return f"own-{name}" if name in DATASETS else name
 
 
+def batch_and_steps(count, epochs=None):
+    """Images of a batch, and steps of a phase that shows each of `count` training pictures `epochs` times."""
+    batch = min(next(size for least, size in BATCHES if count >= least), count)
+    epochs = epochs or min(round(EPOCHS * (AT / count) ** 0.5), MOST_EPOCHS)
+    return max(batch, 2), max(epochs * (count // batch), LEAST_STEPS)
+
+
 def _values(arguments, name, images, count):
     """What the recipe's text needs, for `count` training pictures."""
-    batch = min(next(size for least, size in BATCHES if count >= least), count)
-    epochs = arguments.epochs or min(round(EPOCHS * (AT / count) ** 0.5), MOST_EPOCHS)
-    return {
-        "name": arguments.output.stem,
-        "dataset": name,
-        "batch": max(batch, 2),
-        "steps": max(epochs * (count // batch), LEAST_STEPS),
-        "images": images,
-        "depth": arguments.depth,
-    }
+    batch, steps = batch_and_steps(count, arguments.epochs)
+    found = {"name": arguments.output.stem, "dataset": name, "batch": batch, "steps": steps}
+    return {**found, "images": images, "depth": arguments.depth}
 
 
 def _text(values, arguments):
@@ -200,7 +201,7 @@ def estimate(plan, classes, images):
     pixels, labels = random.integers(0, 256, shape, np.uint8), random.integers(0, classes, plan.batch)
     noise = Split.from_arrays(pixels, labels, (0.5,) * images.channels, (0.25,) * images.channels, classes)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = loop.Trainer(plan, (noise,) * 3, folder, "cpu")
+        trainer = loop.Trainer(replace(plan, init=""), (noise,) * 3, folder, "cpu")
         measured = trainer.rehearse(REHEARSED)
     return OVERHEAD * sum(phase.steps * seconds for phase, seconds in zip(plan.phases, measured))
 
@@ -210,11 +211,15 @@ def _told(output, collection, images, counts, seconds, arguments):
     kind = "grey" if images.channels == 1 else "RGB"
     size = f"{images.size[0]} × {images.size[1]} {kind}"
     fit = "as they are" if images.fit == "none" else f"by {images.fit}"
-    long = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
     train, validation, test = counts
     return (
         f"{sum(counts)} pictures of {len(collection.classes)} classes: {train} to train, {validation} to validate, "
         f"{test} to test; {size}, {fit}\n"
-        f"wrote {output}: about {long} of training here, on {torch.get_num_threads()} threads\n"
+        f"wrote {output}: about {duration(seconds)} of training here, on {torch.get_num_threads()} threads\n"
         f"next: python -m training {output} --data {arguments.data} --out runs/{output.stem}"
     )
+
+
+def duration(seconds):
+    """A time for people."""
+    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"

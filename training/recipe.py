@@ -36,7 +36,9 @@ class Recipe:
     network: Network
     phases: tuple[Phase, ...]
     images: Images | None = None  # how pictures of one's own are read; None for an official data set
-    init: str = ""  # a published checkpoint of the plain backbone to begin with
+    init: str = ""  # weights of the plain backbone to begin with: a published checkpoint, or of training dynamic
+    mean: tuple = ()  # how that was normalised, a number a channel, pixels in [0, 1]; (): as the data set says
+    std: tuple = ()
     seed: int = 1
     batch: int = 128
     momentum: float = 0.9
@@ -91,6 +93,9 @@ def from_dict(values):
         )
     if not phases:
         raise RecipeError("a recipe needs [[phases]]")
+    numbers = all(isinstance(value, (int, float)) and math.isfinite(value) for value in recipe.mean + recipe.std)
+    if len(recipe.mean) != len(recipe.std) or not numbers or not all(value > 0 for value in recipe.std):
+        raise RecipeError(f"mean = {recipe.mean}, std = {recipe.std}: expected a number a channel, std above 0")
     for name, least in LEAST.items():
         value, below = getattr(recipe, name), BELOW.get(name, math.inf)
         if not least <= value < below:
@@ -106,6 +111,8 @@ def check_fits(recipe, train):
     """Raises RecipeError where the training images (training.data.Split) are too few or too small for a recipe."""
     if recipe.batch > len(train):
         raise RecipeError(f"batch = {recipe.batch} is more than the {len(train)} training images: lower it")
+    if recipe.mean and len(recipe.mean) != train.channels:
+        raise RecipeError(f"mean has {len(recipe.mean)} numbers, the images {train.channels} channels: give as many")
     if recipe.crop_pad >= min(train.size):
         sizes = " × ".join(map(str, train.size))
         raise RecipeError(f"crop_pad = {recipe.crop_pad}: expected less than a side of the images, {sizes}")

@@ -13,8 +13,7 @@ import numpy as np
 from export.compile.layout import LowerError
 from export.layers8 import POOL_UNIT, Linear8, scale_word
 from hls import isa
-
-INPUTS = 64  # of an FC, about
+from hls.cost import flatten_parts
 
 
 def flatten(builder, source, signed):
@@ -23,9 +22,9 @@ def flatten(builder, source, signed):
     if max(height, width) > isa.TILE:
         raise LowerError(f"a map of {height}×{width} flattened: expected at most {isa.TILE}×{isa.TILE}: pool it before")
     pixels, target = height * width, builder.new_vector(source.channels * height * width)
-    most = max(1, INPUTS // pixels)
-    for first in range(0, source.channels, most):
-        part = source.part(first, min(most, source.channels - first))
+    first = 0
+    for count in flatten_parts(source.channels, pixels):
+        part = source.part(first, count)
         sums = builder.new_vector(part.channels * pixels)
         for index in range(pixels):
             corner = part.framed(index // width + 1, index % width + 1)
@@ -34,6 +33,7 @@ def flatten(builder, source, signed):
         builder.multiply(
             _differences(part.channels, height, width), sums, target.part(first * pixels, into.words * pixels)
         )
+        first += count
     return target
 
 

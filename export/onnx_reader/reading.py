@@ -27,25 +27,30 @@ class Imported(NamedTuple):
     std: tuple
 
 
+class Opened:
+    """A file's path or a ModelProto, read once: its input is known before the normalisation. Raises UserError."""
+
+    def __init__(self, source, name=None):
+        is_file = isinstance(source, (str, Path))
+        self.name = name or (Path(source).stem if is_file else "network")
+        self._steps = read_steps(load(source) if is_file else checked(source))
+        self.channels, self.size = self._steps.all[0].channels, self._steps.all[0].size
+
+    def network(self, mean, std):
+        """The Imported, once: its steps are changed on the way. Raises UserError."""
+        if len(mean) != self.channels or len(std) != self.channels:
+            found = f"{self.channels} channels, the images {len(mean)}"
+            raise UserError(f"the model's input has {found}: give data, --mean and --std of as many")
+        image, steps = self._steps.all[0], self._steps
+        image.shift, image.scale = np.array(mean, np.float64), np.array(std, np.float64)
+        steps = simplify(steps)
+        image = steps.all[0]
+        return Imported(emit(steps, self.name), tuple(image.shift.tolist()), tuple(image.scale.tolist()))
+
+
 def read(source, mean, std, name=None):
     """The Imported of a file's path or a ModelProto. Raises UserError."""
-    model = load(source) if isinstance(source, (str, Path)) else checked(source)
-    steps = read_steps(model)
-    image = steps.all[0]
-    if len(mean) != image.channels or len(std) != image.channels:
-        found = f"{image.channels} channels, the images {len(mean)}"
-        raise UserError(f"the model's input has {found}: give data, --mean and --std of as many")
-    image.shift, image.scale = np.array(mean, np.float64), np.array(std, np.float64)
-    steps = simplify(steps)
-    image = steps.all[0]
-    network = emit(steps, name or (Path(source).stem if isinstance(source, (str, Path)) else "network"))
-    return Imported(network, tuple(image.shift.tolist()), tuple(image.scale.tolist()))
-
-
-def input_of(path):
-    """(channels, (height, width)) of a file's input. Raises UserError."""
-    image = read_steps(load(path)).all[0]
-    return image.channels, image.size
+    return Opened(source, name).network(mean, std)
 
 
 def check_fits(network, split, classes):

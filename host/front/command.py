@@ -9,6 +9,8 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
+
 from hls.command.outputs import Outputs
 from hls.errors import UserError
 from host.backends import open_backend
@@ -17,6 +19,9 @@ from host.budgets.budget import show
 from host.front.camera import frames
 from host.front.channels import active_channels
 from host.front.engine import Engine
+from host.layers.table import layers
+from host.layers.table import table as layer_table
+from host.layers.timeline import trace
 from host.views import paths, report
 
 OTHERS = ("schedule", "limit", "rate", "watch", "meter", "trace", "pool", "data", "energy")
@@ -45,8 +50,8 @@ def run(arguments, warn):
             return _watch(engine, arguments)
         names = [_title(name) for name in arguments.image]
         pixels = [engine.fit(*_picture(name)) for name in arguments.image]
-        found = _predict(engine, pixels, arguments)
-        _write(engine, arguments, files, names, pixels, found)
+        ran = engine.run(np.stack(pixels), arguments.budget, arguments.entropy, arguments.average_budget)
+        _write(engine, arguments, files, names, pixels, ran)
     return 0
 
 
@@ -54,7 +59,7 @@ def _outputs(arguments):
     """The files to be written, opened and tried. UserError."""
     json_file = None if arguments.json == "-" else arguments.json
     read = [arguments.package, *(name for name in arguments.image or () if name != "-")]
-    return Outputs({"--picture": arguments.picture, "--json": json_file}, read)
+    return Outputs({"--picture": arguments.picture, "--json": json_file, "--timeline": arguments.timeline}, read)
 
 
 def _title(name):
@@ -66,32 +71,38 @@ def _picture(name):
     return (sys.stdin.buffer.read(), _title(name)) if name == "-" else (Path(name), name)
 
 
-def _predict(engine, pixels, arguments):
-    return engine.predict(pixels, arguments.budget, arguments.entropy, arguments.average_budget)
-
-
 def _watch(engine, arguments):
     """A line for each picture of the camera, until --images of them or Ctrl-C."""
-    if arguments.picture or arguments.json:
-        raise UserError("--picture and --json are of pictures in files: leave them away with --camera")
+    if arguments.picture or arguments.json or arguments.timeline or arguments.layers:
+        raise UserError(
+            "--picture, --json, --timeline and --layers are of pictures in files: leave them away with --camera"
+        )
     for pixels in itertools.islice(frames(arguments.camera), arguments.images):
-        (one,) = _predict(engine, pixels, arguments)
+        (one,) = engine.predict(pixels, arguments.budget, arguments.entropy, arguments.average_budget)
         print(f"{_best(engine, one)}  {_cost(engine, one)}", flush=True)
     return 0
 
 
 # -------------------------------------------------------------------------------------------------------------- output
-def _write(engine, arguments, files, names, pixels, found):
-    """The lines or JSON, and the picture; files appear whole."""
-    text = report.json_text(summary(engine, names, found, arguments.budget))
+def _write(engine, arguments, files, names, pixels, ran):
+    """The lines or JSON, the picture and the trace; files appear whole. `ran`: what Engine.run gives."""
+    job, batches = ran
+    found = engine.predictions(job, batches)
+    start = job.start(budgets.parse(arguments.budget))
+    rows = layers(job.package, start, batches.results, pixels) if arguments.layers else []
+    text = report.json_text(summary(engine, names, found, arguments.budget) | ({"layers": rows} if rows else {}))
     contents = {"--json": text}
+    if "--timeline" in files:
+        where = job.package, start, batches.results, pixels
+        contents["--timeline"] = trace(*where, job.board.clock_hz, batches.measured_cycles)
     if "--picture" in files:
         masks = [_masks(engine, one, mine, arguments) for one, mine in zip(found, pixels)]
         contents["--picture"] = paths.draw(engine, names, pixels, found, masks)
+    told = table(engine, names, found, arguments.budget) + (f"\n{layer_table(rows, len(names))}\n" if rows else "")
     try:
         files.write(contents)
     finally:
-        print(text if arguments.json == "-" else table(engine, names, found, arguments.budget), end="", flush=True)
+        print(text if arguments.json == "-" else told, end="", flush=True)
 
 
 def _masks(engine, one, pixels, arguments):

@@ -24,7 +24,7 @@ from hls.package import read
 from hls.program import decode as fields_of
 from host.backend import Backend
 from host.backends import open_backend
-from host.batches import run_batches
+from host.batches import Batches, run_batches
 from host.board import catalog
 from host.budgets import budget as budgets
 from host.budgets.plan import FixedPlan
@@ -132,11 +132,16 @@ class Engine:
         pixels = self._pixels(images)
         if not len(pixels):
             return []
+        return self.predictions(*self.run(pixels, budget, entropy, average_budget))
+
+    def run(
+        self, pixels: np.ndarray, budget: str = "none", entropy: float | None = None, average_budget: str | None = None
+    ) -> tuple[Job, Batches]:
+        """The job of pixels (N, *image_shape) uint8, and its records. Raises as `predict` does."""
         job = self.job(pixels, entropy, average_budget).on(self.backend)
         asked = budgets.parse(budget)
         job.check(asked)
-        batches = run_batches(self.backend, job, FixedPlan(asked))
-        return self._predictions(job, batches)
+        return job, run_batches(self.backend, job, FixedPlan(asked))
 
     def _pixels(self, images: Picture | Sequence[Picture]) -> np.ndarray:
         if isinstance(images, (str, Path, bytes)) or (isinstance(images, np.ndarray) and images.ndim < 4):
@@ -161,7 +166,7 @@ class Engine:
             average=chosen,
         )
 
-    def _predictions(self, job, batches):
+    def predictions(self, job: Job, batches: Batches) -> list[Prediction]:
         """Records as Predictions."""
         results, measured = batches.results, batches.measured_cycles
         seconds = job.board.seconds(results.cycles if measured is None else measured)

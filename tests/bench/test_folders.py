@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench.gates import pool
-from bench.published import equalise, imports
+from bench.published import equalise, imports, where
 from data.arguments import Folders
 from data.datasets import load_sample
 from hls.errors import UserError
@@ -39,3 +39,15 @@ def test_imports_take_the_set_that_is_given(monkeypatch):
     monkeypatch.setattr(imports, "load", lambda name, split, folder: seen.append((split, folder)) or load_sample())
     imports._data(Folders(["cifar10=THERE"]), 4)
     assert seen == [("train", "THERE"), ("test", "THERE")]
+
+
+@pytest.mark.parametrize("texts, compared", [(["cifar10=THERE"], ["cifar10"]), ([], [])])
+def test_where_time_goes_takes_the_sets_that_are_given(texts, compared, monkeypatch):
+    timed, found = [], []
+    monkeypatch.setattr(where.torch, "set_num_threads", lambda count: None)
+    monkeypatch.setattr(where, "test_images", lambda package, folder: (load_sample()[0], folder))
+    monkeypatch.setattr(where, "time_rows", lambda rows, name, sha, package, images: timed.append((name, len(images))))
+    monkeypatch.setattr(where, "difference_rows", lambda *given: found.append((given[1], given[-1])))
+    where.run(None, Folders(texts), OPTIONS)
+    assert [name for name, _ in timed] == [*compared, "fashion-mnist"] and {count for _, count in timed} == {5}
+    assert found == [(name, "THERE") for name in compared]

@@ -12,7 +12,7 @@ def test_the_whole_way(tmp_path):
     found, said = newcomer.way(tmp_path, "grey_png", threads=1, each=60, depth=8, epochs=60)
     assert found["images"] == 27 and found["accuracy"] >= 0.7
     assert (
-        said.count("$ python") == 5 and str(tmp_path) not in said and max(map(len, said.splitlines())) < newcomer.WIDTH
+        said.count("$ python") == 7 and str(tmp_path) not in said and max(map(len, said.splitlines())) < newcomer.WIDTH
     )
     assert found["predict_seconds"] < found["seconds"] and found["recipe_seconds"] > 0
 

@@ -315,3 +315,25 @@ def test_no_place_for_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(DataError, match="cannot make the cache folder"):
         load("cifar10", "test")
+
+
+@pytest.mark.parametrize(
+    "names, expected",
+    [
+        (["cifar-10-python.tar.gz"], "cifar10"),
+        (["cifar-100-python/test"], "cifar100"),
+        (["test_batch"], "cifar10"),
+        (["test_32x32.mat"], "svhn"),
+        (["t10k-images-idx3-ubyte"], "fashion-mnist"),
+        (["train-labels-idx1-ubyte.gz"], "fashion-mnist"),
+        (["test/cat/1.png", "train/cat/2.png"], None),  # parts of class folders, not batches of CIFAR-100
+        ([], None),
+    ],
+)
+def test_an_official_set_is_known_by_its_names_alone(tmp_path, names, expected):
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert datasets.official(tmp_path) == expected
+    if names and expected and "/" not in names[0] and names[0] in DATASETS[expected].files:
+        assert datasets.official(tmp_path / names[0]) == expected

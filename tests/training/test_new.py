@@ -72,9 +72,9 @@ def test_more_pictures_more_steps_fewer_epochs():
 
 def test_names_of_folders(tmp_path):
     names = {"my photos!": "my-photos", "фото": "фото", "cifar10": "own-cifar10", "!": "pictures", "a.b": "a.b"}
-    assert {name: new._dataset(tmp_path / name) for name in names} == names
+    assert {name: new.dataset_name(tmp_path / name) for name in names} == names
     (tmp_path / "digits.npz").write_bytes(b"")
-    assert new._dataset(tmp_path / "digits.npz") == "digits"
+    assert new.dataset_name(tmp_path / "digits.npz") == "digits"
 
 
 def test_the_estimate_measures_steps(pictures, monkeypatch):

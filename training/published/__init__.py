@@ -7,6 +7,7 @@ Files and their formats: files.py. Wrappers, prefixes and names: names.py. What 
 are zero-padded, or projections where the checkpoint has such. Convolutions may have their batch norms folded in.
 """
 
+import io
 import re
 
 import torch
@@ -16,6 +17,7 @@ from training.backbones.resnet import resnet
 from training.published import kinds, names
 from training.published.files import read
 
+KEPT = "backbone"  # the one key of a file of `encoded`
 PARTS = {"conv1": "stem.conv", "bn1": "stem.bn", "linear": "head.linear"}
 
 
@@ -29,7 +31,7 @@ def depth_of(arch):
 
 def load(path, arch, classes, shortcut="pad"):
     """The plain Backbone of a checkpoint, in eval mode; `shortcut`: where there is no projection. Raises UserError."""
-    depth, weights = depth_of(arch), _network(path)
+    depth, weights = depth_of(arch), _network(read(path), path)
     try:
         kinds.check(weights, names.units_of(weights), depth)
     except UserError as error:
@@ -43,13 +45,28 @@ def load(path, arch, classes, shortcut="pad"):
 
 
 def fill(backbone, path):
-    """Put a published checkpoint's weights into a backbone of the same shape. Raises UserError."""
-    _fill(backbone, _network(path), str(path))
+    """Put a published checkpoint's weights, or what `encoded` kept, into a backbone of the same shape. UserError."""
+    found = read(path)
+    if not isinstance(found, dict) or set(found) != {KEPT}:
+        return _fill(backbone, _network(found, path), str(path))
+    try:
+        for name, value in found[KEPT].items():
+            names.check_numbers(name, value)
+        backbone.load_state_dict(found[KEPT])
+    except (RuntimeError, AttributeError, TypeError) as error:
+        raise UserError(f"{path} is of another network than the recipe's ({str(error).splitlines()[0]})") from None
 
 
-def _network(path):
-    """{usual name: Weight} of the network in a file."""
-    found = names.flatten(_dict(read(path), path))
+def encoded(backbone):
+    """The bytes of a file with a backbone's weights, for `fill`."""
+    buffer = io.BytesIO()
+    torch.save({KEPT: backbone.state_dict()}, buffer)
+    return buffer.getvalue()
+
+
+def _network(values, path):
+    """{usual name: Weight} of the network in what a file holds."""
+    found = names.flatten(_dict(values, path))
     try:
         prefix = names.find(found)
         if prefix is None:

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from bench.networks.onnx_writer import Writer, run_onnx
+from data import datasets
 from export import __main__ as command
 from export import measure as measuring
+from export.onnx_reader import files, reading
 from export.onnx_reader.exits import with_exits
 from export.onnx_reader.reading import read
 from hls import package
@@ -151,3 +153,14 @@ def test_exits_are_for_onnx_files_alone(tmp_path, capsys):
     with pytest.raises(SystemExit):
         command.main(["model.pt", "-o", str(tmp_path / "p.npz"), "--exits", "auto"])
     assert "--exits is for an ONNX file" in capsys.readouterr().err
+
+
+def test_a_file_is_read_once_and_no_data_set_is_opened_to_name_it(model, tmp_path, monkeypatch, capsys):
+    opened = []
+    monkeypatch.setattr(reading, "load", lambda path: opened.append(path) or files.load(path))
+    monkeypatch.setattr(datasets, "load", lambda *what: pytest.fail(f"opened {what}"))
+    (tmp_path / "test_batch").write_bytes(b"")
+    given = arguments(model)
+    at = given.index("--dataset")
+    assert command.main(given[:at] + given[at + 2 :] + ["--data", str(tmp_path)]) == 0
+    assert opened == [model] and "model on cifar10" in capsys.readouterr().out

@@ -101,7 +101,8 @@ def test_the_picture_shows_what_ran(capsys, package, pictures, tmp_path):
         (["--image", "SHOE", "--camera", "0"], "both give pictures"),
         (["--image", "SHOE", "--budget", "1"], "has no unit"),
         (["--image", "SHOE", "--picture", "a.png"], "another ending than .svg"),
-        (["--camera", "0", "--json", "-"], "--picture and --json are of pictures in files"),
+        (["--camera", "0", "--json", "-"], "--timeline and --layers are of pictures in files"),
+        (["--camera", "0", "--layers"], "of pictures in files: leave them away with --camera"),
         (["--camera", "0"], "--camera needs OpenCV"),
     ],
 )
