@@ -134,6 +134,7 @@ ForgetLate:
   }
   LayerPlaces places = LayerPlaces();
   places.multiply.row_end = FirstRowEnd(layer);
+  StartRow(layer, places.fetch);
   return places;
 }
 
@@ -161,6 +162,11 @@ MapCycles:
     // The output is apart from the input (check.hpp), and where it takes the identity's place, a pixel is written after
     // it was read.
     #pragma HLS dependence variable = maps type = inter direction = RAW dependent = false
+    // What comes to the lanes is used in the next cycle at the earliest.
+    #pragma HLS dependence variable = memory.lanes.even type = inter direction = RAW distance = 1 dependent = true
+    #pragma HLS dependence variable = memory.lanes.odd type = inter direction = RAW distance = 1 dependent = true
+    #pragma HLS dependence variable = memory.lanes.bias type = inter direction = RAW distance = 1 dependent = true
+    #pragma HLS dependence variable = memory.lanes.scale type = inter direction = RAW distance = 1 dependent = true
     MapCycle(layer, plan, masks, weights, rows, maps, vector, places, memory);
   }
 }
