@@ -25,7 +25,7 @@ from hls.command import outputs, places, tools
 from hls.command.entry import guarded
 from hls.errors import UserError
 from hls.pool import fresh
-from hls.record import scalars
+from hls.record import scalars, words
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "hls" / "src"
@@ -131,8 +131,8 @@ def run(
     images = _array("images", images, np.uint8, 4)
     if program.shape[1] != isa.INSTRUCTION_WORDS:
         raise CosimError(f"an instruction has {isa.INSTRUCTION_WORDS} words, program has {program.shape[1]}")
-    words = isa.RECORD_HEADER + _within(start.gates, isa.MAX_GATES) + _within(start.classes, isa.MAX_CLASSES)
-    records = np.zeros((len(images), words), np.int32)
+    width = words(_within(start.gates, isa.MAX_GATES), _within(start.classes, isa.MAX_CLASSES))
+    records = np.zeros((len(images), width), np.int32)
     values = _fitting(scalars(start, program, weights, tables, images))
     charges = _history(start, history)
     library = _library(shape) if library is None else library

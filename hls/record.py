@@ -47,8 +47,8 @@ class Results:
 
 
 def words(gates, classes):
-    """Words of one record."""
-    return isa.RECORD_HEADER + gates + classes
+    """Words of one record: its header, trace and logits, and one more where the port's last word needs it."""
+    return isa.RECORD_HEADER + gates + classes + (gates + classes) % 2
 
 
 def scalars(start, program, weights, tables, images):
@@ -106,7 +106,7 @@ def decode(records, start):
         confidence=column("confidence") / 65536,
         entropy=column("entropy") / 65536,
         trace=records[:, isa.RECORD_HEADER : isa.RECORD_HEADER + start.gates].copy(),
-        logits=records[:, isa.RECORD_HEADER + start.gates :].copy(),
+        logits=records[:, isa.RECORD_HEADER + start.gates :][:, : start.classes].copy(),
     )
 
 

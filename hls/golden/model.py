@@ -93,6 +93,7 @@ class Engine:
         values["layers_run"], values["channels_run"] = self.layers, sum(max(word, 0) for word in self.trace)
         values["weight_bytes"], values["instructions"] = self.spent.weight_bytes & 0xFFFFFFFF, self.instructions
         words = [values[name] for name in isa.RECORD] + self.trace + self.logits
+        words += [0] * (record.words(self.start.gates, self.start.classes) - len(words))
         return np.array(words, np.int64).astype(np.uint32).view(np.int32)
 
     def _main_stream(self):

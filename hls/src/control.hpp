@@ -1,8 +1,8 @@
 // Control: counters, the budget, the kept exit, how an image stops, and its record.
 //
 // Role     what docs/engine.md says under "Running an image"; the units do the arithmetic
-// Rate     a few additions and comparisons an instruction, in the FETCH cycles; a record is one burst
-// Storage  registers
+// Rate     a few additions and comparisons an instruction, in the FETCH cycles; a record is two bursts, two words a
+// cycle Storage  registers
 #pragma once
 #include <cstdint>
 
@@ -108,53 +108,91 @@ inline void AfterExit(const Start& start, Progress& progress) {
   }
 }
 
-// `trace` and `logits` are the image's; a failed image has no logits.
+// Two words of a record in one of the port, the first one low.
+inline int64_t PairWords(int32_t first, int32_t second) {
+  return int64_t(uint64_t(uint32_t(second)) << 32 | uint32_t(first));
+}
+
+// A word behind a record's header: of the trace, of the logits, or of what fills the port's last word.
+inline int32_t TailWord(int32_t at, bool has_logits, const Start& start, const int32_t (&trace)[isa::kMaxGates],
+                        const int32_t (&logits)[isa::kMaxClasses]) {
+  #pragma HLS inline
+  if (at < start.gates) return trace[at];
+  const int32_t logit = at - start.gates;
+  return has_logits && logit < start.classes ? logits[logit] : 0;
+}
+
+// What a word behind the header adds to the channels that ran: a gate's, if it says how many.
+inline int32_t ChannelsOf(int32_t at, int32_t word, const Start& start) {
+  #pragma HLS inline
+  return at < start.gates && word > 0 ? word : 0;
+}
+
+inline void WriteHeader(const Progress& progress, int32_t image, int32_t channels, int64_t* record) {
+  int32_t header[isa::kRecordHeader];
+  #pragma HLS array_partition variable = header complete
+  header[isa::kRecordStatus] = progress.status;
+  header[isa::kRecordImage] = image;
+  header[isa::kRecordPc] = progress.last_pc;
+  header[isa::kRecordExit] = progress.prediction.exit;
+  header[isa::kRecordLabel] = progress.prediction.label;
+  header[isa::kRecordReason] = progress.reason;
+  header[isa::kRecordFlopsLow] = int32_t(uint32_t(progress.flops));
+  header[isa::kRecordFlopsHigh] = int32_t(uint32_t(progress.flops >> 32));
+  header[isa::kRecordCyclesLow] = int32_t(uint32_t(progress.cycles));
+  header[isa::kRecordCyclesHigh] = int32_t(uint32_t(progress.cycles >> 32));
+  header[isa::kRecordLayersRun] = progress.layers;
+  header[isa::kRecordChannelsRun] = channels;
+  header[isa::kRecordWeightBytes] = int32_t(uint32_t(progress.weight_bytes));
+  header[isa::kRecordInstructions] = progress.instructions;
+  header[isa::kRecordConfidence] = progress.prediction.confidence;
+  header[isa::kRecordEntropy] = progress.prediction.entropy;
+  header[isa::kRecordAllowedFlopsLow] = int32_t(uint32_t(progress.allowed_flops));
+  header[isa::kRecordAllowedFlopsHigh] = int32_t(uint32_t(progress.allowed_flops >> 32));
+  header[isa::kRecordAllowedCyclesLow] = int32_t(uint32_t(progress.allowed_cycles));
+  header[isa::kRecordAllowedCyclesHigh] = int32_t(uint32_t(progress.allowed_cycles >> 32));
+WriteHeaderBeats:
+  for (int32_t beat = 0; beat < kHeaderBeats; ++beat) {
+    #pragma HLS pipeline II = 1
+    record[beat] = PairWords(header[2 * beat], header[2 * beat + 1]);
+  }
+}
+
+// `trace` and `logits` are the image's; a failed image has no logits. The header comes last, for the channels that ran
+// are added up while the trace is written.
 inline void WriteRecord(const Progress& progress, int32_t image, const Start& start,
                         const int32_t (&trace)[isa::kMaxGates], const int32_t (&logits)[isa::kMaxClasses],
-                        int32_t* record) {
+                        int64_t* record) {
   const bool has_logits = progress.status == isa::kStatusOk;
+  const int32_t beats = RecordBeats(start) - kHeaderBeats;
   int32_t channels = 0;
-WriteTrace:
-  for (int32_t gate = 0; gate < start.gates; ++gate) {
-    #pragma HLS loop_tripcount max = isa::kMaxGates
-    record[isa::kRecordHeader + gate] = trace[gate];
-    if (trace[gate] > 0) channels += trace[gate];
+WriteTail:
+  for (int32_t beat = 0; beat < beats; ++beat) {
+    #pragma HLS loop_tripcount max = (isa::kMaxGates + isa::kMaxClasses) / 2
+    #pragma HLS pipeline II = 1
+    const int32_t first = TailWord(2 * beat, has_logits, start, trace, logits);
+    const int32_t second = TailWord(2 * beat + 1, has_logits, start, trace, logits);
+    record[kHeaderBeats + beat] = PairWords(first, second);
+    channels += ChannelsOf(2 * beat, first, start) + ChannelsOf(2 * beat + 1, second, start);
   }
-WriteLogits:
-  for (int32_t i = 0; i < start.classes; ++i) {
-    #pragma HLS loop_tripcount max = isa::kMaxClasses
-    record[isa::kRecordHeader + start.gates + i] = has_logits ? logits[i] : 0;
-  }
-  record[isa::kRecordStatus] = progress.status;
-  record[isa::kRecordImage] = image;
-  record[isa::kRecordPc] = progress.last_pc;
-  record[isa::kRecordExit] = progress.prediction.exit;
-  record[isa::kRecordLabel] = progress.prediction.label;
-  record[isa::kRecordReason] = progress.reason;
-  record[isa::kRecordFlopsLow] = int32_t(uint32_t(progress.flops));
-  record[isa::kRecordFlopsHigh] = int32_t(uint32_t(progress.flops >> 32));
-  record[isa::kRecordCyclesLow] = int32_t(uint32_t(progress.cycles));
-  record[isa::kRecordCyclesHigh] = int32_t(uint32_t(progress.cycles >> 32));
-  record[isa::kRecordLayersRun] = progress.layers;
-  record[isa::kRecordChannelsRun] = channels;
-  record[isa::kRecordWeightBytes] = int32_t(uint32_t(progress.weight_bytes));
-  record[isa::kRecordInstructions] = progress.instructions;
-  record[isa::kRecordConfidence] = progress.prediction.confidence;
-  record[isa::kRecordEntropy] = progress.prediction.entropy;
-  record[isa::kRecordAllowedFlopsLow] = int32_t(uint32_t(progress.allowed_flops));
-  record[isa::kRecordAllowedFlopsHigh] = int32_t(uint32_t(progress.allowed_flops >> 32));
-  record[isa::kRecordAllowedCyclesLow] = int32_t(uint32_t(progress.allowed_cycles));
-  record[isa::kRecordAllowedCyclesHigh] = int32_t(uint32_t(progress.allowed_cycles >> 32));
+  WriteHeader(progress, image, channels, record);
+}
+
+// A word of the record of an image that was not run.
+inline int32_t NotRunWord(int32_t at, int32_t image, const Start& start) {
+  #pragma HLS inline
+  const bool is_trace = at >= isa::kRecordHeader && at < isa::kRecordHeader + start.gates;
+  const bool is_minus = is_trace || at == isa::kRecordPc || at == isa::kRecordExit || at == isa::kRecordLabel;
+  return at == isa::kRecordStatus ? isa::kStatusNotRun : at == isa::kRecordImage ? image : is_minus ? -1 : 0;
 }
 
 // The record of an image that was not run, because an earlier one of the batch failed.
-inline void WriteNotRun(int32_t image, const Start& start, int32_t* record) {
-NotRunWords:
-  for (int32_t i = 0; i < RecordWords(start); ++i) {
-    #pragma HLS loop_tripcount max = isa::kRecordHeader + isa::kMaxGates + isa::kMaxClasses
-    const bool is_trace = i >= isa::kRecordHeader && i < isa::kRecordHeader + start.gates;
-    const bool is_minus = is_trace || i == isa::kRecordPc || i == isa::kRecordExit || i == isa::kRecordLabel;
-    record[i] = i == isa::kRecordStatus ? isa::kStatusNotRun : i == isa::kRecordImage ? image : is_minus ? -1 : 0;
+inline void WriteNotRun(int32_t image, const Start& start, int64_t* record) {
+NotRunBeats:
+  for (int32_t beat = 0; beat < RecordBeats(start); ++beat) {
+    #pragma HLS loop_tripcount max = (isa::kRecordHeader + isa::kMaxGates + isa::kMaxClasses) / 2
+    #pragma HLS pipeline II = 1
+    record[beat] = PairWords(NotRunWord(2 * beat, image, start), NotRunWord(2 * beat + 1, image, start));
   }
 }
 

@@ -2,8 +2,9 @@
 //
 // Role     fetch, check, price, compare with the budget, execute; gates, masks, exits and counters are all here, and
 //          the host does nothing between start and done
-// Ports    m_axi: weights (three ports on the same bytes, each a bus), program, tables, images and the DDR's map memory
-//          (one bus) of 64 bits, results of 32; s_axilite for the start parameters and the return value (top.hpp)
+// Ports    m_axi of 64 bits: weights (three ports on the same bytes, each a bus), and on one bus program, tables,
+// images,
+//          the DDR's map memory and results; s_axilite for the start parameters and the return value (top.hpp)
 // Rate     kFetch cycles an instruction, then its unit's loops (docs/isa.md, Loops; cost.hpp adds them up)
 // Storage  State below, the maps included
 #include <cstdint>
@@ -192,7 +193,7 @@ Steps:
 
 // Run a batch under `start`: a record for each image, and the charges of the pool go back to their place. The status.
 inline int32_t RunBatch(const int64_t* program, BurstWords weights0, BurstWords weights1, BurstWords weights2,
-                        const int64_t* tables, const int64_t* images, int64_t* maps, int32_t* results,
+                        const int64_t* tables, const int64_t* images, int64_t* maps, int64_t* results,
                         const Start& start) {
   #pragma HLS array_partition variable = state.maps complete dim = 2
   #pragma HLS bind_storage variable = state.maps type = ram_t2p impl = bram
@@ -227,21 +228,21 @@ inline int32_t RunBatch(const int64_t* program, BurstWords weights0, BurstWords 
   LoadCode(program, start.instructions);
   ForgetWeights();
   bool failed = false;
-  int64_t record_word = 0;
+  int64_t record_beat = 0;
   int64_t image_byte = 0;
 Images:
   for (int32_t image = 0; image < start.images_count; ++image) {
     #pragma HLS loop_tripcount max = 10000
     if (failed) {
-      WriteNotRun(image, start, results + record_word);
+      WriteNotRun(image, start, results + record_beat);
     } else {
       const Progress progress =
           RunOneImage(program, weights0, weights1, weights2, tables, images, image_byte, maps, allowance, start);
-      WriteRecord(progress, image, start, state.trace, state.logits, results + record_word);
+      WriteRecord(progress, image, start, state.trace, state.logits, results + record_beat);
       ChargeImage(start, progress.flops, progress.cycles, state.charges, allowance);
       failed = progress.status != isa::kStatusOk;
     }
-    record_word += RecordWords(start);
+    record_beat += RecordBeats(start);
     image_byte += start.image_bytes;
   }
   SaveCharges(start, state.charges, allowance, maps);

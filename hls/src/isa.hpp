@@ -5,8 +5,8 @@
 namespace ddi {
 namespace isa {
 
-static const char kHash[] = "0fcb631fe4d41822";
-constexpr uint32_t kHashHigh = 0x0fcb631f;
+static const char kHash[] = "f9f7f6a1c4b681c7";
+constexpr uint32_t kHashHigh = 0xf9f7f6a1;
 
 constexpr int32_t kInstructionWords = 16;
 constexpr int32_t kTile = 8;
@@ -216,7 +216,7 @@ constexpr int32_t kDepthRowCycles = 36;
 constexpr int32_t kDepthLstmUnits = 16;
 constexpr int32_t kDepthGateChannels = 4;
 constexpr int32_t kDepthLargestLogit = 4;
-constexpr int32_t kDepthExitSums = 44;
+constexpr int32_t kDepthExitSums = 216;
 constexpr int32_t kDepthMoveIn = 28;
 constexpr int32_t kDepthMoveOut = 28;
 

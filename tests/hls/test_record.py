@@ -22,7 +22,7 @@ def record(**fields):
     row = np.zeros(words(2, 3), np.int64)
     for name, value in fields.items():
         row[isa.RECORD.index(name)] = value
-    row[isa.RECORD_HEADER :] = (-1, 5, 7, -8, 9)
+    row[isa.RECORD_HEADER :] = (-1, 5, 7, -8, 9, 0)  # whole words of the port
     return row.astype(np.uint32).view(np.int32)
 
 
@@ -39,8 +39,8 @@ def test_columns():
 
 
 def test_records_of_another_width_are_refused():
-    with pytest.raises(ValueError, match=r"expected int32 \(images, 25\)"):
-        decode(np.zeros((1, 21), np.int32), START)
+    with pytest.raises(ValueError, match=r"expected int32 \(images, 26\)"):
+        decode(np.zeros((1, 25), np.int32), START)
 
 
 @pytest.mark.parametrize("status", isa.STATUS.values())

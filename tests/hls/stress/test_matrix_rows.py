@@ -108,7 +108,7 @@ def test_weights_of_minus_128_are_what_they_are():
     program = case(rng, code, weights, tables, 100, 2)
     (record,) = assert_same(program, "-128", STALE)
     total = 9 * 128 * 2**15
-    assert record[isa.RECORD_HEADER :].tolist() == [total + 7, total - 7]
+    assert record[isa.RECORD_HEADER :][:2].tolist() == [total + 7, total - 7]
 
 
 def test_cycles_of_rows_worked_by_hand():
