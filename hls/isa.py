@@ -3,7 +3,7 @@
 # fmt: off
 from dataclasses import dataclass
 
-HASH = "f9f7f6a1c4b681c7"
+HASH = "1af0eae05cb723cf"
 
 INSTRUCTION_WORDS = 16
 TILE = 8
@@ -27,7 +27,7 @@ MAX_GATES = 256
 MAX_CLASSES = 1024
 MAX_POOL = 256
 POOLED_BITS = 47
-RECORD_HEADER = 20
+RECORD_HEADER = 24
 IMAGE_LANES = 3
 WEIGHT_ALIGN = 8
 TABLE_ROW = 2
@@ -65,7 +65,8 @@ RULES = {"NONE": 0, "ENTROPY": 1, "CONFIDENCE": 2, "CLASS": 3}
 REASON_END = 0
 REASON_BUDGET = 1
 REASON_RULE = 2
-REASONS = {"END": 0, "BUDGET": 1, "RULE": 2}
+REASON_TIME = 3
+REASONS = {"END": 0, "BUDGET": 1, "RULE": 2, "TIME": 3}
 
 STATUS_OK = 0
 STATUS_BAD_OPCODE = 1
@@ -117,7 +118,7 @@ FIELDS = {
     MOVE: ("input", "output", "channels", "words", "input_pitch", "output_pitch", "mask", ),
 }
 
-RECORD = ("status", "image", "pc", "exit", "label", "reason", "flops_low", "flops_high", "cycles_low", "cycles_high", "layers_run", "channels_run", "weight_bytes", "instructions", "confidence", "entropy", "allowed_flops_low", "allowed_flops_high", "allowed_cycles_low", "allowed_cycles_high", )
+RECORD = ("status", "image", "pc", "exit", "label", "reason", "flops_low", "flops_high", "cycles_low", "cycles_high", "layers_run", "channels_run", "weight_bytes", "instructions", "confidence", "entropy", "allowed_flops_low", "allowed_flops_high", "allowed_cycles_low", "allowed_cycles_high", "stalls", "array_busy", "port_idle", "stop_pc", )
 
 LOOPS = [
     {"name": "LoadImageTables::LoadTables", "opcode": "IMAGE", "trips": "32 * channels", "entries": "image_groups", "ii": 1, "depth": 28},

@@ -9,6 +9,7 @@
 #include "cost.hpp"
 #include "exits.hpp"
 #include "geometry.hpp"
+#include "layer.hpp"
 
 namespace ddi {
 
@@ -37,6 +38,8 @@ struct Progress {
   uint64_t allowed_flops;  // what the image may spend
   uint64_t allowed_cycles;
   uint64_t weight_bytes;
+  uint32_t stalls, array_busy, port_idle;
+  int32_t stop_pc;  // for reason TIME
   int32_t instructions;
   int32_t layers;
   Kept kept;
@@ -49,14 +52,33 @@ inline void Fail(Progress& progress, int32_t status, int32_t pc) {
   progress.done = true;
 }
 
-// Would this instruction and the classifier held in reserve cost more than the image may spend?
-inline bool ExceedsBudget(const Instruction& instruction, const Cost& cost, const Progress& progress) {
-  const bool is_tap = instruction.word[0] == isa::kOpTap;
-  const bool has_reserve = progress.kept.any && !progress.kept.has_run;
-  const uint32_t flops = is_tap ? uint32_t(instruction.word[isa::kTapFlops]) : has_reserve ? progress.kept.flops : 0;
-  const uint32_t cycles = is_tap ? uint32_t(instruction.word[isa::kTapCycles]) : has_reserve ? progress.kept.cycles : 0;
-  return progress.flops + cost.flops + flops > progress.allowed_flops ||
-         progress.cycles + cost.cycles + cycles > progress.allowed_cycles;
+// What a classifier costs that is held in reserve.
+struct Reserve {
+  uint32_t flops, cycles;
+};
+
+// That of the exit which is kept behind this instruction.
+inline Reserve ReserveOf(const Instruction& instruction, const Progress& progress) {
+  if (instruction.word[0] == isa::kOpTap) {
+    const Reserve own = {uint32_t(instruction.word[isa::kTapFlops]), uint32_t(instruction.word[isa::kTapCycles])};
+    return own;
+  }
+  const bool held = progress.kept.any && !progress.kept.has_run;
+  const Reserve reserve = {held ? progress.kept.flops : 0, held ? progress.kept.cycles : 0};
+  return reserve;
+}
+
+// Would an instruction and its reserve cost more than the image may spend?
+inline bool ExceedsBudget(const Cost& cost, const Reserve& reserve, const Progress& progress) {
+  return progress.flops + cost.flops + reserve.flops > progress.allowed_flops ||
+         progress.cycles + cost.cycles + reserve.cycles > progress.allowed_cycles;
+}
+
+// Would they, with the stalls that there were, take more cycles? Only an image that has an exit can be late: none fails
+// because of a bus.
+inline bool IsLate(const Cost& cost, const Reserve& reserve, const Progress& progress) {
+  return progress.kept.any &&
+         progress.cycles + progress.stalls + cost.cycles + reserve.cycles > progress.allowed_cycles;
 }
 
 // Stop the image at `pc`: with the kept exit's result, with its classifier still to run, or without any.
@@ -73,6 +95,22 @@ inline void Stop(Progress& progress, int32_t reason, int32_t pc) {
   progress.stopping = true;
   progress.in_classifier = true;
   progress.pc = progress.kept.target;
+}
+
+// Does the image stop before this instruction, for what it has spent or for the time that it has lost?
+inline bool StopsAt(const Instruction& instruction, const Cost& cost, int32_t pc, Progress& progress) {
+  const Reserve reserve = ReserveOf(instruction, progress);
+  const bool exceeds = ExceedsBudget(cost, reserve, progress);
+  if (!exceeds && !IsLate(cost, reserve, progress)) return false;
+  if (!exceeds) progress.stop_pc = pc;
+  Stop(progress, exceeds ? isa::kReasonBudget : isa::kReasonTime, pc);
+  return true;
+}
+
+inline void CountLayer(const LayerCounts& counts, Progress& progress) {
+  progress.stalls += counts.stalls;
+  progress.array_busy += counts.array_busy;
+  progress.port_idle += counts.port_idle;
 }
 
 inline void KeepExit(const Instruction& instruction, const Start& start, Progress& progress) {
@@ -151,6 +189,10 @@ inline void WriteHeader(const Progress& progress, int32_t image, int32_t channel
   header[isa::kRecordAllowedFlopsHigh] = int32_t(uint32_t(progress.allowed_flops >> 32));
   header[isa::kRecordAllowedCyclesLow] = int32_t(uint32_t(progress.allowed_cycles));
   header[isa::kRecordAllowedCyclesHigh] = int32_t(uint32_t(progress.allowed_cycles >> 32));
+  header[isa::kRecordStalls] = int32_t(progress.stalls);
+  header[isa::kRecordArrayBusy] = int32_t(progress.array_busy);
+  header[isa::kRecordPortIdle] = int32_t(progress.port_idle);
+  header[isa::kRecordStopPc] = progress.stop_pc;
 WriteHeaderBeats:
   for (int32_t beat = 0; beat < kHeaderBeats; ++beat) {
     #pragma HLS pipeline II = 1
@@ -182,7 +224,8 @@ WriteTail:
 inline int32_t NotRunWord(int32_t at, int32_t image, const Start& start) {
   #pragma HLS inline
   const bool is_trace = at >= isa::kRecordHeader && at < isa::kRecordHeader + start.gates;
-  const bool is_minus = is_trace || at == isa::kRecordPc || at == isa::kRecordExit || at == isa::kRecordLabel;
+  const bool is_minus =
+      is_trace || at == isa::kRecordPc || at == isa::kRecordExit || at == isa::kRecordLabel || at == isa::kRecordStopPc;
   return at == isa::kRecordStatus ? isa::kStatusNotRun : at == isa::kRecordImage ? image : is_minus ? -1 : 0;
 }
 

@@ -93,8 +93,9 @@ inline void Execute(const Instruction& instruction, const LayerPlan& planned, Bu
     case isa::kOpAffine:
     case isa::kOpPool:
     case isa::kOpGlobalPool:
-      RunLayer(instruction, planned, weights0, weights1, weights2, tables, state.masks, state.maps, state.vector,
-               state.layer);
+      CountLayer(RunLayer(instruction, planned, weights0, weights1, weights2, tables, state.masks, state.maps,
+                          state.vector, state.layer),
+                 progress);
       break;
     case isa::kOpFc:
     case isa::kOpLstm:
@@ -145,10 +146,7 @@ inline void Step(const int64_t* program, BurstWords weights0, BurstWords weights
   }
   const LayerPlan planned = PlanLayer(instruction, state.masks);
   const Cost cost = Price(instruction, pc, planned, state.masks);
-  if (!progress.in_classifier && ExceedsBudget(instruction, cost, progress)) {
-    Stop(progress, isa::kReasonBudget, pc);
-    return;
-  }
+  if (!progress.in_classifier && StopsAt(instruction, cost, pc, progress)) return;
   progress.flops += cost.flops;
   progress.cycles += cost.cycles;
   progress.weight_bytes += cost.weight_bytes;
@@ -178,6 +176,7 @@ inline Progress RunOneImage(const int64_t* program, BurstWords weights0, BurstWo
   progress.allowed_flops = allowance.flops;
   progress.allowed_cycles = allowance.cycles;
   progress.prediction = NoPrediction();
+  progress.stop_pc = -1;
   StartImage(start);
   // Every target lies ahead, so the main stream has at most kMaxInstructions steps, and so has each classifier.
 Steps:

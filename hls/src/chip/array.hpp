@@ -27,6 +27,7 @@ struct MultiplyPlace {
   Unsigned<kKernelBits> row, column;  // of the first of the taps
   Unsigned<kLaneByteBits> row_end;    // behind the weights of the kernel's row
   bool loaded;                        // this channel's window stands under the multipliers
+  uint32_t busy;                      // cycles with products
 };
 
 // A sum of at most kLaneBytes products of 16 bits, in as few bits as hold it, since there are 128 such registers.
@@ -194,7 +195,10 @@ inline bool Multiply(const Layer& layer, const ConvPlan& plan, const FetchPlace&
     const bool taken = place.beat >= plan.taps;
     if (!taken && !HasWeights(layer, fetch, place)) return false;
     const bool has_source = HasSource(layer, place.step.first_out);
-    if (!taken) TakeBeat(layer, place, has_source, lanes, window.now, memory);
+    if (!taken) {
+      TakeBeat(layer, place, has_source, lanes, window.now, memory);
+      ++place.busy;
+    }
     if (NextTaps(layer, plan, place, window.now)) {
       place.beat = 0;
       place.row = 0;

@@ -42,7 +42,7 @@ struct StepPlace {
 };
 
 inline int32_t GroupChannels(const ConvPlan& plan, const StepPlace& place) {
-  return place.group + 1 == plan.groups ? plan.last : plan.channels;
+  return place.group == plan.groups - 1 ? plan.last : plan.channels;
 }
 
 inline void NextGroup(const ConvPlan& plan, StepPlace& place) {
@@ -205,7 +205,7 @@ TakePorts:
     #pragma HLS unroll
     bytes[port] = FirstRow(place) + port < channels ? queue[port].Pop() : int64_t(0);
   }
-  const int32_t at = place.chunk + place.size - place.left;
+  const int32_t at = (place.chunk + place.size - place.left) & (kLaneDepth - 1);
 StoreLanes:
   for (int32_t lane = 0; lane < kMaxResults; ++lane) {
     #pragma HLS unroll
