@@ -55,14 +55,16 @@ def _point(path, name, entry):
 
 def run(rows, folders, options):
     """Add the rows of every point."""
+    points = read()
     with unchanged():
-        for point in read():
-            add_point(rows, point)
+        parts = {str(sizes): taken(sizes) for sizes in {str(point.sizes): point.sizes for point in points}.values()}
+    for point in points:
+        add_point(rows, point, parts[str(point.sizes)])
 
 
-def add_point(rows, point):
+def add_point(rows, point, parts):
     """Shares of the chip, and images a second of NETWORKS, compiled for the point's tile memory."""
-    whole = adapters.total(chips.scaled(taken(point.sizes), {}))
+    whole = adapters.total(chips.scaled(parts, {}))
     for resource in resources.RESOURCES:
         share, aim = whole[resource] / point.limits[resource], None if resource == "ff" else MOST
         rows.add(f"points.{point.name}.{resource}_share", share, "share", "estimated", 1, target=aim, note=point.title)

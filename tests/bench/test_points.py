@@ -38,13 +38,13 @@ def test_a_file_that_is_wrong_is_refused(text, said, tmp_path):
 
 
 def test_a_point_s_rows(monkeypatch):
-    monkeypatch.setattr(points, "taken", lambda sizes: [[100, "chip/layer", name, "x"] for name in resources.RESOURCES])
+    parts = [[100, "chip/layer", name, "x"] for name in resources.RESOURCES]
     monkeypatch.setattr(points, "NETWORKS", {"resnet8": 16})
     monkeypatch.setattr(points.adapters, "total", lambda use: {name: 2 * amount for name, amount in use.items()})
     rows = Rows()
-    points.add_point(rows, points.Point("a", "x", 100, {}, {"dsp": 400, "bram18": 800, "lut": 200, "ff": 1000}))
+    points.add_point(rows, points.Point("a", "x", 100, {}, {"dsp": 400, "bram18": 800, "lut": 200, "ff": 1000}), parts)
     rates = {name: rows.pop(name) for name in list(rows) if name.endswith("images_per_s")}
     assert rows == {"points.a.dsp_share": 0.5, "points.a.bram18_share": 0.25, "points.a.lut_share": 1.0,
                     "points.a.ff_share": 0.2}  # fmt: skip
-    points.add_point(fast := Rows(), points.Point("a", "x", 200, {}, {"dsp": 1, "bram18": 1, "lut": 1, "ff": 1}))
+    points.add_point(fast := Rows(), points.Point("a", "x", 200, {}, {"dsp": 1, "bram18": 1, "lut": 1, "ff": 1}), parts)
     assert fast["points.a.resnet8_images_per_s"] == pytest.approx(2 * rates["points.a.resnet8_images_per_s"])

@@ -54,11 +54,16 @@ inline void NextGroup(const ConvPlan& plan, StepPlace& place) {
 inline void NextStep(const Layer& layer, const ConvPlan& plan, StepPlace& place) {
   #pragma HLS inline
   const int32_t side = layer.shape.by_parts ? isa::kPart : isa::kTile;
-  place.column += side;
-  if (place.column < layer.output.width) return;
+  // Compared with what is behind the last one, and not once the sum is there: a window's two reads may both end a step.
+  if (place.column < layer.output.width - side) {
+    place.column += side;
+    return;
+  }
   place.column = 0;
-  place.row += side;
-  if (place.row < layer.output.height) return;
+  if (place.row < layer.output.height - side) {
+    place.row += side;
+    return;
+  }
   place.row = 0;
   NextGroup(plan, place);
 }

@@ -96,6 +96,7 @@ inline void MapCycle(const Layer& layer, const ConvPlan& plan, const Masks& mask
                      WeightQueue (&weights)[isa::kWeightPorts], TableQueue& rows, TileMemory& maps,
                      VectorMemory& vector, LayerPlaces& places, LayerMemory& memory) {
   #pragma HLS inline
+  const int32_t computing = places.multiply.step.group;  // as the cycle begins, so that listing waits for no product
   const Unsigned<kIndexBits> channel = DrainChannel(memory.lanes, places.drain);
   const int32_t word = DrainWord(layer, channel, places.drain);
   const int32_t source = WindowChannel(layer, plan, masks, places.gather);
@@ -118,7 +119,7 @@ inline void MapCycle(const Layer& layer, const ConvPlan& plan, const Masks& mask
     places.drain.result = 0;
     NextStep(layer, plan, places.multiply.step);
   }
-  ListChannels(layer, plan, masks, places.multiply.step.group, places.list, memory.lanes);
+  ListChannels(layer, plan, masks, computing, places.list, memory.lanes);
   TakeTableRow(layer, plan, places.list, places.table, rows, memory.lanes);
   TakeRows(layer, plan, places.list, places.fetch, weights, memory.lanes);
   ++places.cycles;
