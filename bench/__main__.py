@@ -11,6 +11,7 @@
     python -m bench engine
     python -m bench equalise --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench dse
+    python -m bench points
     python -m bench newcomer
     python -m bench imports
     python -m bench hls4ml
@@ -47,6 +48,7 @@ BENCHMARKS = {  # name → module of bench
     "engine": "engine",
     "equalise": "published.equalise",
     "dse": "dse",
+    "points": "sizes.points",
     "densenet": "densenet",
     "newcomer": "newcomer",
     "faults": "faults",

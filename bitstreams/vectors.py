@@ -23,7 +23,7 @@ from hls.command.outputs import made
 from hls.errors import UserError
 from hls.package import read
 from hls.pool import fresh
-from hls.record import NO_BUDGET, scalars, words
+from hls.record import MEASURED, NO_BUDGET, scalars, words
 from host.board.ports import room
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,6 +73,8 @@ def write(folder, package, images, start, top=None):
         raise UserError(f"no value for the engine's argument {missing[0]}: add it in hls/record.py")
     values |= {"record_words": records.shape[1], "expected_status": isa.STATUS_OK}
     values["bad_start_status"] = isa.STATUS_BAD_START
+    places = [isa.RECORD.index(name) for name in MEASURED]
+    values |= {"first_measured": min(places), "last_measured": max(places)}
     lines = [f"{name} {int(value) % 2**64}" for name, value in values.items()]
     (folder / "vectors" / "scalars.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     sizes = {item.name: sources.TYPE_BITS[item.type] // 8 for item in top.memories}

@@ -25,7 +25,7 @@ from hls.command import outputs, places, tools
 from hls.command.entry import guarded
 from hls.errors import UserError
 from hls.pool import fresh
-from hls.record import scalars
+from hls.record import scalars, words
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "hls" / "src"
@@ -122,7 +122,7 @@ def run(
     reads what it did not write. shape: of CONV's main loop, one of SHAPES; the records are the same. library: of
     `load`, in place of that shape's. history: of the pool (hls/pool.py), brought up to date; a fresh one without. bus:
     least and most cycles until a burst's first word comes, in the chip's shape, where they change how long its loops
-    take and nothing else; one call at a time.
+    take, and by a budget in cycles where an image stops (docs/engine.md, Lost time); one call at a time.
     CosimError for BAD_START or arrays of another kind.
     """
     program = _aligned(_array("program", program, np.int32, 2))
@@ -131,8 +131,8 @@ def run(
     images = _array("images", images, np.uint8, 4)
     if program.shape[1] != isa.INSTRUCTION_WORDS:
         raise CosimError(f"an instruction has {isa.INSTRUCTION_WORDS} words, program has {program.shape[1]}")
-    words = isa.RECORD_HEADER + _within(start.gates, isa.MAX_GATES) + _within(start.classes, isa.MAX_CLASSES)
-    records = np.zeros((len(images), words), np.int32)
+    width = words(_within(start.gates, isa.MAX_GATES), _within(start.classes, isa.MAX_CLASSES))
+    records = np.zeros((len(images), width), np.int32)
     values = _fitting(scalars(start, program, weights, tables, images))
     charges = _history(start, history)
     library = _library(shape) if library is None else library

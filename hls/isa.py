@@ -3,7 +3,7 @@
 # fmt: off
 from dataclasses import dataclass
 
-HASH = "0fcb631fe4d41822"
+HASH = "1af0eae05cb723cf"
 
 INSTRUCTION_WORDS = 16
 TILE = 8
@@ -27,7 +27,7 @@ MAX_GATES = 256
 MAX_CLASSES = 1024
 MAX_POOL = 256
 POOLED_BITS = 47
-RECORD_HEADER = 20
+RECORD_HEADER = 24
 IMAGE_LANES = 3
 WEIGHT_ALIGN = 8
 TABLE_ROW = 2
@@ -65,7 +65,8 @@ RULES = {"NONE": 0, "ENTROPY": 1, "CONFIDENCE": 2, "CLASS": 3}
 REASON_END = 0
 REASON_BUDGET = 1
 REASON_RULE = 2
-REASONS = {"END": 0, "BUDGET": 1, "RULE": 2}
+REASON_TIME = 3
+REASONS = {"END": 0, "BUDGET": 1, "RULE": 2, "TIME": 3}
 
 STATUS_OK = 0
 STATUS_BAD_OPCODE = 1
@@ -117,7 +118,7 @@ FIELDS = {
     MOVE: ("input", "output", "channels", "words", "input_pitch", "output_pitch", "mask", ),
 }
 
-RECORD = ("status", "image", "pc", "exit", "label", "reason", "flops_low", "flops_high", "cycles_low", "cycles_high", "layers_run", "channels_run", "weight_bytes", "instructions", "confidence", "entropy", "allowed_flops_low", "allowed_flops_high", "allowed_cycles_low", "allowed_cycles_high", )
+RECORD = ("status", "image", "pc", "exit", "label", "reason", "flops_low", "flops_high", "cycles_low", "cycles_high", "layers_run", "channels_run", "weight_bytes", "instructions", "confidence", "entropy", "allowed_flops_low", "allowed_flops_high", "allowed_cycles_low", "allowed_cycles_high", "stalls", "array_busy", "port_idle", "stop_pc", )
 
 LOOPS = [
     {"name": "LoadImageTables::LoadTables", "opcode": "IMAGE", "trips": "32 * channels", "entries": "image_groups", "ii": 1, "depth": 28},
@@ -131,13 +132,13 @@ LOOPS = [
     {"name": "RunLstm::LstmUnits", "opcode": "LSTM", "trips": "hidden", "entries": "1", "ii": 1, "depth": 16},
     {"name": "RunGateChannel::GateChannels", "opcode": "GATE_CHANNEL", "trips": "channels", "entries": "1", "ii": 1, "depth": 4},
     {"name": "RunExit::LargestLogit", "opcode": "EXIT", "trips": "classes", "entries": "1", "ii": 1, "depth": 4},
-    {"name": "RunExit::ExitSums", "opcode": "EXIT", "trips": "classes", "entries": "1", "ii": 1, "depth": 44},
+    {"name": "RunExit::ExitSums", "opcode": "EXIT", "trips": "classes", "entries": "1", "ii": 1, "depth": 216},
     {"name": "MoveFromDdr::MoveIn", "opcode": "MOVE", "trips": "from_ddr * active_channels * words * 8", "entries": "from_ddr", "ii": 1, "depth": 28},
     {"name": "MoveFromTiles::MoveOut", "opcode": "MOVE", "trips": "from_tiles * active_channels * words * 8", "entries": "from_tiles", "ii": 1, "depth": 28},
 ]
 
-PORTS = {"program": ["memory", 64], "weights0": ["memory", 64], "weights1": ["memory", 64], "weights2": ["memory", 64], "tables": ["memory", 64], "images": ["memory", 64], "maps": ["memory", 64], "results": ["memory", 32], "instructions": ["scalar", 32], "weight_bytes": ["scalar", 32], "table_words": ["scalar", 32], "images_count": ["scalar", 32], "image_bytes": ["scalar", 32], "gates": ["scalar", 32], "classes": ["scalar", 32], "budget_flops": ["scalar", 64], "budget_cycles": ["scalar", 64], "rule": ["scalar", 32], "threshold": ["scalar", 32], "target_class": ["scalar", 32], "map_words": ["scalar", 32], "pool": ["scalar", 32], "floor_flops": ["scalar", 64], "floor_cycles": ["scalar", 64]}  # name: (kind, bits), in the order of the top function
-BUSES = {"program": "side", "weights0": "weights0", "weights1": "weights1", "weights2": "weights2", "tables": "side", "images": "side", "maps": "side", "results": "results"}  # memory port: the AXI master that it shares
+PORTS = {"program": ["memory", 64], "weights0": ["memory", 64], "weights1": ["memory", 64], "weights2": ["memory", 64], "tables": ["memory", 64], "images": ["memory", 64], "maps": ["memory", 64], "results": ["memory", 64], "instructions": ["scalar", 32], "weight_bytes": ["scalar", 32], "table_words": ["scalar", 32], "images_count": ["scalar", 32], "image_bytes": ["scalar", 32], "gates": ["scalar", 32], "classes": ["scalar", 32], "budget_flops": ["scalar", 64], "budget_cycles": ["scalar", 64], "rule": ["scalar", 32], "threshold": ["scalar", 32], "target_class": ["scalar", 32], "map_words": ["scalar", 32], "pool": ["scalar", 32], "floor_flops": ["scalar", 64], "floor_cycles": ["scalar", 64]}  # name: (kind, bits), in the order of the top function
+BUSES = {"program": "side", "weights0": "weights0", "weights1": "weights1", "weights2": "weights2", "tables": "side", "images": "side", "maps": "side", "results": "side"}  # memory port: the AXI master that it shares
 REGISTERS = {  # name: (offset, data words)
     "control": (0x00, 1),
     "interrupt_global": (0x04, 1),

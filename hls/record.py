@@ -11,6 +11,8 @@ from hls.program import STATUS_TEXT
 
 SIZES = ("instructions", "weight_bytes", "table_words", "images_count", "image_bytes")  # scalars that are no Start's
 
+MEASURED = ("stalls", "array_busy", "port_idle")  # an engine's own counters, in which two need not agree
+
 _INDEX = {name: index for index, name in enumerate(isa.RECORD)}
 _NEW_EXPORT = "the package does not suit this engine, export it again (python -m export …)"
 _REMEDY = {
@@ -40,6 +42,10 @@ class Results:
     channels_run: np.ndarray
     weight_bytes: np.ndarray
     instructions: np.ndarray
+    stalls: np.ndarray  # cycles beyond the model's; this and the next two as an engine counted them
+    array_busy: np.ndarray  # cycles
+    port_idle: np.ndarray  # accesses
+    stop_pc: np.ndarray  # of the instruction that stalls stopped the image at, or -1
     confidence: np.ndarray  # 0 … 1
     entropy: np.ndarray  # nats
     trace: np.ndarray  # active channels, or isa.TRACE_NOT_REACHED or TRACE_SKIPPED
@@ -47,8 +53,8 @@ class Results:
 
 
 def words(gates, classes):
-    """Words of one record."""
-    return isa.RECORD_HEADER + gates + classes
+    """Words of one record: its header, trace and logits, and one more where the port's last word needs it."""
+    return isa.RECORD_HEADER + gates + classes + (gates + classes) % 2
 
 
 def scalars(start, program, weights, tables, images):
@@ -75,10 +81,22 @@ def not_run(index, start):
     """The record (words,) int32 of an image that an earlier one's failure left out."""
     record = np.zeros(words(start.gates, start.classes), np.int32)
     record[isa.RECORD_HEADER :][: start.gates] = -1
-    for name in ("pc", "exit", "label"):
+    for name in ("pc", "exit", "label", "stop_pc"):
         record[_INDEX[name]] = -1
     record[_INDEX["status"]], record[_INDEX["image"]] = isa.STATUS_NOT_RUN, index
     return record
+
+
+def agreed(records):
+    """`records` (N, words) without what was measured: the part in which engines and models are equal."""
+    found = np.array(records)
+    found[:, [_INDEX[name] for name in MEASURED]] = 0
+    return found
+
+
+def stops(records):
+    """Per image the pc at which stalls stopped it, -1 for none: what the golden model needs to replay it."""
+    return np.asarray(records)[:, _INDEX["stop_pc"]]
 
 
 def decode(records, start):
@@ -97,16 +115,16 @@ def decode(records, start):
 
     plain = ("status", "image", "pc", "exit", "label", "reason", "layers_run", "channels_run", "instructions")
     return Results(
-        **{name: column(name).astype(np.int64) for name in plain},
+        **{name: column(name).astype(np.int64) for name in (*plain, "stop_pc")},
         flops=wide("flops"),
         cycles=wide("cycles"),
         allowed_flops=wide("allowed_flops"),
         allowed_cycles=wide("allowed_cycles"),
-        weight_bytes=column("weight_bytes").astype(np.int64) & 0xFFFFFFFF,
+        **{name: column(name).astype(np.int64) & 0xFFFFFFFF for name in ("weight_bytes", *MEASURED)},
         confidence=column("confidence") / 65536,
         entropy=column("entropy") / 65536,
         trace=records[:, isa.RECORD_HEADER : isa.RECORD_HEADER + start.gates].copy(),
-        logits=records[:, isa.RECORD_HEADER + start.gates :].copy(),
+        logits=records[:, isa.RECORD_HEADER + start.gates :][:, : start.classes].copy(),
     )
 
 

@@ -99,8 +99,10 @@ bool BatchIsRight(Vectors& vectors, const std::vector<char>& expected) {
   const int32_t* wanted = reinterpret_cast<const int32_t*>(expected.data());
   const int64_t words = int64_t(expected.size() / sizeof(int32_t));
   const int64_t record = int64_t(vectors.Scalar("record_words"));
+  const int64_t first = int64_t(vectors.Scalar("first_measured")), last = int64_t(vectors.Scalar("last_measured"));
   for (int64_t i = 0; i < words; ++i) {
-    if (found[i] != wanted[i]) {
+    const bool is_measured = i % record >= first && i % record <= last;  // the engine's own counters
+    if (!is_measured && found[i] != wanted[i]) {
       std::printf("image %lld, word %lld of its record: %d, expected %d\n", (long long)(i / record),
                   (long long)(i % record), int(found[i]), int(wanted[i]));
       return false;

@@ -28,12 +28,13 @@ class _Failed(Exception):
     """An image that cannot go on: (status, pc)."""
 
 
-def run(program, weights, tables, images, start, history=None):
+def run(program, weights, tables, images, start, history=None, stops=None):
     """Records (N, words) int32 of `images` (N, …) uint8, each run under `start`.
 
     `program` (n, INSTRUCTION_WORDS) int32, `weights` (bytes,) int8, `tables` (words,) int32. `history`: of the pool
-    (hls/pool.py), brought up to date; a fresh one without. ValueError for start parameters outside their ranges; a bad
-    program shows in the records' status.
+    (hls/pool.py), brought up to date; a fresh one without. `stops`: per image the pc at which an engine stopped it for
+    lost time (record.stops), -1 for none. ValueError for start parameters outside their ranges; a bad program shows in
+    the records' status.
     """
     images = np.asarray(images, np.uint8).reshape(len(images), -1)
     record.check_start(record.scalars(start, program, weights, tables, images))
@@ -47,7 +48,8 @@ def run(program, weights, tables, images, start, history=None):
         if stopped:
             records.append(record.not_run(index, start))
             continue
-        records.append(engine.run_image(index, image, pool.allowed))
+        late = -1 if stops is None else int(stops[index])
+        records.append(engine.run_image(index, image, pool.allowed, late))
         pool.charge(engine.spent.flops, engine.spent.cycles)
         stopped = records[-1][0] != isa.STATUS_OK
     history[:] = pool.history()
@@ -66,15 +68,15 @@ class Engine:
         self.vector = np.zeros(isa.VECTOR_WORDS, np.int64)
         self.methods = {code: getattr(self, f"_{name.lower()}") for name, code in isa.OPCODES.items()}
 
-    def run_image(self, index, image, allowed=(NO_BUDGET, NO_BUDGET)):
-        """The record of one image that may spend `allowed` (FLOPs, cycles)."""
+    def run_image(self, index, image, allowed=(NO_BUDGET, NO_BUDGET), late=-1):
+        """The record of one image that may spend `allowed` (FLOPs, cycles); `late`: pc at which lost time stops it."""
         for memory in (self.tiles, self.maps, self.vector):
             memory[:] = 0  # the engine's hold anything; a program does not read what it did not write
         self.image, self.last_pc, self.layers, self.instructions = image, -1, 0, 0
         self.masks = [np.zeros(0, np.int64)] * isa.MASKS
         self.mask_channels = [0] * isa.MASKS
         self.hidden = self.cell = np.zeros(isa.MAX_HIDDEN, np.int64)
-        self.kept, self.spent, self.allowed = None, Cost(0, 0, 0), allowed
+        self.kept, self.spent, self.allowed, self.late, self.stop_pc = None, Cost(0, 0, 0), allowed, late, -1
         self.trace = [isa.TRACE_NOT_REACHED] * self.start.gates
         self.result, self.logits = no_result = _NO_RESULT, [0] * self.start.classes
         try:
@@ -91,8 +93,10 @@ class Engine:
         for name, value in wide.items():
             values[f"{name}_low"], values[f"{name}_high"] = value & 0xFFFFFFFF, value >> 32
         values["layers_run"], values["channels_run"] = self.layers, sum(max(word, 0) for word in self.trace)
+        values |= {**dict.fromkeys(record.MEASURED, 0), "stop_pc": self.stop_pc}
         values["weight_bytes"], values["instructions"] = self.spent.weight_bytes & 0xFFFFFFFF, self.instructions
         words = [values[name] for name in isa.RECORD] + self.trace + self.logits
+        words += [0] * (record.words(self.start.gates, self.start.classes) - len(words))
         return np.array(words, np.int64).astype(np.uint32).view(np.int32)
 
     def _main_stream(self):
@@ -102,6 +106,9 @@ class Engine:
             fields, price = self._fetch(pc)
             if self._over_budget(price, self._reserve(fields)):
                 return self._stop(isa.REASON_BUDGET, isa.STATUS_BUDGET_TOO_SMALL, pc)
+            if pc == self.late:
+                self.stop_pc = pc
+                return self._stop(isa.REASON_TIME, isa.STATUS_BUDGET_TOO_SMALL, pc)
             next_pc = self._execute(fields, price, pc)
             if fields["opcode"] == isa.EXIT:
                 return isa.REASON_END

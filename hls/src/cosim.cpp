@@ -9,6 +9,19 @@
 
 #include "engine.cpp"
 
+namespace {
+
+int32_t HeaderWord(const int64_t* record, int32_t word) {
+  return int32_t(uint32_t(uint64_t(record[word / 2]) >> (word % 2 * 32)));
+}
+
+void SetImage(int64_t* record, int32_t image) {
+  static_assert(ddi::isa::kRecordStatus == 0 && ddi::isa::kRecordImage == 1, "the first word of the port holds both");
+  record[0] = ddi::PairWords(HeaderWord(record, ddi::isa::kRecordStatus), image);
+}
+
+}  // namespace
+
 extern "C" {
 
 const char* ddi_isa_hash() { return ddi::isa::kHash; }
@@ -21,11 +34,11 @@ int64_t ddi_state_bytes() { return int64_t(sizeof(ddi::State)); }
 // As ddi_engine, over `threads` threads; memories start every image filled with the byte `forget`. With a pool the
 // images run one after the other, whatever the threads; its charges come from `history` and go back there.
 int32_t ddi_cosim(const int64_t* program, const int64_t* weights, const int64_t* tables, const uint8_t* images,
-                  int64_t* history, int32_t* results, const ddi::Start* given, int32_t threads, int32_t forget) {
+                  int64_t* history, int64_t* results, const ddi::Start* given, int32_t threads, int32_t forget) {
   using namespace ddi;
   const Start start = *given;
   if (!StartIsGood(start)) return isa::kStatusBadStart;
-  const int64_t stride = RecordWords(start);
+  const int64_t stride = RecordBeats(start);
   const size_t image_bytes = size_t(start.image_bytes);
   const size_t charge_bytes = size_t(start.pool - 1) * 2 * sizeof(int64_t);
   const size_t map_bytes = size_t(start.map_words) * kTilePixels;
@@ -40,15 +53,16 @@ int32_t ddi_cosim(const int64_t* program, const int64_t* weights, const int64_t*
     part.images_count = start.map_words > 0 ? 1 : count;
     std::vector<int64_t> pixels(size_t(part.images_count) * image_bytes / sizeof(int64_t) + 1);
     for (int32_t i = 0; i < count; i += part.images_count) {
-      int32_t* records = results + (first + i) * stride;
+      int64_t* records = results + (first + i) * stride;
       std::memcpy(pixels.data(), images + size_t(first + i) * image_bytes, size_t(part.images_count) * image_bytes);
       std::memset(maps.data(), forget, map_bytes);
       const int32_t status =
           RunBatch(program, weights, weights, weights, tables, pixels.data(), maps.data(), records, part);
       if (status != isa::kStatusOk) return status;
-      if (part.images_count == 1 && records[isa::kRecordStatus] != isa::kStatusOk) break;  // the others are not run
+      if (part.images_count == 1 && HeaderWord(records, isa::kRecordStatus) != isa::kStatusOk)
+        break;  // the others are not run
     }
-    for (int32_t i = 0; i < count; ++i) results[(first + i) * stride + isa::kRecordImage] = first + i;
+    for (int32_t i = 0; i < count; ++i) SetImage(results + (first + i) * stride, first + i);
     if (charge_bytes > 0) std::memcpy(history, charges, charge_bytes);
     return isa::kStatusOk;
   };
@@ -64,8 +78,9 @@ int32_t ddi_cosim(const int64_t* program, const int64_t* weights, const int64_t*
   for (std::thread& worker : workers) worker.join();
   bool failed = false;
   for (int32_t image = 0; image < start.images_count && status == isa::kStatusOk; ++image) {
-    if (failed) WriteNotRun(image, start, results + image * stride);
-    failed = failed || results[image * stride + isa::kRecordStatus] != isa::kStatusOk;
+    int64_t* record = results + image * stride;
+    if (failed) WriteNotRun(image, start, record);
+    failed = failed || HeaderWord(record, isa::kRecordStatus) != isa::kStatusOk;
   }
   return status;
 }

@@ -2,8 +2,9 @@
 //
 // Role     fetch, check, price, compare with the budget, execute; gates, masks, exits and counters are all here, and
 //          the host does nothing between start and done
-// Ports    m_axi: weights (three ports on the same bytes, each a bus), program, tables, images and the DDR's map memory
-//          (one bus) of 64 bits, results of 32; s_axilite for the start parameters and the return value (top.hpp)
+// Ports    m_axi of 64 bits: weights (three ports on the same bytes, each a bus), and on one bus program, tables,
+// images,
+//          the DDR's map memory and results; s_axilite for the start parameters and the return value (top.hpp)
 // Rate     kFetch cycles an instruction, then its unit's loops (docs/isa.md, Loops; cost.hpp adds them up)
 // Storage  State below, the maps included
 #include <cstdint>
@@ -92,8 +93,9 @@ inline void Execute(const Instruction& instruction, const LayerPlan& planned, Bu
     case isa::kOpAffine:
     case isa::kOpPool:
     case isa::kOpGlobalPool:
-      RunLayer(instruction, planned, weights0, weights1, weights2, tables, state.masks, state.maps, state.vector,
-               state.layer);
+      CountLayer(RunLayer(instruction, planned, weights0, weights1, weights2, tables, state.masks, state.maps,
+                          state.vector, state.layer),
+                 progress);
       break;
     case isa::kOpFc:
     case isa::kOpLstm:
@@ -144,10 +146,7 @@ inline void Step(const int64_t* program, BurstWords weights0, BurstWords weights
   }
   const LayerPlan planned = PlanLayer(instruction, state.masks);
   const Cost cost = Price(instruction, pc, planned, state.masks);
-  if (!progress.in_classifier && ExceedsBudget(instruction, cost, progress)) {
-    Stop(progress, isa::kReasonBudget, pc);
-    return;
-  }
+  if (!progress.in_classifier && StopsAt(instruction, cost, pc, progress)) return;
   progress.flops += cost.flops;
   progress.cycles += cost.cycles;
   progress.weight_bytes += cost.weight_bytes;
@@ -177,6 +176,7 @@ inline Progress RunOneImage(const int64_t* program, BurstWords weights0, BurstWo
   progress.allowed_flops = allowance.flops;
   progress.allowed_cycles = allowance.cycles;
   progress.prediction = NoPrediction();
+  progress.stop_pc = -1;
   StartImage(start);
   // Every target lies ahead, so the main stream has at most kMaxInstructions steps, and so has each classifier.
 Steps:
@@ -192,7 +192,7 @@ Steps:
 
 // Run a batch under `start`: a record for each image, and the charges of the pool go back to their place. The status.
 inline int32_t RunBatch(const int64_t* program, BurstWords weights0, BurstWords weights1, BurstWords weights2,
-                        const int64_t* tables, const int64_t* images, int64_t* maps, int32_t* results,
+                        const int64_t* tables, const int64_t* images, int64_t* maps, int64_t* results,
                         const Start& start) {
   #pragma HLS array_partition variable = state.maps complete dim = 2
   #pragma HLS bind_storage variable = state.maps type = ram_t2p impl = bram
@@ -227,21 +227,21 @@ inline int32_t RunBatch(const int64_t* program, BurstWords weights0, BurstWords 
   LoadCode(program, start.instructions);
   ForgetWeights();
   bool failed = false;
-  int64_t record_word = 0;
+  int64_t record_beat = 0;
   int64_t image_byte = 0;
 Images:
   for (int32_t image = 0; image < start.images_count; ++image) {
     #pragma HLS loop_tripcount max = 10000
     if (failed) {
-      WriteNotRun(image, start, results + record_word);
+      WriteNotRun(image, start, results + record_beat);
     } else {
       const Progress progress =
           RunOneImage(program, weights0, weights1, weights2, tables, images, image_byte, maps, allowance, start);
-      WriteRecord(progress, image, start, state.trace, state.logits, results + record_word);
+      WriteRecord(progress, image, start, state.trace, state.logits, results + record_beat);
       ChargeImage(start, progress.flops, progress.cycles, state.charges, allowance);
       failed = progress.status != isa::kStatusOk;
     }
-    record_word += RecordWords(start);
+    record_beat += RecordBeats(start);
     image_byte += start.image_bytes;
   }
   SaveCharges(start, state.charges, allowance, maps);

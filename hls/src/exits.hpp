@@ -2,7 +2,7 @@
 //
 // Role     EXIT, and the decision after a classifier that a TAP ran (docs/engine.md)
 // Rate     2 cycles a class: the largest logit, then the sums of exponentials, two passes over vector memory
-// Latency  kDepthLargestLogit, kDepthExitSums, two divisions included
+// Latency  kDepthLargestLogit, kDepthExitSums, three divisions included
 // Storage  the logits of the exit taken; tables of exp and log in block RAM
 #pragma once
 #include <cstdint>

@@ -36,8 +36,11 @@ inline int32_t Larger(int32_t a, int32_t b) { return a > b ? a : b; }
 
 inline int32_t Smaller(int32_t a, int32_t b) { return a < b ? a : b; }
 
-// Words of a result record.
-inline int32_t RecordWords(const Start& start) { return isa::kRecordHeader + start.gates + start.classes; }
+constexpr int32_t kHeaderBeats = isa::kRecordHeader / 2;
+static_assert(isa::kRecordHeader % 2 == 0, "a header is whole words of the port");
+
+// Words of a result record's port, two of the record each. The last one of the record may be more than it needs.
+inline int32_t RecordBeats(const Start& start) { return kHeaderBeats + ((start.gates + start.classes + 1) >> 1); }
 
 // Height or width of the output of CONV and AFFINE; stride is 1 or 2.
 inline int32_t ConvOut(int32_t size, int32_t stride) { return stride == 2 ? (size + 1) >> 1 : size; }

@@ -5,8 +5,8 @@
 namespace ddi {
 namespace isa {
 
-static const char kHash[] = "0fcb631fe4d41822";
-constexpr uint32_t kHashHigh = 0x0fcb631f;
+static const char kHash[] = "1af0eae05cb723cf";
+constexpr uint32_t kHashHigh = 0x1af0eae0;
 
 constexpr int32_t kInstructionWords = 16;
 constexpr int32_t kTile = 8;
@@ -30,7 +30,7 @@ constexpr int32_t kMaxGates = 256;
 constexpr int32_t kMaxClasses = 1024;
 constexpr int32_t kMaxPool = 256;
 constexpr int32_t kPooledBits = 47;
-constexpr int32_t kRecordHeader = 20;
+constexpr int32_t kRecordHeader = 24;
 constexpr int32_t kImageLanes = 3;
 constexpr int32_t kWeightAlign = 8;
 constexpr int32_t kTableRow = 2;
@@ -66,6 +66,7 @@ constexpr int32_t kRuleClass = 3;
 constexpr int32_t kReasonEnd = 0;
 constexpr int32_t kReasonBudget = 1;
 constexpr int32_t kReasonRule = 2;
+constexpr int32_t kReasonTime = 3;
 
 constexpr int32_t kStatusOk = 0;
 constexpr int32_t kStatusBadOpcode = 1;
@@ -208,6 +209,10 @@ constexpr int32_t kRecordAllowedFlopsLow = 16;
 constexpr int32_t kRecordAllowedFlopsHigh = 17;
 constexpr int32_t kRecordAllowedCyclesLow = 18;
 constexpr int32_t kRecordAllowedCyclesHigh = 19;
+constexpr int32_t kRecordStalls = 20;
+constexpr int32_t kRecordArrayBusy = 21;
+constexpr int32_t kRecordPortIdle = 22;
+constexpr int32_t kRecordStopPc = 23;
 
 constexpr int32_t kDepthLoadTables = 28;
 constexpr int32_t kDepthImageBeats = 28;
@@ -216,7 +221,7 @@ constexpr int32_t kDepthRowCycles = 36;
 constexpr int32_t kDepthLstmUnits = 16;
 constexpr int32_t kDepthGateChannels = 4;
 constexpr int32_t kDepthLargestLogit = 4;
-constexpr int32_t kDepthExitSums = 44;
+constexpr int32_t kDepthExitSums = 216;
 constexpr int32_t kDepthMoveIn = 28;
 constexpr int32_t kDepthMoveOut = 28;
 

@@ -146,6 +146,13 @@ inline Layer DecodeLayer(const Instruction& instruction, const ConvShape& shape,
   return layer;
 }
 
+// What the chip's main loop did besides its results. A processor of the co-simulation counts none of it.
+struct LayerCounts {
+  uint32_t stalls;      // cycles beyond the plan's
+  uint32_t array_busy;  // cycles in which the array multiplied
+  uint32_t port_idle;   // accesses of tile memory that were not made
+};
+
 // The input channel behind the index-th of a group's inputs, and whether there is one.
 inline int32_t SourceChannel(const Layer& layer, const Masks& masks, int32_t index, int32_t out_channel) {
   #pragma HLS inline

@@ -13,7 +13,7 @@ extern "C" uint64_t ddi_engine(
     const int64_t* tables,
     const int64_t* images,
     int64_t* maps,
-    int32_t* results,
+    int64_t* results,
     int32_t instructions,
     int32_t weight_bytes,
     int32_t table_words,
@@ -37,7 +37,7 @@ extern "C" uint64_t ddi_engine(
   #pragma HLS interface m_axi port = tables offset = slave bundle = side
   #pragma HLS interface m_axi port = images offset = slave bundle = side
   #pragma HLS interface m_axi port = maps offset = slave bundle = side
-  #pragma HLS interface m_axi port = results offset = slave bundle = results
+  #pragma HLS interface m_axi port = results offset = slave bundle = side
   #pragma HLS interface s_axilite port = program
   #pragma HLS interface s_axilite port = weights0
   #pragma HLS interface s_axilite port = weights1

@@ -153,7 +153,7 @@ def _record_words(values):
     """Words of a record; none where the start parameters are refused anyway."""
     gates, classes = values["gates"], values["classes"]
     fits = 0 <= gates <= isa.MAX_GATES and 1 <= classes <= isa.MAX_CLASSES
-    return isa.RECORD_HEADER + gates + classes if fits else 0
+    return record.words(gates, classes) if fits else 0
 
 
 def _numbers(*values):

@@ -172,6 +172,7 @@ def _of_total(spread, what):
 
 def _reasons(reasons):
     words = {"END": "the end of the network", "BUDGET": "the budget", "RULE": "the stopping rule"}
+    words["TIME"] = "time lost to the memory"
     return ", ".join(f"{words[name]} {count:,}" for name, count in reasons.items() if count)
 
 

@@ -7,7 +7,20 @@ import pytest
 
 from hls import isa
 from hls.pool import MOST
-from hls.record import NO_BUDGET, SIZES, Start, check_start, decode, explain, not_run, scalars, top, words
+from hls.record import (
+    NO_BUDGET,
+    SIZES,
+    Start,
+    agreed,
+    check_start,
+    decode,
+    explain,
+    not_run,
+    scalars,
+    stops,
+    top,
+    words,
+)
 
 START = Start(gates=2, classes=3)
 
@@ -22,7 +35,7 @@ def record(**fields):
     row = np.zeros(words(2, 3), np.int64)
     for name, value in fields.items():
         row[isa.RECORD.index(name)] = value
-    row[isa.RECORD_HEADER :] = (-1, 5, 7, -8, 9)
+    row[isa.RECORD_HEADER :] = (-1, 5, 7, -8, 9, 0)  # whole words of the port
     return row.astype(np.uint32).view(np.int32)
 
 
@@ -38,9 +51,17 @@ def test_columns():
     assert results.exit.tolist() == [4, -1] and results.label.tolist() == [0, -1] and results.pc.tolist() == [0, -1]
 
 
+def test_what_was_measured_is_outside_of_what_engines_agree_in():
+    one, other = record(stalls=3, array_busy=-1, port_idle=2, stop_pc=-1), record(stop_pc=-1)
+    found = decode(one[None], START)
+    assert (found.stalls[0], found.array_busy[0], found.port_idle[0], found.stop_pc[0]) == (3, 2**32 - 1, 2, -1)
+    assert np.array_equal(agreed([one, other]), [other, other]) and one[isa.RECORD.index("stalls")] == 3
+    assert stops([record(stop_pc=7), other]).tolist() == [7, -1] and stops([not_run(0, START)]).tolist() == [-1]
+
+
 def test_records_of_another_width_are_refused():
-    with pytest.raises(ValueError, match=r"expected int32 \(images, 25\)"):
-        decode(np.zeros((1, 21), np.int32), START)
+    with pytest.raises(ValueError, match=r"expected int32 \(images, 30\)"):
+        decode(np.zeros((1, 29), np.int32), START)
 
 
 @pytest.mark.parametrize("status", isa.STATUS.values())

@@ -27,6 +27,7 @@ struct MultiplyPlace {
   Unsigned<kKernelBits> row, column;  // of the first of the taps
   Unsigned<kLaneByteBits> row_end;    // behind the weights of the kernel's row
   bool loaded;                        // this channel's window stands under the multipliers
+  uint32_t busy;                      // cycles with products
 };
 
 // A sum of at most kLaneBytes products of 16 bits, in as few bits as hold it, since there are 128 such registers.
@@ -106,20 +107,35 @@ TakePixels:
   }
 }
 
-// The largest pixel of the taps of one cycle, and of those before, for each pixel of a part.
+// The largest pixel of the taps of one cycle, and of those before, for each pixel of a part. The taps are compared with
+// one another first, so that one comparison is carried from cycle to cycle.
 inline void TakeLargest(const Layer& layer, const MultiplyPlace& place, const Window& window, ArrayMemory& memory) {
   #pragma HLS inline
 LargestPixels:
   for (int32_t pixel = 0; pixel < kPartPixels; ++pixel) {
     #pragma HLS unroll
-    int16_t largest = place.beat == 0 ? int16_t(-128) : int16_t(Narrow(memory.sum[0][pixel], 9));
+    int32_t value[isa::kRowTaps];
   LargestTaps:
     for (int32_t tap = 0; tap < isa::kRowTaps; ++tap) {
       #pragma HLS unroll
-      const int16_t value = PixelValue(PartByte(layer, place.step, window, pixel, tap), layer.in_signed);
-      if (place.column + tap < layer.shape.kernel && value > largest) largest = value;
+      const bool within = place.column + tap < layer.shape.kernel;
+      value[tap] =
+          within ? PixelValue(PartByte(layer, place.step, window, pixel, tap), layer.in_signed) : kMinPackedPixel;
     }
-    memory.sum[0][pixel] = largest;
+    const int32_t largest = Larger(Larger(value[0], value[1]), value[2]);
+    const int32_t before = place.beat == 0 ? kMinPackedPixel : NarrowPixel(memory.sum[0][pixel]);
+    memory.sum[0][pixel] = Larger(before, largest);
+  }
+}
+
+// The taps of one cycle: largest or added up, never one behind the other.
+inline void TakeBeat(const Layer& layer, const MultiplyPlace& place, bool has_source, const LaneMemory& lanes,
+                     const Window& window, ArrayMemory& memory) {
+  #pragma HLS inline
+  if (layer.takes_largest) {
+    TakeLargest(layer, place, window, memory);
+  } else {
+    TakeTaps(layer, place, has_source, lanes, window, memory);
   }
 }
 
@@ -179,8 +195,10 @@ inline bool Multiply(const Layer& layer, const ConvPlan& plan, const FetchPlace&
     const bool taken = place.beat >= plan.taps;
     if (!taken && !HasWeights(layer, fetch, place)) return false;
     const bool has_source = HasSource(layer, place.step.first_out);
-    if (!taken && layer.takes_largest) TakeLargest(layer, place, window.now, memory);
-    if (!taken && !layer.takes_largest) TakeTaps(layer, place, has_source, lanes, window.now, memory);
+    if (!taken) {
+      TakeBeat(layer, place, has_source, lanes, window.now, memory);
+      ++place.busy;
+    }
     if (NextTaps(layer, plan, place, window.now)) {
       place.beat = 0;
       place.row = 0;

@@ -34,10 +34,19 @@ struct LateRows {
   uint8_t pixel[isa::kWriteDelay][isa::kDrain];
 };
 
+// A row's pixels added up, which the pool takes a cycle later: so one sum alone is carried from row to row.
+struct RowSum {
+  bool full, first, last;  // of a channel
+  Unsigned<kResultBits> result;
+  Unsigned<kIndexBits> channel;
+  int32_t sum;
+};
+
 struct DrainMemory {
   uint8_t word[kTilePixels];
   LateRows late;
   uint8_t identity[kTilePixels];
+  RowSum row;
   int32_t pooled[kMaxResults];
 };
 
@@ -154,9 +163,20 @@ PlaceLatePixels:
   }
 }
 
+// The last row's sum into the pool of its channel.
+inline void AddRow(const Layer& layer, VectorMemory& vector, DrainMemory& memory) {
+  #pragma HLS inline
+  const RowSum row = memory.row;
+  memory.row.full = false;
+  if (!row.full) return;
+  const int32_t pooled = (row.first ? 0 : memory.pooled[row.result & (kMaxResults - 1)]) + row.sum;
+  memory.pooled[row.result & (kMaxResults - 1)] = pooled;
+  if (row.last) StorePool(layer, row.channel, pooled, vector);
+}
+
 // Requantise some pixels of the step before.
 inline void Drain(const Layer& layer, int32_t channel, int32_t word, const LaneMemory& lanes, const ArrayMemory& array,
-                  const DrainPlace& place, VectorMemory& vector, DrainMemory& memory) {
+                  const DrainPlace& place, DrainMemory& memory) {
   #pragma HLS inline
   if (!place.busy) return;
   const bool by_parts = layer.shape.by_parts;
@@ -164,7 +184,6 @@ inline void Drain(const Layer& layer, int32_t channel, int32_t word, const LaneM
   const int32_t result = place.result & (kMaxResults - 1);
   const int32_t bank = place.step.group & (kRowBanks - 1);
   const Finish finish = MakeFinish(layer, lanes.bias[bank][result], lanes.scale[bank][result]);
-  const bool first = place.step.row == 0 && place.step.column == 0 && block == 0;
   int32_t row[isa::kDrain];  // what the pool adds up
   LateRow late;
   #pragma HLS array_partition variable = late.pixel complete
@@ -185,10 +204,7 @@ DrainPixels:
     const int32_t x = (place.step.column & ~7) + across;
     row[i] = y < layer.output.height && x < layer.output.width ? PixelValue(byte, !layer.relu) : 0;
   }
-  // The row is added up first, so that one sum is carried from row to row.
-  const int32_t added = ((row[0] + row[1]) + (row[2] + row[3])) + ((row[4] + row[5]) + (row[6] + row[7]));
-  const int32_t pooled = (first ? 0 : memory.pooled[result]) + added;
-  memory.pooled[result] = pooled;
+  const int32_t side = by_parts ? isa::kPart : isa::kTile;
   const bool whole = place.block + 1 == DrainBlocks(layer);
   late.full = true;
   late.last = whole && layer.writes;
@@ -197,9 +213,13 @@ DrainPixels:
   late.block = block;
   late.word = word;
   PutLate(late, memory.late);
-  const int32_t side = by_parts ? isa::kPart : isa::kTile;
-  const bool last = place.step.row + side >= layer.output.height && place.step.column + side >= layer.output.width;
-  if (whole && last) StorePool(layer, channel, pooled, vector);
+  memory.row.full = true;
+  memory.row.first = place.step.row == 0 && place.step.column == 0 && block == 0;
+  memory.row.last =
+      whole && place.step.row + side >= layer.output.height && place.step.column + side >= layer.output.width;
+  memory.row.result = result;
+  memory.row.channel = channel;
+  memory.row.sum = ((row[0] + row[1]) + (row[2] + row[3])) + ((row[4] + row[5]) + (row[6] + row[7]));
 }
 
 // What a bank takes of a word: its pixel; zero outside the map; nothing if its pixel belongs to another part.

@@ -37,6 +37,8 @@ struct Fetcher {
 
 inline Fetcher MakeFetcher(const Layer& layer, const ConvPlan& plan) {
   Fetcher fetcher = Fetcher();
+  StartRow(layer, fetcher.request);
+  StartRow(layer, fetcher.read);
   if (layer.shape.row == 0) fetcher.request.step.group = fetcher.read.step.group = plan.groups;
   if (!layer.has_table) fetcher.table.step.group = plan.groups;
   return fetcher;
@@ -51,8 +53,9 @@ inline bool HasFetched(const ConvPlan& plan, const Fetcher& fetcher) {
 inline void ListRow(const Layer& layer, const ConvPlan& plan, const Masks& masks, Fetcher& fetcher) {
   #pragma HLS inline
   ListPlace& place = fetcher.list;
-  const int32_t asked = Smaller(fetcher.request.step.group, fetcher.table.step.group);
-  if (place.step.group == plan.groups || place.step.group > asked + 1) return;
+  const bool ahead = (layer.shape.row != 0 && IsTwoAhead(place.step.group, fetcher.request.step.group)) ||
+                     (layer.has_table && IsTwoAhead(place.step.group, fetcher.table.step.group));
+  if (place.step.group == plan.groups || ahead) return;
   const int32_t channel =
       Unsigned<kIndexBits>(FetchedChannel(masks, layer.out_mask, place.step.first_out + place.channel));
   const int32_t offset = channel * layer.row_words;
@@ -75,17 +78,17 @@ inline void RequestRows(const Layer& layer, const ConvPlan& plan, const Masks& m
   const int32_t active = Unsigned<kIndexBits>(FetchedChannel(masks, layer.in_mask, place.filter));
   const int32_t filter = active * layer.filter_words;
   #pragma HLS bind_op variable = filter op = mul impl = fabric
-  const int32_t source = layer.in_mask == 0 ? place.chunk + place.beat : filter + place.offset;
-  const int32_t words = PieceWords(layer, place);
+  const int32_t source = layer.in_mask == 0 ? int32_t(place.chunk) : filter + layer.filter_words - place.filter_left;
+  const Piece piece = WholePiece(layer, place);
 RequestPorts:
   for (int32_t port = 0; port < isa::kWeightPorts; ++port) {
     #pragma HLS unroll
     const int32_t row = FirstRow(place) + port;
     const int32_t word = fetcher.rows.word[place.step.group & 1][row & (kMaxResults - 1)] + source;
-    if (row < channels) RequestWeights(port, word, words, weights0, weights1, weights2, fetcher.bursts[port]);
+    if (row < channels) RequestWeights(port, word, piece.words, weights0, weights1, weights2, fetcher.bursts[port]);
   }
   ++fetcher.requests;
-  NextWords(layer, plan, words, place);
+  NextWords(layer, plan, piece, place);
 }
 
 // Can a word of each of three rows be taken?
@@ -116,8 +119,9 @@ ReadPorts:
       queue[port].Push(ReadWeights(port, weights0, weights1, weights2, fetcher.bursts[port]));
     }
   }
-  if (PieceWords(layer, place) == 1) --fetcher.requests;
-  NextWords(layer, plan, 1, place);
+  const Piece piece = OneWord(layer, place);
+  if (piece.ends_filter || piece.ends_chunk) --fetcher.requests;
+  NextWords(layer, plan, piece, place);
 }
 
 // Pass on the bias and the scale of an output channel.

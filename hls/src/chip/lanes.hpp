@@ -42,7 +42,7 @@ struct StepPlace {
 };
 
 inline int32_t GroupChannels(const ConvPlan& plan, const StepPlace& place) {
-  return place.group + 1 == plan.groups ? plan.last : plan.channels;
+  return place.group == plan.groups - 1 ? plan.last : plan.channels;
 }
 
 inline void NextGroup(const ConvPlan& plan, StepPlace& place) {
@@ -54,27 +54,43 @@ inline void NextGroup(const ConvPlan& plan, StepPlace& place) {
 inline void NextStep(const Layer& layer, const ConvPlan& plan, StepPlace& place) {
   #pragma HLS inline
   const int32_t side = layer.shape.by_parts ? isa::kPart : isa::kTile;
-  place.column += side;
-  if (place.column < layer.output.width) return;
+  // Compared with what is behind the last one, and not once the sum is there: a window's two reads may both end a step.
+  if (place.column < layer.output.width - side) {
+    place.column += side;
+    return;
+  }
   place.column = 0;
-  place.row += side;
-  if (place.row < layer.output.height) return;
+  if (place.row < layer.output.height - side) {
+    place.row += side;
+    return;
+  }
   place.row = 0;
   NextGroup(plan, place);
 }
 
-// Where rows of weights are fetched: three rows at a time, a chunk of each, a word after the other.
+// Where rows of weights are fetched: three rows at a time, a chunk of each, a word after the other. What is left of
+// each is counted down, so that where a piece ends is known at the start of a cycle.
 struct FetchPlace {
   StepPlace step;
   Unsigned<2> turn;                     // first of the three
   Unsigned<kLaneWordBits> chunk;        // words before the chunk
-  Unsigned<kBurstBits> beat;            // and of it
-  Unsigned<kChannelBits> filter;        // of the word
-  Unsigned<kFilterBits> offset;         // words of it
+  Unsigned<kBurstBits> size, left;      // words of the chunk, and those of them that are still to come
+  Unsigned<kLaneWordBits> rest;         // words of the row behind the chunk
+  Unsigned<kChannelBits> filter;        // of the next word
+  Unsigned<kFilterBits> filter_left;    // words of it that are still to come
   Unsigned<kChannelBits> first_filter;  // the same of the chunk's first word
-  Unsigned<kFilterBits> first_offset;
+  Unsigned<kFilterBits> first_left;
   Unsigned<kLaneByteBits> ready;  // bytes of each row of the group that are there
 };
+
+// Words that stand one behind the other in the DDR: of the chunk, or under an input mask of a filter.
+struct Piece {
+  int32_t words;
+  bool ends_filter, ends_chunk;
+};
+
+// Groups that are listed are at most so many ahead of those that are used that two bits tell them apart.
+inline bool IsTwoAhead(int32_t listed, int32_t group) { return ((listed ^ group) & 3) == 2; }
 
 struct ListPlace {
   StepPlace step;
@@ -90,7 +106,7 @@ struct TablePlace {
 inline void ListChannels(const Layer& layer, const ConvPlan& plan, const Masks& masks, int32_t computing,
                          ListPlace& place, LaneMemory& memory) {
   #pragma HLS inline
-  if (place.step.group == plan.groups || place.step.group > computing + 1) return;
+  if (place.step.group == plan.groups || IsTwoAhead(place.step.group, computing)) return;
   memory.channel[place.step.group & (kRowBanks - 1)][place.channel] =
       ActiveChannel(masks, layer.out_mask, place.step.first_out + place.channel);
   if (++place.channel < GroupChannels(plan, place.step)) return;
@@ -100,19 +116,33 @@ inline void ListChannels(const Layer& layer, const ConvPlan& plan, const Masks& 
 
 // Does the group's list hold its first `channels` output channels?
 inline bool IsListed(const ListPlace& place, int32_t group, int32_t channels) {
-  return place.step.group > group || (place.step.group == group && place.channel >= channels);
+  return ((place.step.group ^ group) & 3) != 0 || place.channel >= channels;
 }
 
-inline int32_t ChunkWords(const Layer& layer, const FetchPlace& place) {
+// To the first words of a row.
+inline void StartRow(const Layer& layer, FetchPlace& place) {
   #pragma HLS inline
-  return Smaller(kBurstWords, layer.fetch_words - place.chunk);
+  place.chunk = place.filter = place.first_filter = place.ready = 0;
+  place.size = place.left = Smaller(kBurstWords, layer.fetch_words);
+  place.rest = layer.fetch_words - place.size;
+  place.filter_left = place.first_left = layer.filter_words;
 }
 
-// Words from `place` on that stand one behind the other in the DDR: of the chunk, or of the filter.
-inline int32_t PieceWords(const Layer& layer, const FetchPlace& place) {
+// All words from `place` on that lie in one piece.
+inline Piece WholePiece(const Layer& layer, const FetchPlace& place) {
   #pragma HLS inline
-  const int32_t left = ChunkWords(layer, place) - place.beat;
-  return layer.in_mask == 0 ? left : Smaller(layer.filter_words - place.offset, left);
+  const bool masked = layer.in_mask != 0;
+  const bool by_filter = masked && place.filter_left < place.left;
+  const Piece piece = {by_filter ? int32_t(place.filter_left) : int32_t(place.left),
+                       masked && place.filter_left <= place.left, !by_filter};
+  return piece;
+}
+
+// The next word alone.
+inline Piece OneWord(const Layer& layer, const FetchPlace& place) {
+  #pragma HLS inline
+  const Piece piece = {1, layer.in_mask != 0 && place.filter_left == 1, place.left == 1};
+  return piece;
 }
 
 // The first of the three rows.
@@ -121,32 +151,35 @@ inline int32_t FirstRow(const FetchPlace& place) {
   return place.turn == 0 ? 0 : place.turn == 1 ? isa::kWeightPorts : 2 * isa::kWeightPorts;
 }
 
-// `words` on, which lie in one piece: behind a chunk's last word come the same words of the next three rows.
-inline void NextWords(const Layer& layer, const ConvPlan& plan, int32_t words, FetchPlace& place) {
+// Behind a piece. Behind a chunk come the same words of the next three rows.
+inline void NextWords(const Layer& layer, const ConvPlan& plan, const Piece& piece, FetchPlace& place) {
   #pragma HLS inline
-  const int32_t offset = place.offset + words;
-  const bool ends = offset == layer.filter_words;
   if (layer.in_mask != 0) {
-    place.offset = ends ? 0 : offset;
-    place.filter += ends ? 1 : 0;
+    place.filter += piece.ends_filter ? 1 : 0;
+    place.filter_left = piece.ends_filter ? int32_t(layer.filter_words) : place.filter_left - piece.words;
   }
-  place.beat += words;
-  const int32_t size = ChunkWords(layer, place);
-  if (place.beat < size) return;
-  place.beat = 0;
+  if (!piece.ends_chunk) {
+    place.left -= piece.words;
+    return;
+  }
   if (FirstRow(place) + isa::kWeightPorts < GroupChannels(plan, place.step)) {
     ++place.turn;
+    place.left = place.size;
     place.filter = place.first_filter;
-    place.offset = place.first_offset;
+    place.filter_left = place.first_left;
     return;
   }
   place.turn = 0;
-  place.chunk += size;
+  if (place.rest == 0) {
+    NextGroup(plan, place.step);
+    StartRow(layer, place);
+    return;
+  }
+  place.chunk += place.size;
+  place.size = place.left = Smaller(kBurstWords, place.rest);
+  place.rest -= place.size;
   place.first_filter = place.filter;
-  place.first_offset = place.offset;
-  if (place.chunk < layer.fetch_words) return;
-  NextGroup(plan, place.step);
-  place.chunk = place.filter = place.offset = place.first_filter = place.first_offset = place.ready = 0;
+  place.first_left = place.filter_left;
 }
 
 // Has a word of each of the three rows come?
@@ -177,7 +210,7 @@ TakePorts:
     #pragma HLS unroll
     bytes[port] = FirstRow(place) + port < channels ? queue[port].Pop() : int64_t(0);
   }
-  const int32_t at = place.chunk + place.beat;
+  const int32_t at = (place.chunk + place.size - place.left) & (kLaneDepth - 1);
 StoreLanes:
   for (int32_t lane = 0; lane < kMaxResults; ++lane) {
     #pragma HLS unroll
@@ -188,7 +221,7 @@ StoreLanes:
     }
   }
   if (FirstRow(place) + isa::kWeightPorts >= channels) place.ready = (at + 1) * isa::kPortBytes;
-  NextWords(layer, plan, 1, place);
+  NextWords(layer, plan, OneWord(layer, place), place);
 }
 
 // The bias and the scale of an output channel.

@@ -42,7 +42,9 @@ struct LayerPlaces {
   GatherPlace gather;
   MultiplyPlace multiply;
   DrainPlace drain;
-  int32_t late;  // rows of pixels that are not in their words yet
+  int32_t late;         // rows of pixels that are not in their words yet
+  uint32_t cycles;      // of the loop
+  uint32_t idle_ports;  // of tile memory, in each of them
 };
 
 // The first port: the identity's word, or a block of the next window.
@@ -61,6 +63,7 @@ ReadBanks:
     bank[i] = reads ? maps[BankAddress(corner, i)][i] : uint8_t(0);
   }
   if (identity) KeepIdentity(bank, memory.drain);
+  if (!identity && !read.wanted) ++places.idle_ports;
   PlaceBlock(layer, read, bank, memory.window);
 }
 
@@ -84,6 +87,7 @@ UseBanks:
       bank[i] = read.wanted ? maps[address][i] : uint8_t(0);
     }
   }
+  if (!due.last && !read.wanted) ++places.idle_ports;
   PlaceBlock(layer, read, bank, memory.window);
 }
 
@@ -92,6 +96,7 @@ inline void MapCycle(const Layer& layer, const ConvPlan& plan, const Masks& mask
                      WeightQueue (&weights)[isa::kWeightPorts], TableQueue& rows, TileMemory& maps,
                      VectorMemory& vector, LayerPlaces& places, LayerMemory& memory) {
   #pragma HLS inline
+  const int32_t computing = places.multiply.step.group;  // as the cycle begins, so that listing waits for no product
   const Unsigned<kIndexBits> channel = DrainChannel(memory.lanes, places.drain);
   const int32_t word = DrainWord(layer, channel, places.drain);
   const int32_t source = WindowChannel(layer, plan, masks, places.gather);
@@ -99,7 +104,8 @@ inline void MapCycle(const Layer& layer, const ConvPlan& plan, const Masks& mask
   PlaceLate(due, memory.drain);
   UseReadPort(layer, plan, source, maps, word, places, memory);
   UseWritePort(layer, plan, source, due, maps, places, memory);
-  Drain(layer, channel, word, memory.lanes, memory.array, places.drain, vector, memory.drain);
+  AddRow(layer, vector, memory.drain);
+  Drain(layer, channel, word, memory.lanes, memory.array, places.drain, memory.drain);
   places.late += (places.drain.busy ? 1 : 0) - (due.full ? 1 : 0);
   NextBlock(layer, plan, places.drain);
   const bool listed =
@@ -113,9 +119,17 @@ inline void MapCycle(const Layer& layer, const ConvPlan& plan, const Masks& mask
     places.drain.result = 0;
     NextStep(layer, plan, places.multiply.step);
   }
-  ListChannels(layer, plan, masks, places.multiply.step.group, places.list, memory.lanes);
+  ListChannels(layer, plan, masks, computing, places.list, memory.lanes);
   TakeTableRow(layer, plan, places.list, places.table, rows, memory.lanes);
   TakeRows(layer, plan, places.list, places.fetch, weights, memory.lanes);
+  ++places.cycles;
+}
+
+inline LayerCounts CountsOf(const ConvPlan& plan, const LayerPlaces& places) {
+  const uint32_t planned = uint32_t(plan.cycles);
+  const LayerCounts counts = {places.cycles > planned ? places.cycles - planned : 0, places.multiply.busy,
+                              places.idle_ports};
+  return counts;
 }
 
 // Is every word written?
@@ -126,6 +140,7 @@ inline bool IsDone(const ConvPlan& plan, const LayerPlaces& places) {
 
 inline LayerPlaces StartMaps(const Layer& layer, LayerMemory& memory) {
   HandOver(memory.array);  // clears the sums
+  memory.drain.row.full = false;
 ForgetLate:
   for (int32_t i = 0; i < isa::kWriteDelay; ++i) {
     #pragma HLS unroll
@@ -134,6 +149,7 @@ ForgetLate:
   }
   LayerPlaces places = LayerPlaces();
   places.multiply.row_end = FirstRowEnd(layer);
+  StartRow(layer, places.fetch);
   return places;
 }
 
@@ -153,7 +169,7 @@ FetchCycles:
 
 inline void RunMaps(const Layer& layer, const ConvPlan& plan, const Masks& masks,
                     WeightQueue (&weights)[isa::kWeightPorts], TableQueue& rows, TileMemory& maps, VectorMemory& vector,
-                    LayerMemory& memory) {
+                    LayerMemory& memory, LayerCounts& counts) {
   LayerPlaces places = StartMaps(layer, memory);
 MapCycles:
   for (int64_t cycle = 0; cycle < kMaxMapCycles && !IsDone(plan, places); ++cycle) {
@@ -161,18 +177,24 @@ MapCycles:
     // The output is apart from the input (check.hpp), and where it takes the identity's place, a pixel is written after
     // it was read.
     #pragma HLS dependence variable = maps type = inter direction = RAW dependent = false
+    // What comes to the lanes is used in the next cycle at the earliest.
+    #pragma HLS dependence variable = memory.lanes.even type = inter direction = RAW distance = 1 dependent = true
+    #pragma HLS dependence variable = memory.lanes.odd type = inter direction = RAW distance = 1 dependent = true
+    #pragma HLS dependence variable = memory.lanes.bias type = inter direction = RAW distance = 1 dependent = true
+    #pragma HLS dependence variable = memory.lanes.scale type = inter direction = RAW distance = 1 dependent = true
     MapCycle(layer, plan, masks, weights, rows, maps, vector, places, memory);
   }
+  counts = CountsOf(plan, places);
 }
 
 inline void RunProcesses(const Layer& layer, const ConvPlan& plan, BurstWords weights0, BurstWords weights1,
                          BurstWords weights2, const int64_t* tables, const Masks& masks, TileMemory& maps,
-                         VectorMemory& vector, LayerMemory& memory) {
+                         VectorMemory& vector, LayerMemory& memory, LayerCounts& counts) {
   #pragma HLS dataflow
   DDI_STATE WeightQueue weights[isa::kWeightPorts];
   DDI_STATE TableQueue rows;
   FetchLayer(layer, plan, masks, weights0, weights1, weights2, tables, weights, rows);
-  RunMaps(layer, plan, masks, weights, rows, maps, vector, memory);
+  RunMaps(layer, plan, masks, weights, rows, maps, vector, memory, counts);
 }
 
 #else
@@ -180,7 +202,7 @@ inline void RunProcesses(const Layer& layer, const ConvPlan& plan, BurstWords we
 // The same two processes in turns.
 inline void RunMaps(const Layer& layer, const ConvPlan& plan, BurstWords weights0, BurstWords weights1,
                     BurstWords weights2, const int64_t* tables, const Masks& masks, TileMemory& maps,
-                    VectorMemory& vector, LayerMemory& memory) {
+                    VectorMemory& vector, LayerMemory& memory, LayerCounts& counts) {
   DDI_STATE WeightQueue weights[isa::kWeightPorts];
   DDI_STATE TableQueue rows;
   Fetcher fetcher = MakeFetcher(layer, plan);
@@ -190,23 +212,26 @@ MapCycles:
     MapCycle(layer, plan, masks, weights, rows, maps, vector, places, memory);
     FetchCycle(layer, plan, masks, weights0, weights1, weights2, tables, fetcher, weights, rows);
   }
+  counts = CountsOf(plan, places);
 }
 
 inline void RunProcesses(const Layer& layer, const ConvPlan& plan, BurstWords weights0, BurstWords weights1,
                          BurstWords weights2, const int64_t* tables, const Masks& masks, TileMemory& maps,
-                         VectorMemory& vector, LayerMemory& memory) {
-  RunMaps(layer, plan, weights0, weights1, weights2, tables, masks, maps, vector, memory);
+                         VectorMemory& vector, LayerMemory& memory, LayerCounts& counts) {
+  RunMaps(layer, plan, weights0, weights1, weights2, tables, masks, maps, vector, memory, counts);
 }
 
 #endif
 
 // A CONV, an AFFINE, a POOL or a GLOBAL_POOL: one datapath for all.
-inline void RunLayer(const Instruction& instruction, const LayerPlan& planned, BurstWords weights0, BurstWords weights1,
-                     BurstWords weights2, const int64_t* tables, const Masks& masks, TileMemory& maps,
-                     VectorMemory& vector, LayerMemory& memory) {
-  if (planned.shape.active_out == 0) return;
+inline LayerCounts RunLayer(const Instruction& instruction, const LayerPlan& planned, BurstWords weights0,
+                            BurstWords weights1, BurstWords weights2, const int64_t* tables, const Masks& masks,
+                            TileMemory& maps, VectorMemory& vector, LayerMemory& memory) {
+  LayerCounts counts = LayerCounts();
+  if (planned.shape.active_out == 0) return counts;
   const Layer layer = DecodeLayer(instruction, planned.shape, tables);
-  RunProcesses(layer, planned.plan, weights0, weights1, weights2, tables, masks, maps, vector, memory);
+  RunProcesses(layer, planned.plan, weights0, weights1, weights2, tables, masks, maps, vector, memory, counts);
+  return counts;
 }
 
 }  // namespace ddi

@@ -60,12 +60,21 @@ inline BlockRead NextRead(const Layer& layer, const ConvPlan& plan, int32_t wind
   read.wanted = wanted;
   if (!read.wanted) return read;
   const int32_t blocks = WindowBlocks(layer.shape.kernel, layer.shape.stride);
-  if (++place.across < (paired ? 2 : blocks)) return read;
+  if (place.across != (paired ? 1 : blocks - 1)) {
+    ++place.across;
+    return read;
+  }
   place.across = 0;
-  if (++place.down < blocks) return read;
+  if (place.down != blocks - 1) {
+    ++place.down;
+    return read;
+  }
   place.down = 0;
   place.whole = true;
-  if (++place.input < layer.shape.inputs) return read;
+  if (place.input != layer.shape.inputs - 1) {
+    ++place.input;
+    return read;
+  }
   place.input = 0;
   NextStep(layer, plan, place.step);
   return read;

@@ -27,15 +27,16 @@ DDI_STATE CpuMemory cpu_memory;
 // At each start, for the weights may be others.
 inline void ForgetWeights() { cpu_memory.conv.weights.kept.clear(); }
 
-inline void RunLayer(const Instruction& instruction, const LayerPlan& planned, const int64_t* weights0, const int64_t*,
-                     const int64_t*, const int64_t* tables, const Masks& masks, TileMemory& maps, VectorMemory& vector,
-                     LayerMemory&) {
+inline LayerCounts RunLayer(const Instruction& instruction, const LayerPlan& planned, const int64_t* weights0,
+                            const int64_t*, const int64_t*, const int64_t* tables, const Masks& masks, TileMemory& maps,
+                            VectorMemory& vector, LayerMemory&) {
   const Layer layer = DecodeLayer(instruction, planned.shape, tables);
   if (layer.mode != kOutputs) {
     RunMaps(layer, tables, maps, vector, cpu_memory.pool);
   } else if (layer.shape.active_out > 0) {
     RunConv(layer, reinterpret_cast<const int8_t*>(weights0), tables, masks, maps, vector, cpu_memory.conv);
   }
+  return LayerCounts();
 }
 
 }  // namespace ddi

@@ -21,7 +21,7 @@ AGAIN = "if that is meant: python -m tests.bitstreams.dry_run"
 # A contract with several ports of one array and one more array, as engines may have them.
 PORTS = {
     **{"program": ["memory", 64], "weights0": ["memory", 64], "weights1": ["memory", 64], "weights2": ["memory", 64]},
-    **{"tables": ["memory", 64], "images": ["memory", 64], "maps": ["memory", 64], "results": ["memory", 32]},
+    **{"tables": ["memory", 64], "images": ["memory", 64], "maps": ["memory", 64], "results": ["memory", 64]},
     **{"instructions": ["scalar", 32], "budget_flops": ["scalar", 64]},
 }
 # Keys of v++ --mode hls that a build may use (UG1399, HLS Config File Commands).

@@ -108,7 +108,7 @@ def test_stages_run_one_by_one_on_what_was_made_before(bench):
         ({"csim": "image 0, word 4 of its record: 3, expected 4\nFAIL\n"}, "C simulation failed: image 0, word 4"),
         ({"csim": "nothing\n"}, "no PASS in"),
         ({"csynth": samples.csynth(part="xc7z010-clg400-1")}, "csynth.xml is of ddi_engine for xc7z010clg4001"),
-        ({"csynth": samples.csynth(widths={**samples.default_widths(), "results": 64})}, "results is 64 bits wide"),
+        ({"csynth": samples.csynth(widths={**samples.default_widths(), "side": 32})}, "side is 32 bits wide"),
         ({"csynth": samples.csynth(widths={})}, "is not there in the IP"),
         ({"csynth": samples.csynth(used={**samples.ESTIMATED, "DSP": 221})}, "221 DSP, the chip has 220"),
         ({"csynth": samples.csynth(used={**samples.ESTIMATED, "BRAM_18K": 300})}, "300 BRAM18, the chip has 280"),

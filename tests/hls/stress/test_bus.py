@@ -1,12 +1,17 @@
-"""A bus that keeps the chip's loops waiting: the same records, in more cycles.
+"""A bus that keeps the chip's loops waiting: the same records in more cycles, and stops by lost time that replay.
 
 pytest --cosim tests/hls/stress/test_bus.py
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from hls import cosim, isa
+from hls import cosim, golden, isa, schedule
+from hls.program import decode as fields
+from hls.program import encode
+from hls.record import NO_BUDGET, Start, agreed, decode, stops
 from hls.stress import trips
 from hls.stress.random_programs import random_program
 from tests.hls.extremes import EXTREMES
@@ -22,11 +27,74 @@ def test_latencies_change_no_record(bus):
     cases = [random_program(np.random.default_rng(seed)) for seed in range(30)] + [extreme() for extreme in EXTREMES]
     waited = 0
     for case in cases:
+        case = (*case[:-1], replace(case[-1], budget_cycles=NO_BUDGET))
         prompt, late = (trips.run(*case, flags=CHIP, bus=bus) for bus in ((0, 0), bus))
-        assert np.array_equal(late[0], prompt[0]) and np.array_equal(late[0], cosim.run(*case))
+        assert np.array_equal(agreed(late[0]), agreed(prompt[0]))
+        assert np.array_equal(agreed(late[0]), cosim.run(*case)) and (stops(late[0]) == -1).all()
         assert all(late[1][name] == prompt[1][name] for name in PLANNED if name != MAPS)
         waited += late[1][MAPS] - prompt[1][MAPS]
     assert waited > 0
+
+
+@pytest.mark.cosim
+def test_a_stop_by_lost_time_is_replayed():
+    """Budgets that the model's cycles just stay within, and those of a late bus do not."""
+    late = 0
+    for seed in range(200):
+        *data, start = random_program(np.random.default_rng(seed))
+        free = replace(start, budget_flops=NO_BUDGET, budget_cycles=NO_BUDGET, pool=1, floor_flops=0, floor_cycles=0)
+        whole = decode(golden.run(*data, free), free)
+        if whole.status.any():
+            continue
+        tight = replace(free, budget_cycles=int(whole.cycles.max()))
+        records = cosim.run(*data, tight, shape="chip", bus=(50, 90))
+        assert np.array_equal(agreed(records), golden.run(*data, tight, stops=stops(records)))
+        found = decode(records, tight)
+        stopped = found.reason == isa.REASON_TIME
+        assert ((found.stop_pc >= 0) == stopped).all() and (found.stalls[stopped] > 0).all()
+        assert (found.cycles <= tight.budget_cycles).all()
+        late += np.count_nonzero(stopped)
+    assert late > 3
+
+
+@pytest.mark.cosim
+def test_an_image_without_an_exit_is_never_late():
+    """It has no result to stop with: a bus makes no image fail."""
+    *data, start = random_program(np.random.default_rng(0))
+    free = replace(start, budget_flops=NO_BUDGET, budget_cycles=NO_BUDGET, pool=1, floor_flops=0, floor_cycles=0)
+    data[0] = data[0][data[0][:, 0] != isa.TAP]
+    prompt = cosim.run(*data, free, shape="chip")
+    tight = replace(free, budget_cycles=int(decode(prompt, free).cycles.max()))
+    late = cosim.run(*data, tight, shape="chip", bus=(300, 300))
+    assert decode(late, tight).stalls.sum() > 0
+    assert np.array_equal(agreed(late), golden.run(*data, tight))
+
+
+@pytest.mark.cosim
+def test_counters_of_a_layer_by_hand():
+    """One CONV of 3 × 3 on two tiles, four to two channels: 2 · 4 · 3 cycles with products."""
+    program = np.stack([
+        encode(isa.IMAGE, output=0, channels=4, height=8, width=16, weights=0),
+        encode(isa.CONV, flags=isa.FLAG_IN_SIGNED, input=0, output=64, identity=64, in_channels=4, out_channels=2,
+               height=8, width=16, kernel=3, stride=1, in_mask=0, out_mask=0, weights=1024, table=0, pool=0),
+        encode(isa.EXIT, exit=0, input=0, classes=2, scale=1),
+    ])  # fmt: skip
+    rng = np.random.default_rng(1)
+    weights = rng.integers(-127, 128, 1024 + 2 * 40, dtype=np.int8)
+    tables = np.tile(np.array([1 | 16 << 16, 1 | 8 << 16], np.int32), 3)
+    images = rng.integers(0, 256, (1, 8, 16, 4), dtype=np.uint8)
+    start = Start(gates=0, classes=2)
+    for bus in ((0, 0), (60, 60)):
+        records, counts = trips.run(program, weights, tables, images, start, flags=CHIP, bus=bus)
+        found = decode(records, start)
+        assert found.status[0] == isa.STATUS_OK and found.array_busy[0] == 2 * 4 * 3
+        # four reads a window, and a word written for each tile of each channel
+        assert found.port_idle[0] == isa.MAP_READS * counts[MAPS] - 2 * 4 * 4 - 2 * 2
+        if bus == (0, 0):
+            planned, prompt = schedule.conv_plan(fields(program[1]), 4, 2).cycles, counts[MAPS]
+            assert found.stalls[0] == 0 and prompt <= planned
+        else:
+            assert found.stalls[0] == counts[MAPS] - planned >= 60 - (planned - prompt)
 
 
 @pytest.mark.cosim

@@ -8,7 +8,7 @@ import pytest
 
 from hls import isa
 from hls.program import encode
-from hls.record import Start
+from hls.record import Start, agreed
 from hls.shapes import row_bytes
 from hls.stress import trips
 from hls.stress.builder import scale_word
@@ -70,7 +70,7 @@ def test_fully_connected_layers_of_one_to_forty_inputs(outputs):
     assert record[0] == isa.STATUS_OK and len(np.unique(logits)) > 10
     assert {-(2**31), 2**31 - 1} & set(logits.tolist()) or outputs < 3, "raw sums saturate"
     records, counts = trips.run(*program, flags=CHIP)
-    assert np.array_equal(records[0], record) and counts["RunRows::RowCycles"] == expected
+    assert np.array_equal(agreed(records)[0], record) and counts["RunRows::RowCycles"] == expected
 
 
 @pytest.mark.parametrize("hidden", (1, 2, 3, 5, 7, 8, 10, 31, 32))
@@ -90,7 +90,7 @@ def test_lstms_whose_hidden_state_stands_in_any_bank(hidden):
     (record,) = assert_same(program, f"{hidden} hidden", STALE)
     assert record[0] == isa.STATUS_OK and len(np.unique(record[isa.RECORD_HEADER :])) > 10
     records, counts = trips.run(*program, flags=CHIP)
-    assert np.array_equal(records[0], record) and counts["RunRows::RowCycles"] == expected
+    assert np.array_equal(agreed(records)[0], record) and counts["RunRows::RowCycles"] == expected
     assert counts["RunLstm::LstmUnits"] == 25 * hidden
 
 
@@ -108,7 +108,7 @@ def test_weights_of_minus_128_are_what_they_are():
     program = case(rng, code, weights, tables, 100, 2)
     (record,) = assert_same(program, "-128", STALE)
     total = 9 * 128 * 2**15
-    assert record[isa.RECORD_HEADER :].tolist() == [total + 7, total - 7]
+    assert record[isa.RECORD_HEADER :][:2].tolist() == [total + 7, total - 7]
 
 
 def test_cycles_of_rows_worked_by_hand():

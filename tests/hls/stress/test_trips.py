@@ -12,7 +12,7 @@ from hls import cosim, golden, isa, schedule
 from hls.lint import loops
 from hls.lint.cpp import SOURCES, parse
 from hls.program import decode, encode
-from hls.record import NO_BUDGET, Start
+from hls.record import NO_BUDGET, Start, agreed
 from hls.stress import trips
 from hls.stress.random_programs import random_program
 
@@ -52,12 +52,13 @@ MADE_BY_HAND = {
 @pytest.mark.parametrize("flags", MADE_BY_HAND)
 def test_counts_are_those_made_by_hand(flags):
     records, counts = trips.run(*small_case(), flags=flags)
-    assert np.array_equal(records, cosim.run(*small_case()))
+    assert np.array_equal(agreed(records), cosim.run(*small_case()))
     for name, count in MADE_BY_HAND[flags].items():
         assert counts[name] == 2 * count, name
     assert counts["RunExit::LargestLogit"] == 2 * 3
     assert counts["RunBatch::Images"] == 2
-    assert counts["WriteRecord::WriteLogits"] == 2 * 3
+    assert counts["WriteRecord::WriteTail"] == 2 * 2  # two words a cycle
+    assert counts["WriteHeader::WriteHeaderBeats"] == 2 * isa.RECORD_HEADER // 2
     assert counts["RunLstm::LstmUnits"] == 0
 
 
@@ -115,7 +116,7 @@ def test_the_schedule_s_loops_run_as_often_as_it_says(monkeypatch):
         records, counts = trips.run(*case, flags=CHIP)
         if (records[:, 0] != isa.STATUS_OK).any():
             continue  # what failed was priced, and not executed
-        assert np.array_equal(records, expected_records)
+        assert np.array_equal(agreed(records), expected_records)
         assert {name: counts[name] for name in expected if name != MAPS} == without(expected, MAPS), f"seed {seed}"
         assert counts[MAPS] <= expected[MAPS], f"seed {seed}"
         totals = {name: totals[name] + count for name, count in expected.items()}
