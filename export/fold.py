@@ -52,8 +52,10 @@ class _Builder:
         """Normalised pixels."""
         return self._add(graph.Image, "image", channels, size=tuple(size), signed=True)
 
-    def convolution(self, x, conv, bn=None, relu=True, add=None, in_mask=None, out_mask=None):
-        """`conv` with its batch norm, plus `add`, then ReLU."""
+    def convolution(
+        self, x, conv, bn=None, relu=True, add=None, in_mask=None, out_mask=None, over=None, part=None
+    ):
+        """`conv` with its batch norm, plus `add`, then ReLU; or that of the output and input channels of `part`."""
         name, kernel = self.names[id(conv)], conv.kernel_size[0]
         if (conv.kernel_size, conv.padding) != ((kernel,) * 2, (kernel // 2,) * 2) or not kernel % 2:
             found = f"kernel {conv.kernel_size}, padding {conv.padding}"
@@ -65,9 +67,39 @@ class _Builder:
         if bn is not None:
             scale, shift = _line(bn)
             weight, bias = weight * scale[:, None, None, None], bias * scale + shift
+        if part is not None:
+            outputs, inputs = (torch.as_tensor(channels) for channels in part)
+            weight, bias = weight[outputs][:, inputs], bias[outputs]
         size, masks = (-(-side // conv.stride[0]) for side in x.size), {"in_mask": in_mask, "out_mask": out_mask}
+        masks["over"] = over
         numbers = {"weight": _array(weight, name), "bias": _array(bias, name), "stride": conv.stride[0], "relu": relu}
         return self._map(graph.Convolution, name, len(weight), x, size, signed=not relu, add=add, **masks, **numbers)
+
+    def affine(self, x, bn=None, relu=True):
+        """A batch norm that stands alone, then ReLU; without one a copy."""
+        if bn is None:
+            return self._line(f"{x.name}.copy", x, np.ones(x.channels), relu)
+        scale, shift = _line(bn)
+        return self._line(self.names[id(bn)], x, scale.numpy(), relu, shift.numpy())
+
+    def zeros(self, x):
+        """A map like `x`, of zeros."""
+        return self._line(f"{x.name}.zeros", x, np.zeros(x.channels), relu=False)
+
+    def _line(self, name, x, scale, relu, shift=None):
+        lines = {"scale": scale, "shift": 0 * scale if shift is None else shift}
+        lines = {key: _array(torch.as_tensor(values), name) for key, values in lines.items()}
+        return self._map(graph.Affine, name, x.channels, x, x.size, signed=not relu, relu=relu, **lines)
+
+    def channels(self, x, first, count):
+        """`count` channels of a map from `first` on."""
+        return self._map(graph.Slice, f"{x.name}.channels", count, x, x.size, signed=x.signed, first=first)
+
+    def concat(self, parts):
+        """The channels of some maps, one behind the other."""
+        parts = tuple(parts)
+        signed, channels = any(part.signed for part in parts), sum(part.channels for part in parts)
+        return self._add(graph.Concat, f"{parts[0].name}.concat", channels, parts=parts, size=parts[0].size, signed=signed)
 
     def pad(self, x, before, after, stride):
         """Every stride-th pixel, between channels of zeros."""

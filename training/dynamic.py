@@ -171,12 +171,13 @@ class Dynamic(nn.Module):
         layer, channels = self.gates_of(i)
         pooled = graph.mean(x) if layer is not None or channels else None
         if layer is None:
-            return unit.lower(graph, x, self._lower_masks(graph, i, channels, x, pooled)), recurrent
+            y = unit.lower(graph, x, self._lower_masks(graph, i, channels, x, pooled))
+            return unit.lower_join(graph, x, y), recurrent
         logit, recurrent = layer.lower(graph, x, pooled, recurrent)
         identity = unit.lower_skip(graph, x)
         with graph.layer_gate(logit, i, identity) as end:
             y = end(unit.lower(graph, x, self._lower_masks(graph, i, channels, x, pooled), identity))
-        return y, recurrent
+        return unit.lower_join(graph, x, y), recurrent
 
     def _lower_masks(self, graph, i, channels, x, pooled):
         """Mask name → mask node."""

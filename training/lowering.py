@@ -17,11 +17,26 @@ class Graph(Protocol):
     def image(self, channels: int, size: tuple[int, int]) -> Value:
         """Normalised pixels."""
 
-    def convolution(self, x: Value, conv, bn=None, relu=True, add=None, in_mask=None, out_mask=None) -> Value:
+    def convolution(
+        self, x: Value, conv, bn=None, relu=True, add=None, in_mask=None, out_mask=None, over=None, part=None
+    ) -> Value:
         """`conv` with `bn` folded, plus the map `add`, then ReLU. Channels that `out_mask` closes are not computed:
 
-        with `add` they are as `add` has them, else 0. Channels that `in_mask` closes are not read.
+        with `add` they are as `add` has them, with `over` as that map has them, else 0. Channels that `in_mask` closes
+        are not read. `part`: the output channels and the input channels of `conv` that are meant, two lists.
         """
+
+    def affine(self, x: Value, bn=None, relu=True) -> Value:
+        """A batch norm that stands alone, then ReLU; without `bn` a copy of the map."""
+
+    def zeros(self, x: Value) -> Value:
+        """A map like `x`, of zeros."""
+
+    def channels(self, x: Value, first: int, count: int) -> Value:
+        """`count` channels of a map from `first` on."""
+
+    def concat(self, parts) -> Value:
+        """The channels of some maps, one behind the other."""
 
     def pad(self, x: Value, before: int, after: int, stride: int) -> Value:
         """Every stride-th pixel, between channels of zeros."""

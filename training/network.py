@@ -14,6 +14,8 @@ import numpy as np
 
 from hls.errors import UserError
 from training.backbones.backbone import Head
+from training.backbones.densenet import densenet
+from training.backbones.inception import inception
 from training.backbones.resnet import resnet
 from training.dynamic import ChannelGate, Dynamic
 from training.exits import Branch, positions
@@ -21,7 +23,7 @@ from training.gates.convolution import ConvolutionGate
 from training.gates.pooled import PooledGate
 from training.gates.recurrent import RecurrentCell, RecurrentGate
 
-BACKBONES = {"resnet": resnet}
+BACKBONES = {"resnet": resnet, "densenet": densenet, "inception": inception}
 MASKS = (["hidden"], ["hidden+residual"], ["hidden", "residual"])
 
 

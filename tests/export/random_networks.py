@@ -38,16 +38,17 @@ class Case:
     size: tuple = (32, 32)
     closed: tuple = ()  # units that pruning has taken out
     width: float = 1.0
+    backbone: dict = field(default_factory=dict, hash=False)  # options of another one than a ResNet of `units`
     seed: int = field(default=0, compare=False)
 
     @property
     def network(self):
         """Its Network."""
-        backbone = {"kind": "resnet", "units": list(self.units), "width": self.width, "shortcut": self.shortcut}
+        resnet = {"kind": "resnet", "units": list(self.units), "width": self.width, "shortcut": self.shortcut}
         layer = {"kind": self.layer, "base": self.base} if self.layer else {}
         channel = {"kind": self.channel, "masks": list(self.masks), "base": self.base} if self.channel else {}
         exits = {"after": self.exits if isinstance(self.exits, str) else list(self.exits)} if self.exits else {}
-        return Network(backbone, layer, channel, exits)
+        return Network(self.backbone or resnet, layer, channel, exits)
 
     @property
     def mean(self):
