@@ -112,6 +112,9 @@ class _Builder:
         size = [(side + 2 * padding - kernel) // stride + 1 for side in x.size]
         if min(size) < 1:
             raise UserError(f"{x.name}: a map of {x.size} is too small for a pool of {kernel}×{kernel}")
+        if average and padding:
+            found = f"an average pool of {kernel}×{kernel} with padding {padding}"
+            raise UserError(f"{x.name}: {found}: the engine averages within a map alone, so this runs in PyTorch only")
         fields = {"kernel": kernel, "stride": stride, "padding": padding, "average": average, "signed": x.signed}
         return self._map(graph.Pool, f"{x.name}.pool", x.channels, x, size, **fields)
 
@@ -120,8 +123,8 @@ class _Builder:
         """A map's global average."""
         return self._add(graph.Mean, f"{x.name}.mean", x.channels, x=x)
 
-    def linear(self, v, fc, before=None, after=None, shift=None, relu=False):
-        """`fc` with the batch norms around it and a shift behind them."""
+    def linear(self, v, fc, before=None, after=None, shift=None, relu=False, inputs=None):
+        """`fc` with the batch norms around it and a shift behind them, its `inputs` in the order of `v`."""
         name, weight, bias = self.names[id(fc)], fc.weight.detach().double(), _bias(fc)
         if before is not None:
             scale, offset = _line(before)
@@ -131,6 +134,8 @@ class _Builder:
             weight, bias = weight * scale[:, None], bias * scale + offset
         if shift is not None:
             bias = bias + shift.detach().double()
+        if inputs is not None:
+            weight = weight[:, torch.as_tensor(inputs)]
         numbers = {"weight": _array(weight, name), "bias": _array(bias, name)}
         return self._add(graph.Linear, name, len(weight), x=v, relu=relu, **numbers)
 

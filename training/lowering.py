@@ -47,8 +47,11 @@ class Graph(Protocol):
     def mean(self, x: Value) -> Value:
         """A map's global average: a vector."""
 
-    def linear(self, v: Value, fc, before=None, after=None, shift=None, relu=False) -> Value:
-        """`fc` on a vector; batch norms `before` and `after` without affine part, and a `shift` (outputs,), folded."""
+    def linear(self, v: Value, fc, before=None, after=None, shift=None, relu=False, inputs=None) -> Value:
+        """`fc` on a vector; batch norms `before` and `after` without affine part, and a `shift` (outputs,), folded.
+
+        `inputs`: the inputs of `fc` in the order in which the vector has them.
+        """
 
     def lstm(self, v: Value, cell, state=None) -> Value:
         """One step of an LSTMCell: its hidden state; `state` is what the step before returned."""
