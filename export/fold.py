@@ -52,9 +52,7 @@ class _Builder:
         """Normalised pixels."""
         return self._add(graph.Image, "image", channels, size=tuple(size), signed=True)
 
-    def convolution(
-        self, x, conv, bn=None, relu=True, add=None, in_mask=None, out_mask=None, over=None, part=None
-    ):
+    def convolution(self, x, conv, bn=None, relu=True, add=None, in_mask=None, out_mask=None, over=None, part=None):
         """`conv` with its batch norm, plus `add`, then ReLU; or that of the output and input channels of `part`."""
         name, kernel = self.names[id(conv)], conv.kernel_size[0]
         if (conv.kernel_size, conv.padding) != ((kernel,) * 2, (kernel // 2,) * 2) or not kernel % 2:
@@ -99,7 +97,9 @@ class _Builder:
         """The channels of some maps, one behind the other."""
         parts = tuple(parts)
         signed, channels = any(part.signed for part in parts), sum(part.channels for part in parts)
-        return self._add(graph.Concat, f"{parts[0].name}.concat", channels, parts=parts, size=parts[0].size, signed=signed)
+        return self._add(
+            graph.Concat, f"{parts[0].name}.concat", channels, parts=parts, size=parts[0].size, signed=signed
+        )
 
     def pad(self, x, before, after, stride):
         """Every stride-th pixel, between channels of zeros."""

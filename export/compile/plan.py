@@ -4,9 +4,10 @@
     plan.last[node] <= plan.order[other]      # nobody reads `node` behind `other`, so `other` may take its place
 
 A layer gate's result is written in place of what stands there otherwise: skipping leaves the map where it is. Likewise
-closed channels are those of the map that a convolution adds, or that it stands over. A mean of such a map is kept up to date beside it, so
-whatever the map was before needs its mean too. A map of a concatenation is written where the whole has it, if it has
-the whole's codes; else it is copied there. What is written in place of another map lies where that one does.
+closed channels are those of the map that a convolution adds, or that it stands over. A mean of such a map is kept up
+to date beside it, so whatever the map was before needs its mean too. A map of a concatenation is written where the
+whole has it, if it has the whole's codes; else it is copied there. What is written in place of another map lies where
+that one does.
 """
 
 from export.graph import Affine, Concat, Convolution, LayerGate, Mean, Pad, Pool, Slice, View, readers_of, walk

@@ -97,7 +97,11 @@ def test_inception_has_159_layers_but_for_two_pools_of_its_stem():
 
 @pytest.mark.parametrize(
     "model",
-    [densenet(blocks=(1, 2), growth=4), densenet(blocks=(1, 1), growth=4, stem="imagenet"), inception(5, (1, 1, 1), 0.1)],
+    [
+        densenet(blocks=(1, 2), growth=4),
+        densenet(blocks=(1, 1), growth=4, stem="imagenet"),
+        inception(5, (1, 1, 1), 0.1),
+    ],
     ids=["cifar stem", "imagenet stem", "inception"],
 )
 def test_flops_are_the_multiplications_that_run(model):

@@ -1,4 +1,4 @@
-"""Costs other than FLOPs: counted from the parts' own lowering, equal to the engine's cycles and to hand-made energy."""
+"""Costs other than FLOPs: counted from the parts' own lowering, equal to the engine's cycles; energy by hand."""
 
 import csv
 import io
@@ -22,6 +22,7 @@ from tests.export.random_networks import (
     random_model,
     start_of,
 )
+from tests.training.toys import gradient
 from training import terms
 from training.backbones.resnet import resnet
 from training.costs import check, share_of, spent, whole
@@ -38,6 +39,7 @@ SMALL = {
     "acs": Case((1, 2), "ffgate1", "acs", ("hidden",), size=(12, 16), groups=4),
     "dense": Case((), "recurrent", "light", ("new", "hidden"), size=(12, 16), backbone=DENSE),
 }
+LABELS = torch.zeros(8)  # costs do not look at them
 
 
 def flops(operation):
@@ -92,11 +94,11 @@ def test_a_share_falls_with_what_is_closed_and_has_a_gradient(measure):
     for keep in (1.0, 0.5, 0.0):
         forced = lambda unit, mask, logits, keep=keep: (torch.rand_like(logits) < keep).to(logits.dtype)  # noqa: E731
         out = model(images, with_exits=False, forced=forced)
-        shares.append(share_of(terms.Step(out, None, float(model.backbone.cost(case.size)), 1.0), measure).item())
+        shares.append(share_of(terms.Step(out, LABELS, float(model.backbone.cost(case.size)), 1.0), measure).item())
     assert shares[0] > shares[1] > shares[2] >= 0
-    assert shares[0] == pytest.approx(1, abs=0.35)  # of the static network, gates on top
+    assert shares[0] == pytest.approx(1.2, abs=0.2)  # of the static network, gates on top
     out = model(images, with_exits=False)
-    share_of(terms.Step(out, None, 1.0, 1.0), measure).backward()
+    share_of(terms.Step(out, LABELS, 1.0, 1.0), measure).backward()
     learnt = [gate for gate in model.gates() if hasattr(gate, "embed")]
     assert all(gate.embed.weight.grad is not None and gate.embed.weight.grad.abs().sum() > 0 for gate in learnt)
 
@@ -120,13 +122,15 @@ def test_a_masked_convolutions_cycles_are_those_of_its_counts(inputs, outputs, s
     assert held[0] == cycles_of(alone)[0] and held[1] >= held[0]
     held.sum().backward()
     for count in counts:
-        assert count.grad[0].item() == pytest.approx(held[0].item() / count[0].item())
+        assert gradient(count)[0].item() == pytest.approx(held[0].item() / count[0].item())
 
 
 # ------------------------------------------------------------------------------------------------------- energy
 def test_energy_by_hand(monkeypatch):
     """Eq. 6: 200 an access to the main memory, 6 to the cache, 4 registers and a MAC; masks cost their share."""
-    monkeypatch.setattr(energies, "accesses", lambda: {(8, 8, 3, 2, 4, 6): (100, 20, 30, 5), (1, 1, 1, 1, 20, 40): (1, 1, 1, 1)})
+    monkeypatch.setattr(
+        energies, "accesses", lambda: {(8, 8, 3, 2, 4, 6): (100, 20, 30, 5), (1, 1, 1, 1, 20, 40): (1, 1, 1, 1)}
+    )
     macs = 4 * 4 * 9 * 4 * 6
     operation = Operation("conv", 4, 6, (8, 8), 3, 2, 1)
     assert energy_of(operation) == 200 * 35 + 6 * 120 + 5 * macs
@@ -137,7 +141,7 @@ def test_energy_by_hand(monkeypatch):
 
 
 def test_a_layer_without_counts_is_named():
-    with pytest.raises(UserError, match="no SCALE-Sim counts of a layer of height 9, width 9, kernel 3, .*scalesim"):
+    with pytest.raises(UserError, match=r"no SCALE-Sim counts of a layer of height 9, width 9, kernel 3, .*scalesim"):
         energy_of(Operation("conv", 5, 7, (9, 9), 3, 1, 1))
 
 
@@ -147,14 +151,16 @@ def test_counts_are_there_for_the_papers_networks():
         Network({"kind": "resnet", "depth": 20}, {"kind": kind}, {"kind": channel})
         for kind, channel in (("recurrent", "convolution"), ("pooled", "pooled"), ("ffgate1", "acs"))
     ]
-    networks += [Network({"kind": "densenet", "depth": 100}, {"kind": "recurrent"}, {"kind": "light", "masks": ["new"]})]
+    networks += [
+        Network({"kind": "densenet", "depth": 100}, {"kind": "recurrent"}, {"kind": "light", "masks": ["new"]})
+    ]
     held = set(energies.accesses())
     for network in networks:
         assert shapes_of(network, 10, (32, 32)) <= held
 
 
 def test_counts_make_sense():
-    """Every result is written at least once, every weight fetched at least once, and no MAC reads more than two words."""
+    """Every result is written and every weight fetched at least once; no MAC reads more than two words."""
     for shape, (reads, writes, main_reads, main_writes) in energies.accesses().items():
         height, width, kernel, stride, inputs, outputs = shape
         results = -(-height // stride) * -(-width // stride) * outputs
@@ -179,16 +185,19 @@ def test_the_file_is_what_the_command_writes():
 
 def test_simulation_is_read_and_its_failure_is_one_line(tmp_path):
     """SCALE-Sim's report, by a stand-in that writes one."""
-    names = "LayerID, SRAM IFMAP Reads, SRAM Filter Reads, SRAM OFMAP Writes, DRAM IFMAP Reads, DRAM Filter Reads, DRAM OFMAP Writes,"
-    report = f"{names}\n0, 10.0, 4.0, 7.0, 3.0, 2.0, 1.0,\n"
+    names = ("IFMAP Reads", "Filter Reads", "OFMAP Writes")
+    names = ", ".join(f"{memory} {name}" for memory in ("SRAM", "DRAM") for name in names)
+    report = f"LayerID, {names},\n0, 10.0, 4.0, 7.0, 3.0, 2.0, 1.0,\n"
     tool = tmp_path / "python"
-    tool.write_text(f"#!/bin/sh\nmkdir run && cp layer.csv {tmp_path} && printf '{report}' > run/DETAILED_ACCESS_REPORT.csv\n")
+    tool.write_text(
+        f"#!/bin/sh\nmkdir run && cp layer.csv {tmp_path} && printf '{report}' > run/DETAILED_ACCESS_REPORT.csv\n"
+    )
     tool.chmod(0o755)
     assert simulate((8, 8, 3, 2, 4, 6), tool) == (14, 7, 5, 1)
     (row,) = csv.reader(io.StringIO((tmp_path / "layer.csv").read_text().splitlines()[1]))
     assert row[1:9] == ["10", "10", "3", "3", "4", "6", "2", "1:1"]  # with its padding
     tool.write_text("#!/bin/sh\necho no module named scalesim >&2\nexit 1\n")
-    with pytest.raises(UserError, match="SCALE-Sim failed on a layer of .*: no module named scalesim"):
+    with pytest.raises(UserError, match=r"SCALE-Sim failed on a layer of .*: no module named scalesim"):
         simulate((8, 8, 3, 2, 4, 6), tool)
 
 

@@ -1,5 +1,5 @@
-"""Backbones: a stem, a row of units, a head. One file a family; BUILDERS names them for recipes.
+"""Backbones: a stem, a row of units, a head. One file a family; BACKBONES in training/network.py names them.
 
-backbone = build("resnet", classes=10, depth=74)
+backbone = BACKBONES["resnet"](classes=10, depth=74)
 logits = backbone(images)          # (N, 3, H, W) normalised → (N, classes)
 """

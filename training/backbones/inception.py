@@ -10,6 +10,7 @@ path (input, convolutions, batch norms, ReLUs, pools, concatenations), but for t
 """
 
 import math
+from typing import Any
 
 from torch import cat, nn
 from torch.nn import functional
@@ -81,6 +82,8 @@ class Pooling(nn.Module):
 class Chain(nn.Module):
     """Parts one behind the other: the branch of a block."""
 
+    parts: Any  # an nn.ModuleList
+
     def __init__(self, parts):
         super().__init__()
         self.parts = nn.ModuleList(parts)
@@ -114,6 +117,8 @@ class Chain(nn.Module):
 
 class Fork(nn.Module):
     """Branches side by side on the same map, their channels one behind the other."""
+
+    branches: Any  # an nn.ModuleList
 
     def __init__(self, branches):
         super().__init__()

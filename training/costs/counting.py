@@ -2,8 +2,8 @@
 
     for operation, ran in operations(out.parts): ...      # ran (N,) of 0/1, or None where it ran for every image
 
-Parts are what a forward pass went through (training/dynamic.py notes them). They lower themselves to a graph that keeps no
-weights and notes what the engine would do; so a new kind of unit or gate needs nothing here.
+Parts are what a forward pass went through (training/dynamic.py notes them). They lower themselves to a graph that keeps
+no weights and notes what the engine would do; so a new kind of unit or gate needs nothing here.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ class Part(NamedTuple):
     role: str
     module: Any
     ran: Any = None  # (N,) of 0/1, differentiable in training; None: for every image
-    active: dict = {}  # of a unit: mask → (N,) open channels
+    active: Any = None  # of a unit: mask → (N,) open channels
     image: tuple = ()  # of the stem: channels, height, width
 
 
@@ -79,9 +79,7 @@ class Counter:
         x = _Value(channels, tuple(size))
         return self._note("image", x, channels, x.size)
 
-    def convolution(
-        self, x, conv, bn=None, relu=True, add=None, in_mask=None, out_mask=None, over=None, part=None
-    ):
+    def convolution(self, x, conv, bn=None, relu=True, add=None, in_mask=None, out_mask=None, over=None, part=None):
         """CONV."""
         outputs = conv.out_channels if part is None else len(part[0])
         active = {"active_in": in_mask and in_mask.count, "active_out": out_mask and out_mask.count}
@@ -169,7 +167,7 @@ def _unit(counter, part, x, gated, gates, listed):
     before = len(counter.found)
     if left_out:
         return unit.lower_join(counter, x, identity)
-    masks = {name: Mask(count) for name, count in part.active.items()}
+    masks = {name: Mask(count) for name, count in (part.active or {}).items()}
     y = unit.lower(counter, x, masks, identity)
     listed += [(operation, part.ran) for operation in counter.found[before:]]
     return unit.lower_join(counter, x, y)

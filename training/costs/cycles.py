@@ -8,8 +8,6 @@ It moves in steps with the number of channels; its gradient is the instruction's
 
 from functools import lru_cache
 
-import torch
-
 from hls import isa, schedule
 
 

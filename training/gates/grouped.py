@@ -24,7 +24,7 @@ class GroupedConvolution(nn.Module):
     def __init__(self, channels, stride, groups=0):
         super().__init__()
         bits = channels.bit_length() - 1
-        if channels != 1 << bits or groups and (groups & groups - 1 or groups > channels):
+        if channels != 1 << bits or (groups and (groups & groups - 1 or groups > channels)):
             raise ValueError(f"{channels} channels in {groups} groups: expected powers of two")
         self.conv = nn.Conv2d(channels, channels, 3, stride, 1, bias=False)
         nn.init.kaiming_normal_(self.conv.weight)

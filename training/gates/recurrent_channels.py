@@ -27,7 +27,7 @@ class RecurrentChannelGate(nn.Module):
         nn.init.constant_(self.linear.bias, bias)
 
     def forward(self, x, pooled, state):
-        """The unit's input, its average (N, C), (hidden, cell) or None → logits (N, outputs), the new (hidden, cell)."""
+        """The unit's input, its average (N, C), (hidden, cell) or None → logits (N, outputs), the new state."""
         state = self.lstm(self.embed(pooled), state)
         return self.linear(state[0]), state
 

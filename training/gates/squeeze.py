@@ -39,5 +39,5 @@ class Squeeze(nn.Module):
         """Raises UserError: it cannot be lowered."""
         raise UserError(
             "squeeze-and-excitation multiplies channels by what it computes for the image, and the engine's AFFINE by "
-            'constants alone: train with squeeze = false in [network.channel_gates], or run this network in PyTorch'
+            "constants alone: train with squeeze = false in [network.channel_gates], or run this network in PyTorch"
         )
