@@ -40,8 +40,8 @@ class Factors:
 
     def _convolution(self, node):
         own = self._new(node.channels)
-        if node.add is not None:
-            self._unite(own, self.numbers[node.add])
+        if node.under is not None:
+            self._unite(own, self.numbers[node.under])
         return own
 
     def _pad(self, node):
@@ -53,6 +53,9 @@ class Factors:
         return self.numbers[node.x]
 
     _mean = _pool
+
+    def _slice(self, node):
+        return self.numbers[node.x][node.first : node.first + node.channels]
 
     def _layergate(self, node):
         self._unite(self.numbers[node.otherwise], self.numbers[node.result])

@@ -56,8 +56,10 @@ class _Builder:
         """Normalised pixels."""
         return self._add(graph.Image, "image", channels, size=tuple(size), signed=self.signed)
 
-    def convolution(self, x, conv, bn=None, relu=True, add=None, in_mask=None, out_mask=None, limit=None):
-        """`conv` with its batch norm, plus `add`, then ReLU and a cut at `limit`."""
+    def convolution(
+        self, x, conv, bn=None, relu=True, add=None, in_mask=None, out_mask=None, over=None, part=None, limit=None
+    ):
+        """`conv` with its batch norm, plus `add`, ReLU, a cut at `limit`; or the outputs and inputs of `part` alone."""
         name, kernel = self.names[id(conv)], conv.kernel_size[0]
         if (conv.kernel_size, conv.padding) != ((kernel,) * 2, (kernel // 2,) * 2) or not kernel % 2:
             found = f"kernel {conv.kernel_size}, padding {conv.padding}"
@@ -69,28 +71,47 @@ class _Builder:
         if bn is not None:
             scale, shift = _line(bn)
             weight, bias = weight * scale[:, None, None, None], bias * scale + shift
+        if part is not None:
+            outputs, inputs = (torch.as_tensor(channels) for channels in part)
+            weight, bias = weight[outputs][:, inputs], bias[outputs]
         size, masks = (-(-side // conv.stride[0]) for side in x.size), {"in_mask": in_mask, "out_mask": out_mask}
+        masks["over"] = over
         numbers = {"weight": _array(weight, name), "bias": _array(bias, name), "stride": conv.stride[0], "relu": relu}
         numbers |= {"signed": not relu, "limit": limit}
         return self._map(graph.Convolution, name, len(weight), x, size, add=add, **masks, **numbers)
-
-    def affine(self, x, line, relu=False, limit=None):
-        """Each channel by its line."""
-        name = self.names[id(line)]
-        numbers = {"scale": _array(line.weight, name), "shift": _array(line.bias, name), "relu": relu}
-        return self._map(graph.Affine, name, x.channels, x, x.size, signed=not relu, limit=limit, **numbers)
-
-    def concat(self, parts):
-        """Channels one behind the other; a limit that all parts have."""
-        limits = {part.limit for part in parts}
-        fields = {"limit": limits.pop() if len(limits) == 1 else None, "signed": any(part.signed for part in parts)}
-        channels, size = sum(part.channels for part in parts), parts[0].size
-        return self._add(graph.Concat, f"{parts[0].name}.concat", channels, parts=tuple(parts), size=size, **fields)
 
     def view(self, x, rows, columns):
         """More or fewer rows and columns."""
         size = x.size[0] + rows, x.size[1] + columns
         return self._map(graph.View, f"{x.name}.view", x.channels, x, size, signed=x.signed)
+
+    def affine(self, x, line=None, relu=True, limit=None):
+        """Each channel by its `line`, a batch norm or a weight and a bias, then ReLU; without one a copy."""
+        if line is None:
+            return self._line(f"{x.name}.copy", x, np.ones(x.channels), relu)
+        scale, shift = _line(line)
+        return self._line(self.names[id(line)], x, scale.numpy(), relu, shift.numpy(), limit)
+
+    def zeros(self, x):
+        """A map like `x`, of zeros."""
+        return self._line(f"{x.name}.zeros", x, np.zeros(x.channels), relu=False)
+
+    def _line(self, name, x, scale, relu, shift=None, limit=None):
+        lines = {"scale": scale, "shift": 0 * scale if shift is None else shift}
+        lines = {key: _array(torch.as_tensor(values), name) for key, values in lines.items()}
+        return self._map(graph.Affine, name, x.channels, x, x.size, signed=not relu, relu=relu, limit=limit, **lines)
+
+    def channels(self, x, first, count):
+        """`count` channels of a map from `first` on."""
+        return self._map(graph.Slice, f"{x.name}.channels", count, x, x.size, signed=x.signed, first=first)
+
+    def concat(self, parts):
+        """The channels of some maps, one behind the other; a limit that all parts have."""
+        parts = tuple(parts)
+        limits = {part.limit for part in parts}
+        fields = {"limit": limits.pop() if len(limits) == 1 else None, "signed": any(part.signed for part in parts)}
+        channels = sum(part.channels for part in parts)
+        return self._add(graph.Concat, f"{parts[0].name}.concat", channels, parts=parts, size=parts[0].size, **fields)
 
     def pad(self, x, before, after, stride):
         """Every stride-th pixel, between channels of zeros."""
@@ -103,6 +124,9 @@ class _Builder:
         size = [(side + 2 * padding - kernel) // stride + 1 for side in x.size]
         if min(size) < 1:
             raise UserError(f"{x.name}: a map of {x.size} is too small for a pool of {kernel}×{kernel}")
+        if average and padding:
+            found = f"an average pool of {kernel}×{kernel} with padding {padding}"
+            raise UserError(f"{x.name}: {found}: the engine averages within a map alone, so this runs in PyTorch only")
         fields = {"kernel": kernel, "stride": stride, "padding": padding, "average": average, "signed": x.signed}
         return self._map(graph.Pool, f"{x.name}.pool", x.channels, x, size, **fields)
 
@@ -115,8 +139,8 @@ class _Builder:
         """A map's pixels."""
         return self._add(graph.Flatten, f"{x.name}.flatten", x.channels * x.size[0] * x.size[1], x=x)
 
-    def linear(self, v, fc, before=None, after=None, shift=None, relu=False):
-        """`fc` with the batch norms around it and a shift behind them."""
+    def linear(self, v, fc, before=None, after=None, shift=None, relu=False, inputs=None):
+        """`fc` with the batch norms around it and a shift behind them, its `inputs` in the order of `v`."""
         name, weight, bias = self.names[id(fc)], fc.weight.detach().double(), _bias(fc)
         if before is not None:
             scale, offset = _line(before)
@@ -126,6 +150,8 @@ class _Builder:
             weight, bias = weight * scale[:, None], bias * scale + offset
         if shift is not None:
             bias = bias + shift.detach().double()
+        if inputs is not None:
+            weight = weight[:, torch.as_tensor(inputs)]
         numbers = {"weight": _array(weight, name), "bias": _array(bias, name)}
         return self._add(graph.Linear, name, len(weight), x=v, relu=relu, **numbers)
 
@@ -195,7 +221,9 @@ def _prune(nodes, used):
 
 
 def _line(bn):
-    """A batch norm by its running statistics as (factor, offset), float64."""
+    """A batch norm by its running statistics as (factor, offset), float64; a weight and a bias are that already."""
+    if not hasattr(bn, "running_var"):
+        return bn.weight.detach().double(), bn.bias.detach().double()
     factor = 1 / torch.sqrt(bn.running_var.double() + bn.eps)
     if bn.affine:
         factor = bn.weight.detach().double() * factor

@@ -57,8 +57,8 @@ class ChannelGate(Node):
 class Convolution(Node):
     """With padding kernel // 2, then plus the map `add`, then ReLU.
 
-    Only channels open in `out_mask` are computed; the others are those of `add`, or 0. Channels that `in_mask` closes
-    count as 0.
+    Only channels open in `out_mask` are computed; the others are those of `add` or of `over`, or 0. Channels that
+    `in_mask` closes count as 0.
     """
 
     x: Node = field(kw_only=True)
@@ -68,13 +68,19 @@ class Convolution(Node):
     relu: bool = field(kw_only=True)
     unit: np.ndarray | None = field(kw_only=True, default=None)  # (out,) one step of the weights, where it is fixed
     add: Node | None = field(kw_only=True, default=None)
+    over: Node | None = field(kw_only=True, default=None)  # whose closed channels stay, where nothing is added
     in_mask: ChannelGate | None = field(kw_only=True, default=None)
     out_mask: ChannelGate | None = field(kw_only=True, default=None)
 
     @property
     def inputs(self):
-        """The map, and where there are such the added map and the masks."""
-        return tuple(node for node in (self.x, self.add, self.in_mask, self.out_mask) if node is not None)
+        """The map, and where there are such the map that stays in part and the masks."""
+        return tuple(node for node in (self.x, self.under, self.in_mask, self.out_mask) if node is not None)
+
+    @property
+    def under(self):
+        """The map whose channels closed ones are, or None: 0."""
+        return self.over if self.add is None else self.add
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -106,6 +112,14 @@ class Concat(Node):
     def inputs(self):
         """The maps."""
         return self.parts
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Slice(Node):
+    """Some channels of a map, from `first` on."""
+
+    x: Node = field(kw_only=True)
+    first: int = field(kw_only=True)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

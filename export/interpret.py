@@ -93,16 +93,20 @@ class Interpreter:
         self.out.logits.append(self.values[node.logits])
         return self.values[node.logits]
 
+    def slice(self, node):
+        """(N, channels, H, W)."""
+        return self.values[node.x][:, node.first : node.first + node.channels]
+
     def read(self, node, mask):
         """A map (N, C, H, W), its channels that the mask closes 0."""
         values = self.values[node]
         return values if mask is None else values * self.values[mask][:, :, None, None]
 
     def write(self, node, values):
-        """What a convolution leaves: the channels that its mask closes are those of `add`, or 0."""
+        """What a convolution leaves: the channels that its mask closes are those of the map under it, or 0."""
         if node.out_mask is None:
             return values
-        closed = torch.zeros((), dtype=values.dtype) if node.add is None else self.values[node.add]
+        closed = torch.zeros((), dtype=values.dtype) if node.under is None else self.values[node.under]
         return torch.where(self.values[node.out_mask][:, :, None, None], values, closed)
 
 

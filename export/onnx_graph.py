@@ -138,9 +138,9 @@ class _Writer:
         y = into.apply("Conv", x, weight, bias, pads=pads, strides=strides)
         y = y if node.add is None else into.apply("Add", y, self.values[node.add])
         y = self._cut(into, y, node)
-        if node.out_mask is None or node.add is None:
+        if node.out_mask is None or node.under is None:
             return self._masked(into, y, node.out_mask)
-        return into.apply("Where", self.values[node.out_mask], y, self.values[node.add])
+        return into.apply("Where", self.values[node.out_mask], y, self.values[node.under])
 
     def _masked(self, into, x, mask):
         return x if mask is None else into.apply("Mul", x, into.apply("Cast", self.values[mask], to=FLOAT))
@@ -161,6 +161,11 @@ class _Writer:
     def concat(self, into, node):
         """Concat."""
         return into.apply("Concat", *(self.values[part] for part in node.parts), axis=1)
+
+    def slice(self, into, node):
+        """Slice."""
+        limits = into.vector(node.first), into.vector(node.first + node.channels), into.vector(1)
+        return into.apply("Slice", self.values[node.x], *limits)
 
     def view(self, into, node):
         """Pad, at negative sizes too."""

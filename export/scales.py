@@ -38,10 +38,12 @@ def groups(network):
                 raise UserError(
                     f"{node.name}: closed channels keep a map with a ReLU, open ones have none, or the reverse"
                 )
+        elif isinstance(node, graph.Convolution) and node.over is not None:
+            unite(node.over, node)
         elif isinstance(node, graph.Concat):
             for part in filter(lambda part: alike(part, node), node.parts):
                 unite(part, node)
-        elif isinstance(node, (graph.Pool, graph.View)):
+        elif isinstance(node, (graph.Pool, graph.Slice, graph.View)):
             unite(node.x, node)
         elif isinstance(node, graph.LayerGate):
             unite(node.otherwise, node.result)

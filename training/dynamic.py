@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from training.costs.counting import CHANNEL, HEAD, SKIPPED, STEM, UNIT, Part
+from training.costs.counting import LAYER as LAYER_GATE
 from training.gates import decide
 
 LAYER = "layer"  # the mask name of a layer gate's decision
@@ -39,6 +41,7 @@ class Output:
     gate_flops: torch.Tensor | None = None  # (N,) what the gates' own decisions cost up to the last exit
     ran: list = field(default_factory=list)  # (N,) per unit: 1 where it ran
     emptied: list = field(default_factory=list)  # (N,) per unit with channel gates: True where it ran with none open
+    parts: list = field(default_factory=list)  # of Part, what was gone through up to the last exit: for other costs
 
 
 @dataclass
@@ -48,7 +51,16 @@ class _State:
     x: torch.Tensor
     spent: torch.Tensor  # (N,) float64
     gates: torch.Tensor  # (N,) float64, the gates' part of it
-    recurrent: object = None
+    recurrent: object = None  # of the layer gates
+    channels: object = None  # of the channel gates
+
+
+@dataclass
+class _States:
+    """What recurrent gates pass on, as nodes."""
+
+    layer: Any = None
+    channel: Any = None
 
 
 class ChannelGate(nn.Module):
@@ -99,12 +111,14 @@ class Dynamic(nn.Module):
         """
         size, out, flops = images.shape[2:], Output(), []
         stem = self.backbone.stem
+        out.parts.append(Part(STEM, stem, image=tuple(images.shape[1:])))
         spent = images.new_full((len(images),), stem.cost(size), dtype=torch.float64)
         state = _State(stem(images), spent, torch.zeros_like(spent))
         size = stem.output_size(size)
         for i, unit in enumerate(self.backbone.units):
             if i in left_out:
                 state.x = unit.skip(state.x)
+                out.parts.append(Part(SKIPPED, unit))
             else:
                 self._step(i, unit, state, size, out, gated, forced)
             size = unit.output_size(size)
@@ -114,6 +128,7 @@ class Dynamic(nn.Module):
                 out.exits.append(i)
                 flops.append(state.spent + branch.cost(size))
         out.logits.append(self.backbone.head(state.x))
+        out.parts.append(Part(HEAD, self.backbone.head))
         flops.append(state.spent + self.backbone.head.cost(size))
         out.flops, out.gate_flops = torch.stack(flops, 1), state.gates
         return out
@@ -128,20 +143,23 @@ class Dynamic(nn.Module):
             decisions = self._decide(i, LAYER, logits, forced)
             out.decisions.append(Decision(i, LAYER, logits, decisions, torch.ones_like(ran, dtype=torch.bool)))
             ran = keep = decisions[:, 0]
+            out.parts.append(Part(LAYER_GATE, layer))
             state.gates = state.gates + layer.cost(size)
             state.spent = state.spent + layer.cost(size)
         own = 0
         for gate in channels:
-            logits, _ = gate.gate(state.x, pooled, None)
+            logits, state.channels = gate.gate(state.x, pooled, state.channels)
             decisions = self._decide(i, gate.name, logits, forced)
             out.decisions.append(Decision(i, gate.name, logits, decisions, ran.detach() > 0))
             for mask in gate.masks:
                 masks[mask], active[mask] = decisions, decisions.double().sum(1)
             own += gate.gate.cost(size)
+            out.parts.append(Part(CHANNEL, gate.gate, keep))
         state.gates = state.gates + own * ran.detach().double()
         state.spent = state.spent + (own + unit.cost(size, active)) * ran.double()
         state.x = run_kept(unit, state.x, keep, masks)
         out.ran.append(ran.detach())
+        out.parts.append(Part(UNIT, unit, keep, active))
         for count in active.values():
             out.emptied.append((ran.detach() > 0) & (count.detach() == 0))
 
@@ -157,32 +175,33 @@ class Dynamic(nn.Module):
 
     def lower(self, graph, channels, size):
         """The whole network as nodes of a graph (training/lowering.py), for images of `channels` × `size`."""
-        x, recurrent = self.backbone.stem.lower(graph, graph.image(channels, size)), None
+        x, states = self.backbone.stem.lower(graph, graph.image(channels, size)), _States()
         for i, unit in enumerate(self.backbone.units):
-            x, recurrent = self._lower_step(graph, i, unit, x, recurrent)
+            x = self._lower_step(graph, i, unit, x, states)
             if str(i) in self.exits:
                 with graph.exit(i) as end:
                     end(self.exits[str(i)].lower(graph, x))
         with graph.exit(None) as end:
             end(self.backbone.head.lower(graph, x))
 
-    def _lower_step(self, graph, i, unit, x, recurrent):
-        """One unit with its gates; its output and the recurrent gates' state."""
+    def _lower_step(self, graph, i, unit, x, states):
+        """One unit with its gates; its output."""
         layer, channels = self.gates_of(i)
         pooled = graph.mean(x) if layer is not None or channels else None
         if layer is None:
-            return unit.lower(graph, x, self._lower_masks(graph, i, channels, x, pooled)), recurrent
-        logit, recurrent = layer.lower(graph, x, pooled, recurrent)
+            y = unit.lower(graph, x, self._lower_masks(graph, i, channels, x, pooled, states))
+            return unit.lower_join(graph, x, y)
+        logit, states.layer = layer.lower(graph, x, pooled, states.layer)
         identity = unit.lower_skip(graph, x)
         with graph.layer_gate(logit, i, identity) as end:
-            y = end(unit.lower(graph, x, self._lower_masks(graph, i, channels, x, pooled), identity))
-        return y, recurrent
+            y = end(unit.lower(graph, x, self._lower_masks(graph, i, channels, x, pooled, states), identity))
+        return unit.lower_join(graph, x, y)
 
-    def _lower_masks(self, graph, i, channels, x, pooled):
+    def _lower_masks(self, graph, i, channels, x, pooled, states):
         """Mask name → mask node."""
         masks = {}
         for gate in channels:
-            logits, _ = gate.gate.lower(graph, x, pooled, None)
+            logits, states.channel = gate.gate.lower(graph, x, pooled, states.channel)
             mask = graph.channel_gate(logits, i)
             masks |= dict.fromkeys(gate.masks, mask)
         return masks

@@ -18,18 +18,35 @@ class Graph(Protocol):
         """Normalised pixels."""
 
     def convolution(
-        self, x: Value, conv, bn=None, relu=True, add=None, in_mask=None, out_mask=None, limit=None
+        self,
+        x: Value,
+        conv,
+        bn=None,
+        relu=True,
+        add=None,
+        in_mask=None,
+        out_mask=None,
+        over=None,
+        part=None,
+        limit=None,
     ) -> Value:
         """`conv` with `bn` folded, plus the map `add`, then ReLU and a cut at `limit`.
 
-        Channels that `out_mask` closes are not computed: with `add` they are as `add` has them, else 0. Channels that
-        `in_mask` closes are not read.
+        Channels that `out_mask` closes are not computed: with `add` they are as `add` has them, with `over` as that
+        map has them, else 0. Channels that `in_mask` closes are not read. `part`: the output channels and the input
+        channels of `conv` that are meant, two lists.
         """
 
-    def affine(self, x: Value, line, relu=False, limit=None) -> Value:
-        """Each channel times the `weight` of `line` plus its `bias`, then ReLU and a cut at `limit`."""
+    def affine(self, x: Value, line=None, relu=True, limit=None) -> Value:
+        """Each channel by `line`, a batch norm or a `weight` and a `bias`, then ReLU and a cut; else a copy."""
 
-    def concat(self, parts: list) -> Value:
+    def zeros(self, x: Value) -> Value:
+        """A map like `x`, of zeros."""
+
+    def channels(self, x: Value, first: int, count: int) -> Value:
+        """`count` channels of a map from `first` on."""
+
+    def concat(self, parts) -> Value:
         """The channels of some maps, one behind the other."""
 
     def view(self, x: Value, rows: int, columns: int) -> Value:
@@ -47,8 +64,11 @@ class Graph(Protocol):
     def mean(self, x: Value) -> Value:
         """A map's global average: a vector."""
 
-    def linear(self, v: Value, fc, before=None, after=None, shift=None, relu=False) -> Value:
-        """`fc` on a vector; batch norms `before` and `after` without affine part, and a `shift` (outputs,), folded."""
+    def linear(self, v: Value, fc, before=None, after=None, shift=None, relu=False, inputs=None) -> Value:
+        """`fc` on a vector; batch norms `before` and `after` without affine part, and a `shift` (outputs,), folded.
+
+        `inputs`: the inputs of `fc` in the order in which the vector has them.
+        """
 
     def lstm(self, v: Value, cell, state=None) -> Value:
         """One step of an LSTMCell: its hidden state; `state` is what the step before returned."""

@@ -14,16 +14,21 @@ import numpy as np
 
 from hls.errors import UserError
 from training.backbones.backbone import Head
+from training.backbones.densenet import densenet
+from training.backbones.inception import inception
 from training.backbones.layers import layered
 from training.backbones.resnet import resnet
 from training.dynamic import ChannelGate, Dynamic
 from training.exits import Branch, positions
+from training.gates.acs import acs_gates
 from training.gates.convolution import ConvolutionGate
+from training.gates.dense import light_gates
+from training.gates.feedforward import feedforward_gates
 from training.gates.pooled import PooledGate
 from training.gates.recurrent import RecurrentCell, RecurrentGate
+from training.gates.recurrent_channels import recurrent_channel_gates
 
-BACKBONES = {"resnet": resnet, "layers": layered}
-MASKS = (["hidden"], ["hidden+residual"], ["hidden", "residual"])
+BACKBONES = {"resnet": resnet, "densenet": densenet, "inception": inception, "layers": layered}
 
 
 class NetworkError(UserError):
@@ -45,18 +50,29 @@ def pooled_gates(members, rate=0.5, last=None, hidden=16):
 
 
 def recurrent_gates(members, hidden=10, bias=1.0):
-    """The papers' G^L: one LSTM for all."""
+    """The papers' G^L, which is SkipNet's RNN gate: one LSTM for all."""
     cell = RecurrentCell(hidden, bias)
     return [RecurrentGate(cell, channels) for channels, _ in members]
 
 
 def convolution_gates(members, bias=1.0):
-    """The papers' G^C."""
+    """The papers' G^C; with one output SkipNet's FFGate-II."""
     return [ConvolutionGate(channels, outputs, bias) for channels, outputs in members]
 
 
-LAYER_GATES = {"pooled": pooled_gates, "recurrent": recurrent_gates}
-CHANNEL_GATES = {"pooled": pooled_gates, "convolution": convolution_gates}
+LAYER_GATES = {
+    "pooled": pooled_gates,
+    "recurrent": recurrent_gates,
+    "ffgate1": feedforward_gates,
+    "ffgate2": convolution_gates,
+}
+CHANNEL_GATES = {
+    "pooled": pooled_gates,
+    "convolution": convolution_gates,
+    "recurrent": recurrent_channel_gates,
+    "light": light_gates,
+    "acs": acs_gates,
+}
 
 
 @dataclass(frozen=True)
@@ -77,6 +93,11 @@ class Network:
             units = _gated_units(backbone, places, self.layer_gates)
             members = [(backbone.units[i].in_channels, 1) for i in units]
             layer = dict(zip(units, _make("layer_gates", LAYER_GATES, self.layer_gates, members=members)))
+        if self.layer_gates and self.channel_gates.get("kind") == "recurrent":
+            raise NetworkError(
+                'kind = "recurrent" in [network.channel_gates]: their state passes through every unit, so no '
+                "[network.layer_gates] may stand before them"
+            )
         if self.channel_gates:
             channel = _channel_gates(backbone, places, self.channel_gates)
         if self.exits:
@@ -116,19 +137,33 @@ def _gated_units(backbone, places, options):
 
 
 def _channel_gates(backbone, places, options):
-    groups = options.get("masks", ["hidden"])
-    if groups not in MASKS:
-        raise NetworkError(f"masks = {groups!r} in [network.channel_gates]: expected one of {MASKS}")
     units = _gated_units(backbone, places, options)
     gates = {i: [] for i in units}
-    for group in groups:
-        masks = group.split("+")
+    for masks in _groups(backbone, options.get("masks", ["hidden"])):
         chosen = [i for i in units if set(masks) <= set(backbone.units[i].masks)]
         members = [(backbone.units[i].in_channels, backbone.units[i].masks[masks[0]]) for i in chosen]
         made = _make("channel_gates", CHANNEL_GATES, options, members=members)
         for i, gate in zip(chosen, made):
             gates[i].append(ChannelGate(gate, masks))
     return {i: members for i, members in gates.items() if members}
+
+
+def _groups(backbone, wanted):
+    """Lists of masks that one gate decides together. Raises NetworkError for what no unit of the backbone has."""
+    known = list(dict.fromkeys(name for unit in backbone.units for name in unit.masks))
+    groups = [str(group).split("+") for group in wanted] if isinstance(wanted, (list, tuple)) else []
+    named = [name for group in groups for name in group]
+    if not named or not {*named} <= {*known} or len(set(named)) < len(named):
+        raise NetworkError(
+            f"masks = {wanted!r} in [network.channel_gates]: expected one of {', '.join(known) or 'none'} each, or "
+            "some joined by + for one gate"
+        )
+    having = [unit.masks for unit in backbone.units]
+    if any(
+        len({masks[name] for name in group}) > 1 for group in groups for masks in having if set(group) <= set(masks)
+    ):
+        raise NetworkError(f"masks = {wanted!r} in [network.channel_gates]: masks of one gate have as many channels")
+    return groups
 
 
 def _make(where, makers, options, **given):

@@ -24,7 +24,7 @@ class Skipped(nn.Module):
         super().__init__()
         self.in_channels, self.out_channels, self.stride = unit.in_channels, unit.out_channels, unit.stride
         self.shortcut, self.masks, self.skippable = unit.shortcut, {}, True
-        self.lower_skip = unit.lower_skip
+        self.lower_skip, self.lower_join = unit.lower_skip, unit.lower_join
 
     def run(self, x, keep=None):
         """(N, in_channels, H, W) → (N, out_channels, H/stride, W/stride)."""

@@ -15,7 +15,10 @@ import torch
 from torch.nn import functional
 
 from hls.errors import UserError
+from training.costs import check, share_of
 from training.dynamic import LAYER, Output
+from training.losses.balanced import BalancedExits
+from training.losses.rules import BudgetCost, ResourceCost
 
 
 class TermError(UserError):
@@ -83,9 +86,10 @@ class Distillation:
 
 @dataclass(frozen=True)
 class Cost:
-    """Pulls the mean FLOPs of a batch to a target: weight · ((share - target) / target)², one-sided if `only_above`.
+    """Pulls the mean cost of a batch to a target: weight · ((share - target) / target)², one-sided if `only_above`.
 
-    The share is of the static network's FLOPs; the target falls from `start` over the first `ramp` of the phase.
+    The share is of the static network's, by `measure` (training/costs); the target falls from `start` over the first
+    `ramp` of the phase.
     """
 
     weight: float = 1.0
@@ -93,6 +97,10 @@ class Cost:
     start: float = 1.0
     ramp: float = 0.5
     only_above: bool = False
+    measure: str = "flops"
+
+    def __post_init__(self):
+        check(self.measure)
 
     def target_at(self, progress):
         """The share aimed at when `progress` of the phase is done."""
@@ -103,7 +111,7 @@ class Cost:
     def __call__(self, step):
         """Scalar, differentiable through the decisions."""
         target = self.target_at(step.progress)
-        distance = step.out.flops[:, -1].mean() / step.full_flops / target - 1
+        distance = share_of(step, self.measure) / target - 1
         return (distance.clamp(min=0) if self.only_above else distance).square().float()
 
 
@@ -113,10 +121,14 @@ class SignedCost:
 
     weight: float = 2e-4
     target: float = 0.5
+    measure: str = "flops"
+
+    def __post_init__(self):
+        check(self.measure)
 
     def __call__(self, step):
         """Scalar."""
-        share = step.out.flops[:, -1].mean() / step.full_flops
+        share = share_of(step, self.measure)
         sign = torch.where(share.detach() > self.target, 1.0, -1.0)
         return (sign * share * len(step.out.ran)).float()
 
@@ -195,6 +207,9 @@ TERMS = {
     "distillation": Distillation,
     "cost": Cost,
     "signed_cost": SignedCost,
+    "budget_cost": BudgetCost,
+    "resource_cost": ResourceCost,
+    "balanced_exits": BalancedExits,
     "opening": Opening,
     "need": Need,
     "shaping": Shaping,

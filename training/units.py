@@ -13,7 +13,9 @@ Another kind of unit is another class with these methods:
 - `cost(size, active)`: FLOPs for an input of `size` (height, width); `active` holds the number of channels that are
   kept, by mask, as numbers or (N,) tensors; what it does not name runs in full;
 - `lower(graph, x, masks, skipped)`: the same as `run` in the nodes of a graph that is to be compiled
-  (training/lowering.py), and `lower_skip(graph, x)`, whose value is `skipped` where a layer gate has asked for it.
+  (training/lowering.py), and `lower_skip(graph, x)`, whose value is `skipped` where a layer gate has asked for it;
+- `lower_join(graph, x, y)`: the unit's output from its input and what one of these two gave: `y` itself, or, where a
+  unit adds channels to what it reads, both.
 """
 
 from torch import nn
@@ -102,6 +104,10 @@ class ResidualUnit(nn.Module):
         if isinstance(self.shortcut, PadShortcut):
             return graph.pad(x, self.shortcut.before, self.shortcut.after, self.stride)
         return x if self.skippable else graph.convolution(x, *self.shortcut, relu=False)
+
+    def lower_join(self, graph, x, y):
+        """The sum is the output."""
+        return y
 
 
 SHORTCUTS = ("pad", "behind", "conv")  # zeros on both sides, zeros behind alone, a 1×1 convolution

@@ -39,7 +39,7 @@ def _check_masks(network):
     """Closed channels of a map that adds nothing are not written: whoever reads it must leave them out."""
     for node in walk(network.nodes):
         for x in node.inputs:
-            partial = isinstance(x, Convolution) and x.out_mask is not None and x.add is None
+            partial = isinstance(x, Convolution) and x.out_mask is not None and x.under is None
             if partial and (getattr(node, "in_mask", None) is not x.out_mask or node.inputs[0] is not x):
                 raise LowerError(f"{node.name} reads channels of {x.name} that its gate has closed")
 
@@ -100,8 +100,8 @@ class _Lowering:
         masks = {"in_mask": self._mask(node.in_mask), "out_mask": self._mask(node.out_mask)}
         target, vector = self._target(node), self._vector(node)
         identity = None if node.add is None else self.values[node.add]
-        if node.out_mask is not None and node.add is not None and target is not identity:
-            raise LowerError(f"{node.name}: closed channels must lie where those of the map that is added lie")
+        if node.out_mask is not None and node.under is not None and target is not self.values[node.under]:
+            raise LowerError(f"{node.name}: closed channels must lie where those of the map under them lie")
         made = self.builder.convolve(self.numbers[node], self.values[node.x], target, identity, pool=vector, **masks)
         return self._remember(made, vector)
 
@@ -173,12 +173,16 @@ class _Lowering:
         """AFFINEs of the parts that were not written where they belong."""
         whole, first = self._whole(node), 0
         for part, word in zip(node.parts, self.numbers[node]):
-            if self.plan.parts.get(part) != (node, first):
+            if self.plan.parts.get(self.plan.home(part)) != (node, first):
                 rows = np.zeros(part.channels, np.int32), np.full(part.channels, word, np.int32)
                 flags = {"in_signed": part.signed, "relu": not node.signed}
                 self.builder.affine(self.values[part], *rows, **flags, target=whole.part(first, part.channels))
             first += part.channels
         return self._with_mean(node, whole)
+
+    def slice(self, node):
+        """Nothing."""
+        return self._with_mean(node, self.values[node.x].part(node.first, node.channels))
 
     def view(self, node):
         """Nothing where as many tiles are left, else MOVEs."""

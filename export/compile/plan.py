@@ -4,12 +4,13 @@
     plan.last[node] <= plan.order[other]      # nobody reads `node` behind `other`, so `other` may take its place
 
 A layer gate's result is written in place of what stands there otherwise: skipping leaves the map where it is. Likewise
-closed channels are those of the map that a convolution adds. A mean of such a map is kept up to date beside it, so
-whatever the map was before needs its mean too. A map of a concatenation is written where the whole has it, if it has
-the whole's codes; else it is copied there.
+closed channels are those of the map that a convolution adds, or that it stands over. A mean of such a map is kept up
+to date beside it, so whatever the map was before needs its mean too. A map of a concatenation is written where the
+whole has it, if it has the whole's codes; else it is copied there. What is written in place of another map lies where
+that one does.
 """
 
-from export.graph import Affine, Concat, Convolution, LayerGate, Mean, Pad, Pool, View, readers_of, walk
+from export.graph import Affine, Concat, Convolution, LayerGate, Mean, Pad, Pool, Slice, View, readers_of, walk
 from export.scales import groups
 
 
@@ -27,11 +28,11 @@ class Plan:
         for node, readers in readers_of(network.nodes).items():
             self.last[node] = max((self._read_at(node, reader) for reader in readers), default=-1)
         for node in reversed(nodes):
-            if isinstance(node, (Mean, View)):
+            if isinstance(node, (Mean, Slice, View)):
                 self.last[node.x] = max(self.last[node.x], self.last.get(node, -1))
         for node in nodes:
-            if isinstance(node, Convolution) and node.out_mask is not None and node.add is not None:
-                self.place.setdefault(node, node.add)
+            if isinstance(node, Convolution) and node.out_mask is not None and node.under is not None:
+                self.place.setdefault(node, node.under)
             elif isinstance(node, LayerGate) and node.result in node.body:
                 self.place[node.result] = node.otherwise
         self._find_parts(nodes, groups(network))
@@ -42,11 +43,17 @@ class Plan:
         for whole in (node for node in nodes if isinstance(node, Concat)):
             first = 0
             for part in whole.parts:
-                writes = isinstance(part, (Affine, Concat, Convolution, Pad, Pool)) and part not in self.place
+                home = self.home(part)
+                writes = isinstance(home, (Affine, Concat, Convolution, Pad, Pool)) and home not in self.place
                 alike = group[part] is group[whole] and part.signed == whole.signed
-                if writes and alike and part not in self.parts:
-                    self.parts[part] = whole, first
+                if writes and alike and home not in self.parts:
+                    self.parts[home] = whole, first
                 first += part.channels
+
+    def home(self, node):
+        """The node in whose place a part of a concatenation is written: its own, or that of a map under it."""
+        home = node.otherwise if isinstance(node, LayerGate) else self.place.get(node, node)
+        return home if isinstance(home, Affine) else node
 
     def _read_at(self, node, reader):
         """When `reader` reads `node`; a layer gate takes its two sides as they lie."""
@@ -60,5 +67,5 @@ class Plan:
             return
         if isinstance(node, LayerGate):
             self.pooled |= {node.result, node.otherwise}
-        elif isinstance(node, Convolution) and node.out_mask is not None and node.add is not None:
-            self.pooled.add(node.add)
+        elif isinstance(node, Convolution) and node.out_mask is not None and node.under is not None:
+            self.pooled.add(node.under)

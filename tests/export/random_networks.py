@@ -15,10 +15,12 @@ from export.fold import fold
 from export.quantize import quantize
 from hls.record import Start
 from training.data import Split
+from training.gates.grouped import GroupedConvolution
 from training.network import Network
 from training.prune import apply
 
 MEAN, STD = (0.5, 0.45, 0.4), (0.25, 0.24, 0.26)
+DENSE = {"kind": "densenet", "blocks": [2, 2], "growth": 4}
 HIDDEN, TOGETHER, APART = ("hidden",), ("hidden+residual",), ("hidden", "residual")
 
 
@@ -38,16 +40,21 @@ class Case:
     size: tuple = (32, 32)
     closed: tuple = ()  # units that pruning has taken out
     width: float = 1.0
+    backbone: dict = field(default_factory=dict, hash=False)  # options of another one than a ResNet of `units`
+    groups: int | str = 0  # of ACS's gates
+    squeeze: bool = False  # between their convolutions
     seed: int = field(default=0, compare=False)
 
     @property
     def network(self):
         """Its Network."""
-        backbone = {"kind": "resnet", "units": list(self.units), "width": self.width, "shortcut": self.shortcut}
+        resnet = {"kind": "resnet", "units": list(self.units), "width": self.width, "shortcut": self.shortcut}
         layer = {"kind": self.layer, "base": self.base} if self.layer else {}
         channel = {"kind": self.channel, "masks": list(self.masks), "base": self.base} if self.channel else {}
+        channel |= {"groups": self.groups} if self.groups else {}
+        channel |= {"squeeze": True} if self.squeeze else {}
         exits = {"after": self.exits if isinstance(self.exits, str) else list(self.exits)} if self.exits else {}
-        return Network(backbone, layer, channel, exits)
+        return Network(self.backbone or resnet, layer, channel, exits)
 
     @property
     def mean(self):
@@ -74,6 +81,12 @@ VARIANTS = {
     "mixed": Case((1, 2, 2), "recurrent", "pooled", TOGETHER, exits=(1, 2), base=1, classes=100, size=(36, 24)),
     "hidden alone": Case((2, 1), "", "pooled", HIDDEN, exits=(0, 1), width=0.75),
     "exits alone": Case((1, 1, 1), exits="radi", shortcut="conv"),
+    "feedforward, grouped": Case((1, 2), "ffgate1", "acs", HIDDEN, (0,), size=(12, 16), groups="dynamic"),
+    "feedforward II, acs": Case((1, 1), "ffgate2", "acs", TOGETHER, size=(16, 12)),
+    "recurrent channels": Case((1, 2), "", "recurrent", HIDDEN, (0,), size=(12, 16)),
+    "dense, repeating": Case((), "recurrent", "light", ("new",), (1, 3), size=(12, 16), backbone=DENSE),
+    "dense, zeros": Case((), "pooled", "light", ("new", "hidden"), size=(17, 12), backbone=DENSE | {"closed": "zeros"}),
+    "dense, imagenet's stem": Case(exits=(1,), size=(48, 40), backbone=DENSE | {"stem": "imagenet"}),
     "pruned": Case((3, 2, 3), "pooled", "pooled", APART, exits=(2, 3, 4), closed=(1, 3, 4)),
 }
 
@@ -90,6 +103,8 @@ def random_model(case):
             if module.affine:
                 torch.nn.init.uniform_(module.weight, 0.3, 0.8)
                 torch.nn.init.normal_(module.bias, 0, 0.1)
+        if isinstance(module, GroupedConvolution):
+            torch.nn.init.normal_(module.numbers)
     closed = [unit for unit in case.closed if str(unit) in model.layer_gates]
     apply(model, {"closed": closed, "open": [], "fixed": []})
     _liven(model, normalise(case, random_images(case, 24, 99)))

@@ -9,7 +9,7 @@ from export.float_network import FloatNetwork
 from export.graph import ChannelGate, Exit, LayerGate, Mean, readers_of, walk
 from hls import isa
 from hls.errors import UserError
-from tests.export.random_networks import VARIANTS, folded, normalise, random_case, random_images, random_model
+from tests.export.random_networks import VARIANTS, Case, folded, normalise, random_case, random_images, random_model
 
 IDS = list(VARIANTS)
 
@@ -99,6 +99,7 @@ def test_numbers_that_are_not_finite_are_refused(value):
         ({"kernel_size": 3, "padding": 1, "stride": 3}, r"stride \(3, 3\): the engine has one group"),
         ({"kernel_size": 3, "padding": 1, "groups": 2}, "groups 2"),
         ({"kernel_size": 3, "padding": 2, "dilation": 2}, r"padding \(2, 2\)"),
+        ({"kernel_size": (1, 7), "padding": (0, 3)}, r"kernel \(1, 7\), padding \(0, 3\): the engine has odd square"),
     ],
 )
 def test_convolutions_that_the_engine_lacks_are_refused(changes, message):
@@ -107,6 +108,19 @@ def test_convolutions_that_the_engine_lacks_are_refused(changes, message):
     model.backbone.stem.conv = torch.nn.Conv2d(4, 16, **changes)
     with pytest.raises(UserError, match=message):
         folded(case, model)
+
+
+def test_networks_that_the_engine_lacks_are_refused_in_one_line():
+    """InceptionV3 averages with padding; squeeze-and-excitation multiplies by what it computes."""
+    inception = Case(backbone={"kind": "inception", "blocks": [1, 0, 0], "width": 0.1}, size=(12, 16))
+    acs = Case((1,), channel="acs", size=(12, 16), squeeze=True)
+    for case, message in (
+        (inception, "an average pool of 3×3 with padding 1: the engine averages within a map alone"),
+        (acs, "squeeze-and-excitation multiplies channels by what it computes .* train with squeeze = false"),
+    ):
+        with pytest.raises(UserError, match=message) as refused:
+            folded(case)
+        assert "\n" not in str(refused.value)
 
 
 def test_a_map_too_small_for_an_exit_is_refused():

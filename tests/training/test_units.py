@@ -101,7 +101,7 @@ def test_places():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"depth": 21}, "ResNet depth 21: expected 6n"),
+        ({"depth": 22}, "ResNet depth 22: expected 6n"),
         ({"depth": 7}, "ResNet depth 7: expected 6n"),
         ({}, "either its depth"),
         ({"depth": 20, "units": [1, 1]}, "either its depth"),

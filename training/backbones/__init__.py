@@ -1,4 +1,5 @@
-"""Backbones: a stem, a row of units, a head. One file a family; training.network.BACKBONES names them for recipes.
+"""Backbones: a stem, a row of units, a head. One file a family; BACKBONES in training/network.py names them.
 
-logits = resnet(classes=10, depth=74)(images)          # (N, 3, H, W) normalised → (N, classes)
+backbone = BACKBONES["resnet"](classes=10, depth=74)
+logits = backbone(images)          # (N, 3, H, W) normalised → (N, classes)
 """

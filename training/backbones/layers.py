@@ -218,6 +218,10 @@ class LayerUnit(Layers):
         """What is passed on as nodes."""
         return self._lower_step(graph, self.layers[self.passed - 1], None, [x], {}, 0) if self.passed else x
 
+    def lower_join(self, graph, x, y):
+        """What ran or was passed on, as it is."""
+        return y
+
 
 def layered(classes=10, in_channels=3, name="", stem=(), units=(), head=()):
     """A Backbone of lists of layers. Raises ValueError, its message one line."""

@@ -5,7 +5,7 @@
 
 A kind of gate is a class in a file of its own with `forward(x, pooled, state) → (N, outputs) logits and the state for
 the next unit's gate`, `cost(size)`: FLOPs of one decision for an input of `size`, and `lower(graph, x, pooled, state)
-→ logits and state` as nodes. KINDS names them for recipes.
+→ logits and state` as nodes. LAYER_GATES and CHANNEL_GATES in training/network.py name them for recipes.
 """
 
 import torch

@@ -243,3 +243,25 @@ def test_floats_and_integers_take_a_graph_made_by_hand():
     np.testing.assert_array_equal(run(lower(network8), images).logits, found.numpy())
     expected = FloatNetwork(network)(normalise(case, images)).logits[0]
     assert (found * network8.steps["logits"] - expected).abs().max() < 0.05 * expected.abs().max()
+
+
+@pytest.mark.parametrize(("name", "gated"), [("dense, repeating", 2), ("dense, zeros", 4)])
+def test_new_channels_of_a_dense_layer_are_written_where_they_belong(name, gated):
+    """One AFFINE for each batch norm that stands alone and for what stands for a skipped layer: nothing is copied."""
+    case = VARIANTS[name]
+    program = lower(quantised(case, random_images(case, 3))).program
+    norms = 4 + 2  # of layers, a transition and the head; a light gate has one for each mask
+    assert int((program[:, 0] == isa.AFFINE).sum()) == norms + gated * (1 + len(case.masks))
+
+
+def test_groups_multiply_nothing_but_what_is_connected():
+    """As many weights as connections: 8 channels in 2 and in 4 groups, one CONV a run of outputs."""
+    case = Case((1,), channel="acs", size=(12, 16), groups="dynamic")
+    model = random_model(case)
+    first, second = (getattr(model.channel_gates["0"][0].gate, name) for name in ("conv2", "conv3"))
+    with torch.no_grad():
+        first.numbers.copy_(torch.tensor([1.0, -1.0, 1.0]))
+        second.numbers.copy_(torch.tensor([-1.0, 1.0, -1.0]))
+    program = lower(quantised(case, random_images(case, 3), model)).program
+    inner = [fields for fields in map(fields_of, program) if fields["opcode"] == isa.CONV and fields["in_channels"] < 8]
+    assert [(f["in_channels"], f["out_channels"]) for f in inner if f["kernel"] == 3][1:] == [(4, 1)] * 8 + [(2, 2)] * 4

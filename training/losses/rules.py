@@ -1,0 +1,49 @@
+"""How the weight α of the resource term is chosen: L + α · E (Wang et al., JSTSP 2020, Eq. 5; Zou et al. 2023, Eq. 5).
+
+terms.budget_cost = { target = 0.5, measure = "energy" }      # α until the budget is reached, then 0
+terms.resource_cost = { weight = 0.5 }                        # α as it is
+
+The third rule, α with a sign by the target (JSTSP, section IV-A), is SignedCost in training/terms.py. E is what the
+gates let run, as a share of the whole network times its units, so that papers' values of α fit: a unit's cost is about
+1.
+"""
+
+from dataclasses import dataclass
+
+from training.costs import check, share_of
+
+
+@dataclass(frozen=True)
+class ResourceCost:
+    """α · E: how large α is decides how much is skipped (Zou et al. 2023, Eq. 5, and Table 5 for α)."""
+
+    weight: float = 0.5
+    measure: str = "flops"
+
+    def __post_init__(self):
+        check(self.measure)
+
+    def __call__(self, step):
+        """Scalar, differentiable through the decisions."""
+        return (share_of(step, self.measure) * len(step.out.ran)).float()
+
+
+@dataclass(frozen=True)
+class BudgetCost:
+    """α · E while a batch is above the budget, 0 where it is not (ICCV submission, section 4.1, Train IADI).
+
+    There the two steps alternate: skip until the budget is reached, then let α be 0 and restore accuracy. Here each
+    batch takes the step that it needs.
+    """
+
+    weight: float = 2e-4
+    target: float = 0.5
+    measure: str = "flops"
+
+    def __post_init__(self):
+        check(self.measure)
+
+    def __call__(self, step):
+        """Scalar."""
+        share = share_of(step, self.measure)
+        return (share * len(step.out.ran) * (share.detach() > self.target)).float()
