@@ -11,7 +11,7 @@ that one does.
 """
 
 from export.graph import Affine, Concat, Convolution, LayerGate, Mean, Pad, Pool, Slice, View, readers_of, walk
-from export.scales import groups
+from export.integers.scales import groups
 
 
 class Plan:

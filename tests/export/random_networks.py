@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from export.calibrate import calibrate
-from export.correct import correct
 from export.fold import fold
-from export.quantize import quantize
+from export.integers.calibrate import calibrate
+from export.integers.correct import correct
+from export.integers.quantize import quantize
 from hls.record import Start
 from training.data import Split
 from training.gates.grouped import GroupedConvolution

@@ -1,9 +1,9 @@
 """Counts of memory accesses by SCALE-Sim, kept as data: training/costs/accesses.csv.
 
-    python3 -m venv scale && scale/bin/pip install "scalesim==3.0.0" "numpy<2.4"     # needs no place in .venv
     python -m training.costs.scalesim RECIPE.toml … --python scale/bin/python
 
-Takes the layers of recipes' networks that the file does not have yet, gates and all, simulates each of them alone and
+`scale` is a virtual environment with scalesim==3.0.0 and numpy<2.4, which need no place in the project's own. Takes the
+layers of recipes' networks that the file does not have yet, gates and all, simulates each of them alone and
 adds their rows. The accelerator is Eyeriss-like: 12 × 14 units, weights stationary, 108 KB each for inputs, weights and
 outputs, as large as needs be between chip and main memory. SCALE-Sim knows no padding, so that maps are handed over
 with theirs.
