@@ -1,6 +1,6 @@
 """Run a graph on a batch: every body for all images, then the results of those that take it. What a node computes is
 
-a subclass's matter, one method a kind of node (export/float_network.py, export/integer.py):
+a subclass's matter, one method a kind of node (export/float_network.py, export/integers/integer.py):
 
     out = FloatNetwork(network)(images)      # out.logits, out.trace, out.decisions
 """

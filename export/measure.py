@@ -5,8 +5,8 @@
     check_expected(accuracy, 91.7)
 
 It needs the graph alone, so that any source can be measured. The int8 figures come from the C++ engine in
-co-simulation, or, where no compiler is, from export/integer.py, which computes the same integers
-(tests/export/test_integer.py) more slowly.
+co-simulation, or, where no compiler is, from export/integers/integer.py, which computes the same integers
+(tests/export/integers/test_integer.py) more slowly.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 
 from export.compile.lower import stop_after
 from export.float_network import FloatNetwork
-from export.integer import IntegerNetwork
+from export.integers.integer import IntegerNetwork
 from export.thresholds import search
 from hls import cosim
 from hls.errors import UserError

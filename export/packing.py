@@ -6,11 +6,11 @@ package = pack(network, source, Parts(train, test, "test"))
 from dataclasses import dataclass
 
 from export.build import build
-from export.calibrate import calibrate
-from export.correct import correct
-from export.equalise import equalise, peaks
+from export.integers.calibrate import calibrate
+from export.integers.correct import correct
+from export.integers.equalise import equalise, peaks
+from export.integers.quantize import quantize
 from export.measure import measure
-from export.quantize import quantize
 from training.data import Split
 
 CALIBRATION = 512  # training images, or all where there are fewer

@@ -1,4 +1,4 @@
-"""What int8 loses where channels have uneven ranges, with and without equalisation (export/equalise.py).
+"""What int8 loses where channels have uneven ranges, with and without equalisation (export/integers/equalise.py).
 
     python -m bench equalise --data cifar10=DIR --data fashion-mnist=DIR
 
@@ -16,8 +16,8 @@ from bench.packages import PACKAGES
 from data.datasets import DATASETS
 from export import graph
 from export.build import Source, build
-from export.equalise import rebuild
 from export.fold import fold
+from export.integers.equalise import rebuild
 from export.measure import float_accuracy, run_engine
 from export.packing import Parts, in_integers
 from hls.errors import UserError

@@ -57,7 +57,7 @@ def _linear(run, node, steps):
     sums = 0.5 * x + 0.5
     if layer.scale is not None:
         return ratios(layer.scale) * sums + _result(run, node)
-    unit = np.where(layer.unit == 0, np.inf, layer.unit)  # biases in front of a gate are corrected (export/correct.py)
+    unit = np.where(layer.unit == 0, np.inf, layer.unit)  # biases in front of a gate are corrected (correct.py)
     return sums + torch.from_numpy(np.abs(layer.bias - node.bias.astype(float) / unit))
 
 

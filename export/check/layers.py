@@ -15,10 +15,10 @@ import torch
 from export import graph
 from export.check.bounds import bound_of
 from export.float_network import FloatNetwork
-from export.integer import IntegerNetwork
-from export.layers8 import POOL_UNIT
-from export.quantize import HIDDEN_UNIT
-from export.scales import groups
+from export.integers.integer import IntegerNetwork
+from export.integers.layers8 import POOL_UNIT
+from export.integers.quantize import HIDDEN_UNIT
+from export.integers.scales import groups
 
 BATCH = 8  # images at once: the values of all float layers are kept
 GATES = graph.LayerGate, graph.ChannelGate, graph.Exit

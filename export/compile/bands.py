@@ -9,7 +9,7 @@ A 1×1 AFFINE and the 1×1 convolution behind it share a band, so that the map b
 """
 
 from export.compile.maps import Map, fit
-from export.layers8 import POOL_UNIT, scale_word
+from export.integers.layers8 import POOL_UNIT, scale_word
 from hls import isa
 
 MAX_PIECES = 4  # groups of channels that an AFFINE is cut into, before its bands get lower instead

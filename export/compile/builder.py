@@ -16,7 +16,7 @@ import numpy as np
 from export.compile.layout import LowerError, lay_out
 from export.compile.maps import Map, Vector, place
 from export.compile.pools import chain
-from export.layers8 import POOL_UNIT, scale_word
+from export.integers.layers8 import POOL_UNIT, scale_word
 from hls import cost, isa
 from hls.program import Limits, check, encode
 from hls.shapes import row_bytes

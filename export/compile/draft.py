@@ -15,7 +15,7 @@ import numpy as np
 
 from export.compile.builder import Builder, Sample
 from export.compile.maps import Map
-from export.layers8 import POOL_UNIT, Convolution8, Linear8, scale_word
+from export.integers.layers8 import POOL_UNIT, Convolution8, Linear8, scale_word
 from hls import isa
 from hls.golden.maps import clamp8, requantize, sat16
 

@@ -11,7 +11,7 @@ weights are the same for all of them and stored once.
 import numpy as np
 
 from export.compile.layout import LowerError
-from export.layers8 import POOL_UNIT, Linear8, scale_word
+from export.integers.layers8 import POOL_UNIT, Linear8, scale_word
 from hls import isa
 from hls.cost import flatten_parts
 

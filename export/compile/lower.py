@@ -15,9 +15,9 @@ import numpy as np
 from export.compile.builder import Builder
 from export.compile.flatten import flatten
 from export.compile.layout import LowerError
-from export.compile.maps import Map
+from export.compile.maps import Map, Vector
 from export.compile.plan import Plan
-from export.graph import Concat, Convolution, Exit, Pool, walk
+from export.graph import Concat, Convolution, Exit, Mean, Pool, walk
 from hls import isa
 from hls.program import decode, encode
 
@@ -55,10 +55,10 @@ def stop_after(program, number):
 
 @dataclass
 class _Tap:
-    """An exit that was passed: the map kept for it, its TAP's fields and time."""
+    """An exit that was passed: the map or the vector kept for it, its TAP's fields and time."""
 
     exit: Exit
-    kept: Map
+    kept: Map | Vector
     fields: dict
     time: int
 
@@ -249,22 +249,28 @@ class _Lowering:
         return self.values[node.otherwise]
 
     def exit(self, node):
-        """A TAP that keeps the first pool; or the network's own end."""
+        """A TAP that keeps what the first pool or average gave; or the network's own end."""
         if node is self.network8.graph.exits[-1]:
             self.end = len(self.builder.steps)
             self._lower(node.body)
             self._end_of_life()
             return self._classify(node, len(self.taps))
         first, inside = node.body[0], set(node.body)
-        if not isinstance(first, Pool) or any(x not in inside for rest in node.body[1:] for x in rest.inputs):
+        if not isinstance(first, (Pool, Mean)) or any(x not in inside for rest in node.body[1:] for x in rest.inputs):
             raise LowerError(f"{node.name}: its classifier must begin with a pool, whose output is kept for it")
-        kept = self.values[first] = self.pool(first, pinned=True)
+        kept = self.values[first] = self._own_mean(first) if isinstance(first, Mean) else self.pool(first, pinned=True)
         time = len(self.builder.steps)
         kept.touch(time)
         self._end_of_life()
         fields = self.builder.emit(isa.TAP, exit=len(self.taps), target=0, flops=0, cycles=0, threshold=0)
         self.taps.append(_Tap(node, kept, fields, time))
         return None
+
+    def _own_mean(self, node):
+        """A mean that stays what it is when the map goes on."""
+        vector = self.builder.new_vector(node.channels)
+        self.builder.global_pool(self.values[node.x], vector, node.x.signed)
+        return vector
 
     def _end_of_life(self):
         """What the last exit kept is needed up to the next instruction, and no longer."""

@@ -11,7 +11,7 @@ that one does.
 """
 
 from export.graph import Affine, Concat, Convolution, LayerGate, Mean, Pad, Pool, Slice, View, readers_of, walk
-from export.scales import groups
+from export.integers.scales import groups
 
 
 class Plan:
@@ -36,8 +36,10 @@ class Plan:
             elif isinstance(node, LayerGate) and node.result in node.body:
                 self.place[node.result] = node.otherwise
         self._find_parts(nodes, groups(network))
+        own = {leave.body[0] for leave in network.exits[:-1]}  # an exit that was passed keeps a mean of its own
         for node in reversed(nodes):
-            self._want_mean(node)
+            if node not in own:
+                self._want_mean(node)
 
     def _find_parts(self, nodes, group):
         for whole in (node for node in nodes if isinstance(node, Concat)):

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from export.calibrate import calibrate
-from export.correct import correct
 from export.fold import fold
-from export.quantize import quantize
+from export.integers.calibrate import calibrate
+from export.integers.correct import correct
+from export.integers.quantize import quantize
 from hls.record import Start
 from training.data import Split
 from training.gates.grouped import GroupedConvolution
@@ -33,6 +33,7 @@ class Case:
     channel: str = ""
     masks: tuple = TOGETHER
     exits: tuple | str = ()  # units, or "radi"
+    linear: tuple = ()  # units with exits that are heads like the last
     shortcut: str = "pad"
     base: int = 0
     classes: int = 10
@@ -54,6 +55,8 @@ class Case:
         channel |= {"groups": self.groups} if self.groups else {}
         channel |= {"squeeze": True} if self.squeeze else {}
         exits = {"after": self.exits if isinstance(self.exits, str) else list(self.exits)} if self.exits else {}
+        if self.linear:
+            exits = {"after": [], **exits, "linear": list(self.linear)}
         return Network(self.backbone or resnet, layer, channel, exits)
 
     @property
@@ -81,6 +84,8 @@ VARIANTS = {
     "mixed": Case((1, 2, 2), "recurrent", "pooled", TOGETHER, exits=(1, 2), base=1, classes=100, size=(36, 24)),
     "hidden alone": Case((2, 1), "", "pooled", HIDDEN, exits=(0, 1), width=0.75),
     "exits alone": Case((1, 1, 1), exits="radi", shortcut="conv"),
+    "linear exits": Case((1, 2, 2), "pooled", exits=(0,), linear=(2, 3), base=1),
+    "linear exits, channels": Case((1, 3), "recurrent", "pooled", APART, linear=(0, 2), size=(20, 28)),
     "feedforward, grouped": Case((1, 2), "ffgate1", "acs", HIDDEN, (0,), size=(12, 16), groups="dynamic"),
     "feedforward II, acs": Case((1, 1), "ffgate2", "acs", TOGETHER, size=(16, 12)),
     "recurrent channels": Case((1, 2), "", "recurrent", HIDDEN, (0,), size=(12, 16)),
@@ -200,6 +205,7 @@ def random_case(seed):
         closed=tuple(int(unit) for unit in range(last + 1) if layer and rng.random() < 0.2),
         width=float(rng.choice([0.5, 0.8125, 1])),
         seed=seed,
+        linear=tuple(unit for unit in range(last) if rng.random() < 0.2),
     )
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export.compile.lower import lower
-from export.integer import IntegerNetwork
+from export.integers.integer import IntegerNetwork
 from hls import cost, golden
 from hls.errors import UserError
 from hls.record import decode

@@ -12,7 +12,7 @@ from export.compile.draft import Draft, join
 from export.compile.layout import LowerError
 from export.compile.lower import lower, stop_after
 from export.compile.maps import Map, assert_apart, fit, gaps, place
-from export.integer import IntegerNetwork
+from export.integers.integer import IntegerNetwork
 from hls import cosim, golden, isa
 from hls.program import decode as fields_of
 from hls.record import Start, decode

@@ -6,7 +6,7 @@ import pytest
 from export.compile.builder import Builder
 from export.compile.flatten import flatten
 from export.compile.layout import LowerError
-from export.layers8 import POOL_UNIT
+from export.integers.layers8 import POOL_UNIT
 from hls import golden, isa
 from hls.record import Start, decode
 

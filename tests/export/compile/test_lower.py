@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from export.build import Source, build
-from export.calibrate import calibrate
 from export.compile.layout import LowerError
 from export.compile.lower import lower, stop_after
 from export.float_network import FloatNetwork
 from export.graph import ChannelGate, Convolution, Exit, LayerGate, Lstm, Mean, Network, Pool, walk
-from export.integer import IntegerNetwork
-from export.quantize import quantize
+from export.integers.calibrate import calibrate
+from export.integers.integer import IntegerNetwork
+from export.integers.quantize import quantize
 from hls import cost, golden, isa, package
 from hls.program import decode as fields_of
 from hls.record import decode

@@ -9,10 +9,10 @@ from torch.nn import functional
 
 from bench.networks.onnx_writer import Writer
 from export.build import Source, build
-from export.calibrate import calibrate
 from export.compile.static import opened, static
+from export.integers.calibrate import calibrate
+from export.integers.quantize import quantize
 from export.onnx_reader.reading import read
-from export.quantize import quantize
 from hls import golden, isa
 from hls.errors import UserError
 from hls.golden import requantize

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.export.test_integer import compare_every_exit
 
 from bench.networks.onnx_writer import Writer, cifar_resnet, resnet8, resnet18, vgg
 from export import graph
@@ -21,7 +22,6 @@ from hls.errors import UserError
 from tests.export.onnx_reader.modules import Bottleneck, ResNet, liven
 from tests.export.onnx_reader.onnx_graphs import random_graph
 from tests.export.random_networks import Case
-from tests.export.test_integer import compare_every_exit
 from training.data import Split
 from training.network import Network
 

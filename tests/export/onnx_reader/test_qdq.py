@@ -8,7 +8,7 @@ from onnxruntime.quantization import QuantType
 from bench.networks.onnx_writer import Writer, run_onnx
 from bench.networks.quantised_onnx import quantised
 from export import graph
-from export.integer import IntegerNetwork
+from export.integers.integer import IntegerNetwork
 from tests.export.onnx_reader.test_reading import images_of, imported, quantised_of
 
 

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from bench.networks.onnx_writer import Writer, cifar_resnet, resnet8, resnet18, run_onnx, vgg
 from export import graph
-from export.calibrate import calibrate
 from export.compile.lower import lower
 from export.float_network import FloatNetwork
-from export.integer import IntegerNetwork
+from export.integers.calibrate import calibrate
+from export.integers.integer import IntegerNetwork
+from export.integers.quantize import quantize
 from export.onnx_reader.reading import read
-from export.quantize import quantize
 from hls import golden, isa
 from hls.record import Start, decode
 from tests.export.onnx_reader.onnx_graphs import random_graph

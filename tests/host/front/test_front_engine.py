@@ -109,9 +109,9 @@ def compiled(name):
     import torch
 
     from export.build import Source, build
-    from export.calibrate import calibrate
     from export.fold import fold
-    from export.quantize import quantize
+    from export.integers.calibrate import calibrate
+    from export.integers.quantize import quantize
 
     case = VARIANTS[name]
     model, images = random_model(case), random_images(case, 4, 1)

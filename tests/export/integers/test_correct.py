@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from export.calibrate import calibrate
-from export.correct import correct
 from export.float_network import FloatNetwork
 from export.graph import LayerGate
-from export.integer import IntegerNetwork
-from export.quantize import quantize
+from export.integers.calibrate import calibrate
+from export.integers.correct import correct
+from export.integers.integer import IntegerNetwork
+from export.integers.quantize import quantize
 from tests.export.random_networks import VARIANTS, folded, normalise, random_images
 
 GATED = ["papers, projected", "convolution channels", "pooled, both masks", "mixed", "hidden alone"]

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from export.graph import Convolution, LayerGate, Linear, Lstm, Pad, walk
-from export.scales import groups
+from export.integers.scales import groups
 from tests.export.random_networks import VARIANTS, folded
 
 

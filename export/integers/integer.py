@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from export.integers.layers8 import POOL_UNIT, scale_word
 from export.interpret import Interpreter, framed
-from export.layers8 import POOL_UNIT, scale_word
 from hls import isa
 
 INT16, INT32 = (-(2**15), 2**15 - 1), (-(2**31), 2**31 - 1)

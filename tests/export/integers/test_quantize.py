@@ -6,12 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.calibrate import Histogram, calibrate
 from export.float_network import FloatNetwork
 from export.graph import Convolution, Image, walk
-from export.integer import IntegerNetwork, requantize, requantize_sum
-from export.layers8 import scale_word
-from export.quantize import convolution, image_table, quantize
+from export.integers.calibrate import Histogram, calibrate
+from export.integers.integer import IntegerNetwork, requantize, requantize_sum
+from export.integers.layers8 import scale_word
+from export.integers.quantize import convolution, image_table, quantize
 from hls import golden
 from hls.errors import UserError
 from hls.golden import maps as golden_maps

@@ -8,11 +8,11 @@ import torch
 
 from bench.published.equalise import uneven
 from export import graph
-from export.calibrate import calibrate
-from export.equalise import Factors, equalise, peaks, rebuild
 from export.float_network import FloatNetwork
-from export.integer import IntegerNetwork
-from export.quantize import quantize
+from export.integers.calibrate import calibrate
+from export.integers.equalise import Factors, equalise, peaks, rebuild
+from export.integers.integer import IntegerNetwork
+from export.integers.quantize import quantize
 from tests.export.random_networks import VARIANTS, folded, normalise, random_images
 
 

@@ -1,6 +1,6 @@
 """PyTorch's quantised network = golden model = engine, bit for bit: logits, decisions, exits, FLOPs.
 
-The network in integers (export/integer.py) knows nothing of instructions, so this proves the compiler too; the FLOPs
+The network in integers (integers/integer.py) knows nothing of instructions, so this proves the compiler too; the FLOPs
 are those that training counts for the same decisions.
 """
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export.compile.lower import lower, stop_after
-from export.integer import IntegerNetwork
+from export.integers.integer import IntegerNetwork
 from hls import cost, golden, isa
 from hls.record import decode
 from tests.export.random_networks import (

@@ -13,7 +13,7 @@ import numpy as np
 
 from export.float_network import FloatNetwork
 from export.graph import LayerGate
-from export.integer import IntegerNetwork
+from export.integers.integer import IntegerNetwork
 
 
 def correct(network8, images, normalised):

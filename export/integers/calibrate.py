@@ -13,7 +13,7 @@ import torch
 
 from export.float_network import FloatNetwork
 from export.graph import Affine, Concat, Convolution, Linear, Pad
-from export.scales import groups
+from export.integers.scales import groups
 from hls.errors import UserError
 
 BINS = 4096

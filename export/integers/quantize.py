@@ -3,7 +3,7 @@
     ranges = calibrate(network, batches)
     network8 = quantize(network, ranges, mean, std)     # what integer.py computes and compile/lower.py compiles
 
-A map's values are integer · scale: uint8 after a ReLU, int8 otherwise; which maps share a scale says export/scales.py.
+A map's values are integer · scale: uint8 after a ReLU, int8 otherwise; which maps share a scale says scales.py.
 A pooled vector's unit is its map's scale / 128.
 """
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from export import graph
-from export.layers8 import POOL_UNIT, Convolution8, Linear8, scale_word
-from export.scales import groups
+from export.integers.layers8 import POOL_UNIT, Convolution8, Linear8, scale_word
+from export.integers.scales import groups
 from hls import isa
 
 UNSIGNED, SIGNED = 255, 127  # largest code of a map with and without ReLU; weights are in [-SIGNED, SIGNED]
