@@ -94,9 +94,18 @@ def test_statistics_of_another_kind_are_warned_of(model, capsys):
     """In 0 … 255 the network sees next to nothing: it runs, and is wrong."""
     scaled = [",".join(str(255 * value) for value in values) for values in (MEAN, STD)]
     assert command.main([*arguments(model), "--mean", scaled[0], "--std", scaled[1]]) == 0
-    first, second = capsys.readouterr().err.splitlines()
+    first, second, third = capsys.readouterr().err.splitlines()
     assert "out of range for pixels in [0, 1]" in first and "--mean 0.5,0.5,0.5 --std 0.25,0.25,0.25" in first
-    assert "few for images that a network has learnt: check --mean, --std" in second
+    assert "with --mean 0.5,0.5,0.5 --std 0.25,0.25,0.25" in second
+    assert "few for images that a network has learnt: check --mean, --std" in third
+
+
+def test_another_reading_that_does_better_is_named(model, capsys):
+    """The statistics of the data set, where others were given; nothing where the reading is right."""
+    assert command.main([*arguments(model), "--mean", "0,0,0", "--std", "1,1,1"]) == 0
+    assert "with --mean 0.5,0.5,0.5 --std 0.25,0.25,0.25" in capsys.readouterr().err
+    assert command.main(arguments(model)) == 0
+    assert not capsys.readouterr().err
 
 
 def test_exits_of_its_own(model):
