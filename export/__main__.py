@@ -174,7 +174,8 @@ def _export(arguments, outputs):
     calibration = _count("--calibration", arguments.calibration, parts.calibration, parts.train)
     images = _count("--images", arguments.images, parts.images, parts.held_out)
     package = pack(job.network, job.source, replace(parts, calibration=calibration, images=images))
-    for text in surprises(package.meta["accuracy"], learnt="imported" in job.source.training):
+    learnt = "imported" in job.source.training and not job.warnings  # else its images are spoken of already
+    for text in surprises(package.meta["accuracy"], learnt):
         _warn(text)
     if arguments.expect is not None:
         check_expected(package.meta["accuracy"], arguments.expect)
