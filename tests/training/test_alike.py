@@ -7,10 +7,10 @@ import pytest
 from training import recipe
 
 ROOT = Path(__file__).resolve().parents[2]
-RECIPES, RUNNING = ROOT / "training" / "recipes", ROOT / "packages" / "running"
+RECIPES = ROOT / "training" / "recipes"
 PAIRS = [
     (RECIPES / "resnet12-cifar10.toml", RECIPES / "resnet24-ddi-cifar10.toml"),
-    (RECIPES / "resnet12-fashion-mnist.toml", RUNNING / "resnet74-ddi-fashion-mnist.toml"),
+    (RECIPES / "resnet12-fashion-mnist.toml", RECIPES / "resnet74-ddi-fashion-mnist.toml"),
 ]
 SAME = ("name", "steps", "lr", "schedule", "warmup", "side")
 

@@ -19,7 +19,8 @@ from torch.nn import functional
 from hls import cost
 
 HIDDEN = 16
-EPSILON = 1e-8  # of variances: pooled features may be small
+EPSILON = 1e-8  # of variances: logits may be small
+SMALL = 1e-4  # of features: what varies by less than its root is lost in 8 bits, and may not count as much as the rest
 
 
 class PooledGate(nn.Module):
@@ -29,7 +30,7 @@ class PooledGate(nn.Module):
         super().__init__()
         if not 0 < rate < 1:
             raise ValueError(f"rate {rate}: expected a share between 0 and 1")
-        self.standard_in = nn.BatchNorm1d(channels, affine=False, eps=EPSILON)
+        self.standard_in = nn.BatchNorm1d(channels, affine=False, eps=SMALL)
         self.fc1 = nn.Linear(channels, hidden)
         self.fc2 = nn.Linear(hidden, outputs, bias=False)
         self.standard_out = nn.BatchNorm1d(outputs, affine=False, eps=EPSILON)
