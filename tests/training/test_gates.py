@@ -67,3 +67,22 @@ def test_convolution_gate_reads_the_map():
 def test_impossible_rates_are_named():
     with pytest.raises(ValueError, match=r"rate 1\.0: expected a share"):
         PooledGate(4, 4, rate=1.0)
+
+
+def test_a_feature_that_hardly_varies_counts_little():
+    """A channel that is all but dead: 8 bits hold nothing of it, and it may not outshout the others."""
+    torch.manual_seed(0)
+    gate, pooled = PooledGate(16, 32), 0.03 * torch.randn(512, 16)
+    pooled[:, 3] *= 0.02
+    for part in (gate.standard_in, gate.standard_out):
+        part.momentum = 1.0  # statistics of the last batch
+    logits, _ = gate(None, pooled, None)
+    moved = []
+    for channel in (3, 4):
+        other = pooled.clone()
+        other[:, channel] = other[:, channel].roll(1)
+        moved.append(float((gate.eval()(None, other, None)[0] - logits).detach().std()))
+    assert moved[0] < 0.1 * moved[1]
+    gate.standard_in.running_var[3] = 0.0  # dead: its weights may not take the bits of the other channels'
+    rows = gate.fc1.weight.detach().abs() / (gate.standard_in.running_var + gate.standard_in.eps).sqrt()
+    assert rows[:, 3].max() < 30 * rows.median()
