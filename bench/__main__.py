@@ -13,6 +13,7 @@
     python -m bench dse
     python -m bench newcomer
     python -m bench imports
+    python -m bench lockstep
     python -m bench.documents          # put the newest rows into README.md
 
 Figures of the same run are comparable; those of different machines are not.
@@ -50,6 +51,7 @@ BENCHMARKS = {  # name → module of bench
     "power": "power",
     "fuzz": "fuzz",
     "rtl": "rtl",
+    "lockstep": "lockstep",
     "imports": "published.imports",
 }
 

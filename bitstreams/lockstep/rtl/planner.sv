@@ -1,0 +1,273 @@
+// Planner: the control of CONV's loop. What MapCycle of hls/src/chip/layer.hpp decides in an iteration, it decides in a
+// cycle; the stages behind it do what it says and never hold it up. Its registers are the C++'s places, by name.
+module planner (
+    input logic clk,
+    input logic start,
+    input ddi::layer_t layer,
+    input logic [ddi::kWeightPorts-1:0] weights_valid,
+    output logic [ddi::kWeightPorts-1:0] weights_ready,
+    input logic [64*ddi::kWeightPorts-1:0] weights,
+    input logic table_valid,
+    output logic table_ready,
+    input logic [63:0] table_row,
+    output ddi::place_t place,
+    output logic done,
+    output ddi::read_t read,
+    output ddi::multiply_t multiply,
+    output ddi::drain_t drain,
+    output ddi::list_t list,
+    output ddi::table_t biases,
+    output ddi::rows_t rows
+);
+  ddi::place_t now, then;
+  assign place = now;
+  assign done = now.multiply_group == layer.groups && !now.drain_busy && now.late == 0;
+
+  // Rows of pixels on their way to their words, the youngest first: is there one, and is it the last of its word?
+  logic [ddi::kWriteDelay-1:0] late_full, late_last;
+  wire due_full = late_full[ddi::kWriteDelay-1];
+  wire due_last = late_last[ddi::kWriteDelay-1];
+
+  // Gather: port A reads unless the identity needs it, port B unless a word is due.
+  wire identity = now.drain_busy && layer.add && now.drain_block == 0;
+  wire gathers = now.gather_group != layer.groups && layer.inputs != 0 && !now.gather_whole;
+  wire two_across = layer.paired || layer.two_blocks;
+  wire wraps_a = now.gather_across[0] == two_across;
+  wire ends_a = wraps_a && now.gather_down[0] == layer.two_blocks;
+  wire read_a = gathers && !identity;
+  wire across_a = read_a ? !wraps_a : now.gather_across[0];
+  wire down_a = read_a && wraps_a ? !ends_a : now.gather_down[0];
+  wire whole_a = read_a && ends_a;
+  wire wraps_b = across_a == two_across;
+  wire ends_b = wraps_b && down_a == layer.two_blocks;
+  wire read_b = gathers && !whole_a && !due_last;
+  wire whole_b = read_b && ends_b;
+  wire gathered = now.gather_whole || whole_a || whole_b;
+
+  // Multiply.
+  wire active = now.multiply_group != layer.groups;
+  wire computes = active && now.multiply_input < layer.inputs;
+  wire [4:0] beat = now.multiply_beat + 1;
+  wire taken = now.multiply_beat >= layer.taps;
+  wire has_weights = now.fetch_group > now.multiply_group ||
+                     (now.fetch_group == now.multiply_group && now.fetch_ready >= now.multiply_row_end);
+  wire moves = computes && now.multiply_loaded && (taken || has_weights);
+  wire backwards = now.multiply_tap_row[0];
+  wire row_ends = backwards ? now.multiply_tap_column == 0
+                            : now.multiply_tap_column + ddi::kRowTaps >= layer.kernel;
+  wire channel_ends = moves && beat == layer.beat;
+  wire loads = gathered && ((computes && !now.multiply_loaded) || channel_ends);
+  wire [ddi::kChannelBits-1:0] inputs = now.multiply_input + channel_ends;
+  wire [ddi::kLaneByteBits-1:0] first_row = layer.paired ? 2 : layer.kernel;
+  wire [ddi::kLaneByteBits-1:0] filter = now.multiply_filter + (layer.paired ? 2 : layer.filter_bytes);
+
+  // Drain.
+  wire [ddi::kResultBits-1:0] drain_channels = now.drain_group + 1 == layer.groups ? layer.last : layer.channels;
+  wire word_ends = now.drain_block + 1 == layer.drain_blocks;
+  wire drain_ends = word_ends && now.drain_result + 1 == drain_channels;
+  wire busy = now.drain_busy && !drain_ends;
+  wire has_table = now.table_group > now.multiply_group ||
+                   (now.table_group == now.multiply_group && now.table_channel != 0);
+  wire listed = now.list_group > now.multiply_group ||
+                (now.list_group == now.multiply_group && now.list_channel != 0);
+  wire hands_over = active && inputs == layer.inputs && !busy && has_table && listed;
+
+  // List, a group ahead of the one that is computed then.
+  logic [ddi::kSideBits-1:0] multiply_row, multiply_column, gather_row, gather_column;
+  logic [ddi::kChannelBits-1:0] multiply_group, gather_group;
+  next_step after_multiply (.layer, .row(now.multiply_row), .column(now.multiply_column), .group(now.multiply_group),
+                            .row_then(multiply_row), .column_then(multiply_column), .group_then(multiply_group));
+  next_step after_gather (.layer, .row(now.gather_row), .column(now.gather_column), .group(now.gather_group),
+                          .row_then(gather_row), .column_then(gather_column), .group_then(gather_group));
+  wire [ddi::kChannelBits-1:0] computing = hands_over ? multiply_group : now.multiply_group;
+  wire [ddi::kResultBits-1:0] list_channels = now.list_group + 1 == layer.groups ? layer.last : layer.channels;
+  wire lists = now.list_group != layer.groups && now.list_group <= computing + 1;
+  wire list_ends = now.list_channel + 1 == list_channels;
+
+  // Table and rows of weights, of channels that are listed.
+  wire [ddi::kResultBits-1:0] table_channels = now.table_group + 1 == layer.groups ? layer.last : layer.channels;
+  wire table_listed = then.list_group > now.table_group ||
+                      (then.list_group == now.table_group && then.list_channel > now.table_channel);
+  wire table_ends = now.table_channel + 1 == table_channels;
+  wire [ddi::kResultBits-1:0] fetch_channels = now.fetch_group + 1 == layer.groups ? layer.last : layer.channels;
+  wire [ddi::kResultBits-1:0] first_lane = now.fetch_turn == 0 ? 0 : now.fetch_turn == 1 ? ddi::kWeightPorts
+                                                                                         : 2 * ddi::kWeightPorts;
+  wire [ddi::kResultBits-1:0] behind_lanes = first_lane + ddi::kWeightPorts;
+  wire last_turn = behind_lanes >= fetch_channels;
+  wire [ddi::kResultBits-1:0] needed = last_turn ? fetch_channels : behind_lanes;
+  wire rows_listed = then.list_group > now.fetch_group ||
+                     (then.list_group == now.fetch_group && then.list_channel >= needed);
+  logic [ddi::kWeightPorts-1:0] used;
+  always_comb for (int i = 0; i < ddi::kWeightPorts; i++) used[i] = first_lane + i < fetch_channels;
+  wire takes_rows = !start && now.fetch_group != layer.groups && layer.has_rows && rows_listed &&
+                    (weights_valid | ~used) == {ddi::kWeightPorts{1'b1}};
+  wire [ddi::kLaneWordBits-1:0] fetch_at = now.fetch_chunk + now.fetch_beat;
+  wire [ddi::kLaneWordBits-1:0] left = layer.fetch_words - now.fetch_chunk;
+  wire [ddi::kBurstBits-1:0] size = left > ddi::kBurstWords ? ddi::kBurstWords : left;
+  wire chunk_ends = now.fetch_beat + 1 == size;
+  wire fetch_ends = chunk_ends && last_turn && left == size;
+  assign weights_ready = takes_rows ? used : '0;
+  assign table_ready = table_listed && table_valid && !start;
+
+  always_comb begin
+    then = now;
+    then.gather_across = whole_b ? 0 : read_b ? !wraps_b : across_a;
+    then.gather_down = whole_b ? 0 : read_b && wraps_b ? 1'b1 : down_a;
+    then.gather_whole = gathered && !loads;
+    if (whole_a || whole_b) begin
+      then.gather_input = now.gather_input + 1;
+      if (now.gather_input + 1 == layer.inputs) begin
+        then.gather_input = 0;
+        then.gather_row = gather_row;
+        then.gather_column = gather_column;
+        then.gather_group = gather_group;
+      end
+    end
+
+    if (moves) begin
+      then.multiply_beat = beat;
+      if (row_ends) begin
+        then.multiply_tap_row = now.multiply_tap_row + 1;
+        then.multiply_row_end = now.multiply_row_end + layer.kernel;
+      end else if (backwards) then.multiply_tap_column = now.multiply_tap_column - ddi::kRowTaps;
+      else then.multiply_tap_column = now.multiply_tap_column + ddi::kRowTaps;
+    end
+    if (channel_ends) begin
+      then.multiply_beat = 0;
+      then.multiply_tap_row = 0;
+      then.multiply_tap_column = 0;
+      then.multiply_filter = filter;
+      then.multiply_row_end = filter + first_row;
+      then.multiply_input = inputs;
+      then.multiply_loaded = 0;
+    end
+    if (loads) then.multiply_loaded = 1;
+    if (hands_over) begin
+      then.multiply_input = 0;
+      then.multiply_filter = 0;
+      then.multiply_row_end = first_row;
+      then.multiply_row = multiply_row;
+      then.multiply_column = multiply_column;
+      then.multiply_group = multiply_group;
+    end
+
+    then.late = now.late + now.drain_busy - due_full;
+    if (now.drain_busy) begin
+      then.drain_block = word_ends ? 0 : now.drain_block + 1;
+      if (word_ends) then.drain_result = now.drain_result + 1;
+      then.drain_busy = busy;
+    end
+    if (hands_over) begin
+      then.drain_busy = 1;
+      then.drain_row = now.multiply_row;
+      then.drain_column = now.multiply_column;
+      then.drain_group = now.multiply_group;
+      then.drain_result = 0;
+    end
+
+    if (lists) begin
+      then.list_channel = list_ends ? 0 : now.list_channel + 1;
+      if (list_ends) begin
+        then.list_group = now.list_group + 1;
+        then.list_first = now.list_first + layer.channels;
+      end
+    end
+    if (start) begin
+      then = '0;
+      then.multiply_row_end = first_row;
+    end
+  end
+
+  ddi::place_t last;  // with the table and the rows, which follow the list
+  always_comb begin
+    last = then;
+    if (table_ready) begin
+      last.table_channel = table_ends ? 0 : now.table_channel + 1;
+      if (table_ends) last.table_group = now.table_group + 1;
+    end
+    if (takes_rows) begin
+      if (last_turn) last.fetch_ready = {fetch_at + 1'b1, 3'b0};
+      last.fetch_beat = chunk_ends ? 0 : now.fetch_beat + 1;
+      if (chunk_ends) begin
+        last.fetch_turn = last_turn ? 0 : now.fetch_turn + 1;
+        if (last_turn) last.fetch_chunk = now.fetch_chunk + size;
+      end
+      if (fetch_ends) begin
+        last.fetch_group = now.fetch_group + 1;
+        last.fetch_chunk = 0;
+        last.fetch_ready = 0;
+      end
+    end
+    if (start) last = then;
+  end
+
+  always_ff @(posedge clk) begin
+    now <= last;
+    late_full <= start ? 0 : {late_full[ddi::kWriteDelay-2:0], now.drain_busy};
+    late_last <= start ? 0 : {late_last[ddi::kWriteDelay-2:0], now.drain_busy && word_ends};
+  end
+
+  // What the stages behind are told.
+  always_comb begin
+    read.want_a = read_a;
+    read.want_b = read_b;
+    read.down_a = now.gather_down[0];
+    read.across_a = now.gather_across[0];
+    read.down_b = down_a;
+    read.across_b = across_a;
+    read.identity = identity;
+    read.row = now.gather_row;
+    read.column = now.gather_column;
+    read.index = now.gather_input;
+
+    multiply.load = loads;
+    multiply.move = moves;
+    multiply.row_ends = row_ends;
+    multiply.backwards = backwards;
+    multiply.take = moves && !taken;
+    multiply.hand_over = hands_over;
+    multiply.bank = now.multiply_group[0];
+    multiply.low_half = now.multiply_row[2];
+    multiply.right_half = now.multiply_column[2];
+    multiply.at = layer.paired ? now.multiply_filter
+                               : now.multiply_row_end - layer.kernel + now.multiply_tap_column;
+    multiply.valid = layer.paired ? (layer.active_in - now.multiply_filter == 1 ? 1 : 2)
+                     : layer.kernel - now.multiply_tap_column >= ddi::kRowTaps ? 3
+                     : layer.kernel - now.multiply_tap_column;
+
+    drain.busy = now.drain_busy;
+    drain.row = now.drain_row;
+    drain.column = now.drain_column;
+    drain.bank = now.drain_group[1:0];
+    drain.result = now.drain_result[2:0];
+    drain.block = now.drain_block[2:0];
+    drain.first = now.drain_row == 0 && now.drain_column == 0 && now.drain_block == 0;
+    drain.whole = now.drain_busy && word_ends;
+    drain.last = now.drain_busy && word_ends &&
+                 now.drain_row + (layer.by_parts ? ddi::kPart : ddi::kTile) >= layer.out_height &&
+                 now.drain_column + (layer.by_parts ? ddi::kPart : ddi::kTile) >= layer.out_width;
+
+    list.write = lists;
+    list.bank = now.list_group[1:0];
+    list.lane = now.list_channel[2:0];
+    list.index = now.list_first + now.list_channel;
+
+    biases.write = table_ready;
+    biases.bank = now.table_group[1:0];
+    biases.lane = now.table_channel[2:0];
+    biases.row = table_row;
+
+    rows.write = takes_rows;
+    rows.bank = now.fetch_group[0];
+    rows.turn = now.fetch_turn;
+    rows.at = fetch_at[8:0];
+    for (int i = 0; i < ddi::kWeightPorts; i++) rows.words[64*i+:64] = used[i] ? weights[64*i+:64] : 64'd0;
+
+    if (start) begin  // the places are those of the layer before
+      read = '0;
+      multiply = '0;
+      drain = '0;
+      list = '0;
+    end
+  end
+endmodule
