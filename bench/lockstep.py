@@ -9,10 +9,10 @@ POOL, the second copy of the masks and the vector memory, which the RTL lacks.
 from dataclasses import dataclass
 
 from bitstreams.lockstep import build
-from bitstreams.lockstep.__main__ import MAPPED, compared
+from bitstreams.lockstep.__main__ import compared
 from bitstreams.lockstep.compare import Bench
 from bitstreams.lockstep.faults import FAULTS
-from bitstreams.lockstep.mapped import mapped, way
+from bitstreams.lockstep.mapped import mapped
 from bitstreams.open_hls import rtl
 from hls.estimate.resources import estimate
 
@@ -61,7 +61,7 @@ def run(rows, folders, options):
     if program is None:
         print(f"no rows of what it takes: {rtl.missing({'yosys': None})[0]}")
         return
-    add_mapped(rows, mapped(program, MAPPED))
+    add_mapped(rows, mapped(program))
 
 
 def faults_seen():
@@ -80,4 +80,4 @@ def add_mapped(rows, found):
         rows.add(f"lockstep.{name}", found[name], "", "estimated", n=1)
         rows.add(f"lockstep.{name}.modelled", sum(use[unit].get(name, 0) for unit in UNITS), "", "modelled", n=1,
                  note=", ".join(UNITS))  # fmt: skip
-    rows.add("lockstep.period_ns", found["period_ns"], "ns", "estimated", n=1, note=way(found["path"]))
+    rows.add("lockstep.period_ns", found["period_ns"], "ns", "estimated", n=1, note=found["way"])

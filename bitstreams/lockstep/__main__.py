@@ -13,16 +13,14 @@ import sys
 
 import numpy as np
 
-from bitstreams import vectors
 from bitstreams.lockstep import build
 from bitstreams.lockstep.compare import Bench
 from bitstreams.lockstep.layers import random_layer
-from bitstreams.lockstep.mapped import mapped, way
+from bitstreams.lockstep.mapped import mapped
 from bitstreams.open_hls import rtl
 from hls.command.arguments import Parser, Whole
 from hls.command.entry import guarded
 
-MAPPED = vectors.BUILD.parent / "lockstep"
 CYCLES = 4000  # of a layer, at most
 LATENCIES = (20, 80)  # cycles until a burst comes
 HELD = 70  # per cent
@@ -53,8 +51,12 @@ def _show(arguments):
     worst = 0
     with Bench(build.build()) as bench:
         for name, layer, result in compared(bench, arguments.layers, arguments.seed):
-            said = "same" if result.same else f"{result.differing_cycles} cycles differ, the first {result.first}: " \
-                   f"{result.what}; {result.differing_words} words differ"
+            said = (
+                "same"
+                if result.same
+                else f"{result.differing_cycles} cycles differ, the first {result.first}: "
+                f"{result.what}; {result.differing_words} words differ"
+            )
             print(f"{layer.name}, {name}: {result.cycles:,} cycles, {said}", flush=True)
             worst = worst or int(not result.same)
     if arguments.map:
@@ -67,9 +69,9 @@ def _show_mapped():
     if program is None:
         print("not mapped: " + rtl.missing({"yosys": None})[0])
         return
-    found = mapped(program, MAPPED)
+    found = mapped(program)
     print(", ".join(f"{found[name]:,} {name.upper()}" for name in rtl.RESOURCES))
-    print(f"longest way {found['period_ns']} ns: {way(found['path'])}")
+    print(f"longest way {found['period_ns']} ns: {found['way']}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """Verilator's model of the RTL with the harness around it, as a shared library.
 
-    library = load(build())                # the RTL as it stands
-    library = load(build(FAULTS))          # with faults that `open(library, fault=1)` switches on, one at a time
+library = load(build())                # the RTL as it stands
+library = load(build(FAULTS))          # with faults that `open(library, fault=1)` switches on, one at a time
 """
 
 import ctypes
 import hashlib
 import shutil
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bitstreams.lockstep import layout
@@ -19,7 +20,11 @@ TOP = "maps"
 REPORT_CHARACTERS = 80
 # The widths of sums follow the contract's constants, which are 32 bits wide.
 WARNINGS = ("-Wno-WIDTH", "-Wno-CMPCONST")
-COMPILER_FLAGS = ("-std=c++17", "-O1", "-fPIC", "-shared", "-w", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TRACE=0")
+# Loops stay loops, or the C++ has a sentence for each bit of a tile; 16 times the count bounds the generated ones.
+VERILATED = ("-O3", "--x-initial", "0", "--x-assign", "0", "--unroll-count", "5", *WARNINGS)
+RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
+PROCESSES = 2
+COMPILER_FLAGS = ("-std=c++17", "-O1", "-fPIC", "-w", "-DVM_COVERAGE=0", "-DVM_SC=0", "-DVM_TRACE=0")
 MISSING = "verilator is not on PATH: it is the system's package (apt-get install verilator)"
 
 
@@ -82,7 +87,7 @@ def build(faults=()):
     command = [cosim.compiler(), *COMPILER_FLAGS]
     version = tools.run([program, "--version"]).stdout + tools.run([command[0], "--version"]).stdout
     code = layout.HARNESS.read_text(encoding="utf-8"), layout.header(), sorted(cosim.sources().items())
-    digest = hashlib.sha256(repr((version, command, sorted(texts.items()), code)).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(repr((version, command, VERILATED, sorted(texts.items()), code)).encode()).hexdigest()[:16]
     return cosim.built(f"lockstep-{digest}.so", lambda target: _make(program, command, texts, target))
 
 
@@ -91,17 +96,28 @@ def _make(program, command, texts, target):
         folder = Path(folder)
         for name, text in {**texts, "layout.hpp": layout.header()}.items():
             (folder / name).write_text(text, encoding="utf-8")
-        arguments = ["--cc", "-O3", "--x-initial", "0", "--x-assign", "0", *WARNINGS, "--Mdir", str(folder / "model")]
         files = [str(folder / name) for name in ordered(texts)]
-        made = tools.run([program, *arguments, "--top-module", TOP, *files])
+        made = tools.run([program, "--cc", *VERILATED, "--Mdir", str(folder / "model"), "--top-module", TOP, *files])
         if made.returncode:
             said = [line for line in made.stderr.splitlines() if "rror" in line] or [made.stderr[:200].strip()]
             raise LockstepError(f"{program} failed: {said[0]}")
         include = Path(tools.run([program, "--getenv", "VERILATOR_ROOT"]).stdout.strip()) / "include"
-        model = [str(path) for path in sorted((folder / "model").glob("*.cpp"))]
-        runtime = [str(include / name) for name in ("verilated.cpp", "verilated_threads.cpp")]
-        places = [f"-I{each}" for each in (folder, folder / "model", include, include / "vltstd", cosim.SOURCES)]
-        cosim.compile_whole([*command, "-pthread", *places, *model, *runtime], layout.HARNESS, layout.HARNESS.name, target)
+        command = [*command, *(f"-I{each}" for each in (folder, folder / "model", include, include / "vltstd"))]
+        code = [*sorted((folder / "model").glob("*.cpp")), *(include / name for name in RUNTIME)]
+        with ThreadPoolExecutor(PROCESSES) as pool:
+            objects = list(pool.map(lambda path: _compiled(command, path, folder), code))
+        command += [f"-I{cosim.SOURCES}", "-shared", "-pthread", *objects]
+        cosim.compile_whole(command, layout.HARNESS, layout.HARNESS.name, target)
+
+
+def _compiled(command, path, folder):
+    """The object of a file of Verilator's; what runs at the start alone is compiled as it comes."""
+    target = str(folder / f"{path.stem}.o")
+    slow = [] if "Slow" not in path.name and "Syms" not in path.name else ["-O0"]
+    made = tools.run([*command, *slow, "-c", str(path), "-o", target])
+    if made.returncode:
+        raise LockstepError(f"{command[0]} failed on Verilator's {path.name}: {made.stderr[:200].strip()}")
+    return target
 
 
 def load(path):

@@ -1,7 +1,7 @@
 """Layers on the C++ and the RTL at once: what differs, in cycles and in words.
 
-    with Bench(build()) as bench:
-        result = bench.run(layer, bus=(20, 80), held=50, seed=3)   # Result
+with Bench(build()) as bench:
+    result = bench.run(layer, bus=(20, 80), held=50, seed=3)   # Result
 """
 
 import ctypes

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "Vmaps.h"
 #include "chip/layer.hpp"
@@ -62,8 +63,7 @@ struct Iteration {
   int32_t written;  // word of tile memory
   uint8_t before[kTilePixels], after[kTilePixels];
   int32_t pooled[kMaxResults];
-  bool stores;
-  int32_t stored, value;
+  int32_t stored, value;  // entry of vector memory, or -1
 };
 
 struct Report {
@@ -190,6 +190,7 @@ class Bench {
     Random random = {given.seed};
     Fetcher fetcher = MakeFetcher(layer, plan);
     LayerPlaces places = StartMaps(layer, memory_);
+    ForgetPools(layer, given.instruction[isa::kConvOutChannels]);
     uint32_t words[kLayerWords] = {};
     Bits bits = {words};
     PackLayer(layer, plan, bits);
@@ -200,7 +201,7 @@ class Bench {
     bool shut = false;
     int64_t cycle = 0;
     for (; cycle < kMaxMapCycles && !IsDone(plan, places); ++cycle) {
-      ComparePlaces(places, cycle);
+      ComparePlaces(layer, places, cycle);
       Offer(weights, rows);
       int32_t counts[isa::kWeightPorts + 1];
       for (int32_t i = 0; i < isa::kWeightPorts; ++i) counts[i] = weights[i].count;
@@ -221,13 +222,14 @@ class Bench {
       Tick(cycle, vector);
     }
     report_->model_cycles = cycle;
-    ComparePlaces(places, cycle);
+    ComparePlaces(layer, places, cycle);
     Expect(report_->cycles == cycle, "done", cycle);
     for (const int64_t end = cycle + kStages; cycle < end; ++cycle) {
       Offer(weights, rows);
       history_[cycle % kStages] = Rest();
       Tick(cycle, vector);
     }
+    RestorePools(vector);
     Expect(std::memcmp(vector, vector_, sizeof(vector_)) == 0, "vector memory", cycle);
   }
 
@@ -239,20 +241,40 @@ class Bench {
     made.writes = late.last[kOldest];
     made.written = layer.output.address + late.word[kOldest];
     if (made.writes) std::memcpy(made.before, maps_[made.written], kTilePixels);
-    const bool pools = places.drain.busy && layer.pool >= 0;
-    made.stored = pools ? layer.pool + DrainChannel(memory_.lanes, places.drain) : 0;
-    const int32_t kept = vector_[made.stored];
-    if (pools) vector_[made.stored] = INT32_MAX;  // that no 16 bits are
     const bool reads_identity = ReadsIdentity(layer, places.drain);
     for (int32_t i = 0; i < kTilePixels && reads_identity; ++i) {
       has_identity_[i] = HasPixel(layer, places.drain.step.row, places.drain.step.column, i);
     }
     MapCycle(layer, plan, masks_, weights, rows, maps_, vector_, places, memory_);
-    made.stores = pools && vector_[made.stored] != INT32_MAX;
-    made.value = vector_[made.stored];
-    if (pools && !made.stores) vector_[made.stored] = kept;
+    made.stored = FindStored();
+    made.value = made.stored < 0 ? 0 : vector_[made.stored];
     if (made.writes) std::memcpy(made.after, maps_[made.written], kTilePixels);
     Keep(made);
+  }
+
+  // The layer's pools are no numbers until they are written, each once.
+  void ForgetPools(const Layer& layer, int32_t channels) {
+    first_pool_ = layer.pool;
+    is_stored_.assign(size_t(layer.pool < 0 ? 0 : channels), false);
+    for (size_t i = 0; i < is_stored_.size(); ++i) vector_[first_pool_ + int32_t(i)] = INT32_MAX;
+  }
+
+  int32_t FindStored() {
+    for (size_t i = 0; i < is_stored_.size(); ++i) {
+      const int32_t at = first_pool_ + int32_t(i);
+      if (is_stored_[i] || vector_[at] == INT32_MAX) continue;
+      is_stored_[i] = true;
+      return at;
+    }
+    return -1;
+  }
+
+  // Those that no active channel wrote stay as they were.
+  void RestorePools(const int32_t* vector) {
+    for (size_t i = 0; i < is_stored_.size(); ++i) {
+      const int32_t at = first_pool_ + int32_t(i);
+      if (!is_stored_[i]) vector_[at] = vector[at];
+    }
   }
 
   void Keep(Iteration& made) {
@@ -268,6 +290,7 @@ class Bench {
   // Behind the last iteration: what stays as it is.
   Iteration Rest() {
     Iteration made = Iteration();
+    made.stored = -1;
     Keep(made);
     return made;
   }
@@ -312,9 +335,9 @@ class Bench {
     }
     if (const Iteration* each = of(kPooled)) Expect(Same(&model_->pooled, each->pooled), "drain.pooled", now);
     if (const Iteration* each = of(kStored)) {
-      const bool same = !each->stores || (model_->vector_at == each->stored &&
-                                          int16_t(model_->vector_value) == each->value);
-      Expect(model_->vector_valid == each->stores && same, "a write of vector memory", now);
+      const bool stores = each->stored >= 0;
+      const bool same = model_->vector_at == each->stored && int16_t(model_->vector_value) == each->value;
+      Expect(model_->vector_valid == stores && (same || !stores), "a write of vector memory", now);
     }
   }
 
@@ -350,10 +373,10 @@ class Bench {
     return true;
   }
 
-  void ComparePlaces(const LayerPlaces& places, int64_t cycle) {
+  void ComparePlaces(const Layer& layer, const LayerPlaces& places, int64_t cycle) {
     uint32_t words[kPlaceWords] = {};
     Bits bits = {words};
-    PackPlace(places, bits);
+    PackPlace(layer, places, bits);
     if (std::memcmp(words, &model_->place, sizeof(words)) == 0) return Expect(true, "", cycle);
     const uint32_t* found = reinterpret_cast<const uint32_t*>(&model_->place);
     int32_t at = 0;
@@ -386,6 +409,8 @@ class Bench {
   std::array<Iteration, kStages> history_ = {};
   uint8_t has_identity_[kTilePixels] = {};
   uint8_t held_[isa::kTileWords][kTilePixels] = {};  // what the RTL's tile memory holds
+  int32_t first_pool_ = -1;
+  std::vector<bool> is_stored_;
   TileMemory maps_ = {};
   VectorMemory vector_ = {};
 };

@@ -1,7 +1,7 @@
 """Random CONVs for the lockstep: shapes, kernels, strides, masks, bands, identities, weights and maps.
 
-    layer = random_layer(np.random.default_rng(7), cycles=4000)
-    maps, vector = golden(layer)          # tile memory and vector memory afterwards, by the golden model
+layer = random_layer(np.random.default_rng(7), cycles=4000)
+maps, vector = golden(layer)          # tile memory and vector memory afterwards, by the golden model
 """
 
 from dataclasses import dataclass

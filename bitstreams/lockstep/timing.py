@@ -3,9 +3,9 @@
     timing = Timing.of(netlist, "maps", grade="-1")
     timing.period_ns, timing.path              # the longest way from register to register, and what it leads through
 
-Every net counts a wire of hls/bounds/delays.toml, but for those inside of a slice or along a column: from a LUT into its
-carry chain, along the chain, between LUTs and their multiplexers, from DSP to DSP. No placement is known: a long net or
-one of a large fan-out costs more on a chip.
+Every net counts a wire of hls/bounds/delays.toml, but for those inside of a slice or along a column: from a LUT into
+its carry chain, along the chain, between LUTs and their multiplexers, from DSP to DSP. No placement is known: a long
+net or one of a large fan-out costs more on a chip.
 """
 
 import re
@@ -31,21 +31,25 @@ class Timing:
     path: tuple
 
     @classmethod
-    def of(cls, netlist, top, grade):
-        """Of the module `top` of yosys's netlist, a dict. UserError for a grade or a cell without delays."""
-        return _Graph(netlist["modules"][top], grade).longest()
+    def of(cls, netlist, top, grade, still=()):
+        """Of the module `top` of yosys's netlist, a dict. still: inputs that do not change while it works.
+
+        UserError for a grade or a cell without delays.
+        """
+        return _Graph(netlist["modules"][top], grade, still).longest()
 
 
 class _Graph:
     """starts: net → ns after the clock. ends: (net, setup, cell). arcs: net → (net before, ns, cell's kind)."""
 
-    def __init__(self, module, grade):
+    def __init__(self, module, grade, still):
         data = tomllib.loads(CELLS.read_text(encoding="utf-8"))
         if grade not in data:
             raise UserError(f"no delays for speed grade {grade}: {CELLS.name} has {', '.join(data)}")
         table = Table.of(grade)
         self.parts, self.wire = {**table.parts, **data[grade]}, table.wire
         self.starts, self.ends, self.arcs, self.kinds = {}, [], defaultdict(list), {}
+        self.still = {bit for port in still for bit in module["ports"][port]["bits"]}
         self.names = {}
         for name, net in module["netnames"].items():
             for index, bit in enumerate(net["bits"]):
@@ -95,10 +99,11 @@ class _Graph:
                     self._arc(kind, source, target, ns)
 
     def _arc(self, kind, source, target, ns):
-        if isinstance(source, int):
+        if isinstance(source, int) and source not in self.still and target is not None:
             self.arcs[target].append((source, ns, kind))
 
     def _carry(self, ports):
+        ports = {"CO": (None,) * 4, "O": (None,) * 4, **ports}  # those that nothing reads are not in the netlist
         for at in range(4):
             for source in (*ports["CI"], *ports.get("CYINIT", ())):
                 self._arc("CARRY4", source, ports["CO"][at], self.parts["carry_next"])
@@ -114,8 +119,7 @@ class _Graph:
         outputs = [port for port in ports if port.startswith(("DO", "SPO", "DPO")) or port == "O"]
         addresses = [port for port in ports if port.startswith(("ADDR", "DPRA")) or re.fullmatch(r"A\d?", port)]
         for output in outputs:
-            self._start(kind, (), 0)
-            self._through(kind, ports, output, {each: self.wire + self.parts["lutram_in"] for each in addresses})
+            self._through(kind, ports, output, dict.fromkeys(addresses, self.wire + self.parts["lutram_in"]))
         inputs = [port for port in ports if port not in (*outputs, "WCLK")]
         self._end(kind, [bit for port in inputs for bit in ports[port]], "register_in")
 

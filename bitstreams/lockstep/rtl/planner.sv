@@ -1,5 +1,7 @@
 // Planner: the control of CONV's loop. What MapCycle of hls/src/chip/layer.hpp decides in an iteration, it decides in a
-// cycle; the stages behind it do what it says and never hold it up. Its registers are the C++'s places, by name.
+// cycle; the stages behind it do what it says and never hold it up. Its registers are the C++'s places, by name, and
+// flags that say at the start of a cycle what a comparison would say too late in it. Groups that are compared are at
+// most two apart, or one behind: two bits tell.
 module planner (
     input logic clk,
     input logic start,
@@ -21,7 +23,17 @@ module planner (
 );
   ddi::place_t now, then;
   assign place = now;
-  assign done = now.multiply_group == layer.groups && !now.drain_busy && now.late == 0;
+
+  typedef struct packed {
+    logic multiply_end, multiply_last;  // behind the last group, in it
+    logic multiply_done, last_input;    // no input channel is left for the step, one is
+    logic gather_end, gather_last_input;
+    logic list_end, list_last, table_last, fetch_end, fetch_last;
+    logic drain_last;                   // group
+    logic drain_ends;                   // with this cycle
+  } flags_t;
+  flags_t flag, flag_then;
+  assign done = flag.multiply_end && !now.drain_busy && now.late == 0;
 
   // Rows of pixels on their way to their words, the youngest first: is there one, and is it the last of its word?
   logic [ddi::kWriteDelay-1:0] late_full, late_last;
@@ -30,7 +42,7 @@ module planner (
 
   // Gather: port A reads unless the identity needs it, port B unless a word is due.
   wire identity = now.drain_busy && layer.add && now.drain_block == 0;
-  wire gathers = now.gather_group != layer.groups && layer.inputs != 0 && !now.gather_whole;
+  wire gathers = !flag.gather_end && !now.gather_whole;
   wire two_across = layer.paired || layer.two_blocks;
   wire wraps_a = now.gather_across[0] == two_across;
   wire ends_a = wraps_a && now.gather_down[0] == layer.two_blocks;
@@ -45,67 +57,70 @@ module planner (
   wire gathered = now.gather_whole || whole_a || whole_b;
 
   // Multiply.
-  wire active = now.multiply_group != layer.groups;
-  wire computes = active && now.multiply_input < layer.inputs;
+  wire computes = !flag.multiply_end && !flag.multiply_done;
   wire [4:0] beat = now.multiply_beat + 1;
   wire taken = now.multiply_beat >= layer.taps;
-  wire has_weights = now.fetch_group > now.multiply_group ||
-                     (now.fetch_group == now.multiply_group && now.fetch_ready >= now.multiply_row_end);
+  wire has_weights = now.fetch_group[1:0] != now.multiply_group[1:0] || now.fetch_ready >= now.multiply_row_end;
   wire moves = computes && now.multiply_loaded && (taken || has_weights);
   wire backwards = now.multiply_tap_row[0];
   wire row_ends = backwards ? now.multiply_tap_column == 0
                             : now.multiply_tap_column + ddi::kRowTaps >= layer.kernel;
   wire channel_ends = moves && beat == layer.beat;
   wire loads = gathered && ((computes && !now.multiply_loaded) || channel_ends);
-  wire [ddi::kChannelBits-1:0] inputs = now.multiply_input + channel_ends;
+  wire step_ends = !flag.multiply_end && (flag.multiply_done || (channel_ends && flag.last_input));
   wire [ddi::kLaneByteBits-1:0] first_row = layer.paired ? 2 : layer.kernel;
   wire [ddi::kLaneByteBits-1:0] filter = now.multiply_filter + (layer.paired ? 2 : layer.filter_bytes);
 
   // Drain.
-  wire [ddi::kResultBits-1:0] drain_channels = now.drain_group + 1 == layer.groups ? layer.last : layer.channels;
+  wire [ddi::kResultBits-1:0] drain_channels = flag.drain_last ? layer.last : layer.channels;
   wire word_ends = now.drain_block + 1 == layer.drain_blocks;
-  wire drain_ends = word_ends && now.drain_result + 1 == drain_channels;
-  wire busy = now.drain_busy && !drain_ends;
-  wire has_table = now.table_group > now.multiply_group ||
-                   (now.table_group == now.multiply_group && now.table_channel != 0);
-  wire listed = now.list_group > now.multiply_group ||
-                (now.list_group == now.multiply_group && now.list_channel != 0);
-  wire hands_over = active && inputs == layer.inputs && !busy && has_table && listed;
+  wire word_ends_then = word_ends ? 1 == layer.drain_blocks : now.drain_block + 2 == layer.drain_blocks;
+  wire [ddi::kResultBits-1:0] drain_result = now.drain_result + word_ends;
+  wire busy = now.drain_busy && !flag.drain_ends;
+  wire [1:0] table_ahead = now.table_group[1:0] - now.multiply_group[1:0];
+  wire [1:0] list_ahead = now.list_group[1:0] - now.multiply_group[1:0];
+  wire has_table = table_ahead == 0 ? now.table_channel != 0 : table_ahead != 3;
+  wire listed = list_ahead == 0 ? now.list_channel != 0 : list_ahead != 3;
+  wire hands_over = step_ends && !busy && has_table && listed;
 
   // List, a group ahead of the one that is computed then.
   logic [ddi::kSideBits-1:0] multiply_row, multiply_column, gather_row, gather_column;
-  logic [ddi::kChannelBits-1:0] multiply_group, gather_group;
-  next_step after_multiply (.layer, .row(now.multiply_row), .column(now.multiply_column), .group(now.multiply_group),
-                            .row_then(multiply_row), .column_then(multiply_column), .group_then(multiply_group));
-  next_step after_gather (.layer, .row(now.gather_row), .column(now.gather_column), .group(now.gather_group),
-                          .row_then(gather_row), .column_then(gather_column), .group_then(gather_group));
-  wire [ddi::kChannelBits-1:0] computing = hands_over ? multiply_group : now.multiply_group;
-  wire [ddi::kResultBits-1:0] list_channels = now.list_group + 1 == layer.groups ? layer.last : layer.channels;
-  wire lists = now.list_group != layer.groups && now.list_group <= computing + 1;
+  logic next_group, gather_next_group;
+  next_step after_multiply (.layer, .row(now.multiply_row), .column(now.multiply_column), .row_then(multiply_row),
+                            .column_then(multiply_column), .map_ends(next_group));
+  next_step after_gather (.layer, .row(now.gather_row), .column(now.gather_column), .row_then(gather_row),
+                          .column_then(gather_column), .map_ends(gather_next_group));
+  wire [ddi::kResultBits-1:0] list_channels = flag.list_last ? layer.last : layer.channels;
+  wire lists = !flag.list_end && (list_ahead != 2 || (hands_over && next_group));
   wire list_ends = now.list_channel + 1 == list_channels;
 
-  // Table and rows of weights, of channels that are listed.
-  wire [ddi::kResultBits-1:0] table_channels = now.table_group + 1 == layer.groups ? layer.last : layer.channels;
-  wire table_listed = then.list_group > now.table_group ||
-                      (then.list_group == now.table_group && then.list_channel > now.table_channel);
+  // Table and rows of weights, of channels that are listed: before this cycle, or with the one that it lists.
+  wire [ddi::kResultBits-1:0] table_channels = flag.table_last ? layer.last : layer.channels;
+  wire table_differs = now.list_group[1:0] != now.table_group[1:0];
+  wire table_before = table_differs || now.list_channel > now.table_channel;
+  wire table_with = table_differs || now.list_channel >= now.table_channel;
+  wire table_listed = lists ? table_with : table_before;
   wire table_ends = now.table_channel + 1 == table_channels;
-  wire [ddi::kResultBits-1:0] fetch_channels = now.fetch_group + 1 == layer.groups ? layer.last : layer.channels;
+  wire [ddi::kResultBits-1:0] fetch_channels = flag.fetch_last ? layer.last : layer.channels;
   wire [ddi::kResultBits-1:0] first_lane = now.fetch_turn == 0 ? 0 : now.fetch_turn == 1 ? ddi::kWeightPorts
                                                                                          : 2 * ddi::kWeightPorts;
   wire [ddi::kResultBits-1:0] behind_lanes = first_lane + ddi::kWeightPorts;
   wire last_turn = behind_lanes >= fetch_channels;
   wire [ddi::kResultBits-1:0] needed = last_turn ? fetch_channels : behind_lanes;
-  wire rows_listed = then.list_group > now.fetch_group ||
-                     (then.list_group == now.fetch_group && then.list_channel >= needed);
+  wire rows_differ = now.list_group[1:0] != now.fetch_group[1:0];
+  wire rows_before = rows_differ || now.list_channel >= needed;
+  wire rows_with = rows_differ || now.list_channel + 1 >= needed;
   logic [ddi::kWeightPorts-1:0] used;
   always_comb for (int i = 0; i < ddi::kWeightPorts; i++) used[i] = first_lane + i < fetch_channels;
-  wire takes_rows = !start && now.fetch_group != layer.groups && layer.has_rows && rows_listed &&
-                    (weights_valid | ~used) == {ddi::kWeightPorts{1'b1}};
-  wire [ddi::kLaneWordBits-1:0] fetch_at = now.fetch_chunk + now.fetch_beat;
-  wire [ddi::kLaneWordBits-1:0] left = layer.fetch_words - now.fetch_chunk;
-  wire [ddi::kBurstBits-1:0] size = left > ddi::kBurstWords ? ddi::kBurstWords : left;
-  wire chunk_ends = now.fetch_beat + 1 == size;
-  wire fetch_ends = chunk_ends && last_turn && left == size;
+  wire rows_here = !start && !flag.fetch_end && layer.has_rows &&
+                   (weights_valid | ~used) == {ddi::kWeightPorts{1'b1}};
+  wire takes_rows = rows_here && (lists ? rows_with : rows_before);
+  wire [ddi::kLaneWordBits-1:0] fetch_at = now.fetch_chunk + now.fetch_size - now.fetch_left;
+  wire chunk_ends = now.fetch_left == 1;
+  wire fetch_ends = chunk_ends && last_turn && now.fetch_rest == 0;
+  wire [ddi::kBurstBits-1:0] first_size =
+      layer.fetch_words > ddi::kBurstWords ? ddi::kBurstWords : layer.fetch_words;
+  wire [ddi::kBurstBits-1:0] size = now.fetch_rest > ddi::kBurstWords ? ddi::kBurstWords : now.fetch_rest;
   assign weights_ready = takes_rows ? used : '0;
   assign table_ready = table_listed && table_valid && !start;
 
@@ -116,11 +131,11 @@ module planner (
     then.gather_whole = gathered && !loads;
     if (whole_a || whole_b) begin
       then.gather_input = now.gather_input + 1;
-      if (now.gather_input + 1 == layer.inputs) begin
+      if (flag.gather_last_input) begin
         then.gather_input = 0;
         then.gather_row = gather_row;
         then.gather_column = gather_column;
-        then.gather_group = gather_group;
+        then.gather_group = now.gather_group + gather_next_group;
       end
     end
 
@@ -138,7 +153,7 @@ module planner (
       then.multiply_tap_column = 0;
       then.multiply_filter = filter;
       then.multiply_row_end = filter + first_row;
-      then.multiply_input = inputs;
+      then.multiply_input = now.multiply_input + 1;
       then.multiply_loaded = 0;
     end
     if (loads) then.multiply_loaded = 1;
@@ -148,13 +163,13 @@ module planner (
       then.multiply_row_end = first_row;
       then.multiply_row = multiply_row;
       then.multiply_column = multiply_column;
-      then.multiply_group = multiply_group;
+      then.multiply_group = now.multiply_group + next_group;
     end
 
     then.late = now.late + now.drain_busy - due_full;
     if (now.drain_busy) begin
       then.drain_block = word_ends ? 0 : now.drain_block + 1;
-      if (word_ends) then.drain_result = now.drain_result + 1;
+      then.drain_result = drain_result;
       then.drain_busy = busy;
     end
     if (hands_over) begin
@@ -175,6 +190,9 @@ module planner (
     if (start) begin
       then = '0;
       then.multiply_row_end = first_row;
+      then.fetch_size = first_size;
+      then.fetch_left = first_size;
+      then.fetch_rest = layer.fetch_words - first_size;
     end
   end
 
@@ -187,22 +205,78 @@ module planner (
     end
     if (takes_rows) begin
       if (last_turn) last.fetch_ready = {fetch_at + 1'b1, 3'b0};
-      last.fetch_beat = chunk_ends ? 0 : now.fetch_beat + 1;
+      last.fetch_left = now.fetch_left - 1;
       if (chunk_ends) begin
         last.fetch_turn = last_turn ? 0 : now.fetch_turn + 1;
-        if (last_turn) last.fetch_chunk = now.fetch_chunk + size;
+        last.fetch_left = last_turn ? size : now.fetch_size;
+        if (last_turn) begin
+          last.fetch_chunk = now.fetch_chunk + now.fetch_size;
+          last.fetch_size = size;
+          last.fetch_rest = now.fetch_rest - size;
+        end
       end
       if (fetch_ends) begin
         last.fetch_group = now.fetch_group + 1;
         last.fetch_chunk = 0;
+        last.fetch_size = first_size;
+        last.fetch_left = first_size;
+        last.fetch_rest = layer.fetch_words - first_size;
         last.fetch_ready = 0;
       end
     end
     if (start) last = then;
   end
 
+  // The flags of the cycle behind this one.
+  wire [ddi::kChannelBits-1:0] before_last = layer.groups - 2;
+  wire [ddi::kChannelBits-1:0] before_last_input = layer.inputs - 2;
+  always_comb begin
+    flag_then = flag;
+    if (hands_over && next_group) begin
+      flag_then.multiply_end = flag.multiply_last;
+      flag_then.multiply_last = now.multiply_group == before_last;
+    end
+    if (channel_ends) begin
+      flag_then.multiply_done = flag.last_input;
+      flag_then.last_input = now.multiply_input == before_last_input;
+    end
+    if (hands_over) begin
+      flag_then.multiply_done = layer.inputs == 0;
+      flag_then.last_input = layer.inputs == 1;
+      flag_then.drain_last = flag.multiply_last;
+    end
+    if (whole_a || whole_b) begin
+      flag_then.gather_last_input = flag.gather_last_input ? layer.inputs == 1
+                                                           : now.gather_input == before_last_input;
+      if (flag.gather_last_input && gather_next_group)
+        flag_then.gather_end = now.gather_group + 1 == layer.groups;
+    end
+    if (lists && list_ends) begin
+      flag_then.list_end = flag.list_last;
+      flag_then.list_last = now.list_group == before_last;
+    end
+    if (table_ready && table_ends) flag_then.table_last = now.table_group == before_last;
+    if (takes_rows && fetch_ends) begin
+      flag_then.fetch_end = flag.fetch_last;
+      flag_then.fetch_last = now.fetch_group == before_last;
+    end
+    flag_then.drain_ends = busy && word_ends_then && drain_result + 1 == drain_channels;
+    if (start) begin
+      flag_then = '0;
+      flag_then.multiply_last = layer.groups == 1;
+      flag_then.list_last = layer.groups == 1;
+      flag_then.table_last = layer.groups == 1;
+      flag_then.fetch_last = layer.groups == 1;
+      flag_then.multiply_done = layer.inputs == 0;
+      flag_then.last_input = layer.inputs == 1;
+      flag_then.gather_last_input = layer.inputs == 1;
+      flag_then.gather_end = layer.inputs == 0;
+    end
+  end
+
   always_ff @(posedge clk) begin
     now <= last;
+    flag <= flag_then;
     late_full <= start ? 0 : {late_full[ddi::kWriteDelay-2:0], now.drain_busy};
     late_last <= start ? 0 : {late_last[ddi::kWriteDelay-2:0], now.drain_busy && word_ends};
   end

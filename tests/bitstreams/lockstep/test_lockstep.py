@@ -37,7 +37,7 @@ def test_a_bus_that_never_waits_costs_no_more_than_the_plan(library):
     with Bench(library) as bench:
         prompt = [(layer, result) for name, layer, result in compared(bench, 24, 6, CYCLES) if name == "prompt"]
     assert len(prompt) == 6 and all(result.cycles <= layer.cycles for layer, result in prompt)
-    assert any(result.cycles == layer.cycles > 0 for layer, result in prompt)
+    assert sum(result.cycles for _, result in prompt) > 0.97 * sum(layer.cycles for layer, _ in prompt)
 
 
 @pytest.mark.parametrize("fault", range(1, len(FAULTS) + 1))
