@@ -50,8 +50,8 @@ BENCHMARKS = {  # name → module of bench
     "faults": "faults",
     "power": "power",
     "fuzz": "fuzz",
-    "rtl": "rtl",
-    "lockstep": "lockstep",
+    "rtl": "circuits.rtl",
+    "lockstep": "circuits.lockstep",
     "imports": "published.imports",
 }
 

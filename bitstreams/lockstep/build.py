@@ -86,7 +86,7 @@ def build(faults=()):
     program, texts = verilator(), sources(faults)
     command = [cosim.compiler(), *COMPILER_FLAGS]
     version = tools.run([program, "--version"]).stdout + tools.run([command[0], "--version"]).stdout
-    code = layout.HARNESS.read_text(encoding="utf-8"), layout.header(), sorted(cosim.sources().items())
+    code = sorted(cosim.sources(layout.HARNESS.parent).items()), layout.header(), sorted(cosim.sources().items())
     digest = hashlib.sha256(repr((version, command, VERILATED, sorted(texts.items()), code)).encode()).hexdigest()[:16]
     return cosim.built(f"lockstep-{digest}.so", lambda target: _make(program, command, texts, target))
 
@@ -102,11 +102,11 @@ def _make(program, command, texts, target):
             said = [line for line in made.stderr.splitlines() if "rror" in line] or [made.stderr[:200].strip()]
             raise LockstepError(f"{program} failed: {said[0]}")
         include = Path(tools.run([program, "--getenv", "VERILATOR_ROOT"]).stdout.strip()) / "include"
-        command = [*command, *(f"-I{each}" for each in (folder, folder / "model", include, include / "vltstd"))]
+        command = [*command, *(f"-I{each}" for each in (folder, folder / "model", include))]
         code = [*sorted((folder / "model").glob("*.cpp")), *(include / name for name in RUNTIME)]
         with ThreadPoolExecutor(PROCESSES) as pool:
             objects = list(pool.map(lambda path: _compiled(command, path, folder), code))
-        command += [f"-I{cosim.SOURCES}", "-shared", "-pthread", *objects]
+        command += [f"-I{layout.HARNESS.parent}", f"-I{cosim.SOURCES}", "-shared", "-pthread", *objects]
         cosim.compile_whole(command, layout.HARNESS, layout.HARNESS.name, target)
 
 

@@ -3,93 +3,16 @@
 // The C++ fetches, with a bus that is late and a gate that holds back what came; what reaches its queues is what the
 // RTL's streams offer. Each iteration's places, windows, sums, identities, words, writes and pools are compared with
 // the RTL's registers, in the cycle in which the stage of each has done that iteration.
-#define DDI_CHIP
 #include <array>
-#include <cstdint>
 #include <cstdio>
 #include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "Vmaps.h"
-#include "chip/layer.hpp"
-#include "verilated.h"
+#include "sides.hpp"
 
 namespace lockstep {
-
-using namespace ddi;
-
-// Bits of words, filled from the lowest.
-struct Bits {
-  uint32_t* word;
-  int32_t at = 0;
-
-  void Put(int64_t value, int32_t bits) {
-    for (int32_t i = 0; i < bits; ++i, ++at) word[at / 32] |= uint32_t(value >> i & 1) << (at % 32);
-  }
-};
-
-struct Field {
-  const char* name;
-  int32_t bits;
-};
-
-inline int64_t Take(const uint32_t* word, int32_t at, int32_t bits) {
-  uint64_t value = 0;
-  for (int32_t i = 0; i < bits; ++i) value |= uint64_t(word[(at + i) / 32] >> ((at + i) % 32) & 1) << i;
-  return int64_t(value);
-}
-
-}  // namespace lockstep
-
-#include "layout.hpp"
-
-namespace lockstep {
-
-constexpr int32_t kPlaceWords = sizeof(Vmaps::place) / sizeof(uint32_t);
-constexpr int32_t kLayerWords = sizeof(Vmaps::layer) / sizeof(uint32_t);
-constexpr int32_t kStages = 32;  // iterations that are remembered
-
-// The stages in which the RTL has done an iteration's work (bitstreams/lockstep/rtl).
-constexpr int32_t kWritten = 7, kGathered = 9, kIdentity = 9, kLoaded = 10, kSummed = 16, kPooled = 25, kStored = 30;
-
-// What an iteration of the C++ left.
-struct Iteration {
-  Window next, now;
-  Sums sum, result;
-  uint8_t identity[kTilePixels], has_identity[kTilePixels];
-  bool writes;
-  int32_t written;  // word of tile memory
-  uint8_t before[kTilePixels], after[kTilePixels];
-  int32_t pooled[kMaxResults];
-  int32_t stored, value;  // entry of vector memory, or -1
-};
-
-struct Report {
-  int64_t cycles, model_cycles, differing_cycles, first_cycle, waits;
-  char what[80];
-};
-
-struct Given {
-  const int32_t* instruction;
-  const uint16_t* lists;   // of masks 1 …, kMaxChannels each
-  const int32_t* active;   // of each mask
-  const int64_t* weights;
-  const int64_t* tables;
-  int32_t bus_low, bus_high;  // cycles until a burst comes
-  int32_t held;               // of 100 times, the gate stays as it is shut
-  uint32_t seed;
-  int32_t read_first, read_end;  // words that are read back
-};
-
-struct Random {
-  uint32_t state;
-  int32_t operator()(int32_t below) {
-    state = state * 1664525 + 1013904223;
-    return int32_t((state >> 8) % uint32_t(below));
-  }
-};
 
 class Bench {
  public:
@@ -179,17 +102,44 @@ class Bench {
   }
 
   void RunLayer(const Layer& layer, const ConvPlan& plan, const Given& given, int32_t* vector) {
-    static WeightQueue fetched[isa::kWeightPorts], weights[isa::kWeightPorts];
-    static TableQueue fetched_rows, rows;
-    for (WeightQueue& queue : fetched) queue = WeightQueue();
-    for (WeightQueue& queue : weights) queue = WeightQueue();
-    fetched_rows = TableQueue();
-    rows = TableQueue();
-    SetBus(given.bus_low, given.bus_high);
-    StartBus();
-    Random random = {given.seed};
+    StartLayer(layer, plan, given);
     Fetcher fetcher = MakeFetcher(layer, plan);
     LayerPlaces places = StartMaps(layer, memory_);
+    int64_t cycle = 0;
+    for (; cycle < kMaxMapCycles && !IsDone(plan, places); ++cycle) {
+      ComparePlaces(layer, places, cycle);
+      Offer();
+      int32_t counts[isa::kWeightPorts];
+      for (int32_t i = 0; i < isa::kWeightPorts; ++i) counts[i] = offered_.weights[i].count;
+      const int32_t row_count = offered_.rows.count;
+      Iterate(layer, plan, places, history_[cycle % kStages]);
+      for (int32_t i = 0; i < isa::kWeightPorts; ++i) {
+        Expect((model_->weights_ready >> i & 1) == counts[i] - offered_.weights[i].count, "weights_ready", cycle);
+      }
+      Expect(model_->table_ready == row_count - offered_.rows.count, "table_ready", cycle);
+      FetchCycle(layer, plan, masks_, given.weights, given.weights, given.weights, given.tables, fetcher,
+                 fetched_.weights, fetched_.rows);
+      LetThrough(given);
+      Tick(cycle, vector);
+    }
+    report_->model_cycles = cycle;
+    ComparePlaces(layer, places, cycle);
+    Expect(report_->cycles == cycle, "done", cycle);
+    for (const int64_t end = cycle + kStages; cycle < end; ++cycle) {  // the stages behind
+      Offer();
+      history_[cycle % kStages] = Rest();
+      Tick(cycle, vector);
+    }
+    RestorePools(vector);
+    Expect(std::memcmp(vector, vector_, sizeof(vector_)) == 0, "vector memory", cycle);
+  }
+
+  void StartLayer(const Layer& layer, const ConvPlan& plan, const Given& given) {
+    fetched_ = offered_ = Streams();
+    SetBus(given.bus_low, given.bus_high);
+    StartBus();
+    random_ = Random{given.seed};
+    shut_ = false;
     ForgetPools(layer, given.instruction[isa::kConvOutChannels]);
     uint32_t words[kLayerWords] = {};
     Bits bits = {words};
@@ -198,44 +148,22 @@ class Bench {
     model_->start = 1;
     Clock();
     model_->start = 0;
-    bool shut = false;
-    int64_t cycle = 0;
-    for (; cycle < kMaxMapCycles && !IsDone(plan, places); ++cycle) {
-      ComparePlaces(layer, places, cycle);
-      Offer(weights, rows);
-      int32_t counts[isa::kWeightPorts + 1];
-      for (int32_t i = 0; i < isa::kWeightPorts; ++i) counts[i] = weights[i].count;
-      counts[isa::kWeightPorts] = rows.count;
-      Iterate(layer, plan, weights, rows, places, history_[cycle % kStages]);
-      for (int32_t i = 0; i < isa::kWeightPorts; ++i) {
-        Expect((model_->weights_ready >> i & 1) == counts[i] - weights[i].count, "weights_ready", cycle);
-      }
-      Expect(model_->table_ready == counts[isa::kWeightPorts] - rows.count, "table_ready", cycle);
-      FetchCycle(layer, plan, masks_, given.weights, given.weights, given.weights, given.tables, fetcher, fetched,
-                 fetched_rows);
-      shut = given.held > 0 && (shut ? random(100) < given.held : random(100) < 10);
-      report_->waits += shut;
-      for (int32_t i = 0; i < isa::kWeightPorts && !shut; ++i) {
-        while (!fetched[i].Empty() && !weights[i].Full()) weights[i].Push(fetched[i].Pop());
-      }
-      while (!shut && !fetched_rows.Empty() && !rows.Full()) rows.Push(fetched_rows.Pop());
-      Tick(cycle, vector);
+  }
+
+  // What was fetched comes to the streams, unless the gate is shut.
+  void LetThrough(const Given& given) {
+    shut_ = given.held > 0 && random_(100) < (shut_ ? given.held : kShutting);
+    report_->waits += shut_;
+    if (shut_) return;
+    for (int32_t i = 0; i < isa::kWeightPorts; ++i) {
+      WeightQueue &from = fetched_.weights[i], &to = offered_.weights[i];
+      while (!from.Empty() && !to.Full()) to.Push(from.Pop());
     }
-    report_->model_cycles = cycle;
-    ComparePlaces(layer, places, cycle);
-    Expect(report_->cycles == cycle, "done", cycle);
-    for (const int64_t end = cycle + kStages; cycle < end; ++cycle) {
-      Offer(weights, rows);
-      history_[cycle % kStages] = Rest();
-      Tick(cycle, vector);
-    }
-    RestorePools(vector);
-    Expect(std::memcmp(vector, vector_, sizeof(vector_)) == 0, "vector memory", cycle);
+    while (!fetched_.rows.Empty() && !offered_.rows.Full()) offered_.rows.Push(fetched_.rows.Pop());
   }
 
   // An iteration of the C++, and what it leaves.
-  void Iterate(const Layer& layer, const ConvPlan& plan, WeightQueue (&weights)[isa::kWeightPorts], TableQueue& rows,
-               LayerPlaces& places, Iteration& made) {
+  void Iterate(const Layer& layer, const ConvPlan& plan, LayerPlaces& places, Iteration& made) {
     const LateRows& late = memory_.drain.late;
     constexpr int32_t kOldest = isa::kWriteDelay - 1;
     made.writes = late.last[kOldest];
@@ -245,7 +173,7 @@ class Bench {
     for (int32_t i = 0; i < kTilePixels && reads_identity; ++i) {
       has_identity_[i] = HasPixel(layer, places.drain.step.row, places.drain.step.column, i);
     }
-    MapCycle(layer, plan, masks_, weights, rows, maps_, vector_, places, memory_);
+    MapCycle(layer, plan, masks_, offered_.weights, offered_.rows, maps_, vector_, places, memory_);
     made.stored = FindStored();
     made.value = made.stored < 0 ? 0 : vector_[made.stored];
     if (made.writes) std::memcpy(made.after, maps_[made.written], kTilePixels);
@@ -296,15 +224,16 @@ class Bench {
   }
 
   // What stands first in the queues.
-  void Offer(const WeightQueue (&weights)[isa::kWeightPorts], const TableQueue& rows) {
+  void Offer() {
     model_->weights_valid = 0;
     for (int32_t i = 0; i < isa::kWeightPorts; ++i) {
-      if (weights[i].Empty()) continue;
+      const WeightQueue& queue = offered_.weights[i];
+      if (queue.Empty()) continue;
       model_->weights_valid |= 1 << i;
-      std::memcpy(&model_->weights[2 * i], &weights[i].item[weights[i].first], sizeof(int64_t));
+      std::memcpy(&model_->weights[2 * i], &queue.item[queue.first], sizeof(int64_t));
     }
-    model_->table_valid = !rows.Empty();
-    model_->table_row = rows.Empty() ? 0 : uint64_t(rows.item[rows.first]);
+    model_->table_valid = !offered_.rows.Empty();
+    if (!offered_.rows.Empty()) model_->table_row = uint64_t(offered_.rows.item[offered_.rows.first]);
     model_->eval();  // what is ready
   }
 
@@ -404,6 +333,9 @@ class Bench {
   Report* report_ = nullptr;
   int64_t counted_ = -1;
   bool loaded_ = false;
+  Streams fetched_ = Streams(), offered_ = Streams();
+  Random random_ = {};
+  bool shut_ = false;
   Masks masks_ = Masks();
   LayerMemory memory_ = LayerMemory();
   std::array<Iteration, kStages> history_ = {};

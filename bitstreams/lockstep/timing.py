@@ -18,7 +18,7 @@ from hls.bounds.operators import Table
 from hls.errors import UserError
 
 CELLS = Path(__file__).with_name("cells.toml")
-_CHAINED = ("PCIN", "ACIN", "BCIN", "CARRYCASCIN")
+_NEVER = float("-inf")
 _DSP_PORTS = {"A": ("AREG", "ADREG", "MREG", "PREG"), "B": ("BREG", "MREG", "PREG"), "C": ("CREG", "PREG"),
               "D": ("DREG", "ADREG", "MREG", "PREG")}  # fmt: skip
 
@@ -49,7 +49,8 @@ class _Graph:
         table = Table.of(grade)
         self.parts, self.wire = {**table.parts, **data[grade]}, table.wire
         self.starts, self.ends, self.arcs, self.kinds = {}, [], defaultdict(list), {}
-        self.still = {bit for port in still for bit in module["ports"][port]["bits"]}
+        ports = {name: port["bits"] for name, port in module.get("ports", {}).items() if port["direction"] == "input"}
+        self.inputs = {bit for name, bits in ports.items() if name not in still for bit in bits}
         self.names = {}
         for name, net in module["netnames"].items():
             for index, bit in enumerate(net["bits"]):
@@ -99,7 +100,7 @@ class _Graph:
                     self._arc(kind, source, target, ns)
 
     def _arc(self, kind, source, target, ns):
-        if isinstance(source, int) and source not in self.still and target is not None:
+        if isinstance(source, int) and target is not None:
             self.arcs[target].append((source, ns, kind))
 
     def _carry(self, ports):
@@ -146,17 +147,17 @@ class _Graph:
         arrival, before = dict(self.starts), {}
         for bit, *_ in self.ends:
             self._visit(bit, arrival, before)
-        best = max(self.ends, key=lambda end: arrival.get(end[0], 0.0) + end[1])
+        best = max(self.ends, key=lambda end: arrival[end[0]] + end[1])
         path, bit = [(best[2], "")], best[0]
         while bit in before:
             source, kind = before[bit]
             path.append((kind, self.names.get(bit, "")))
             bit = source
         path.append((self.kinds.get(bit, "input"), self.names.get(bit, "")))
-        return Timing(arrival.get(best[0], 0.0) + best[1], tuple(reversed(path)))
+        return Timing(arrival[best[0]] + best[1], tuple(reversed(path)))
 
     def _visit(self, root, arrival, before):
-        """Arrival times of a net and of all before it."""
+        """Arrival times of a net and of all before it; what depends on still inputs and constants alone has none."""
         stack, open_nets = [root], set()
         while stack:
             bit = stack[-1]
@@ -171,9 +172,9 @@ class _Graph:
                 stack += waiting
                 continue
             open_nets.discard(bit)
-            arcs = self.arcs.get(bit, ())
-            best = max(arcs, key=lambda arc: arrival[arc[0]] + arc[1], default=None)
-            arrival[bit] = arrival[best[0]] + best[1] if best else 0.0
-            if best:
-                before[bit] = best[0], best[2]
+            best = max(self.arcs.get(bit, ()), key=lambda arc: arrival[arc[0]] + arc[1], default=None)
+            if best and arrival[best[0]] > _NEVER:
+                arrival[bit], before[bit] = arrival[best[0]] + best[1], (best[0], best[2])
+            else:
+                arrival[bit] = 0.0 if bit in self.inputs else _NEVER
             stack.pop()

@@ -35,9 +35,13 @@ module drain (
   delay #(.WIDTH(6), .N(2)) d_shift (.clk, .d(shift_17), .q(shift_19));
 
   always_ff @(posedge clk) if (identity_8) identity_9 <= bank_8;
-  logic [ROW-1:0] plain_16;
+  logic [ROW-1:0] plain_15, plain_16;
   wire [3:0] row_15 = {drain_15.result[0], layer.by_parts ? {drain_15.result[2:1], drain_15.block[0]} : drain_15.block};
-  always_ff @(posedge clk) plain_16 <= result_15[ROW*row_15+:ROW];
+  always_comb begin
+    plain_15 = result_15[0+:ROW];
+    for (int i = 1; i < 16; i++) if (row_15 == i) plain_15 = result_15[ROW*i+:ROW];
+  end
+  always_ff @(posedge clk) plain_16 <= plain_15;
 
   // Eight pixels side by side.
   logic [8*ddi::kDrain-1:0] bytes_22;
@@ -46,8 +50,9 @@ module drain (
     for (genvar i = 0; i < ddi::kDrain; i++) begin : g_pixels
       // The identity's pixel.
       wire [2:0] down_9 = layer.by_parts ? {drain_9.row[2], drain_9.block[0], 1'(i / 4)} : drain_9.block;
-      wire [2:0] across_9 = layer.by_parts ? {drain_9.column[2], 2'(i % 4)} : 3'(i);
-      wire [7:0] byte_9 = identity_9[64*down_9+8*across_9+:8];
+      wire right_9 = layer.by_parts ? drain_9.column[2] : i >= 4;
+      wire [63:0] row_9 = identity_9[64*down_9+:64];
+      wire [7:0] byte_9 = right_9 ? row_9[8*(4+i%4)+:8] : row_9[8*(i%4)+:8];
       logic signed [8:0] byte_10;
       logic signed [24:0] added_15, added_21;
       always_ff @(posedge clk) byte_10 <= {layer.add_signed && byte_9[7], byte_9};

@@ -90,8 +90,13 @@ module gather (
   wire [2:0] first = -{1'b0, layer.padding};
   always_ff @(posedge clk) begin
     for (int i = 0; i < ddi::kTilePixels; i++) begin
-      at_a_7[BITS*i+:BITS] <= block_a_6[BITS*((i/8<first)*2+(i%8<first))+:BITS];
-      at_b_7[BITS*i+:BITS] <= block_b_6[BITS*((i/8<first)*2+(i%8<first))+:BITS];
+      if (i / 8 < first) begin
+        at_a_7[BITS*i+:BITS] <= i % 8 < first ? block_a_6[BITS*3+:BITS] : block_a_6[BITS*2+:BITS];
+        at_b_7[BITS*i+:BITS] <= i % 8 < first ? block_b_6[BITS*3+:BITS] : block_b_6[BITS*2+:BITS];
+      end else begin
+        at_a_7[BITS*i+:BITS] <= i % 8 < first ? block_a_6[BITS+:BITS] : block_a_6[0+:BITS];
+        at_b_7[BITS*i+:BITS] <= i % 8 < first ? block_b_6[BITS+:BITS] : block_b_6[0+:BITS];
+      end
     end
   end
 

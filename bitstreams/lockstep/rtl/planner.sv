@@ -30,7 +30,7 @@ module planner (
     logic gather_end, gather_last_input;
     logic list_end, list_last, table_last, fetch_end, fetch_last;
     logic drain_last;                   // group
-    logic drain_ends;                   // with this cycle
+    logic word_ends, last_result;       // the drain's word, with this cycle; its group's last channel
   } flags_t;
   flags_t flag, flag_then;
   assign done = flag.multiply_end && !now.drain_busy && now.late == 0;
@@ -39,6 +39,18 @@ module planner (
   logic [ddi::kWriteDelay-1:0] late_full, late_last;
   wire due_full = late_full[ddi::kWriteDelay-1];
   wire due_last = late_last[ddi::kWriteDelay-1];
+
+  // What a layer's numbers come to.
+  wire [ddi::kResultBits-1:0] full_ends = layer.channels - 1, last_ends = layer.last - 1;
+  wire [1:0] full_turn = full_ends >= 2 * ddi::kWeightPorts ? 2 : full_ends >= ddi::kWeightPorts ? 1 : 0;
+  wire [1:0] last_group_turn = last_ends >= 2 * ddi::kWeightPorts ? 2 : last_ends >= ddi::kWeightPorts ? 1 : 0;
+  wire [ddi::kResultBits-1:0] full_left = layer.channels - ddi::kWeightPorts * full_turn;  // rows of the last turn
+  wire [ddi::kResultBits-1:0] last_left = layer.last - ddi::kWeightPorts * last_group_turn;
+  wire [4:0] last_beat = layer.beat - 1;
+  wire [3:0] word_before = layer.drain_blocks - 2;
+  wire [ddi::kKernelBits-1:0] last_taps = layer.kernel > 2 * ddi::kRowTaps ? 2 * ddi::kRowTaps
+                                          : layer.kernel > ddi::kRowTaps ? ddi::kRowTaps : 0;
+  wire [ddi::kChannelBits-1:0] before_last = layer.groups - 2, before_last_input = layer.inputs - 2;
 
   // Gather: port A reads unless the identity needs it, port B unless a word is due.
   wire identity = now.drain_busy && layer.add && now.drain_block == 0;
@@ -58,25 +70,19 @@ module planner (
 
   // Multiply.
   wire computes = !flag.multiply_end && !flag.multiply_done;
-  wire [4:0] beat = now.multiply_beat + 1;
   wire taken = now.multiply_beat >= layer.taps;
   wire has_weights = now.fetch_group[1:0] != now.multiply_group[1:0] || now.fetch_ready >= now.multiply_row_end;
   wire moves = computes && now.multiply_loaded && (taken || has_weights);
   wire backwards = now.multiply_tap_row[0];
-  wire row_ends = backwards ? now.multiply_tap_column == 0
-                            : now.multiply_tap_column + ddi::kRowTaps >= layer.kernel;
-  wire channel_ends = moves && beat == layer.beat;
+  wire row_ends = now.multiply_tap_column == (backwards ? 0 : last_taps);
+  wire channel_ends = moves && now.multiply_beat == last_beat;
   wire loads = gathered && ((computes && !now.multiply_loaded) || channel_ends);
   wire step_ends = !flag.multiply_end && (flag.multiply_done || (channel_ends && flag.last_input));
   wire [ddi::kLaneByteBits-1:0] first_row = layer.paired ? 2 : layer.kernel;
   wire [ddi::kLaneByteBits-1:0] filter = now.multiply_filter + (layer.paired ? 2 : layer.filter_bytes);
 
   // Drain.
-  wire [ddi::kResultBits-1:0] drain_channels = flag.drain_last ? layer.last : layer.channels;
-  wire word_ends = now.drain_block + 1 == layer.drain_blocks;
-  wire word_ends_then = word_ends ? 1 == layer.drain_blocks : now.drain_block + 2 == layer.drain_blocks;
-  wire [ddi::kResultBits-1:0] drain_result = now.drain_result + word_ends;
-  wire busy = now.drain_busy && !flag.drain_ends;
+  wire busy = now.drain_busy && !(flag.word_ends && flag.last_result);
   wire [1:0] table_ahead = now.table_group[1:0] - now.multiply_group[1:0];
   wire [1:0] list_ahead = now.list_group[1:0] - now.multiply_group[1:0];
   wire has_table = table_ahead == 0 ? now.table_channel != 0 : table_ahead != 3;
@@ -90,28 +96,24 @@ module planner (
                             .column_then(multiply_column), .map_ends(next_group));
   next_step after_gather (.layer, .row(now.gather_row), .column(now.gather_column), .row_then(gather_row),
                           .column_then(gather_column), .map_ends(gather_next_group));
-  wire [ddi::kResultBits-1:0] list_channels = flag.list_last ? layer.last : layer.channels;
   wire lists = !flag.list_end && (list_ahead != 2 || (hands_over && next_group));
-  wire list_ends = now.list_channel + 1 == list_channels;
+  wire list_ends = now.list_channel == (flag.list_last ? last_ends : full_ends);
 
   // Table and rows of weights, of channels that are listed: before this cycle, or with the one that it lists.
-  wire [ddi::kResultBits-1:0] table_channels = flag.table_last ? layer.last : layer.channels;
   wire table_differs = now.list_group[1:0] != now.table_group[1:0];
   wire table_before = table_differs || now.list_channel > now.table_channel;
   wire table_with = table_differs || now.list_channel >= now.table_channel;
   wire table_listed = lists ? table_with : table_before;
-  wire table_ends = now.table_channel + 1 == table_channels;
+  wire table_ends = now.table_channel == (flag.table_last ? last_ends : full_ends);
   wire [ddi::kResultBits-1:0] fetch_channels = flag.fetch_last ? layer.last : layer.channels;
-  wire [ddi::kResultBits-1:0] first_lane = now.fetch_turn == 0 ? 0 : now.fetch_turn == 1 ? ddi::kWeightPorts
-                                                                                         : 2 * ddi::kWeightPorts;
-  wire [ddi::kResultBits-1:0] behind_lanes = first_lane + ddi::kWeightPorts;
-  wire last_turn = behind_lanes >= fetch_channels;
-  wire [ddi::kResultBits-1:0] needed = last_turn ? fetch_channels : behind_lanes;
+  wire last_turn = now.fetch_turn == (flag.fetch_last ? last_group_turn : full_turn);
+  wire [ddi::kResultBits-1:0] needed = last_turn ? fetch_channels : ddi::kWeightPorts * (now.fetch_turn + 1);
   wire rows_differ = now.list_group[1:0] != now.fetch_group[1:0];
   wire rows_before = rows_differ || now.list_channel >= needed;
   wire rows_with = rows_differ || now.list_channel + 1 >= needed;
   logic [ddi::kWeightPorts-1:0] used;
-  always_comb for (int i = 0; i < ddi::kWeightPorts; i++) used[i] = first_lane + i < fetch_channels;
+  always_comb for (int i = 0; i < ddi::kWeightPorts; i++)
+    used[i] = !last_turn || i < (flag.fetch_last ? last_left : full_left);
   wire rows_here = !start && !flag.fetch_end && layer.has_rows &&
                    (weights_valid | ~used) == {ddi::kWeightPorts{1'b1}};
   wire takes_rows = rows_here && (lists ? rows_with : rows_before);
@@ -140,7 +142,7 @@ module planner (
     end
 
     if (moves) begin
-      then.multiply_beat = beat;
+      then.multiply_beat = now.multiply_beat + 1;
       if (row_ends) begin
         then.multiply_tap_row = now.multiply_tap_row + 1;
         then.multiply_row_end = now.multiply_row_end + layer.kernel;
@@ -168,8 +170,8 @@ module planner (
 
     then.late = now.late + now.drain_busy - due_full;
     if (now.drain_busy) begin
-      then.drain_block = word_ends ? 0 : now.drain_block + 1;
-      then.drain_result = drain_result;
+      then.drain_block = flag.word_ends ? 0 : now.drain_block + 1;
+      then.drain_result = now.drain_result + flag.word_ends;
       then.drain_busy = busy;
     end
     if (hands_over) begin
@@ -228,8 +230,6 @@ module planner (
   end
 
   // The flags of the cycle behind this one.
-  wire [ddi::kChannelBits-1:0] before_last = layer.groups - 2;
-  wire [ddi::kChannelBits-1:0] before_last_input = layer.inputs - 2;
   always_comb begin
     flag_then = flag;
     if (hands_over && next_group) begin
@@ -260,7 +260,10 @@ module planner (
       flag_then.fetch_end = flag.fetch_last;
       flag_then.fetch_last = now.fetch_group == before_last;
     end
-    flag_then.drain_ends = busy && word_ends_then && drain_result + 1 == drain_channels;
+    flag_then.word_ends = now.drain_busy && !flag.word_ends && now.drain_block == word_before;
+    if (now.drain_busy && flag.word_ends)
+      flag_then.last_result = now.drain_result + 1 == (flag.drain_last ? last_ends : full_ends);
+    if (hands_over) flag_then.last_result = (flag.multiply_last ? last_ends : full_ends) == 0;
     if (start) begin
       flag_then = '0;
       flag_then.multiply_last = layer.groups == 1;
@@ -278,7 +281,7 @@ module planner (
     now <= last;
     flag <= flag_then;
     late_full <= start ? 0 : {late_full[ddi::kWriteDelay-2:0], now.drain_busy};
-    late_last <= start ? 0 : {late_last[ddi::kWriteDelay-2:0], now.drain_busy && word_ends};
+    late_last <= start ? 0 : {late_last[ddi::kWriteDelay-2:0], now.drain_busy && flag.word_ends};
   end
 
   // What the stages behind are told.
@@ -316,8 +319,8 @@ module planner (
     drain.result = now.drain_result[2:0];
     drain.block = now.drain_block[2:0];
     drain.first = now.drain_row == 0 && now.drain_column == 0 && now.drain_block == 0;
-    drain.whole = now.drain_busy && word_ends;
-    drain.last = now.drain_busy && word_ends &&
+    drain.whole = now.drain_busy && flag.word_ends;
+    drain.last = now.drain_busy && flag.word_ends &&
                  now.drain_row + (layer.by_parts ? ddi::kPart : ddi::kTile) >= layer.out_height &&
                  now.drain_column + (layer.by_parts ? ddi::kPart : ddi::kTile) >= layer.out_width;
 

@@ -16,14 +16,21 @@ module pool (
   logic signed [11:0] row_24;
   logic [BITS*ddi::kMaxResults-1:0] pooled;
   logic signed [BITS-1:0] sum_25;
-  wire signed [BITS-1:0] sum_24 = (drain_24.first ? 25'sd0 : $signed(pooled[BITS*drain_24.result+:BITS])) + row_24;
+  logic signed [BITS-1:0] before_24;
+  wire signed [BITS-1:0] sum_24 = before_24 + row_24;
+  always_comb begin
+    before_24 = '0;
+    for (int i = 0; i < ddi::kMaxResults; i++)
+      if (drain_24.result == i && !drain_24.first) before_24 = pooled[BITS*i+:BITS];
+  end
   always_ff @(posedge clk) begin
     pair_0 <= $signed(values_22[0+:9]) + $signed(values_22[9+:9]);
     pair_1 <= $signed(values_22[18+:9]) + $signed(values_22[27+:9]);
     pair_2 <= $signed(values_22[36+:9]) + $signed(values_22[45+:9]);
     pair_3 <= $signed(values_22[54+:9]) + $signed(values_22[63+:9]);
     row_24 <= (pair_0 + pair_1) + (pair_2 + pair_3);
-    if (drain_24.busy) pooled[BITS*drain_24.result+:BITS] <= sum_24;
+    for (int i = 0; i < ddi::kMaxResults; i++)
+      if (drain_24.busy && drain_24.result == i) pooled[BITS*i+:BITS] <= sum_24;
     sum_25 <= sum_24;
   end
   generate

@@ -31,7 +31,7 @@ module window (
   end
 endmodule
 
-// The banks' bytes in their pixels' places, rows first; zero outside the map.
+// The banks' bytes in their pixels' places, rows first; zero outside the map. Pixels are turned by at most three.
 module turn (
     input logic [1:0] padding,
     input logic [ddi::kTile-1:0] rows, columns,
@@ -41,10 +41,14 @@ module turn (
   /* verilator no_inline_module */
   logic [8*ddi::kTilePixels-1:0] turned;
   always_comb begin
-    for (int y = 0; y < 8; y++) turned[64*y+:64] = bank[64*((y-padding)&7)+:64];
+    for (int y = 0; y < 8; y++)
+      turned[64*y+:64] = padding == 0 ? bank[64*y+:64] : padding == 1 ? bank[64*((y+7)%8)+:64]
+                         : padding == 2 ? bank[64*((y+6)%8)+:64] : bank[64*((y+5)%8)+:64];
     for (int y = 0; y < 8; y++) begin
       for (int x = 0; x < 8; x++)
-        block[8*(8*y+x)+:8] = rows[y] && columns[x] ? turned[8*(8*y+((x-padding)&7))+:8] : 8'd0;
+        block[64*y+8*x+:8] = !(rows[y] && columns[x]) ? 8'd0
+                             : padding == 0 ? turned[64*y+8*x+:8] : padding == 1 ? turned[64*y+8*((x+7)%8)+:8]
+                             : padding == 2 ? turned[64*y+8*((x+6)%8)+:8] : turned[64*y+8*((x+5)%8)+:8];
     end
   end
 endmodule

@@ -97,3 +97,13 @@ def test_what_a_netlist_may_not_have_is_named():
         Timing.of(loop, "top", "-1")
     with pytest.raises(UserError, match="no delays for speed grade -9"):
         Timing.of(loop, "top", "-9")
+
+
+def test_what_stands_still_is_no_way():
+    design = netlist(a=("FDRE", {"C": 1, "D": 2, "Q": 3}), b=("LUT2", {"I0": 7, "I1": 8, "O": 5}),
+                     c=("LUT2", {"I0": 5, "I1": 3, "O": 6}), d=("FDRE", {"C": 1, "D": 6, "Q": 9}))  # fmt: skip
+    ports = {"layer": {"direction": "input", "bits": [7]}, "valid": {"direction": "input", "bits": [8]}}
+    design["modules"]["top"]["ports"] = ports
+    wires = 2 * (0.45 + 0.127) + 0.45 + 0.109
+    assert Timing.of(design, "top", "-1", ("layer",)).period_ns == pytest.approx(wires)
+    assert Timing.of(design, "top", "-1", ("layer", "valid")).period_ns == pytest.approx(0.303 + wires - 0.577)
