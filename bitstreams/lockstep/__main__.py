@@ -4,8 +4,8 @@
     python -m bitstreams.lockstep --layers 3 --seed 7
     python -m bitstreams.lockstep --map               # and yosys: what the chip's cells come to
 
-A layer is run with a bus that never waits, with one of random latencies, with a gate that holds the streams back, or
-with both. Its name, its cycles and what differs are printed; the exit code is 1 where anything does.
+A layer is run with a bus that never waits, with one of random latencies, with gates that hold the streams back, or with
+both. Its name, its cycles and what differs are printed; the exit code is 1 where anything does.
 """
 
 import argparse

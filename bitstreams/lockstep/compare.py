@@ -19,8 +19,8 @@ from hls.shapes import output_size, tiles
 class Result:
     """What a layer came to.
 
-    cycles: of the RTL until it was done. model_cycles: iterations of the C++. waits: cycles in which nothing was let
-    through to the streams. differing_cycles: in which a register, a handshake or a write was not the C++'s.
+    cycles: of the RTL until it was done. model_cycles: iterations of the C++. waits: cycles in which a stream was
+    held back. differing_cycles: in which a register, a handshake or a write was not the C++'s.
     differing_words: of tile memory and of vector memory that the RTL left other than the golden model. what: the first
     difference, in cycle `first`.
     """
@@ -53,7 +53,7 @@ class Bench:
 
     def run(self, layer, bus=(0, 0), held=0, seed=1):
         """The Result of a layer. bus: least and most cycles until a burst comes. held: per cent by which a gate in
-        front of the streams, once shut, stays shut; 0 for an open one."""
+        front of a stream, once shut, stays shut; 0 for open ones."""
         maps, vector = np.ascontiguousarray(layer.maps.copy()), layer.vector.copy()
         lists = np.zeros(build.LISTS, np.uint16)
         for index, channels in enumerate(layer.lists):

@@ -139,7 +139,7 @@ class Bench {
     SetBus(given.bus_low, given.bus_high);
     StartBus();
     random_ = Random{given.seed};
-    shut_ = false;
+    shut_ = {};
     ForgetPools(layer, given.instruction[isa::kConvOutChannels]);
     uint32_t words[kLayerWords] = {};
     Bits bits = {words};
@@ -150,16 +150,20 @@ class Bench {
     model_->start = 0;
   }
 
-  // What was fetched comes to the streams, unless the gate is shut.
+  // What was fetched comes to the streams, each through a gate of its own.
   void LetThrough(const Given& given) {
-    shut_ = given.held > 0 && random_(100) < (shut_ ? given.held : kShutting);
-    report_->waits += shut_;
-    if (shut_) return;
+    bool any = false;
+    for (bool& shut : shut_) {
+      shut = given.held > 0 && random_(100) < (shut ? given.held : kShutting);
+      any = any || shut;
+    }
+    report_->waits += any;
     for (int32_t i = 0; i < isa::kWeightPorts; ++i) {
       WeightQueue &from = fetched_.weights[i], &to = offered_.weights[i];
-      while (!from.Empty() && !to.Full()) to.Push(from.Pop());
+      while (!shut_[i] && !from.Empty() && !to.Full()) to.Push(from.Pop());
     }
-    while (!fetched_.rows.Empty() && !offered_.rows.Full()) offered_.rows.Push(fetched_.rows.Pop());
+    TableQueue &from = fetched_.rows, &to = offered_.rows;
+    while (!shut_[isa::kWeightPorts] && !from.Empty() && !to.Full()) to.Push(from.Pop());
   }
 
   // An iteration of the C++, and what it leaves.
@@ -335,7 +339,7 @@ class Bench {
   bool loaded_ = false;
   Streams fetched_ = Streams(), offered_ = Streams();
   Random random_ = {};
-  bool shut_ = false;
+  std::array<bool, isa::kWeightPorts + 1> shut_ = {};
   Masks masks_ = Masks();
   LayerMemory memory_ = LayerMemory();
   std::array<Iteration, kStages> history_ = {};

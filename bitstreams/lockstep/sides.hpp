@@ -72,7 +72,7 @@ struct Given {
   const int64_t* weights;
   const int64_t* tables;
   int32_t bus_low, bus_high;  // cycles until a burst comes
-  int32_t held;               // of 100 times, the gate stays as it is shut
+  int32_t held;               // of 100 times, a gate that is shut stays so
   uint32_t seed;
   int32_t read_first, read_end;  // words that are read back
 };
