@@ -44,19 +44,22 @@ class Count:
 
 
 def run(rows, folders, options):
-    """Add the rows; LockstepError without Verilator."""
-    count = Count()
-    with Bench(build.build()) as bench:
+    """Add the rows; LockstepError without Verilator. One build has all faults in it, none of them switched on at first."""
+    library, count = build.build(FAULTS), Count()
+    with Bench(library) as bench:
         for each in compared(bench, LAYERS, SEED):
             count.add(*each)
-    add = lambda name, value, unit: rows.add(f"lockstep.{name}", value, unit, "simulated", n=count.layers)  # noqa: E731
-    add("layers", count.layers, "layers")
-    add("cycles", count.cycles, "cycles")
-    add("differing_cycles", count.differing_cycles + count.gap, "cycles")
-    add("differing_words", count.differing_words, "words")
-    add("held_cycles", count.waits, "cycles")
-    add("over_plan", count.over_plan, "layers")
-    rows.add("lockstep.faults_seen", faults_seen(), "faults", "count", n=len(FAULTS), target=len(FAULTS))
+    figures = {
+        "layers": (count.layers, "layers"),
+        "cycles": (count.cycles, "cycles"),
+        "differing_cycles": (count.differing_cycles + count.gap, "cycles"),
+        "differing_words": (count.differing_words, "words"),
+        "held_cycles": (count.waits, "cycles"),
+        "over_plan": (count.over_plan, "layers"),
+    }
+    for name, (value, unit) in figures.items():
+        rows.add(f"lockstep.{name}", value, unit, "simulated", n=count.layers)
+    rows.add("lockstep.faults_seen", faults_seen(library), "faults", "count", n=len(FAULTS), target=len(FAULTS))
     program = rtl.find()["yosys"]
     if program is None:
         print(f"no rows of what it takes: {rtl.missing({'yosys': None})[0]}")
@@ -64,9 +67,9 @@ def run(rows, folders, options):
     add_mapped(rows, mapped(program))
 
 
-def faults_seen():
+def faults_seen(library):
     """In how many of the faults the comparison sees a difference."""
-    library, seen = build.build(FAULTS), 0
+    seen = 0
     for number in range(1, len(FAULTS) + 1):
         with Bench(library, number) as bench:
             seen += any(not result.same for *_, result in compared(bench, FAULT_LAYERS, SEED))
