@@ -44,7 +44,7 @@ class Count:
 
 
 def run(rows, folders, options):
-    """Add the rows; LockstepError without Verilator. One build has all faults in it, none of them switched on at first."""
+    """Add the rows; LockstepError without Verilator. One build has all faults in it, at first none is switched on."""
     library, count = build.build(FAULTS), Count()
     with Bench(library) as bench:
         for each in compared(bench, LAYERS, SEED):
