@@ -28,7 +28,7 @@ def test_the_package_has_the_contract_s_constants(package):
 
 def test_structures_have_each_field_once_and_the_first_lowest(package):
     for kind, table in (("layer", layout.LAYER), ("place", layout.PLACE)):
-        body = re.search(r"typedef struct packed \{([^}]*)\} " + kind + "_t;", package)[1]
+        (body,) = re.findall(r"typedef struct packed \{([^}]*)\} " + kind + "_t;", package)
         assert re.findall(r"\] (\w+);", body) == list(reversed(table))
     assert layout.header().count("bits.Put(") == len(layout.LAYER) + len(layout.PLACE)
 
