@@ -188,6 +188,8 @@ LOCKSTEP = {
 
 def lockstep_table(rows):
     """CONV's loop as RTL: what was compared, and what yosys makes of it, beside what is estimated of the C++."""
+    if "lockstep.layers" not in rows:
+        return ["No rows yet: `python -m bench lockstep` makes them."]
     lines = ["| what | value | kind | estimated from the C++ |", "|---|---|---|---|"]
     for what, text in LOCKSTEP.items():
         row, beside = rows.get(f"lockstep.{what}"), rows.get(f"lockstep.{what}.modelled")
@@ -195,7 +197,9 @@ def lockstep_table(rows):
             value = f"{row['value']:,}" + (f" of {row['target']}" if "target" in row else "")
             lines.append(f"| {text} | {value} | {row['kind']} | {beside['value']:,} |" if beside else
                          f"| {text} | {value} | {row['kind']} | |")  # fmt: skip
-    if "lockstep.period_ns" in rows:
+    if "lockstep.period_ns" not in rows:
+        lines += ["", "What yosys makes of the RTL has no rows yet."]
+    else:
         lines += ["", *items([f"The longest way: {rows['lockstep.period_ns']['note']}.",
                               f"The estimate is that of {rows['lockstep.lut.modelled']['note']}: with the process that "
                               "fetches, AFFINE and pools, the masks' second copy and vector memory, which the RTL does "
