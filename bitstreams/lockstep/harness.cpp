@@ -117,8 +117,9 @@ class Bench {
         Expect((model_->weights_ready >> i & 1) == counts[i] - offered_.weights[i].count, "weights_ready", cycle);
       }
       Expect(model_->table_ready == row_count - offered_.rows.count, "table_ready", cycle);
-      FetchCycle(layer, plan, masks_, given.weights, given.weights, given.weights, given.tables, fetcher,
-                 fetched_.weights, fetched_.rows);
+      if (FetchHasRoom())
+        FetchCycle(layer, plan, masks_, given.weights, given.weights, given.weights, given.tables, fetcher,
+                   fetched_.weights, fetched_.rows);
       LetThrough(given);
       Tick(cycle, vector);
     }
@@ -150,6 +151,14 @@ class Bench {
     model_->start = 1;
     Clock();
     model_->start = 0;
+  }
+
+  // The fetch asks its first queue for room, for all of them are emptied at once; behind gates they are not.
+  bool FetchHasRoom() const {
+    for (const WeightQueue& queue : fetched_.weights) {
+      if (queue.Full()) return false;
+    }
+    return true;
   }
 
   // What was fetched comes to the streams, each through a gate of its own. The C++ takes it that the rows of a group's
