@@ -117,9 +117,10 @@ class Bench {
         Expect((model_->weights_ready >> i & 1) == counts[i] - offered_.weights[i].count, "weights_ready", cycle);
       }
       Expect(model_->table_ready == row_count - offered_.rows.count, "table_ready", cycle);
-      if (FetchHasRoom())
+      if (FetchHasRoom()) {
         FetchCycle(layer, plan, masks_, given.weights, given.weights, given.weights, given.tables, fetcher,
                    fetched_.weights, fetched_.rows);
+      }
       LetThrough(given);
       Tick(cycle, vector);
     }
