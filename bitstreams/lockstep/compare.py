@@ -1,6 +1,6 @@
 """Layers on the C++ and the RTL at once: what differs, in cycles and in words.
 
-with Bench(build()) as bench:
+with Bench(path) as bench:  # of build.build()
     result = bench.run(layer, bus=(20, 80), held=50, seed=3)   # Result
 """
 
