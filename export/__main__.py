@@ -25,6 +25,7 @@ from data.sets import DATASETS
 from export import graph
 from export.build import Source
 from export.check.command import main as check
+from export.float_network import FloatNetwork
 from export.fold import fold
 from export.measure import check_expected, surprises
 from export.onnx_graph import onnx_model
@@ -173,7 +174,8 @@ def _export(arguments, outputs):
     calibration = _count("--calibration", arguments.calibration, parts.calibration, parts.train)
     images = _count("--images", arguments.images, parts.images, parts.held_out)
     package = pack(job.network, job.source, replace(parts, calibration=calibration, images=images))
-    for text in surprises(package.meta["accuracy"], learnt="imported" in job.source.training):
+    learnt = "imported" in job.source.training and not job.warnings  # else its images are spoken of already
+    for text in surprises(package.meta["accuracy"], learnt):
         _warn(text)
     if arguments.expect is not None:
         check_expected(package.meta["accuracy"], arguments.expect)
@@ -228,11 +230,14 @@ def _imported(arguments):
     about = train.about
     given = arguments.mean or about.mean, arguments.std or about.std
     network, mean, std = opened.network(*given)
-    warnings = tuple(text for text in [readings.out_of_range(*given)] if text)
+    warnings = [text for text in [readings.out_of_range(*given)] if text]
     check_fits(network, train, about.classes)
+    if (mean, std) == given:  # else the file normalises its pixels itself
+        floats = FloatNetwork(network)
+        warnings += readings.doubts(lambda x: floats(x).logits[-1], train, mean, std, (about.mean, about.std))
     source = Source(f"{network.name}-{name}", name, mean, std, about.classes, {"imported": path.name}, about.stored())
     images = len(test) if arguments.expect is not None else IMPORTED
-    return Job(network, source, Parts(train, test, "test", images=images), warnings)
+    return Job(network, source, Parts(train, test, "test", images=images), tuple(warnings))
 
 
 def _dataset_of(folder):

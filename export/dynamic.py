@@ -54,16 +54,6 @@ checkpoint_every = {validate}
 kind = "layers"
 {backbone}
 {phases}"""
-IMAGES = """\
-[images]
-size = [{height}, {width}]
-channels = {channels}
-fit = {fit}
-validation = {validation}
-test = {test}
-seed = {seed}
-
-"""
 EXIT_PHASE = """
 [[phases]]
 name = "exits"
@@ -205,18 +195,12 @@ def _text(values, options, places):
         batch=values["batch"],
         pad=max(min(values["size"]) // 10, 1),
         validate=max(steps // 4, new.LEAST_STEPS),
-        images=_images_text(images) if images else "",
+        images=new.images_text(images) if images else "",
         gates=_gates_text(places),
         exits=f"exits = {{ after = {places.after} }}\n" if places.after else "",
         backbone="\n".join(f"{name} = {_value(options[name])}" for name in ("name", "stem", "units", "head")),
         phases=phases,
     )
-
-
-def _images_text(images):
-    height, width = images.size
-    rest = {name: getattr(images, name) for name in ("channels", "validation", "test", "seed")}
-    return IMAGES.format(height=height, width=width, fit=json.dumps(images.fit), **rest)
 
 
 def _gates_text(places):

@@ -45,15 +45,7 @@ flip = true  # a mirrored picture is of the same class: false for letters, arrow
 validate_every = {validate}
 checkpoint_every = {checkpoint}
 
-[images]
-size = [{height}, {width}]
-channels = {channels}
-fit = {fit}
-validation = 0.15
-test = 0.15
-seed = 1
-
-[network]
+{images}[network]
 backbone = {{ kind = "resnet", depth = {depth} }}
 {gates}exits = {{ after = "radi" }}
 
@@ -67,6 +59,16 @@ train = ["backbone", "exits"]
 terms.classification = {{ exits = 0.3, smoothing = 0.1 }}
 terms.distillation = {{ weight = 0.1 }}
 {phase}"""
+IMAGES = """\
+[images]
+size = [{height}, {width}]
+channels = {channels}
+fit = {fit}
+validation = {validation}
+test = {test}
+seed = {seed}
+
+"""
 GATES = """\
 layer_gates = { kind = "pooled", base = 1, rate = 0.7 }
 channel_gates = { kind = "pooled", base = 1, masks = ["hidden"], rate = 0.7 }
@@ -166,6 +168,13 @@ def _values(arguments, name, images, count):
     return {**found, "images": images, "depth": arguments.depth}
 
 
+def images_text(images):
+    """The table [images] of a recipe as TOML."""
+    height, width = images.size
+    rest = {name: getattr(images, name) for name in ("channels", "validation", "test", "seed")}
+    return IMAGES.format(height=height, width=width, fit=json.dumps(images.fit), **rest)
+
+
 def _text(values, arguments):
     """The recipe as TOML."""
     images, steps = values["images"], values["steps"]
@@ -177,10 +186,7 @@ def _text(values, arguments):
         pad=max(min(images.size) // 10, 1),
         validate=max(steps // 4, LEAST_STEPS),
         checkpoint=max(steps // 4, LEAST_STEPS),
-        height=images.size[0],
-        width=images.size[1],
-        channels=images.channels,
-        fit=json.dumps(images.fit),
+        images=images_text(images),
         depth=values["depth"],
         gates="" if arguments.static else GATES,
         steps=steps,

@@ -18,7 +18,7 @@ from hls.errors import UserError
 from training.costs import check, share_of
 from training.dynamic import LAYER, Output
 from training.losses.balanced import BalancedExits
-from training.losses.rules import BudgetCost, ResourceCost
+from training.losses.rules import BudgetCost, ResourceCost, SignedCost
 
 
 class TermError(UserError):
@@ -113,24 +113,6 @@ class Cost:
         target = self.target_at(step.progress)
         distance = share_of(step, self.measure) / target - 1
         return (distance.clamp(min=0) if self.only_above else distance).square().float()
-
-
-@dataclass(frozen=True)
-class SignedCost:
-    """The papers' rule: ±α · executed units, α > 0 while more runs than wanted (Wang et al., JSTSP 2020, Eq. 5)."""
-
-    weight: float = 2e-4
-    target: float = 0.5
-    measure: str = "flops"
-
-    def __post_init__(self):
-        check(self.measure)
-
-    def __call__(self, step):
-        """Scalar."""
-        share = share_of(step, self.measure)
-        sign = torch.where(share.detach() > self.target, 1.0, -1.0)
-        return (sign * share * len(step.out.ran)).float()
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def run(rows, folders, options):
 def compile_lightly(model):
     """Compile a project that is written: the same integers as by -O3, in less of the compiler's time."""
     script = Path(model.config.get_output_dir()) / "build_lib.sh"
-    script.write_text(script.read_text().replace("-O3", "-O1"))
+    script.write_text(script.read_text(encoding="utf-8").replace("-O3", "-O1"), encoding="utf-8")
     model._compile()  # compile() would write the script anew
 
 

@@ -119,8 +119,10 @@ class _Image:
         return self.steps
 
     def _is_stopped(self):
-        """Whether the budget stopped it here: what is left is the classifier of the exit that its record names."""
-        if self.reason != isa.REASON_BUDGET or self.kept is None or self.kept["exit"] != self.exit:
+        """Whether budget or lost time stopped it here: what is left is the classifier of the exit that it names."""
+        if self.reason not in (isa.REASON_BUDGET, isa.REASON_TIME):
+            return False
+        if self.kept is None or self.kept["exit"] != self.exit:
             return False
         return self.total - len(self.steps) == (0 if self.ruled else self._classifier_length())
 

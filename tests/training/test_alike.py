@@ -1,17 +1,23 @@
 """Static networks that the packages are compared with: as many steps on as many images, at about the same FLOPs."""
 
+from pathlib import Path
+
 import pytest
 
 from training import recipe
 
-RECIPES = recipe.Path(recipe.__file__).parent / "recipes"
-PAIRS = [("resnet12-cifar10", "resnet24-ddi-cifar10"), ("resnet12-fashion-mnist", "resnet74-ddi-fashion-mnist")]
+ROOT = Path(__file__).resolve().parents[2]
+RECIPES, RUNNING = ROOT / "training" / "recipes", ROOT / "packages" / "running"
+PAIRS = [
+    (RECIPES / "resnet12-cifar10.toml", RECIPES / "resnet24-ddi-cifar10.toml"),
+    (RECIPES / "resnet12-fashion-mnist.toml", RUNNING / "resnet74-ddi-fashion-mnist.toml"),
+]
 SAME = ("name", "steps", "lr", "schedule", "warmup", "side")
 
 
 @pytest.mark.parametrize("static, dynamic", PAIRS)
 def test_a_static_network_is_trained_alike(static, dynamic):
-    plain, gated = (recipe.read(RECIPES / f"{name}.toml") for name in (static, dynamic))
+    plain, gated = recipe.read(static), recipe.read(dynamic)
     for name in ("dataset", "seed", "batch", "momentum", "weight_decay", "average", "crop_pad", "flip", "validation"):
         assert getattr(plain, name) == getattr(gated, name)
     assert not (plain.network.layer_gates or plain.network.channel_gates or plain.network.exits)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 
+from hls.command.arguments import Parser, Whole
 from hls.command.entry import guarded
 from hls.command.outputs import write
 from hls.errors import UserError
@@ -71,11 +72,15 @@ MAIN = ("DRAM IFMAP Reads", "DRAM Filter Reads", "DRAM OFMAP Writes")
 
 def main(argv=None):
     """The command. Returns its exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(
+        prog="python -m training.costs.scalesim",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("recipes", nargs="+", type=Path, help="recipes whose networks' layers are wanted")
     parser.add_argument("--python", type=Path, required=True, help="of an environment that has scalesim 3.0.0")
-    parser.add_argument("--classes", type=int, default=10, help="classes of the data set")
-    parser.add_argument("--size", type=int, default=32, help="height and width of its images")
+    parser.add_argument("--classes", type=Whole(2, 1000), default=10, help="classes of the data set")
+    parser.add_argument("--size", type=Whole(8, 1024), default=32, help="height and width of its images")
     options = parser.parse_args(argv)
     return guarded("scalesim", lambda: add(options), "interrupted: what was simulated is kept")
 

@@ -2,13 +2,15 @@
 
 terms.budget_cost = { target = 0.5, measure = "energy" }      # α until the budget is reached, then 0
 terms.resource_cost = { weight = 0.5 }                        # α as it is
+terms.signed_cost = { target = 0.5 }                          # α with a sign by the target
 
-The third rule, α with a sign by the target (JSTSP, section IV-A), is SignedCost in training/terms.py. E is what the
-gates let run, as a share of the whole network times its units, so that papers' values of α fit: a unit's cost is about
-1.
+E is what the gates let run, as a share of the whole network times its units, so that papers' values of α fit: a unit's
+cost is about 1.
 """
 
 from dataclasses import dataclass
+
+import torch
 
 from training.costs import check, share_of
 
@@ -25,7 +27,7 @@ class ResourceCost:
 
     def __call__(self, step):
         """Scalar, differentiable through the decisions."""
-        return (share_of(step, self.measure) * len(step.out.ran)).float()
+        return _executed(step, share_of(step, self.measure))
 
 
 @dataclass(frozen=True)
@@ -46,4 +48,26 @@ class BudgetCost:
     def __call__(self, step):
         """Scalar."""
         share = share_of(step, self.measure)
-        return (share * len(step.out.ran) * (share.detach() > self.target)).float()
+        return _executed(step, share) * (share.detach() > self.target)
+
+
+@dataclass(frozen=True)
+class SignedCost:
+    """±α · E, α > 0 while more runs than wanted (Wang et al., JSTSP 2020, Eq. 5 and section IV-A)."""
+
+    weight: float = 2e-4
+    target: float = 0.5
+    measure: str = "flops"
+
+    def __post_init__(self):
+        check(self.measure)
+
+    def __call__(self, step):
+        """Scalar."""
+        share = share_of(step, self.measure)
+        return _executed(step, share) * torch.where(share.detach() > self.target, 1.0, -1.0)
+
+
+def _executed(step, share):
+    """E in units, where `share` of the whole network's cost ran: a scalar."""
+    return (share * len(step.out.ran)).float()

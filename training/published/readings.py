@@ -11,6 +11,7 @@ import copy
 import torch
 from torch.nn import functional
 
+from training.backbones.backbone import Backbone
 from training.data import per_channel
 from training.units import PadShortcut
 
@@ -38,6 +39,7 @@ def out_of_range(mean, std):
 def doubts(backbone, split, mean, std, statistics=None):
     """Sentences on how well `backbone` knows the training images of `split`, and which other reading does better.
 
+    `backbone`: a Backbone, or any other function from normalised images to logits, which is tried as it is.
     `mean` and `std` are those given, `statistics` the data set's own (mean, std), to be tried as well.
     """
     as_given = known(backbone, split, mean, std)
@@ -71,6 +73,8 @@ def _statistics(mean, std, own):
 
 def _structures(backbone):
     """(what to do, a backbone like it) for each other meaning of the same weights."""
+    if not isinstance(backbone, Backbone):
+        return
     padded = [unit for unit in backbone.units if isinstance(unit.shortcut, PadShortcut)]
     if padded:
         behind = padded[0].shortcut.before == 0

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.export.test_integer import compare_every_exit
 
 from bench.networks.onnx_writer import Writer, cifar_resnet, resnet8, resnet18, vgg
 from export import graph
@@ -19,6 +18,7 @@ from export.onnx_reader.reading import read
 from export.packing import Parts, in_integers
 from hls import golden
 from hls.errors import UserError
+from tests.export.integers.test_integer import compare_every_exit
 from tests.export.onnx_reader.modules import Bottleneck, ResNet, liven
 from tests.export.onnx_reader.onnx_graphs import random_graph
 from tests.export.random_networks import Case

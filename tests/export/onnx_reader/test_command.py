@@ -96,7 +96,26 @@ def test_statistics_of_another_kind_are_warned_of(model, capsys):
     assert command.main([*arguments(model), "--mean", scaled[0], "--std", scaled[1]]) == 0
     first, second = capsys.readouterr().err.splitlines()
     assert "out of range for pixels in [0, 1]" in first and "--mean 0.5,0.5,0.5 --std 0.25,0.25,0.25" in first
-    assert "few for images that a network has learnt: check --mean, --std" in second
+    assert "with --mean 0.5,0.5,0.5 --std 0.25,0.25,0.25" in second
+
+
+def test_a_network_that_knows_no_image_is_warned_of_once(tmp_path, capsys):
+    """No reading does better, and the figures measured say nothing more."""
+    network = fitted()
+    weight = next(part for part in network.graph.initializer if part.name == network.graph.node[-1].input[1])
+    weight.CopyFrom(onnx.numpy_helper.from_array(0 * onnx.numpy_helper.to_array(weight), weight.name))
+    onnx.save(network, tmp_path / "model.onnx")
+    assert command.main(arguments(tmp_path / "model.onnx")) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "few for images that a network has learnt: check --mean, --std" in line
+
+
+def test_another_reading_that_does_better_is_named(model, capsys):
+    """The statistics of the data set, where others were given; nothing where the reading is right."""
+    assert command.main([*arguments(model), "--mean", "0,0,0", "--std", "1,1,1"]) == 0
+    assert "with --mean 0.5,0.5,0.5 --std 0.25,0.25,0.25" in capsys.readouterr().err
+    assert command.main(arguments(model)) == 0
+    assert not capsys.readouterr().err
 
 
 def test_exits_of_its_own(model):
