@@ -7,6 +7,7 @@ FAULTS = (
     ("planner.sv", "layer.kernel > ddi::kRowTaps",
      "layer.kernel >= ddi::kRowTaps"),
     ("planner.sv", "now.fetch_ready >= now.multiply_row_end", "1'b1"),  # weights that have not come
+    ("planner.sv", "table_ahead != 0", "table_ahead != 0 || now.table_channel != 0"),  # biases that have not come
     ("planner.sv", "gathers && !whole_a && !due_last", "gathers && !whole_a"),  # a read of a port that writes
     ("planner.sv", "(weights_valid | ~used) == {ddi::kWeightPorts{1'b1}}", "weights_valid[0]"),
     ("gather.sv", "base_5 + tile_5", "base_5 - tile_5"),

@@ -142,8 +142,6 @@ class Bench {
     StartBus();
     random_ = Random{given.seed};
     shut_ = {};
-    rows_through_ = 0;
-    channels_ = plan.channels;
     ForgetPools(layer, given.instruction[isa::kConvOutChannels]);
     uint32_t words[kLayerWords] = {};
     Bits bits = {words};
@@ -162,8 +160,7 @@ class Bench {
     return true;
   }
 
-  // What was fetched comes to the streams, each through a gate of its own. The C++ takes it that the rows of a group's
-  // table come without a break behind the first (HasTable of hls/src/chip/lanes.hpp): their gate shuts between groups.
+  // What was fetched comes to the streams, each through a gate of its own.
   void LetThrough(const Given& given) {
     bool any = false;
     for (bool& shut : shut_) {
@@ -176,10 +173,7 @@ class Bench {
       while (!shut_[i] && !from.Empty() && !to.Full()) to.Push(from.Pop());
     }
     TableQueue &from = fetched_.rows, &to = offered_.rows;
-    while (!from.Empty() && !to.Full() && (!shut_[isa::kWeightPorts] || rows_through_ % channels_ != 0)) {
-      to.Push(from.Pop());
-      ++rows_through_;
-    }
+    while (!shut_[isa::kWeightPorts] && !from.Empty() && !to.Full()) to.Push(from.Pop());
   }
 
   // An iteration of the C++, and what it leaves.
@@ -355,7 +349,6 @@ class Bench {
   bool loaded_ = false;
   Streams fetched_ = Streams(), offered_ = Streams();
   Random random_ = {};
-  int32_t rows_through_ = 0, channels_ = 1;  // of the table; of a group
   std::array<bool, isa::kWeightPorts + 1> shut_ = {};
   Masks masks_ = Masks();
   LayerMemory memory_ = LayerMemory();

@@ -46,7 +46,7 @@ constexpr int32_t kStages = 32;    // iterations that are remembered
 constexpr int32_t kShutting = 10;  // per cent by which an open gate shuts
 
 // The stages in which the RTL has done an iteration's work (bitstreams/lockstep/rtl).
-constexpr int32_t kWritten = 7, kGathered = 9, kIdentity = 9, kLoaded = 10, kSummed = 16, kPooled = 25, kStored = 30;
+constexpr int32_t kWritten = 7, kGathered = 9, kIdentity = 9, kLoaded = 10, kSummed = 16, kPooled = 24, kStored = 29;
 
 // What an iteration of the C++ left.
 struct Iteration {

@@ -1,7 +1,7 @@
 // Planner: the control of CONV's loop. What MapCycle of hls/src/chip/layer.hpp decides in an iteration, it decides in a
 // cycle; the stages behind it do what it says and never hold it up. Its registers are the C++'s places, by name, and
 // flags that say at the start of a cycle what a comparison would say too late in it. Groups that are compared are at
-// most two apart, or one behind: two bits tell.
+// most two apart: two bits tell.
 module planner (
     input logic clk,
     input logic start,
@@ -85,9 +85,8 @@ module planner (
   wire busy = now.drain_busy && !(flag.word_ends && flag.last_result);
   wire [1:0] table_ahead = now.table_group[1:0] - now.multiply_group[1:0];
   wire [1:0] list_ahead = now.list_group[1:0] - now.multiply_group[1:0];
-  wire has_table = table_ahead == 0 ? now.table_channel != 0 : table_ahead != 3;
-  wire listed = list_ahead == 0 ? now.list_channel != 0 : list_ahead != 3;
-  wire hands_over = step_ends && !busy && has_table && listed;
+  wire has_table = table_ahead != 0;  // of all of the group's channels, which are listed then
+  wire hands_over = step_ends && !busy && has_table;
 
   // List, a group ahead of the one that is computed then.
   logic [ddi::kSideBits-1:0] multiply_row, multiply_column, gather_row, gather_column;
@@ -96,7 +95,7 @@ module planner (
                             .column_then(multiply_column), .map_ends(next_group));
   next_step after_gather (.layer, .row(now.gather_row), .column(now.gather_column), .row_then(gather_row),
                           .column_then(gather_column), .map_ends(gather_next_group));
-  wire lists = !flag.list_end && (list_ahead != 2 || (hands_over && next_group));
+  wire lists = !flag.list_end && list_ahead != 2;
   wire list_ends = now.list_channel == (flag.list_last ? last_ends : full_ends);
 
   // Table and rows of weights, of channels that are listed: before this cycle, or with the one that it lists.
