@@ -18,11 +18,15 @@ class FloatNetwork(Interpreter):
 
     def convolution(self, node):
         """(N, in, H, W) → (N, out, H/stride, W/stride)."""
+        return self.write(node, _cut(self.sums(node), node))
+
+    def sums(self, node):
+        """What a Convolution's ReLU takes, the map that is added among it."""
         weight, bias = torch.from_numpy(node.weight), torch.from_numpy(node.bias)
         y = functional.conv2d(self.read(node.x, node.in_mask), weight, bias, node.stride, weight.shape[-1] // 2)
         if node.add is not None:
             y += self.values[node.add]
-        return self.write(node, _cut(y, node))
+        return y
 
     def affine(self, node):
         """(N, C, H, W), each channel by its line."""

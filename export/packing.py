@@ -3,18 +3,21 @@
 package = pack(network, source, Parts(train, test, "test"))
 """
 
+import math
 from dataclasses import dataclass
 
 from export.build import build
 from export.integers.calibrate import calibrate
 from export.integers.correct import correct
 from export.integers.equalise import equalise, peaks
+from export.integers.means import keep_means
 from export.integers.quantize import quantize
 from export.measure import measure
 from training.data import Split
 
 CALIBRATION = 512  # training images, or all where there are fewer
-CORRECTION = 256  # training images to correct the gates on, all at once in memory
+CORRECTION = 256  # training images to correct on, all at once in memory,
+PIXELS, FEWEST = 2**18, 16  # and fewer where together they have more pixels, but so many
 MEASURED = 1000  # of the others
 
 
@@ -43,12 +46,12 @@ def pack(network, source, parts):
 
 
 def in_integers(network, source, parts, even=True):
-    """The graph equalised (unless not `even`), calibrated, quantised and its gates corrected, on the training part."""
+    """The graph equalised (unless not `even`), calibrated, quantised and corrected, on the training part."""
     train = parts.train
     seen = [images for images, _ in train.plain_batches(64, min(parts.calibration, len(train)))]
     network = equalise(network, peaks(network, seen)) if even else network
     network8 = quantize(network, calibrate(network, seen), source.mean, source.std)
-    if not network.gates:
-        return network8
-    pixels = train.images[: min(parts.calibration, CORRECTION)]
-    return correct(network8, pixels.permute(0, 2, 3, 1).contiguous().numpy(), train.normalise(pixels))
+    pixels = train.images[: min(parts.calibration, CORRECTION, max(PIXELS // math.prod(train.size), FEWEST))]
+    both = pixels.permute(0, 2, 3, 1).contiguous().numpy(), train.normalise(pixels)
+    network8 = keep_means(network8, *both)
+    return correct(network8, *both) if network.gates else network8

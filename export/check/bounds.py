@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from export.integers.layers8 import word_value
 from hls import isa
 
 WORD = 2.0**-16  # relative error of a scale word
@@ -25,8 +26,7 @@ def bound_of(run, node, steps):
 
 def ratios(words):
     """(C,) factors of scale words, without their signs."""
-    words = np.asarray(words, np.int64)
-    return torch.from_numpy((words & 0xFFFF) * 2.0 ** -(words >> 16 & 0x3F).astype(float))
+    return torch.from_numpy(np.abs(word_value(words)))
 
 
 def _result(run, node):

@@ -43,13 +43,21 @@ class IntegerNetwork(Interpreter):
 
     def convolution(self, node):
         """Codes, clamped to the output's range."""
+        return self.write(node, _clamp8(self.scaled(node, self.sums(node)), node))
+
+    def sums(self, node):
+        """A Convolution's accumulators, without its bias."""
         conv, x = self.numbers[node], self.read(node.x, node.in_mask).double()
         weight, padding = torch.from_numpy(conv.weight.astype(np.float64)), conv.weight.shape[-1] // 2
-        sums = functional.conv2d(x, weight, None, conv.stride, padding).to(torch.int64)
+        return functional.conv2d(x, weight, None, conv.stride, padding).to(torch.int64)
+
+    def scaled(self, node, sums):
+        """Codes of a Convolution's accumulators, bias and added map among them, before they are clamped."""
+        conv = self.numbers[node]
         y = requantize_sum(sums + torch.from_numpy(conv.bias.astype(np.int64))[:, None, None], conv.scale)
         if node.add is not None:
             y = y + requantize(self.values[node.add], conv.identity_scale)
-        return self.write(node, _clamp8(y, node))
+        return y
 
     def pad(self, node):
         """Codes in another scale, between zeros."""

@@ -51,3 +51,9 @@ def scale_word(ratio):
     if multiplier == 65536:
         multiplier, shift = 32768, shift - 1
     return multiplier | shift << 16
+
+
+def word_value(words):
+    """float64: what scale words multiply by, an array of them or one."""
+    words = np.asarray(words).astype(np.int64)
+    return np.where(words < 0, -1.0, 1.0) * (words & 0xFFFF) / 2.0 ** (words >> 16 & 0x3F)

@@ -17,6 +17,7 @@ import numpy as np
 from hls4ml.model import ModelGraph
 
 from export.compile.static import static
+from export.integers.layers8 import word_value
 from hls import isa
 from hls.command import outputs
 from hls.errors import UserError
@@ -227,9 +228,8 @@ def _scales(words):
     """(values (out,) float64, the narrowest type that holds all of them exactly) of scale words."""
     words = np.asarray(words, np.int64)
     multipliers, shifts = words & 0xFFFF, words >> 16 & 0x3F
-    values = np.where(words < 0, -1.0, 1.0) * multipliers / 2.0**shifts
     used = [(int(m), int(s)) for m, s in zip(multipliers, shifts) if m]
     fraction = max((s - ((m & -m).bit_length() - 1) for m, s in used), default=0)
     whole = max((m.bit_length() - s for m, s in used), default=1)
     signed = bool((words < 0).any())
-    return values, f"{'' if signed else 'u'}fixed<{max(whole + fraction, 1) + signed},{whole + signed}>"
+    return word_value(words), f"{'' if signed else 'u'}fixed<{max(whole + fraction, 1) + signed},{whole + signed}>"
