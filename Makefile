@@ -11,7 +11,7 @@ BOARD  ?= zedboard
 STAGE  ?= all
 VENV   := .venv
 BIN    := $(VENV)/bin
-FORMATTED = $(filter-out hls/src/isa.hpp hls/src/top.hpp,$(wildcard hls/src/*.?pp hls/src/*/*.?pp hls/stress/*.cpp hls/bounds/*.hpp))
+FORMATTED = $(filter-out hls/src/isa.hpp hls/src/top.hpp,$(wildcard hls/src/*.?pp hls/src/*/*.?pp hls/stress/*.cpp hls/bounds/*.hpp bitstreams/lockstep/*.?pp))
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: run test check fuzz deploy boards synth synth-report rtl format generate clean

@@ -17,6 +17,7 @@
     python -m bench hls4ml
     python -m bench dynamic
     python -m bench where --data cifar10=DIR --data fashion-mnist=DIR
+    python -m bench lockstep
     python -m bench.documents          # put the newest rows into README.md
 
 Figures of the same run are comparable; those of different machines are not.
@@ -54,7 +55,8 @@ BENCHMARKS = {  # name → module of bench
     "faults": "faults",
     "power": "power",
     "fuzz": "fuzz",
-    "rtl": "rtl",
+    "rtl": "circuits.rtl",
+    "lockstep": "circuits.lockstep",
     "imports": "published.imports",
     "hls4ml": "published.peer",
     "dynamic": "published.dynamic",

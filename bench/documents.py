@@ -181,6 +181,43 @@ def rtl_table(rows):
     return [*lines, "", *items(f"*{part}* has {rows[f'rtl.{part}.passed']['note']}." for part in parts)]
 
 
+LOCKSTEP = {
+    "layers": "random layers",
+    "cycles": "their cycles",
+    "differing_cycles": "cycles in which anything differed",
+    "differing_words": "words that differ from the golden model's",
+    "held_cycles": "cycles in which the streams were held back",
+    "over_plan": "layers that took longer than planned, on a bus that never waits",
+    "faults_seen": "seeded faults that were seen",
+    "lut": "LUT",
+    "ff": "FF",
+    "dsp": "DSP",
+    "bram18": "BRAM18",
+    "period_ns": "longest way, ns",
+}
+
+
+def lockstep_table(rows):
+    """CONV's loop as RTL: what was compared, and what yosys makes of it, beside what is estimated of the C++."""
+    if "lockstep.layers" not in rows:
+        return ["No rows yet: `python -m bench lockstep` makes them."]
+    lines = ["| what | value | kind | estimated from the C++ |", "|---|---|---|---|"]
+    for what, text in LOCKSTEP.items():
+        row, beside = rows.get(f"lockstep.{what}"), rows.get(f"lockstep.{what}.modelled")
+        if row:
+            value = f"{row['value']:,}" + (f" of {row['target']}" if "target" in row else "")
+            lines.append(f"| {text} | {value} | {row['kind']} | {beside['value']:,} |" if beside else
+                         f"| {text} | {value} | {row['kind']} | |")  # fmt: skip
+    if "lockstep.period_ns" not in rows:
+        lines += ["", "What yosys makes of the RTL has no rows yet."]
+    else:
+        lines += ["", *items([f"The longest way: {rows['lockstep.period_ns']['note']}.",
+                              f"The estimate is that of {rows['lockstep.lut.modelled']['note']}: with the process that "
+                              "fetches, AFFINE and pools, the masks' second copy and vector memory, which the RTL does "
+                              "not have."])]  # fmt: skip
+    return lines
+
+
 NEWCOMER = {
     "seconds": "from the folder to the first prediction, seconds",
     "processor_seconds": "processor time of all cores for it, seconds",
@@ -213,6 +250,7 @@ TABLES = {
     "newcomer": newcomer_table,
     "pool": pool_table,
     "rtl": rtl_table,
+    "lockstep": lockstep_table,
     "engine": engine_table,
     "equalise": equalise_table,
     "host": host_table,

@@ -121,8 +121,8 @@ def run(
     forget: byte that fills tile and vector memory before each image; results that depend on it come from a program that
     reads what it did not write. shape: of CONV's main loop, one of SHAPES; the records are the same. library: of
     `load`, in place of that shape's. history: of the pool (hls/pool.py), brought up to date; a fresh one without. bus:
-    least and most cycles until a burst's first word comes, in the chip's shape, where they change how long its loops
-    take, and by a budget in cycles where an image stops (docs/engine.md, Lost time); one call at a time.
+    least and most cycles until a burst's first word or a table's row comes, in the chip's shape, where they change how
+    long its loops take, and by a budget in cycles where an image stops (docs/engine.md, Lost time); one call at a time.
     CosimError for BAD_START or arrays of another kind.
     """
     program = _aligned(_array("program", program, np.int32, 2))

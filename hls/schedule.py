@@ -107,10 +107,10 @@ def _plan(shape, active_out):
     groups = [_group(shape, full, shape.lanes)] if full else []
     groups += [_group(shape, 1, rest)] if rest else []
     # Channels are listed, a cycle each, and the ports start with the first; all rows of the first burst come but the
-    # last three, whose bytes are used as they come.
+    # last three, whose bytes are used as they come. Without weights the biases and scales are waited for.
     channels = groups[0].channels
     bursts = (ceil(channels / isa.WEIGHT_PORTS) - 1) * min(isa.BURST, shape.row) // isa.PORT_BYTES
-    weights = max(channels, min(channels, isa.WEIGHT_PORTS) + bursts) + 1 if shape.row else 0  # a cycle in the queue
+    weights = max(channels, min(channels, isa.WEIGHT_PORTS) + bursts) + 1 if shape.row else channels  # + 1: the queue
     window = ceil(window_reads(shape.kernel, shape.stride, shape.paired) / isa.MAP_READS)
     return Plan(tuple(groups), max(weights, window) + 1)
 

@@ -3,7 +3,8 @@
     add_rows(rows, package, sha256, images)     # bench/engine.py
 
 The bus is a model: a burst's first word comes a fixed number of cycles after it was asked for, its others one a cycle,
-and bursts that were asked for meanwhile come behind them (hls/src/ports.hpp). It asks nothing of the DDR's own order.
+and bursts that were asked for meanwhile come behind them (hls/src/ports.hpp). So do a table's rows, one by one. It asks
+nothing of the DDR's own order, nor what a late row costs the weights: one pipeline asks for both.
 """
 
 from bench.packages import PAPER_BUDGET

@@ -105,6 +105,11 @@ def used(statistics):
         raise UserError(
             f"yosys's statistics are not of the form that is known ({error}): use yosys 0.40 or newer"
         ) from None
+    return resources(cells)
+
+
+def resources(cells):
+    """Resource → count of a mapped design's cells, a dict of their kinds."""
     found = dict.fromkeys(RESOURCES, 0)
     for name, count in cells.items():
         for pattern, (resource, amount) in CELLS.items():

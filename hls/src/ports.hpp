@@ -92,6 +92,13 @@ inline int64_t ReadWeights(int32_t port, BurstWords weights0, BurstWords weights
   return ReadWeights2(weights2, at);
 }
 
+// A row of a table that was asked for ahead, the first of those that have not been read.
+inline int64_t ReadRow(const int64_t* tables, int64_t row, Bursts& bursts) {
+  #pragma HLS inline
+  NextWord(bursts);
+  return tables[row];
+}
+
 // A row of a table.
 struct TableRow {
   int32_t bias, scale;

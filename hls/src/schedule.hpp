@@ -157,7 +157,8 @@ inline ConvPlan MakePlan(const ConvShape& shape) {
   const int32_t beats = int8_t(Smaller(isa::kBurst, shape.row) >> 3);
   const int32_t turns = Turns(first);  // 1 … 3
   const int32_t bursts = (turns > 1 ? beats : 0) + (turns > 2 ? beats : 0) + Smaller(first, isa::kWeightPorts);
-  const int32_t weights = shape.row > 0 ? Larger(first, bursts) + 1 : 0;  // a cycle in the queue
+  // One cycle in the queue. Without weights the biases and scales are waited for, one a cycle.
+  const int32_t weights = shape.row > 0 ? Larger(first, bursts) + 1 : first;
   const int32_t wait = before > 0 ? Larger(0, DrainCycles(shape, first) - last_step) : 0;
   plan.cycles = Larger(weights, blocks) + 1 + (before > 0 ? Larger(compute, fetch) : compute) + wait +
                 DrainCycles(shape, plan.last) + isa::kWriteDelay;

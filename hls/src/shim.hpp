@@ -11,9 +11,11 @@
 // DDI_VENDOR    defined by the vendor's flow alone: queues and bursts are its library's
 // DDI_BUS       defined where a bus keeps the requests that it was given itself: not in a build of g++ or Bambu
 // BurstWords    words of a memory port that are asked for in bursts, ahead of their use
-// BusLatency    cycles until a burst's first word comes, in the co-simulation's turns; on the chip the bus knows
+// BusLatency    cycles until a burst's first word or a table's row comes, in the co-simulation's turns; on the chip the
+//               bus knows
 // DDI_READ      defined where the sources are read and not run: a burst is the bus's own, and a queue is one of the
-// tool's LosesBits     called for a number that does not fit its width (widths.hpp): on the chip the bits fall away
+//               tool's
+// LosesBits     called for a number that does not fit its width (widths.hpp): on the chip the bits fall away
 // ForgetMemory  on the board a memory holds whatever it held. The co-simulation fills it with a chosen byte at the
 //               start of each image, so that every run is repeatable and a program that reads what it never wrote
 //               can be found: its results change with the byte.

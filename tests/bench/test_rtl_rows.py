@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from bench import documents, rtl
+from bench import documents
+from bench.circuits import rtl
 from bench.rows import Rows
 from bitstreams import sources
 from bitstreams.open_hls import rtl as open_tools

@@ -61,6 +61,9 @@ def convolutions(draw):
         (conv(64, 12, 8, 1, 1, 1), (40, 12), [Group(6, 2, 1, 40, 40, 40, 16)], 4, 4 + 6 * 40 + 16 + DELAY),
         # no input: every step still drains, the first after its bias and scale have come
         (conv(16, 12, 32, in_mask=1), (0, 12), [Group(6, 2, 16, 16, 0, 0, 16)], 3, 3 + 1 + 95 * 16 + 16 + DELAY),
+        # the same of eight channels at once: theirs come one a cycle
+        (conv(16, 12, 32, stride=2, in_mask=1), (0, 12), [Group(1, 8, 16, 16, 0, 0, 16), Group(1, 4, 16, 8, 0, 0, 8)],
+         8 + 1, 9 + 1 + 15 * 16 + 16 * 8 + (16 - 8) + 8 + DELAY),
         # a band of 24 rows between its halos
         (conv(16, 6, 32, height=40, flags=HALOS), (16, 6), [Group(3, 2, 12, 48, 48, 18, 16)],
          4, 4 + 36 * 48 + 16 + DELAY),
@@ -133,11 +136,13 @@ def simulate(fields, active_in, active_out):
     fetched, drained, started = 0, 0, [0, 0]  # when each group began to be computed
     for kind in plan.groups:
         for _ in range(kind.count):
-            arrivals, fetched = arrive(kind.channels, row, fetched, started[-2])
+            listing = started[-2]
+            arrivals, fetched = arrive(kind.channels, row, fetched, listing)
             started.append(time)
             for cycle in range(length):  # of the first step; for the others all weights are there
                 use = min(row, ceil((cycle + 1) * row / length))
                 time = max(time, arrivals[ceil(use / isa.PORT_BYTES) - 1]) + 1
+            time = max(time, listing + kind.channels + 2)  # through the table's queue
             for step in range(kind.steps):
                 time += kind.multiply if step else 0
                 time = max(time, drained)

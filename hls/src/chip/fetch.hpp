@@ -33,7 +33,10 @@ struct Fetcher {
   Unsigned<BitsOf(kRequests)> requests;  // whose words have not all come
   TablePlace table;
   Bursts bursts[isa::kWeightPorts];
+  Bursts table_rows;  // each of a word, asked for as its channel is listed
 };
+
+static_assert(2 * kMaxResults <= kRequests, "the rows of all listed channels may be on their way");
 
 inline Fetcher MakeFetcher(const Layer& layer, const ConvPlan& plan) {
   Fetcher fetcher = Fetcher();
@@ -62,6 +65,7 @@ inline void ListRow(const Layer& layer, const ConvPlan& plan, const Masks& masks
   #pragma HLS bind_op variable = offset op = mul impl = fabric
   fetcher.rows.channel[place.step.group & 1][place.channel] = channel;
   fetcher.rows.word[place.step.group & 1][place.channel] = (layer.weights >> 3) + offset;
+  if (layer.has_table) NoteRequest(layer.table + channel, 1, fetcher.table_rows);
   if (++place.channel < GroupChannels(plan, place.step)) return;
   place.channel = 0;
   NextGroup(plan, place.step);
@@ -129,9 +133,12 @@ inline void ReadTableRow(const Layer& layer, const ConvPlan& plan, const int64_t
                          TableQueue& queue) {
   #pragma HLS inline
   TablePlace& place = fetcher.table;
-  if (place.step.group == plan.groups || queue.Full()) return;
+  const bool arrived = HasArrived(fetcher.table_rows);
+  PassCycle(fetcher.table_rows);
+  if (place.step.group == plan.groups || queue.Full() || !arrived) return;
   if (!IsListed(fetcher.list, place.step.group, place.channel + 1)) return;
-  queue.Push(tables[layer.table + fetcher.rows.channel[place.step.group & 1][place.channel]]);
+  const int32_t row = layer.table + fetcher.rows.channel[place.step.group & 1][place.channel];
+  queue.Push(ReadRow(tables, row, fetcher.table_rows));
   if (++place.channel < GroupChannels(plan, place.step)) return;
   place.channel = 0;
   NextGroup(plan, place.step);

@@ -239,9 +239,9 @@ inline void TakeTableRow(const Layer& layer, const ConvPlan& plan, const ListPla
   NextGroup(plan, place.step);
 }
 
-// Have the bias and scale of a group's first results come? Later ones come at least as fast as they are used.
+// Have the biases and scales of all of a group's channels come? The drain that uses them waits for nothing.
 inline bool HasTable(const Layer& layer, const TablePlace& place, int32_t group) {
-  return place.step.group > group || (place.step.group == group && place.channel > 0) || !layer.has_table;
+  return place.step.group > group || !layer.has_table;
 }
 
 // Three neighbouring weights of a lane.

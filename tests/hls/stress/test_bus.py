@@ -4,6 +4,7 @@ pytest --cosim tests/hls/stress/test_bus.py
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -95,6 +96,40 @@ def test_counters_of_a_layer_by_hand():
             assert found.stalls[0] == 0 and prompt <= planned
         else:
             assert found.stalls[0] == counts[MAPS] - planned >= 60 - (planned - prompt)
+
+
+def eight_at_once(threshold):
+    """Two CONVs of one channel into eight of a 4 × 4 map, a group each; of none where the gate's threshold is high."""
+    conv = partial(
+        encode, isa.CONV, flags=isa.FLAG_IN_SIGNED, input=0, output=64, identity=0, in_channels=1, out_channels=8,
+        height=4, width=4, kernel=1, stride=1, in_mask=1, out_mask=0, weights=256)  # fmt: skip
+    program = np.stack([
+        encode(isa.IMAGE, output=0, channels=1, height=4, width=4, weights=0),
+        encode(isa.GLOBAL_POOL, flags=isa.FLAG_IN_SIGNED, input=0, output=0, channels=1, height=4, width=4, scale=1),
+        encode(isa.GATE_CHANNEL, input=0, channels=1, threshold=threshold, mask=1, gate=-1),
+        conv(table=0, pool=0),
+        conv(table=2 * 9, pool=8),
+        encode(isa.EXIT, exit=0, input=0, classes=16, scale=1),
+    ])  # fmt: skip
+    rng = np.random.default_rng(2)
+    weights = rng.integers(-127, 128, 256 + 8 * 16, dtype=np.int8)
+    rows = [[(1, 0), *((10 * sign * bias, 1) for bias in range(1, 9))] for sign in (1, -1)]
+    images = rng.integers(0, 256, (6, 4, 4, 1), dtype=np.uint8)
+    return program, weights, np.array(rows, np.int32).ravel(), images, Start(gates=0, classes=16)
+
+
+@pytest.mark.cosim
+@pytest.mark.parametrize(("threshold", "inputs"), [(-(2**31), 1), (2**31 - 1, 0)])
+def test_a_group_s_drain_waits_for_its_last_bias(threshold, inputs):
+    """The rows of a table come one by one, and a bus may break off between any two of them."""
+    case = eight_at_once(threshold)
+    pooling, conv = (fields(case[0][pc]) for pc in (1, 3))
+    planned = schedule.map_plan(pooling).cycles + 2 * schedule.conv_plan(conv, inputs, 8).cycles
+    expected = golden.run(*case)
+    for bus in ((0, 0), (0, 60)):
+        records, counts = trips.run(*case, flags=CHIP, bus=bus)
+        assert np.array_equal(agreed(records), expected)
+        assert (counts[MAPS] <= len(case[3]) * planned) == (bus == (0, 0))
 
 
 @pytest.mark.cosim
