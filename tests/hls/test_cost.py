@@ -177,7 +177,7 @@ def test_worst_case_is_enough_for_its_exit_and_no_budget_is_exceeded():
 
 def test_worst_case_under_a_rule_counts_every_classifier():
     for program, weights, tables, images, start in open_programs(30):
-        *_, (last, flops, cycles) = worst_case(program, isa.RULE_ENTROPY)
+        *_, (last, flops, cycles, _) = worst_case(program, isa.RULE_ENTROPY)
         never = {"rule": isa.RULE_ENTROPY, "threshold": -1, "budget_flops": flops, "budget_cycles": cycles}
         never = replace(start, **ALONE, **never)
         results = decode(run(program, weights, tables, images, never), never)
