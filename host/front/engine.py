@@ -74,13 +74,17 @@ class Engine:
         backend: str | Backend = "auto",
         board: str = catalog.DEFAULT,
         threads: int = 1,
+        class_exit: str | None = None,
     ) -> None:
         """`package`: a path, or a name in packages/. `backend`: as host/run.py's --backend, or an open one.
+
+        `class_exit`: a class for which images stop early.
 
         Raises UserError, one line, for whatever cannot be read, opened or built.
         """
         path = package_path(package)
-        self.package = read(path)
+        package_read = read(path)
+        self.package = package_read if class_exit is None else package_read.with_class_exit(class_exit)
         self.path, self.sha256 = path, hashlib.sha256(path.read_bytes()).hexdigest()
         self.board = catalog.read(board)
         self.rule = rule_of(self.package)
@@ -103,7 +107,7 @@ class Engine:
 
     def smallest_budget(self, kind: str = "flops") -> str:
         """The smallest budget that works: `kind` is flops, time or energy."""
-        return str(budgets.smallest(kind, self.package.exits, self.board))
+        return str(budgets.smallest(kind, exits_under(self.package, isa.RULE_NONE), self.board))
 
     def fit(self, picture: Picture, name: str = "the picture") -> np.ndarray:
         """(*image_shape) uint8 of a picture of any size, by the package's rule. Raises UserError."""
