@@ -176,6 +176,8 @@ class Engine:
         seconds = job.board.seconds(results.cycles if measured is None else measured)
         joules = model.modelled(results, job.board).joule if job.board.energy else np.full(len(seconds), np.nan)
         shares = probabilities(self.package, results)
+        own = [number for number, gate in enumerate(self.package.meta["gates"]) if not gate["channels"]]
+        blocks = results.layers_run - (results.trace[:, own] == 0).sum(1)  # a class exit's gate is none of a block
         return [
             Prediction(
                 name=self.classes[int(results.label[index])],
@@ -190,7 +192,7 @@ class Engine:
                 seconds_kind="modelled" if measured is None else "measured",
                 joules=None if np.isnan(joules[index]) else float(joules[index]),
                 trace=results.trace[index],
-                blocks_run=int(results.layers_run[index]),
+                blocks_run=int(blocks[index]),
                 channels_run=int(results.channels_run[index]),
             )
             for index in range(len(seconds))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hls.errors import UserError
-from tests.training.toys import SHALLOW, noise, stripes
+from tests.training.toys import noise, stripes
 from training.class_exits import branches, choose, command
 from training.class_exits.equations import Stage, average, baseline, count, worst
 from training.class_exits.exits import ClassExits
@@ -130,7 +130,7 @@ def test_branches_learn_what_a_line_can():
     assert (right.mean(0) > 0.95).all()
     for target, column in zip((0, 2), scores.T):
         member = labels[1500:] == target
-        assert column[member].mean() > 2 and column[~member].mean() < -2, "a score is high for its class"
+        assert column[member].mean() > 1.5 and column[~member].mean() < -1.5, "a score is high for its class"
 
 
 @pytest.mark.parametrize("backbone", [{"kind": "resnet", "depth": 8}, DENSE])
@@ -160,9 +160,9 @@ def test_twenty_places_of_a_deep_network():
 
 @pytest.fixture(scope="module")
 def toy():
-    """A network that mostly tells the stripes apart, and its exits."""
+    """A network that has learnt nothing, whose maps tell the stripes apart all the same, and its exits."""
     torch.manual_seed(0)
-    model = Network(SHALLOW).build(2, 3, (16, 16)).eval()
+    model = Network({"kind": "resnet", "depth": 20}).build(2, 3, (16, 16)).eval()
     splits = [stripes(400, seed=seed) for seed in range(3)]
     return model, splits, command.find(model, splits, [0, 1], OPTIONS)
 

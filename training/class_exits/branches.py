@@ -3,8 +3,9 @@
     weight, bias = learn(train, train_labels, validation, validation_labels, targets)    # (classes, features), (classes,)
 
 The network is frozen, so its maps are computed once, and the branches of all classes learn side by side: none shares
-anything with another. Each ends where its accuracy on validation images has not risen for PATIENCE epochs (section
-3.2), with its best weights. A sigmoid of one score is the paper's softmax of two.
+anything with another. Each ends where it has not got better on validation images for PATIENCE epochs (section 3.2),
+with its best weights. Better is a lower cross-entropy, where the paper has accuracy: what is chosen by is a confidence.
+A sigmoid of one score is the paper's softmax of two.
 """
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from torch.nn import functional
 
 PATIENCE, MOST = 10, 200  # epochs
-BATCH, RATE = 1000, 0.01
+BATCH, RATE = 256, 0.01
 
 
 def learn(columns, labels, held_out, held_out_labels, targets, seed=0):
@@ -34,8 +35,9 @@ def learn(columns, labels, held_out, held_out_labels, targets, seed=0):
             (loss / len(chosen)).backward()
             optimizer.step()
         with torch.no_grad():
-            right = ((functional.linear(held, weight, bias) > 0) == held_wanted).double().mean(0)
-        since = 0 if best.update(right, weight, bias) else since + 1
+            scores = functional.linear(held, weight, bias)
+            losses = functional.binary_cross_entropy_with_logits(scores, held_wanted.float(), reduction="none").mean(0)
+        since = 0 if best.update(losses, weight, bias) else since + 1
         if since == PATIENCE:
             break
     weight, bias = best.weight.double().numpy() / std, best.bias.double().numpy()
@@ -43,15 +45,15 @@ def learn(columns, labels, held_out, held_out_labels, targets, seed=0):
 
 
 class _Best:
-    """Of each target the weights with the best accuracy so far."""
+    """Of each target the weights with the lowest loss so far."""
 
     def __init__(self, weight, bias):
-        self.right = torch.full((len(bias),), -1.0, dtype=torch.float64)
+        self.losses = torch.full((len(bias),), torch.inf)
         self.weight, self.bias = weight.detach().clone(), bias.detach().clone()
 
-    def update(self, right, weight, bias):
+    def update(self, losses, weight, bias):
         """Whether any of them got better."""
-        better = right > self.right
-        self.right[better] = right[better]
+        better = losses < self.losses
+        self.losses[better] = losses[better]
         self.weight[better], self.bias[better] = weight.detach()[better], bias.detach()[better]
         return bool(better.any())

@@ -37,7 +37,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Candidate:
-    """An exit at spot number `at`: scores of the validation images, time up to there, its own after each spot before."""
+    """An exit at spot number `at`: scores of the validation images, times up to there and of its own."""
 
     at: int
     keep_previous: bool

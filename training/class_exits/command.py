@@ -10,7 +10,6 @@ network's accuracy is kept, for the largest gain in proportion to loss; test ima
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -97,49 +96,62 @@ def targets_of(names, classes):
 
 
 def find(model, splits, targets, options):
-    """{class: its entry in the checkpoint} for the classes that have a viable exit; `splits`: train, validation, test."""
+    """{class: its entry in the checkpoint} where there is a viable exit; `splits`: train, validation, test."""
     measure, classes = options["measure"], splits[0].about.classes
     spots = spots_of(model, options["places"], splits[0].size)
-    train, held, test = (collect(model, split, spots, priced=split is splits[1]) for split in splits)
-    answering = answer_cost(len(classes), measure)
-    lines = {}  # (spot, keep previous) → (weight, bias) of all targets
-    candidates = {target: [] for target in targets}
-    for keep_previous in options["connections"]:
-        for at in range(len(spots)):
-            given = (train.columns(at, keep_previous), train.labels, held.columns(at, keep_previous), held.labels)
-            lines[at, keep_previous] = weight, bias = branches.learn(*given, targets)
-            scores = given[2] @ weight.T + bias  # (N, targets)
-            own = {None: exit_cost(held, at, keep_previous, measure)}
-            for before in range(at):
-                own[before] = exit_cost(held, at, keep_previous, measure, range(before + 1) if keep_previous else ())
-            for target, column in zip(targets, scores.T):
-                until = float(held.until[measure][at])
-                candidates[target].append(choose.Candidate(at, keep_previous, column, until, own))
-    found = {}
+    seen = [collect(model, split, spots, priced=split is splits[1]) for split in splits]
+    lines, candidates = _learnt(*seen[:2], targets, options)
+    whole, found = seen[1].whole[measure] - answer_cost(len(classes), measure), {}
     for number, target in enumerate(targets):
-        own = equations.baseline(held.labels, held.answers, target)
-        whole = held.whole[measure]
-        setting = choose.Setting(target, held.labels, held.answers, *own, whole - answering, options["precision"])
-        row = choose.choose(candidates[target], setting, options["in_a_row"])
-        if row is not None:
-            others = replace(setting, labels=test.labels, answers=test.answers)
-            own = equations.baseline(test.labels, test.answers, target)
-            others = replace(others, beta=own[0], eta=own[1])
-            lots = [lines[one.at, one.keep_previous] for one, _, _ in row.exits]
-            columns = [test.columns(one.at, one.keep_previous) for one, _, _ in row.exits]
-            scores = [x @ weight[number] + bias[number] for x, (weight, bias) in zip(columns, lots)]
-            found[target] = {
-                "class": target,
-                "name": classes[target],
-                "measure": measure,
-                "validation": choose.summary(row, setting),
-                "test": choose.summary(choose.replayed(row, scores, others), others),
-                "exits": [_exit(held, one, level, lot, number) for (one, level, _), lot in zip(row.exits, lots)],
-            }
+        held, test = (
+            choose.Setting(target, one.labels, one.answers, *own_accuracy(one, target), whole, options["precision"])
+            for one in seen[1:]
+        )
+        row = choose.choose(candidates[target], held, options["in_a_row"])
+        if row is None:
+            continue
+        given = [(one, *lines[one.at, one.keep_previous]) for one, _, _ in row.exits]
+        scores = [
+            seen[2].columns(one.at, one.keep_previous) @ weight[number] + bias[number] for one, weight, bias in given
+        ]
+        found[target] = {
+            "class": target,
+            "name": classes[target],
+            "measure": measure,
+            "validation": choose.summary(row, held),
+            "test": choose.summary(choose.replayed(row, scores, test), test),
+            "exits": [
+                _exit(seen[1], one, level, weight[number], bias[number])
+                for (one, weight, bias), (_, level, _) in zip(given, row.exits)
+            ],
+        }
     return found
 
 
-def _exit(features, candidate, level, lot, number):
+def own_accuracy(features, target):
+    """(β, η) of the network on its images."""
+    return equations.baseline(features.labels, features.answers, target)
+
+
+def _learnt(train, held, targets, options):
+    """({(spot, keep previous): lines of all targets}, {target: its Candidates})."""
+    measure, lines, candidates = options["measure"], {}, {target: [] for target in targets}
+    for keep_previous in options["connections"]:
+        for at in range(len(held.spots)):
+            columns = held.columns(at, keep_previous)
+            given = train.columns(at, keep_previous), train.labels, columns, held.labels
+            lines[at, keep_previous] = weight, bias = branches.learn(*given, targets)
+            own = {None: exit_cost(held, at, keep_previous, measure)}
+            for before in range(at):
+                pooled = range(before + 1) if keep_previous else ()
+                own[before] = exit_cost(held, at, keep_previous, measure, pooled)
+            for target, scores in zip(targets, (columns @ weight.T + bias).T):
+                until = float(held.until[measure][at])
+                candidates[target].append(choose.Candidate(at, keep_previous, scores, until, own))
+    return lines, candidates
+
+
+def _exit(features, candidate, level, weight, bias):
     """An exit as a checkpoint has it."""
     reads = features.reads(candidate.at, candidate.keep_previous)
     return {
@@ -147,8 +159,8 @@ def _exit(features, candidate, level, lot, number):
         "keep_previous": candidate.keep_previous,
         "alpha": level,
         "reads": [[features.spots[i].unit, first] for i, first in reads],
-        "weight": lot[0][number].tolist(),
-        "bias": float(lot[1][number]),
+        "weight": weight.tolist(),
+        "bias": float(bias),
     }
 
 
@@ -165,7 +177,8 @@ def line(item, name):
         found = item[part]
         precision = "–" if found["precision"] is None else f"{found['precision']:.1%}"
         figures.append(
-            f"{part}: gain {found['gain']:.2f}× (its own images {found['measured_gain']:.2f}×), loss {found['loss']:.2f}×, "
+            f"{part}: gain {found['gain']:.2f}× (its own images {found['measured_gain']:.2f}×), "
+            f"loss {found['loss']:.2f}×, "
             f"accuracy of it {found['accuracy_target']:.1%} (before {found['eta']:.1%}), of the others "
             f"{found['accuracy_others']:.1%} ({found['beta']:.1%}), of all {found['accuracy']:.1%} "
             f"({found['accuracy_before']:.1%}), precision {precision}"
