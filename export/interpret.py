@@ -94,6 +94,10 @@ class Interpreter:
         self.out.logits.append(self.values[node.logits])
         return self.values[node.logits]
 
+    def answer(self, node, score):
+        """The logits (N, classes) of a class exit whose score (N, 1) is known: a subclass's matter."""
+        raise NotImplementedError
+
     def classexit(self, node):
         """Its logits (N, classes); its decision says who stops there."""
         score = self.values[node.x]

@@ -10,6 +10,8 @@ another without being better are left out. Between two rows that are far apart s
 that what is asked for can be spent.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 CANDIDATES = 64  # thresholds tried at an exit: quantiles of its entropies
@@ -59,16 +61,16 @@ def search(entropy, right, flops):
 def _filled(table, measured):
     """The table with mixtures between rows, of rising cost; `measured`: thresholds → (accuracy, mean FLOPs)."""
     rows = list(zip(table["flops"], table["accuracy"], table["thresholds"]))
-    filled = rows[:1]
-    for before, after in zip(rows, rows[1:]):
+    filled, best = rows[:1], rows[0][1]
+    for before, after in pairwise(rows):
         shares = np.arange(1, STEPS) / STEPS if after[0] > (1 + GAP) * before[0] else ()
         mixed = [np.rint((1 - share) * np.array(before[2]) + share * np.array(after[2])) for share in shares]
         found = [(*measured(one)[::-1], one.astype(int).tolist()) for one in mixed]
-        for row in sorted(found, key=lambda row: row[0]):
-            if filled[-1][0] < row[0] < after[0] and row[1] >= before[1] - NOISE:
+        for row in [*sorted((row for row in found if row[0] < after[0]), key=lambda row: row[0]), after]:
+            if filled[-1][0] < row[0] and row[1] >= best - NOISE:
                 filled.append(row)
-        filled.append(after)
-    return dict(zip(table, map(list, zip(*filled)))) if filled else table
+                best = max(best, row[1])
+    return dict(zip(table, map(list, zip(*filled))))
 
 
 def _candidates(entropy):

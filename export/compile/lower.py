@@ -291,8 +291,9 @@ class _Lowering:
 
     def _own_mean(self, node):
         """A mean that stays what it is when the map goes on."""
-        start = self.plan.joins.get(node)
-        vector = self.builder.new_vector(node.channels) if start is None else self.joined.part(start, node.channels)
+        start, joined = self.plan.joins.get(node), self.joined
+        vector = joined.part(start, node.channels) if joined and start is not None else None
+        vector = vector or self.builder.new_vector(node.channels)
         self.builder.global_pool(self.values[node.x], vector, node.x.signed)
         return vector
 

@@ -18,8 +18,9 @@ class Plan:
     """`order`: node → its number; `last`: node → the number of the last node that reads it, or its mean;
 
     `place`: node → the node in whose place it must be written; `parts`: node → (the Concat that it is written into, the
-    first of its channels there); `pooled`: the maps whose mean is wanted; `own`: means of class exits, which stay as they are
-    when the map goes on; `joins`: such a mean → its first word in the joined vector, `joined`: that one's words.
+    first of its channels there); `pooled`: the maps whose mean is wanted; `own`: means of class exits, which
+    stay as they are when the map goes on; `joins`: such a mean → its first word in the joined vector,
+    `joined`: that one's words.
     """
 
     def __init__(self, network):

@@ -37,8 +37,7 @@ def test_a_table_costs_more_and_is_better_line_by_line(seed):
     given_images = images(seed)
     table = search(*given_images)
     best = np.maximum.accumulate(table["accuracy"])
-    assert (np.diff(table["flops"]) > 0).all() and (np.diff(best)[-1:] >= 0).all()
-    assert (np.array(table["accuracy"]) >= best - 2 * NOISE).all() and table["accuracy"][-1] == best[-1]
+    assert (np.diff(table["flops"]) > 0).all() and (np.array(table["accuracy"]) >= best - NOISE).all()
     for flops, accuracy, thresholds in zip(*(table[name] for name in ("flops", "accuracy", "thresholds"))):
         assert outcome(*given_images, thresholds) == (accuracy, flops)
 

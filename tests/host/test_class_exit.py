@@ -18,7 +18,7 @@ from training.class_exits.exits import ClassExits
 from training.data import Split
 from training.network import Network
 
-OPTIONS = {"places": 20, "in_a_row": 1, "measure": "cycles", "precision": 0.0, "connections": (True,)}
+OPTIONS = {"places": 4, "in_a_row": 1, "measure": "cycles", "precision": 0.0, "connections": (True,)}
 TROUSER = FASHION_MNIST.classes.index("trouser")
 
 

@@ -1,6 +1,6 @@
 """Binary branches on a frozen network: for each class a line on the averaged maps, learnt as logistic regression.
 
-    weight, bias = learn(train, train_labels, validation, validation_labels, targets)    # (classes, features), (classes,)
+    weight, bias = learn(train, labels, held_out, its_labels, targets)    # (targets, features), (targets,)
 
 The network is frozen, so its maps are computed once, and the branches of all classes learn side by side: none shares
 anything with another. Each ends where it has not got better on validation images for PATIENCE epochs (section 3.2),
