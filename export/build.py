@@ -61,7 +61,7 @@ def build(network8, source, accuracy, average=None, class_exits=None):
     if not variants:
         return Package(compiled.program, compiled.weights, compiled.tables, meta)
     programs = np.concatenate([one.program for one in variants])
-    return Package(compiled.program, last.weights, last.tables, meta | {"class_exits": items}, programs)
+    return Package(compiled.program, last.weights, last.tables, meta | {"class_exits": items}, variants=programs)
 
 
 def for_class(network8, target=None):

@@ -43,7 +43,9 @@ class Package:
     weights: np.ndarray  # (bytes,) int8
     tables: np.ndarray  # (words,) int32
     meta: dict
-    variants: np.ndarray = field(default_factory=lambda: np.zeros((0, isa.INSTRUCTION_WORDS), np.int32))  # programs
+    variants: np.ndarray = field(  # programs of class exits, one behind the other
+        kw_only=True, default_factory=lambda: np.zeros((0, isa.INSTRUCTION_WORDS), np.int32)
+    )
 
     @property
     def name(self):
