@@ -11,7 +11,7 @@ import argparse
 import importlib
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve everything else on small machines
@@ -40,6 +40,7 @@ from hls.errors import UserError
 from training import published
 from training import recipe as recipes
 from training.checkpoint import load_model, read_checkpoint
+from training.class_exits.exits import ClassExits
 from training.data import Split
 from training.dynamic import Dynamic
 from training.published import readings
@@ -58,6 +59,8 @@ class Job:
     source: Source
     parts: Parts
     warnings: tuple = ()
+    whole: graph.Network | None = None  # the network with its class exits, where it has some
+    class_exits: dict = field(default_factory=dict)  # how they were chosen, by class
 
 
 def main(argv=None):
@@ -173,7 +176,8 @@ def _export(arguments, outputs):
     parts = job.parts
     calibration = _count("--calibration", arguments.calibration, parts.calibration, parts.train)
     images = _count("--images", arguments.images, parts.images, parts.held_out)
-    package = pack(job.network, job.source, replace(parts, calibration=calibration, images=images))
+    parts = replace(parts, calibration=calibration, images=images)
+    package = pack(job.whole or job.network, job.source, parts, job.class_exits)
     learnt = "imported" in job.source.training and not job.warnings  # else its images are spoken of already
     for text in surprises(package.meta["accuracy"], learnt):
         _warn(text)
@@ -259,8 +263,10 @@ def _trained(arguments):
     training = {"recipe": recipe.to_dict(), "pruned": state["pruned"], "metrics": state.get("metrics", {})}
     mean, std = recipe.mean or about.mean, recipe.std or about.std
     source = Source(recipe.name, recipe.dataset, mean, std, about.classes, training, about.stored())
-    network = fold(model, train.channels, train.size, signed=max(mean) > 0)
-    return Job(network, source, Parts(train, validation, "validation"))
+    placed = ClassExits.of(state, model)
+    whole = fold(model, train.channels, train.size, signed=max(mean) > 0, watch=placed.watch)
+    parts = Parts(train, validation, "validation")
+    return Job(graph.for_class(whole), source, parts, whole=whole, class_exits=placed.told())
 
 
 def _published(arguments):
@@ -295,6 +301,8 @@ def table(package, path, size):
         costs = f"{item['flops'] / 1e6:17.1f}M  {item['cycles']:8d}"
         lines.append(f"{item['name']:24} {before:7.2%} {after:7.2%} {costs}")
     lines.append(f"accuracy on {accuracy['images']} {accuracy['split']} images, int8 by {accuracy['int8_by']}")
+    if package.class_exits:
+        lines.append(f"class exits for {', '.join(package.class_exits)}: python host/run.py --class-exit NAME")
     seen = accuracy["seen"]
     lines.append(f"{seen['float'][-1]:.2%} in float on {seen['images']} images seen in training")
     return "\n".join(lines)

@@ -3,9 +3,11 @@
 out = FloatNetwork(network)(images)      # normalised images (N, C, H, W) float32 → interpret.Output
 """
 
+import numpy as np
 import torch
 from torch.nn import functional
 
+from export.graph import ClassExit
 from export.interpret import Interpreter, framed
 
 
@@ -66,6 +68,18 @@ class FloatNetwork(Interpreter):
         """(N, in) → (N, out)."""
         y = functional.linear(self.values[node.x], torch.from_numpy(node.weight), torch.from_numpy(node.bias))
         return functional.relu(y) if node.relu else y
+
+    def threshold(self, gate):
+        """A class exit's own; its score must reach it."""
+        return (
+            float(np.nextafter(np.float32(gate.threshold), np.float32(-np.inf))) if isinstance(gate, ClassExit) else 0
+        )
+
+    def answer(self, node, score):
+        """(N, 1) → (N, classes): the score for the target, what is left for each of the others."""
+        logits = score.new_full((len(score), node.channels), node.others)
+        logits[:, node.target] = score[:, 0]
+        return logits
 
     def lstm(self, node):
         """(N, inputs) → (N, hidden); the cell's state is kept beside the value."""

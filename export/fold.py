@@ -13,17 +13,20 @@ import torch
 from export import graph
 from hls.errors import UserError
 
+SCORE_STEP = 2.0**-10  # nats, of a class exit's score: 16 bits hold 32 nats
 
-def fold(model, channels, size, signed=True):
+
+def fold(model, channels, size, signed=True, watch=None):
     """The graph.Network of a Dynamic for images of `channels` × `size`, which hold negative values if `signed`.
 
-    Raises UserError.
+    `watch`: as in `Dynamic.lower`, for class exits. Raises UserError.
     """
     builder = _Builder(model, size, signed)
-    model.lower(builder, channels, size)
-    _prune(builder.nodes, set())
-    name = model.backbone.name + ("-ddi" if builder.gates or len(model.exits) else "")
-    return graph.Network(name, builder.nodes, tuple(builder.gates.values()))
+    model.lower(builder, channels, size, watch)
+    graph.prune(builder.nodes)
+    dynamic = bool(model.layer_gates) or bool(model.channel_gates) or len(model.exits)
+    name = model.backbone.name + ("-ddi" if dynamic else "")
+    return graph.with_class_gates(graph.Network(name, builder.nodes, tuple(builder.gates.values())), builder.stages)
 
 
 class _Builder:
@@ -188,6 +191,19 @@ class _Builder:
         name, unit = ("end", len(self.stages) - 1) if unit is None else (f"exit behind unit {unit}", unit)
         return self._body(lambda body, logits: graph.Exit(name, logits.channels, unit=unit, body=body, logits=logits))
 
+    def join(self, vectors):
+        """Vectors, one behind the other."""
+        vectors = tuple(vectors)
+        return self._add(graph.Join, "joined", sum(vector.channels for vector in vectors), parts=vectors)
+
+    def class_exit(self, v, weight, bias, place):
+        """The score of a class by a line on a vector, and its exit where that is high enough."""
+        name = f"class {place.target}'s exit behind unit {place.unit}"
+        numbers = {"weight": _array(weight[None], name), "bias": _array(bias.reshape(1), name)}
+        score = self._add(graph.Linear, f"{name}, score", 1, x=v, relu=False, step=SCORE_STEP, **numbers)
+        fields = {"unit": place.unit, "target": place.target, "threshold": place.threshold}
+        return self._add(graph.ClassExit, name, place.classes, x=score, **fields)
+
     @contextmanager
     def _body(self, end):
         """Collect nodes in a body; the node that `end(body, value)` makes of it comes behind what was before."""
@@ -207,17 +223,6 @@ class _Builder:
         most = max(channels, self.gates[unit].channels if unit in self.gates else 0)
         self.gates[unit] = graph.Gate(unit, self.stages[unit], most)
         return list(self.gates).index(unit)
-
-
-def _prune(nodes, used):
-    """Leave out nodes that nobody reads; `used` grows by what the others read."""
-    for node in reversed(list(nodes)):
-        if node not in used and not isinstance(node, graph.Exit):
-            nodes.remove(node)
-            continue
-        used.update(node.inputs)
-        if isinstance(node, (graph.LayerGate, graph.Exit)):
-            _prune(node.body, used)
 
 
 def _line(bn):

@@ -9,7 +9,7 @@ quantisation, the interpreters, the compiler, ONNX) goes by these classes alone.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -219,6 +219,38 @@ class Exit(Node):
         return (self.logits,)
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Join(Node):
+    """Vectors, one behind the other."""
+
+    parts: tuple = field(kw_only=True)
+
+    @property
+    def inputs(self):
+        """The vectors."""
+        return self.parts
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ClassExit(Node):
+    """Images whose score is at least `threshold` end here, as of class `target`; `channels` are all classes.
+
+    The score x (nats) is the log-odds of the class. Logits are x for it, and for each of the others what lets them
+    share the rest evenly: the softmax of the target is then 1 / (1 + e^-x).
+    """
+
+    x: Node = field(kw_only=True)
+    gate: int = field(kw_only=True, default=-1)  # the trace word
+    unit: int = field(kw_only=True)  # that it stands behind, -1 for the stem
+    target: int = field(kw_only=True)
+    threshold: float = field(kw_only=True)  # nats
+
+    @property
+    def others(self):
+        """The logit of each other class."""
+        return -float(np.log(max(self.channels - 1, 1)))
+
+
 @dataclass(frozen=True)
 class Gate:
     """A unit with gates, and what its trace word may count up to."""
@@ -250,6 +282,43 @@ class Network:
     def classes(self):
         """Number of logits."""
         return self.exits[-1].channels
+
+    @property
+    def class_exits(self):
+        """Those of all classes, in order."""
+        return [node for node in self.nodes if isinstance(node, ClassExit)]
+
+
+def prune(nodes, used=None):
+    """Leave out, in place, the nodes that nobody reads; `used` grows by what the others read."""
+    used = set() if used is None else used
+    for node in reversed(list(nodes)):
+        if node not in used and not isinstance(node, (Exit, ClassExit)):
+            nodes.remove(node)
+            continue
+        used.update(node.inputs)
+        if isinstance(node, (LayerGate, Exit)):
+            prune(node.body, used)
+
+
+def with_class_gates(network, stages):
+    """The Network whose class exits have trace words, behind those of all gates; `stages`: of each unit."""
+    items = network.class_exits
+    gates = [Gate(max(item.unit, 0), stages[max(item.unit, 0)], 0) for item in items]
+    moved = {item: replace(item, gate=len(network.gates) + number) for number, item in enumerate(items)}
+    return Network(network.name, [moved.get(node, node) for node in network.nodes], (*network.gates, *gates))
+
+
+def for_class(network, target=None):
+    """The Network with the class exits of class `target` alone, or with none; all other nodes are the same."""
+    kept = [item for item in network.class_exits if item.target == target]
+    nodes = [node for node in network.nodes if not isinstance(node, ClassExit) or node in kept]
+    prune(nodes)
+    used, own = ({item.gate for item in items} for items in (kept, network.class_exits))
+    numbers = [number for number in range(len(network.gates)) if number not in own or number in used]
+    gates = tuple(network.gates[number] for number in numbers)
+    moved = {item: replace(item, gate=numbers.index(item.gate)) for item in kept}
+    return Network(network.name, [moved.get(node, node) for node in nodes], gates)
 
 
 def walk(nodes) -> Iterator[Node]:

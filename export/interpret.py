@@ -29,6 +29,7 @@ class Output:
 
     trace: torch.Tensor  # (N, gates) int64, as in the engine's record: active channels, or isa.TRACE_SKIPPED
     logits: list = field(default_factory=list)  # of (N, classes)
+    class_logits: list = field(default_factory=list)  # of (N, classes), one a class exit
     decisions: dict = field(default_factory=dict)  # gate node → Decision
 
 
@@ -92,6 +93,22 @@ class Interpreter:
         self._run(node.body)
         self.out.logits.append(self.values[node.logits])
         return self.values[node.logits]
+
+    def answer(self, node, score):
+        """The logits (N, classes) of a class exit whose score (N, 1) is known: a subclass's matter."""
+        raise NotImplementedError
+
+    def classexit(self, node):
+        """Its logits (N, classes); its decision says who stops there."""
+        score = self.values[node.x]
+        keep = self._decide(node, score)[:, 0]
+        self.out.trace[:, node.gate] = torch.where(keep, 0, isa.TRACE_SKIPPED)
+        self.out.class_logits.append(self.answer(node, score))
+        return self.out.class_logits[-1]
+
+    def join(self, node):
+        """(N, channels)."""
+        return torch.cat([self.values[part] for part in node.parts], 1)
 
     def slice(self, node):
         """(N, channels, H, W)."""

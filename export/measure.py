@@ -22,6 +22,7 @@ from hls.record import decode
 from training.published.readings import HALF
 
 ENTROPY_UNIT = 65536  # of the record, in a nat
+SEARCHED = 5000  # images that thresholds are found on, where there are so many: the mean of few is too uncertain
 SEEN = 512  # training images that the float network is measured on besides
 GAP = 0.2  # between them and the others, above which something else is wrong than what training leaves
 ROUNDING, INT8_LOSS = 0.05, 0.3  # percentage points: of a published figure, and what quantisation may cost
@@ -35,16 +36,18 @@ def measure(network8, package, split, count, part, train):
     without exits.
     """
     count, seen = min(count, len(split)), min(SEEN, len(train))
-    images = split.images[:count].permute(0, 2, 3, 1).contiguous().numpy()  # (N, H, W, C) uint8
-    labels = split.labels[:count].numpy()
+    many = min(len(split), max(count, SEARCHED)) if len(package.exits) > 1 else count
+    images = split.images[:many].permute(0, 2, 3, 1).contiguous().numpy()  # (N, H, W, C) uint8
+    labels = split.labels[:many].numpy()
     flops, average = [], {}
     if _has_compiler():
         leaving = [run_engine(package, images, number) for number in range(len(package.exits))]
-        answers = [results.label for results in leaving]
-        flops = [round(float(results.flops.mean())) for results in leaving]
+        answers = [results.label[:count] for results in leaving]
+        flops = [round(float(results.flops[:count].mean())) for results in leaving]
         average = _average(package, leaving, labels)
     else:
-        answers = [logits.argmax(1).numpy() for logits in _run_integers(network8, images)]
+        answers = [logits.argmax(1).numpy() for logits in _run_integers(network8, images[:count])]
+    labels = labels[:count]
     accuracy = {
         "split": part,
         "images": count,

@@ -6,7 +6,7 @@ package = pack(network, source, Parts(train, test, "test"))
 import math
 from dataclasses import dataclass
 
-from export.build import build
+from export.build import build, for_class
 from export.integers.calibrate import calibrate
 from export.integers.correct import correct
 from export.integers.equalise import equalise, peaks
@@ -37,12 +37,17 @@ class Parts:
             split.normalise_by(source.mean, source.std)
 
 
-def pack(network, source, parts):
-    """The Package of a graph; its images are normalised as the Source says. Raises UserError."""
+def pack(network, source, parts, class_exits=None):
+    """The Package of a graph; its images are normalised as the Source says. Raises UserError.
+
+    `class_exits`: how those of the graph were chosen, by class.
+    """
     parts.normalise_by(source)
     network8 = in_integers(network, source, parts)
-    draft = build(network8, source, {})
-    return build(network8, source, *measure(network8, draft, parts.held_out, parts.images, parts.name, parts.train))
+    plain = for_class(network8)
+    draft = build(plain, source, {})
+    measured = measure(plain, draft, parts.held_out, parts.images, parts.name, parts.train)
+    return build(network8, source, *measured, class_exits)
 
 
 def in_integers(network, source, parts, even=True):

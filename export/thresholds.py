@@ -6,8 +6,11 @@
 An image stops at the first exit whose entropy is below its threshold. For a price λ of a FLOP the thresholds are
 chosen that have the most right answers less λ · FLOPs: one exit after the other, over and over, until none changes.
 Prices from low to high give the table, with one threshold for all exits to begin from; rows that spend more than
-another without being better are left out.
+another without being better are left out. Between two rows that are far apart stand mixtures of their thresholds, so
+that what is asked for can be spent.
 """
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,6 +18,9 @@ CANDIDATES = 64  # thresholds tried at an exit: quantiles of its entropies
 POINTS = 48  # prices tried
 ROUNDS = 8
 NEVER = 0  # no entropy is below it
+GAP = 0.005  # between two rows' costs, as a share, above which mixtures are tried
+STEPS = 16  # mixtures tried between two rows
+NOISE = 0.002  # share of right answers that a mixture may lack to the row before it: a coarse grid's chance
 
 
 def leave(entropy, thresholds):
@@ -49,7 +55,22 @@ def search(entropy, right, flops):
         if not table["flops"] or accuracy > table["accuracy"][-1]:
             for name, value in zip(table, (mean, accuracy, list(thresholds))):
                 table[name].append(value)
-    return table
+    return _filled(table, lambda thresholds: outcome(entropy, right, flops, thresholds))
+
+
+def _filled(table, measured):
+    """The table with mixtures between rows, of rising cost; `measured`: thresholds → (accuracy, mean FLOPs)."""
+    rows = list(zip(table["flops"], table["accuracy"], table["thresholds"]))
+    filled, best = rows[:1], rows[0][1]
+    for before, after in pairwise(rows):
+        shares = np.arange(1, STEPS) / STEPS if after[0] > (1 + GAP) * before[0] else ()
+        mixed = [np.rint((1 - share) * np.array(before[2]) + share * np.array(after[2])) for share in shares]
+        found = [(*measured(one)[::-1], one.astype(int).tolist()) for one in mixed]
+        for row in [*sorted((row for row in found if row[0] < after[0]), key=lambda row: row[0]), after]:
+            if filled[-1][0] < row[0] and row[1] >= best - NOISE:
+                filled.append(row)
+                best = max(best, row[1])
+    return dict(zip(table, map(list, zip(*filled))))
 
 
 def _candidates(entropy):

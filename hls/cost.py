@@ -49,11 +49,15 @@ class Cost(NamedTuple):
 
 
 class ExitCost(NamedTuple):
-    """The budget that is always enough for exit number `exit`, in FLOPs and in cycles."""
+    """The budget that is always enough for exit number `exit`, in FLOPs and in cycles.
+
+    `open`: whether every image may leave there, and none only because a gate says so (a class exit).
+    """
 
     exit: int
     flops: int
     cycles: int
+    open: bool = True
 
 
 def instruction_cost(words, active_in=None, active_out=None, pc=0):
@@ -91,17 +95,24 @@ def worst_case(program, rule=isa.RULE_NONE):
     """Per exit, in the order they are reached, the smallest budget that is enough for it whatever the gates decide.
 
     Every gate open, every channel active; with the reserve that the engine keeps for the exit it passed last, and,
-    under a rule other than NONE, with the classifiers that run on the way.
+    under a rule other than NONE, with the classifiers that run on the way. An EXIT in a layer gate's body ends the
+    images that run the body; the others go on behind it, at no cost of it.
     """
-    spent, need, reserve, exits = [0, 0], [0, 0], [0, 0], []
+    spent, need, reserve, exits, body = [0, 0], [0, 0], [0, 0], [], (0, [0, 0], [0, 0])
     for pc, words in enumerate(program):
         fields, opcode = decode(words), int(words[0])
         spent = _add(spent, instruction_cost(words, pc=pc)[:2])
         if opcode == isa.TAP:
             reserve = [fields["flops"], fields["cycles"]]
         need = [max(pair) for pair in zip(need, _add(spent, reserve))]
+        inside = pc + 1 == body[0]
         if opcode in (isa.TAP, isa.EXIT):
-            exits.append(ExitCost(fields["exit"], *need))
+            exits.append(ExitCost(fields["exit"], *need, not (opcode == isa.EXIT and inside)))
+        if opcode == isa.GATE_LAYER:
+            body = fields["target"], spent, need
+        if opcode == isa.EXIT and inside:
+            spent, need = body[1:]
+            continue
         if opcode == isa.TAP and rule != isa.RULE_NONE:
             spent, reserve = _add(spent, reserve), [0, 0]
         if opcode in (isa.EXIT, isa.END):
@@ -115,4 +126,4 @@ def _add(one, other):
 
 def smallest_budget(program):
     """The cheapest exit's worst case: a smaller budget may end without a result."""
-    return min(worst_case(program), key=lambda cost: (cost.flops, cost.cycles))
+    return min((cost for cost in worst_case(program) if cost.open), key=lambda cost: (cost.flops, cost.cycles))

@@ -12,6 +12,9 @@ map_words           words of the DDR's map memory that the program uses
 steps, training, accuracy       anything; steps: of the network's maps, as the input's
 average             {}, or thresholds of entropy (nats · 2^16) for a budget on the average, found on validation images:
                     flops, accuracy, thresholds (one an exit but the last), each a list from cheap to dear
+class_exits         where there are such: one a program of `variants`, with name, class, the program's first instruction
+                    and their count, exits (those that a gate opens have the number of their class), gates, map_words,
+                    and how it was chosen
 """
 
 import math
@@ -22,6 +25,8 @@ from hls.program import decode
 
 KEYS = ("format", "isa", "name", "architecture", "dataset", "input", "classes", "exits", "gates", "map_words")
 KEYS += ("steps", "training", "accuracy", "average")
+OPTIONAL = ("class_exits",)
+OWN = ("exits", "gates", "map_words")  # what a class exit has of its own
 EXIT_COUNTS = ("block", "flops", "cycles", "classifier_flops", "classifier_cycles")
 GATE_COUNTS = ("block", "stage", "channels")
 
@@ -32,8 +37,8 @@ class MetaError(UserError):
 
 def check_meta(meta):
     """Structure alone: keys, types and ranges. MetaError names the first that is wrong."""
-    if set(meta) != set(KEYS):
-        unknown, missing = sorted(set(meta) - set(KEYS)), sorted(set(KEYS) - set(meta))
+    if set(meta) - set(OPTIONAL) != set(KEYS):
+        unknown, missing = sorted(set(meta) - set(KEYS) - set(OPTIONAL)), sorted(set(KEYS) - set(meta))
         raise MetaError(f"meta has unknown keys {unknown} and lacks {missing}")
     for key in ("name", "architecture", "dataset"):
         if not isinstance(meta[key], str) or not meta[key]:
@@ -47,6 +52,13 @@ def check_meta(meta):
         raise MetaError(f"meta's classes are {classes!r}, expected a list of names")
     if not 1 <= len(classes) <= isa.MAX_CLASSES:
         raise MetaError(f"meta has {len(classes)} classes, expected 1 to {isa.MAX_CLASSES}")
+    _check_own(meta)
+    _check_average(meta["average"], len(meta["exits"]) - 1)
+    _check_class_exits(meta.get("class_exits", []), len(classes))
+
+
+def _check_own(meta):
+    """What belongs to a program: exits, gates and map_words."""
     if not _is_count(meta["map_words"]) or meta["map_words"] >= isa.DDR_ADDRESS:
         raise MetaError(f"meta's map_words is {meta['map_words']!r}, expected 0 to {isa.DDR_ADDRESS - 1}")
     for key, counts in (("exits", EXIT_COUNTS), ("gates", GATE_COUNTS)):
@@ -58,7 +70,20 @@ def check_meta(meta):
     for index, item in enumerate(meta["exits"]):
         if not isinstance(item.get("name"), str):
             raise MetaError(f"meta's exits[{index}] has the name {item.get('name')!r}, expected text")
-    _check_average(meta["average"], len(meta["exits"]) - 1)
+
+
+def _check_class_exits(items, classes):
+    if not isinstance(items, list) or not all(isinstance(item, dict) and set(OWN) <= set(item) for item in items):
+        raise MetaError(f"meta's class_exits are no list of objects with {', '.join(OWN)}")
+    names, start = [item.get("name") for item in items], 0
+    if not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
+        raise MetaError(f"meta's class_exits have the names {names}, expected each once")
+    for item in items:
+        numbers = [item.get(key) for key in ("class", "first", "count")]
+        if not all(map(_is_count, numbers)) or numbers[0] >= classes or numbers[1] != start:
+            raise MetaError(f"meta's class exit {item['name']} has class, first and count {numbers}")
+        start += numbers[2]
+        _check_own(item)
 
 
 def _check_input(value):

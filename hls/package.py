@@ -9,7 +9,7 @@ import hashlib
 import io
 import json
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from hls import isa
 from hls.command import outputs
 from hls.errors import UserError
-from hls.meta import MetaError, check_agreement, check_meta
+from hls.meta import OWN, MetaError, check_agreement, check_meta
 from hls.program import Limits, ProgramError, check, decode, weight_size
 from hls.record import Start
 
@@ -26,6 +26,7 @@ MAX_BYTES = 256 << 20  # half of the ZedBoard's memory
 AGAIN = "export it again (python -m export …)"
 
 _ARRAYS = {"program": ("<i4", 2), "weights": ("|i1", 1), "tables": ("<i4", 1), "meta": ("|u1", 1)}  # dtype, dimensions
+_OPTIONAL = {"variants": ("<i4", 2)}
 _SEAL = b"sha256:"
 _SEAL_BYTES = len(_SEAL) + 64
 
@@ -42,6 +43,9 @@ class Package:
     weights: np.ndarray  # (bytes,) int8
     tables: np.ndarray  # (words,) int32
     meta: dict
+    variants: np.ndarray = field(  # programs of class exits, one behind the other
+        kw_only=True, default_factory=lambda: np.zeros((0, isa.INSTRUCTION_WORDS), np.int32)
+    )
 
     @property
     def name(self):
@@ -98,6 +102,24 @@ class Package:
         return replace(self, program=program)
 
     @property
+    def class_exits(self):
+        """Names of the classes that it has class exits for."""
+        return [item["name"] for item in self.meta.get("class_exits", [])]
+
+    def with_class_exit(self, name):
+        """The package with the program that stops early for a class. UserError where it has none of that name."""
+        if name not in self.class_exits:
+            known = f"expected one of {', '.join(self.class_exits)}" if self.class_exits else "it has none"
+            raise UserError(
+                f"the package {self.name} has no class exit {name}: {known}; "
+                "python -m training class-exits makes more, then export again"
+            )
+        item = self.meta["class_exits"][self.class_exits.index(name)]
+        kept = {key: value for key, value in self.meta.items() if key != "class_exits"}
+        meta = kept | {key: item[key] for key in OWN} | {"average": {}}
+        return Package(self.variants[item["first"] :][: item["count"]], self.weights, self.tables, meta)
+
+    @property
     def limits(self):
         height, width, channels = self.image_shape
         return Limits(
@@ -119,7 +141,7 @@ def read(path):
         _check_seal(data)
         members = _members(data)
         meta = _decode_meta(_array("meta", members["meta"]))
-        arrays = {name: _array(name, members[name]) for name in ("program", "weights", "tables")}
+        arrays = {name: _array(name, members[name]) for name in members if name != "meta"}
         package = Package(meta=meta, **arrays)
         _check(package)
     except PackageError as error:
@@ -135,6 +157,8 @@ def write(path, package):
 def encoded(package):
     """The bytes of a package's file, the same for the same package. PackageError if it is not valid."""
     arrays = {"program": package.program, "weights": package.weights, "tables": package.tables}
+    if len(package.variants):
+        arrays["variants"] = package.variants
     arrays["meta"] = _encode_meta(package.meta)
     _decode_meta(arrays["meta"])
     _check(package)
@@ -186,11 +210,11 @@ def _members(data):
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             found, expected = sorted(archive.namelist()), sorted(f"{name}.npy" for name in _ARRAYS)
-            if found != expected:
+            if [name for name in found if name.removesuffix(".npy") not in _OPTIONAL] != expected:
                 raise PackageError(f"holds {found}, expected {expected}: not a package, {AGAIN}")
             if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
                 raise PackageError(f"its members are compressed, expected stored: {AGAIN}")
-            return {name: archive.read(f"{name}.npy") for name in _ARRAYS}
+            return {name.removesuffix(".npy"): archive.read(name) for name in dict.fromkeys(found)}
     except PackageError:
         raise
     except Exception as error:
@@ -208,7 +232,7 @@ def _array(name, data):
     if header is None:
         raise PackageError(f"{name} has npy version {version}, expected (1, 0): {AGAIN}")
     shape, fortran_order, dtype = header
-    expected, dimensions = _ARRAYS[name]
+    expected, dimensions = (_ARRAYS | _OPTIONAL)[name]
     if dtype.str != expected or len(shape) != dimensions or fortran_order:
         raise PackageError(f"{name} is {dtype.str} {shape}, expected {expected} in {dimensions} dimensions: {AGAIN}")
     claimed = dtype.itemsize
@@ -254,19 +278,30 @@ def _npy(array):
 
 def _check(package):
     """What holds of any package, read or about to be written."""
-    for name in ("program", "weights", "tables"):
-        array, (dtype, dimensions) = getattr(package, name), _ARRAYS[name]
+    for name in ("program", "weights", "tables", "variants"):
+        array, (dtype, dimensions) = getattr(package, name), (_ARRAYS | _OPTIONAL)[name]
         if array.dtype != np.dtype(dtype) or array.ndim != dimensions:
             raise PackageError(f"{name} is {array.dtype} {array.shape}, expected {dtype} in {dimensions} dimensions")
-    if package.program.shape[1] != isa.INSTRUCTION_WORDS:
-        raise PackageError(f"program is {package.program.shape}, expected (n, {isa.INSTRUCTION_WORDS}): {AGAIN}")
+    for name in ("program", "variants"):
+        array = getattr(package, name)
+        if array.shape[1] != isa.INSTRUCTION_WORDS:
+            raise PackageError(f"{name} is {array.shape}, expected (n, {isa.INSTRUCTION_WORDS}): {AGAIN}")
     try:
         check_meta(package.meta)
-        check(package.program, package.limits)
-        check_agreement(package.meta, package.program)
+        _check_lengths(package)
+        for one in (package, *map(package.with_class_exit, package.class_exits)):
+            check(one.program, one.limits)
+            check_agreement(one.meta, one.program)
     except (MetaError, ProgramError) as error:
         raise PackageError(f"{error}: {AGAIN}") from error
     _check_weights(package)
+
+
+def _check_lengths(package):
+    """Class exits' programs are all of the variants."""
+    counts = [item["count"] for item in package.meta.get("class_exits", [])]
+    if sum(counts) != len(package.variants):
+        raise PackageError(f"class exits have {sum(counts)} instructions, {len(package.variants)} are there: {AGAIN}")
 
 
 def _check_weights(package):

@@ -78,6 +78,11 @@ def add_common(parser):
         help="stop each image at the first exit that is sure enough for it, so that FLOPs keep B (74M) on the average",
     )
     add(
+        "--class-exit",
+        metavar="NAME",
+        help="stop early where an image is surely of this class, at the exits that the package has for it",
+    )
+    add(
         "--entropy",
         type=NATS,
         metavar="T",
@@ -103,6 +108,8 @@ def check_common(arguments):
         raise UserError(f"--interrupt is for a board, not for --backend {arguments.backend}: leave it away")
     if arguments.entropy is not None and arguments.average_budget:
         raise UserError("--entropy and --average-budget both choose when an exit is sure: give one of them")
+    if arguments.class_exit is not None and arguments.average_budget:
+        raise UserError("--class-exit changes what --average-budget's thresholds were found for: give one of them")
 
 
 def check_run(arguments):

@@ -74,6 +74,7 @@ def read_job(arguments):
     board = _board(arguments)
     path = package_path(arguments.package)
     package = read(path)
+    package = package if arguments.class_exit is None else package.with_class_exit(arguments.class_exit)
     images, labels, source = _images(package, arguments)
     package, rule, threshold, chosen = under_rule(package, arguments.average_budget, arguments.entropy)
     return Job(
@@ -115,10 +116,11 @@ def _board(arguments):
 def exits_under(package, rule):
     """The package's exits with the budgets that are always enough for them under `rule`.
 
-    Under a rule the classifiers on the way run and cost (hls.cost.worst_case), so that more is needed.
+    Under a rule the classifiers on the way run and cost (hls.cost.worst_case), so that more is needed. Class exits are
+    none of them: an image may pass them all.
     """
-    worst = worst_case(package.program, rule)
-    return [{**item, "flops": cost.flops, "cycles": cost.cycles} for item, cost in zip(package.exits, worst)]
+    pairs = zip(package.exits, worst_case(package.program, rule))
+    return [{**item, "flops": cost.flops, "cycles": cost.cycles} for item, cost in pairs if cost.open]
 
 
 def package_path(given):

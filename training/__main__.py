@@ -1,6 +1,7 @@
 """Train a recipe to a checkpoint, phase by phase.
 
     python -m training new --data photos/ -o mine.toml          # a recipe for pictures of one's own (training/new.py)
+    python -m training class-exits runs/x/model.pt --class dog -o classes.pt    # training/class_exits/command.py
     python -m training dynamic model.onnx --data photos/ -o mine.toml      # gates and exits for somebody's network
     python -m training training/recipes/resnet74-ddi-fashion-mnist.toml --data DIR --out runs/mine
     python -m training training/recipes/resnet74-ddi-fashion-mnist.toml --data DIR --out runs/mine --resume --minutes 10
@@ -24,6 +25,7 @@ from hls.command.entry import guarded
 from hls.command.outputs import made, usable
 from hls.command.signals import handled
 from training import checkpoint, loop, new, recipe
+from training.class_exits import command as class_exits
 from training.data import Split
 from training.evaluate import summary
 
@@ -35,6 +37,8 @@ def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["new"]:
         return new.main(argv[1:])
+    if argv[:1] == ["class-exits"]:
+        return class_exits.main(argv[1:])
     if argv[:1] == ["dynamic"]:
         from export import dynamic  # reads ONNX, which training does without
 

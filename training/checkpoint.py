@@ -55,9 +55,14 @@ def continues(recipe, old, begun):
 
 def write_atomically(state, path):
     """torch.save, whole or not at all. OutputError; what was there before is kept."""
+    write(path, encoded(state))
+
+
+def encoded(state):
+    """The bytes of a checkpoint's file."""
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    write(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def load_model(state, classes, channels, size):

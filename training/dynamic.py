@@ -102,25 +102,28 @@ class Dynamic(nn.Module):
         """Every gate module, layer gates first."""
         return [*self.layer_gates.values(), *(gate for gates in self.channel_gates.values() for gate in gates)]
 
-    def forward(self, images, gated=True, with_exits=True, forced=None, left_out=()):
+    def forward(self, images, gated=True, with_exits=True, forced=None, left_out=(), watch=None):
         """Normalised images (N, C, H, W) → Output.
 
         `gated=False` runs everything and costs what the static network does. `forced`: a function from a Decision's
         (unit, mask, logits) to decisions of the shape of `logits`, in place of the gates' own, or to None for its own.
-        Units in `left_out` pass their identity, for all images and at no cost.
+        Units in `left_out` pass their identity, for all images and at no cost. `watch`: a function of (Output, unit,
+        its output), called behind the stem (unit -1) and behind every unit.
         """
         size, out, flops = images.shape[2:], Output(), []
         stem = self.backbone.stem
         out.parts.append(Part(STEM, stem, image=tuple(images.shape[1:])))
         spent = images.new_full((len(images),), stem.cost(size), dtype=torch.float64)
         state = _State(stem(images), spent, torch.zeros_like(spent))
-        size = stem.output_size(size)
+        size, watch = stem.output_size(size), watch or _nothing
+        watch(out, -1, state.x)
         for i, unit in enumerate(self.backbone.units):
             if i in left_out:
                 state.x = unit.skip(state.x)
                 out.parts.append(Part(SKIPPED, unit))
             else:
                 self._step(i, unit, state, size, out, gated, forced)
+            watch(out, i, state.x)
             size = unit.output_size(size)
             if with_exits and str(i) in self.exits:
                 branch = self.exits[str(i)]
@@ -173,11 +176,17 @@ class Dynamic(nn.Module):
         given = None if forced is None else forced(i, mask, logits)
         return decide(logits, self.training) if given is None else given.to(logits.dtype)
 
-    def lower(self, graph, channels, size):
-        """The whole network as nodes of a graph (training/lowering.py), for images of `channels` × `size`."""
+    def lower(self, graph, channels, size, watch=None):
+        """The whole network as nodes of a graph (training/lowering.py), for images of `channels` × `size`.
+
+        `watch`: a function of (graph, unit, its output), called behind the stem (unit -1) and behind every unit.
+        """
+        watch = watch or _nothing
         x, states = self.backbone.stem.lower(graph, graph.image(channels, size)), _States()
+        watch(graph, -1, x)
         for i, unit in enumerate(self.backbone.units):
             x = self._lower_step(graph, i, unit, x, states)
+            watch(graph, i, x)
             if str(i) in self.exits:
                 with graph.exit(i) as end:
                     end(self.exits[str(i)].lower(graph, x))
@@ -205,6 +214,10 @@ class Dynamic(nn.Module):
             mask = graph.channel_gate(logits, i)
             masks |= dict.fromkeys(gate.masks, mask)
         return masks
+
+
+def _nothing(where, unit, x):
+    """What nobody watches."""
 
 
 def run_kept(unit, x, keep, masks):

@@ -28,6 +28,19 @@ def positions(places):
     return sorted(found - {len(places) - 1})
 
 
+def imagenet_positions(places):
+    """The three of DenseNet-201 on ImageNet: half of the first stage, 1/4 of the second, 3/4 of the third.
+
+    Raises ValueError for fewer stages.
+    """
+    stages = [list(members) for _, members in groupby(range(len(places)), key=lambda i: places[i].stage)]
+    if len(stages) < 3:
+        raise ValueError(f"exits as on ImageNet need three stages, the network has {len(stages)}")
+    return [
+        members[max(1, math.floor(len(members) * share + 0.5)) - 1] for members, share in zip(stages, (0.5, 0.25, 0.75))
+    ]
+
+
 def fits(size, channels, stage, row_bytes):
     """Whether a Branch has pixels left behind a map of `size`, and rows of weights of at most `row_bytes` on it."""
     pool, widths = BRANCHES[min(stage, len(BRANCHES) - 1)]

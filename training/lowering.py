@@ -83,6 +83,12 @@ class Graph(Protocol):
         either.
         """
 
+    def join(self, vectors) -> Value:
+        """Some vectors, one behind the other."""
+
+    def class_exit(self, v: Value, weight, bias, place) -> Value:
+        """An exit for one class (training/class_exits/places.py, Place): its score is `weight` (n,) · v + `bias`."""
+
     def exit(self, unit: int | None) -> Any:
         """A context for the classifier of an exit behind `unit` (None: the network's own).
 

@@ -19,7 +19,7 @@ from training.backbones.inception import inception
 from training.backbones.layers import layered
 from training.backbones.resnet import resnet
 from training.dynamic import ChannelGate, Dynamic
-from training.exits import Branch, positions
+from training.exits import Branch, imagenet_positions, positions
 from training.gates.acs import acs_gates
 from training.gates.convolution import ConvolutionGate
 from training.gates.dense import light_gates
@@ -66,6 +66,7 @@ LAYER_GATES = {
     "ffgate1": feedforward_gates,
     "ffgate2": convolution_gates,
 }
+POSITIONS = {"radi": positions, "radi-imagenet": imagenet_positions}
 CHANNEL_GATES = {
     "pooled": pooled_gates,
     "convolution": convolution_gates,
@@ -111,7 +112,14 @@ def _exits(backbone, places, options, classes):
     if unknown:
         raise NetworkError(f"unknown key {unknown[0]!r} in [network.exits]: expected after, linear")
     after = options.get("after", "radi")
-    after, linear = positions(places) if after == "radi" else after, options.get("linear", ())
+    if isinstance(after, str) and after not in POSITIONS:
+        raise NetworkError(
+            f"after = {after!r} in [network.exits]: expected {', '.join(POSITIONS)}, or numbers of units"
+        )
+    try:
+        after, linear = POSITIONS[after](places) if isinstance(after, str) else after, options.get("linear", ())
+    except ValueError as error:
+        raise NetworkError(f"[network.exits]: {error}") from None
     exits = {}
     for i in sorted({*after, *linear}):
         if not 0 <= i < len(places) - 1:

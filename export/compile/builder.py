@@ -43,6 +43,7 @@ class Compiled:
     image_shape: tuple  # height, width, channels
     end: int  # where the network's own classifier begins
     sample: Sample | None = None  # of a network by shape (export/compile/shapes.py)
+    shared: dict = field(repr=False, default_factory=dict)  # the Builder's: contents → address
 
 
 @dataclass
@@ -58,6 +59,13 @@ class Builder:
     tables: list = field(default_factory=list)
     now: int | None = None  # a classifier's time is its TAP's
     shared: dict = field(default_factory=dict)  # contents → address, so that equal weights and tables are stored once
+
+    def going_on(self, before):
+        """The builder, beginning with the weights and tables of a Compiled, or of none; it stores those no more."""
+        if before is not None:
+            self.weights, self.tables = bytearray(before.weights.tobytes()), before.tables.tolist()
+            self.shared = dict(before.shared)
+        return self
 
     def new_map(self, channels, height, width, pinned=False):
         """A map to be placed later; a classifier cannot reach the DDR, so its maps are `pinned` to tile memory."""
@@ -245,7 +253,7 @@ class Builder:
         check(program, Limits(*sizes, gates, classes, layout.map_words))
         shape = image.height, image.width, image.channels
         used = layout.tile_words, layout.map_words
-        return Compiled(program, weights, tables, gates, classes, *used, shape, layout.starts[end], sample)
+        return Compiled(program, weights, tables, gates, classes, *used, shape, layout.starts[end], sample, self.shared)
 
 
 def _mean_word(item):

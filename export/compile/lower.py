@@ -22,17 +22,18 @@ from hls import isa
 from hls.program import decode, encode
 
 
-def lower(network8, tile_words=isa.TILE_WORDS, fuse=True):
+def lower(network8, tile_words=isa.TILE_WORDS, fuse=True, before=None):
     """Compile a Network8. Raises LowerError when maps, instructions or gates exceed the engine's sizes.
 
-    `tile_words`: of tile memory that may be used; `fuse`: pool in the convolution that writes a map, not behind it.
+    `tile_words`: of tile memory that may be used; `fuse`: pool in the convolution that writes a map, not behind it;
+    `before`: a Compiled whose weights and tables this one's begin with.
     """
     network = network8.graph
     if network.classes > isa.MAX_CLASSES or len(network.gates) > isa.MAX_GATES:
         found = f"{network.classes} classes or {len(network.gates)} gates"
         raise LowerError(f"{found} are more than the engine's {isa.MAX_CLASSES} and {isa.MAX_GATES}")
     _check_masks(network)
-    return _Lowering(network8, Builder(tile_words, fuse)).run()
+    return _Lowering(network8, Builder(tile_words, fuse).going_on(before)).run()
 
 
 def _check_masks(network):
@@ -73,16 +74,17 @@ class _Lowering:
         self.means = {}  # Map → the Vector that holds its mean
         self.masks = {}  # number of a mask → the node that it holds
         self.state = None  # the Lstm whose state the engine holds
-        self.taps, self.end = [], 0
+        self.joined = builder.new_vector(self.plan.joined) if self.plan.joined else None
+        self.taps, self.count, self.end = [], 0, 0
 
     def run(self):
         """The Compiled."""
         network = self.network8.graph
         self._lower(network.nodes)
-        for number, tap in enumerate(self.taps):
+        for tap in self.taps:
             self.builder.now, tap.fields["target"] = tap.time, len(self.builder.steps)
             self._lower(tap.exit.body[1:])
-            self._classify(tap.exit, number)
+            self._classify(tap.exit, tap.fields["exit"])
         image = self.values[network.image]
         return self.builder.compile(image, len(network.gates), network.classes, end=self.end)
 
@@ -205,6 +207,8 @@ class _Lowering:
     # -------------------------------------------------------------------------------------------------- vectors
     def mean(self, node):
         """Nothing where the instruction that wrote the map has pooled it."""
+        if node in self.plan.own:
+            return self._own_mean(node)
         source = self.values[node.x]
         if source not in self.means:
             self.means[source] = self.builder.new_vector(node.channels)
@@ -248,13 +252,31 @@ class _Lowering:
             raise LowerError(f"{node.name}: what runs must end in a convolution, in place of what a skip passes on")
         return self.values[node.otherwise]
 
+    def join(self, node):
+        """Nothing: its parts were written side by side."""
+        if [self.plan.joins.get(part) for part in node.parts] != list(_starts(node.parts)):
+            raise LowerError(f"{node.name}: what is joined must begin with what was joined before")
+        return self.joined
+
+    def classexit(self, node):
+        """A gate whose body is the end for those who run it: logits made of the score, EXIT."""
+        number, numbers = self.count, self.numbers[node]
+        self.count += 1
+        fields = {"threshold": numbers.threshold, "gate": node.gate, "channels": 0}
+        jump = self.builder.emit(isa.GATE_LAYER, input=self.values[node.x], target=0, **fields)
+        logits = self.builder.multiply(numbers.answer, self.values[node.x])
+        self._end_of_life()
+        self._leave(logits, node.channels, number)
+        jump["target"] = len(self.builder.steps)
+        return logits
+
     def exit(self, node):
         """A TAP that keeps what the first pool or average gave; or the network's own end."""
         if node is self.network8.graph.exits[-1]:
             self.end = len(self.builder.steps)
             self._lower(node.body)
             self._end_of_life()
-            return self._classify(node, len(self.taps))
+            return self._classify(node, self.count)
         first, inside = node.body[0], set(node.body)
         if not isinstance(first, (Pool, Mean)) or any(x not in inside for rest in node.body[1:] for x in rest.inputs):
             raise LowerError(f"{node.name}: its classifier must begin with a pool, whose output is kept for it")
@@ -262,13 +284,16 @@ class _Lowering:
         time = len(self.builder.steps)
         kept.touch(time)
         self._end_of_life()
-        fields = self.builder.emit(isa.TAP, exit=len(self.taps), target=0, flops=0, cycles=0, threshold=0)
+        fields = self.builder.emit(isa.TAP, exit=self.count, target=0, flops=0, cycles=0, threshold=0)
+        self.count += 1
         self.taps.append(_Tap(node, kept, fields, time))
         return None
 
     def _own_mean(self, node):
         """A mean that stays what it is when the map goes on."""
-        vector = self.builder.new_vector(node.channels)
+        start, joined = self.plan.joins.get(node), self.joined
+        vector = joined.part(start, node.channels) if joined and start is not None else None
+        vector = vector or self.builder.new_vector(node.channels)
         self.builder.global_pool(self.values[node.x], vector, node.x.signed)
         return vector
 
@@ -278,5 +303,12 @@ class _Lowering:
             self.taps[-1].kept.touch(len(self.builder.steps))
 
     def _classify(self, node, number):
-        scale = self.network8.exit_scale
-        self.builder.emit(isa.EXIT, exit=number, input=self.values[node.logits], classes=node.channels, scale=scale)
+        self._leave(self.values[node.logits], node.channels, number)
+
+    def _leave(self, logits, classes, number):
+        self.builder.emit(isa.EXIT, exit=number, input=logits, classes=classes, scale=self.network8.exit_scale)
+
+
+def _starts(parts):
+    """The first word of each of some vectors, one behind the other."""
+    return np.cumsum([0, *(part.channels for part in parts[:-1])])

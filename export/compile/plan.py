@@ -10,7 +10,7 @@ whole has it, if it has the whole's codes; else it is copied there. What is writ
 that one does.
 """
 
-from export.graph import Affine, Concat, Convolution, LayerGate, Mean, Pad, Pool, Slice, View, readers_of, walk
+from export.graph import Affine, Concat, Convolution, Join, LayerGate, Mean, Pad, Pool, Slice, View, readers_of, walk
 from export.integers.scales import groups
 
 
@@ -18,17 +18,21 @@ class Plan:
     """`order`: node → its number; `last`: node → the number of the last node that reads it, or its mean;
 
     `place`: node → the node in whose place it must be written; `parts`: node → (the Concat that it is written into, the
-    first of its channels there); `pooled`: the maps whose mean is wanted.
+    first of its channels there); `pooled`: the maps whose mean is wanted; `own`: means of class exits, which
+    stay as they are when the map goes on; `joins`: such a mean → its first word in the joined vector,
+    `joined`: that one's words.
     """
 
     def __init__(self, network):
         nodes = list(walk(network.nodes))
         self.order = {node: number for number, node in enumerate(nodes)}
         self.last, self.place, self.parts, self.pooled = {}, {}, {}, set()
+        self.joins, self.joined = _joins(nodes)
+        self.own = set(self.joins) | {leave.x.x for leave in network.class_exits}
         for node, readers in readers_of(network.nodes).items():
             self.last[node] = max((self._read_at(node, reader) for reader in readers), default=-1)
         for node in reversed(nodes):
-            if isinstance(node, (Mean, Slice, View)):
+            if isinstance(node, (Mean, Slice, View)) and node not in self.own:
                 self.last[node.x] = max(self.last[node.x], self.last.get(node, -1))
         for node in nodes:
             if isinstance(node, Convolution) and node.out_mask is not None and node.under is not None:
@@ -38,7 +42,7 @@ class Plan:
         self._find_parts(nodes, groups(network))
         own = {leave.body[0] for leave in network.exits[:-1]}  # an exit that was passed keeps a mean of its own
         for node in reversed(nodes):
-            if node not in own:
+            if node not in own | self.own:
                 self._want_mean(node)
 
     def _find_parts(self, nodes, group):
@@ -71,3 +75,12 @@ class Plan:
             self.pooled |= {node.result, node.otherwise}
         elif isinstance(node, Convolution) and node.out_mask is not None and node.under is not None:
             self.pooled.add(node.under)
+
+
+def _joins(nodes):
+    """(part → its first word, words) of the longest Join, of which all others are the beginning."""
+    longest = max((node.parts for node in nodes if isinstance(node, Join)), key=len, default=())
+    starts, words = {}, 0
+    for part in longest:
+        starts[part], words = words, words + part.channels
+    return starts, words

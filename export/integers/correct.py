@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from export.float_network import FloatNetwork
-from export.graph import LayerGate
+from export.graph import ClassExit, LayerGate
 from export.integers.integer import IntegerNetwork
 
 
@@ -29,8 +29,11 @@ def correct(network8, images, normalised):
     for gate, decision in wanted.items():
         layer = gate.logit if isinstance(gate, LayerGate) else gate.x
         asked = decision.asked if decision.asked.any() else ~decision.asked
-        error = _median_error(found[gate].logits[asked], decision.logits[asked], numbers[layer].unit)
-        if isinstance(gate, LayerGate):
+        unit = np.full(1, layer.step) if isinstance(gate, ClassExit) else numbers[layer].unit
+        error = _median_error(found[gate].logits[asked], decision.logits[asked], unit)
+        if isinstance(gate, ClassExit):
+            numbers[gate] = replace(numbers[gate], threshold=numbers[gate].threshold + int(error[0]))
+        elif isinstance(gate, LayerGate):
             numbers[gate] = int(error[0])
         else:
             numbers[layer] = replace(numbers[layer], bias=(numbers[layer].bias - error).astype(np.int32))

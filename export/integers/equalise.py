@@ -30,7 +30,8 @@ class Factors:
     def __init__(self, network):
         self.parent, self.numbers = [0], {}  # number → another of the same factor; node → (channels,) numbers
         for node in graph.walk(network.nodes):
-            given = node.limit is not None or node.step is not None or getattr(node, "unit", None) is not None
+            given = node.limit is not None or getattr(node, "unit", None) is not None
+            given = given or (node.step is not None and node.size is not None)
             place = self._unknown if given else getattr(self, f"_{node.kind}", self._unknown)
             self.numbers[node] = place(node)
 
@@ -64,7 +65,10 @@ class Factors:
     def _linear(self, node):
         return [0] * node.channels  # a vector has 16 bits
 
-    _image = _channelgate = _exit = _linear
+    _image = _channelgate = _exit = _classexit = _linear
+
+    def _join(self, node):
+        return [number for part in node.parts for number in self.numbers[part]]
 
     def _unknown(self, node):
         for source in node.inputs:
@@ -117,8 +121,9 @@ def equalise(network, found):
     for node, largest in found.items():
         np.maximum.at(values, factors.of(node), largest)
     weights = np.zeros(len(factors.parent))  # factor → the largest share of a row that its channels' weights are
+    scores = {leave.x for leave in network.class_exits}  # what is added behind leaves the rest of the network as it is
     for node in graph.walk(network.nodes):
-        if isinstance(node, (graph.Convolution, graph.Linear)):
+        if isinstance(node, (graph.Convolution, graph.Linear)) and node not in scores:
             numbers = factors.of(node.x)
             largest = np.abs(node.weight.astype(np.float64)).reshape(*node.weight.shape[:2], -1).max(2)  # (out, in)
             row = (largest * np.where(numbers == 0, 1, values[numbers])).max(1, keepdims=True)

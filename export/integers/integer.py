@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from export.integers.layers8 import POOL_UNIT, scale_word
+from export.integers.layers8 import POOL_UNIT, ClassExit8, scale_word
 from export.interpret import Interpreter, framed
 from hls import isa
 
@@ -116,8 +116,13 @@ class IntegerNetwork(Interpreter):
         return hidden
 
     def threshold(self, gate):
-        """A layer gate's own; a channel gate's is in its layer's biases."""
-        return self.numbers.get(gate, 0)
+        """A layer gate's or a class exit's own; a channel gate's is in its layer's biases."""
+        found = self.numbers.get(gate, 0)
+        return found.threshold if isinstance(found, ClassExit8) else found
+
+    def answer(self, node, score):
+        """The logits of a class exit, int16."""
+        return _multiply(score, self.numbers[node].answer)
 
 
 def requantize_sum(values, words):

@@ -37,6 +37,14 @@ class Linear8:
     relu: bool = False
 
 
+@dataclass(frozen=True)
+class ClassExit8:
+    """A class exit: scores above `threshold` (in steps of the score) stop; `answer` makes logits of a score."""
+
+    threshold: int
+    answer: Linear8
+
+
 def scale_word(ratio):
     """The engine's word for a multiplication by `ratio` in [0, 65535]: 16-bit multiplier, shift in bits 16 to 21.
 

@@ -7,12 +7,14 @@ A map's values are integer · scale: uint8 after a ReLU, int8 otherwise; which m
 A pooled vector's unit is its map's scale / 128.
 """
 
+import math
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 
 from export import graph
-from export.integers.layers8 import POOL_UNIT, Convolution8, Linear8, scale_word
+from export.integers.layers8 import POOL_UNIT, ClassExit8, Convolution8, Linear8, scale_word
 from export.integers.scales import groups
 from hls import isa
 
@@ -31,7 +33,7 @@ class Network8:
 
     `numbers`: Image → table (channels, 256) int8; Convolution → Convolution8; Linear and Lstm → Linear8; Pad → the word
     that takes a code · 2^FRACTION_BITS to its scale, Concat → one a part; Affine → (biases, words); average Pool → the
-    word of its windows; LayerGate → threshold of its logit, in steps of the accumulator.
+    word of its windows; LayerGate → threshold of its logit, in steps of the accumulator; ClassExit → ClassExit8.
     """
 
     graph: graph.Network
@@ -83,12 +85,15 @@ class _Quantizer:
 
     def __init__(self, network, steps):
         self.steps, self.group, self.readers = steps, groups(network), graph.readers_of(network.nodes)
+        self.logits = network.exits[-1].logits
         self.cells = {}  # Cell → its Linear8
 
     def unit(self, node):
         """The value of one step of a node's codes."""
         if isinstance(node, (graph.Mean, graph.Flatten)):
             return self.unit(node.x) / POOL_UNIT
+        if isinstance(node, graph.Join):  # a number an entry
+            return np.concatenate([np.full(part.channels, self.unit(part)) for part in node.parts])
         return HIDDEN_UNIT if isinstance(node, graph.Lstm) else self.steps[self.group[node]]
 
     def convolution(self, node):
@@ -120,7 +125,7 @@ class _Quantizer:
     def linear(self, node):
         """A Linear8; gates read bare accumulators."""
         gates = graph.LayerGate, graph.ChannelGate
-        bare = not node.relu and all(isinstance(reader, gates) for reader in self.readers[node])
+        bare = not node.relu and node.step is None and all(isinstance(reader, gates) for reader in self.readers[node])
         return linear(node, self.unit(node.x), None if bare else self.unit(node), node.relu)
 
     def lstm(self, node):
@@ -134,6 +139,12 @@ class _Quantizer:
     def layergate(self, node):
         """The threshold, before it is corrected."""
         return 0
+
+    def classexit(self, node):
+        """The first score that stops, less one; and the layer that makes logits of a score."""
+        step, target = self.unit(node.x), np.arange(node.channels)[:, None] == node.target
+        answer = SimpleNamespace(weight=target * 1.0, bias=np.where(target[:, 0], 0.0, node.others))
+        return ClassExit8(math.ceil(node.threshold / step) - 1, linear(answer, step, self.unit(self.logits)))
 
 
 def image_table(mean, std, signed=True, step=None):

@@ -45,7 +45,7 @@ def run(arguments, warn):
     with ExitStack() as things:
         files = things.enter_context(_outputs(arguments))
         backend = things.enter_context(open_backend(arguments, warn))
-        engine = Engine(arguments.package, backend, arguments.board, arguments.threads)
+        engine = Engine(arguments.package, backend, arguments.board, arguments.threads, arguments.class_exit)
         if arguments.camera is not None:
             return _watch(engine, arguments)
         names = [_title(name) for name in arguments.image]
@@ -158,8 +158,8 @@ def _cost(engine, one):
     """Where it stopped, what ran, FLOPs."""
     gates = engine.package.meta["gates"]
     parts = [f"{one.exit_name} ({one.reason})"]
-    if gates:
-        blocks, channels = len(gates), sum(gate["channels"] for gate in gates)
+    blocks, channels = sum(gate["channels"] > 0 for gate in gates), sum(gate["channels"] for gate in gates)
+    if blocks:
         parts.append(f"{one.blocks_run} of {blocks} gated blocks, {one.channels_run} of {channels} channels")
     parts.append(f"{show(one.flops, 'flops')} of {show(engine.full_flops, 'flops')} FLOPs")
     return "; ".join(parts)

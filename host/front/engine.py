@@ -74,13 +74,17 @@ class Engine:
         backend: str | Backend = "auto",
         board: str = catalog.DEFAULT,
         threads: int = 1,
+        class_exit: str | None = None,
     ) -> None:
         """`package`: a path, or a name in packages/. `backend`: as host/run.py's --backend, or an open one.
+
+        `class_exit`: a class for which images stop early.
 
         Raises UserError, one line, for whatever cannot be read, opened or built.
         """
         path = package_path(package)
-        self.package = read(path)
+        package_read = read(path)
+        self.package = package_read if class_exit is None else package_read.with_class_exit(class_exit)
         self.path, self.sha256 = path, hashlib.sha256(path.read_bytes()).hexdigest()
         self.board = catalog.read(board)
         self.rule = rule_of(self.package)
@@ -103,7 +107,7 @@ class Engine:
 
     def smallest_budget(self, kind: str = "flops") -> str:
         """The smallest budget that works: `kind` is flops, time or energy."""
-        return str(budgets.smallest(kind, self.package.exits, self.board))
+        return str(budgets.smallest(kind, exits_under(self.package, isa.RULE_NONE), self.board))
 
     def fit(self, picture: Picture, name: str = "the picture") -> np.ndarray:
         """(*image_shape) uint8 of a picture of any size, by the package's rule. Raises UserError."""
@@ -172,6 +176,8 @@ class Engine:
         seconds = job.board.seconds(results.cycles if measured is None else measured)
         joules = model.modelled(results, job.board).joule if job.board.energy else np.full(len(seconds), np.nan)
         shares = probabilities(self.package, results)
+        own = [number for number, gate in enumerate(self.package.meta["gates"]) if not gate["channels"]]
+        blocks = results.layers_run - (results.trace[:, own] == 0).sum(1)  # a class exit's gate is none of a block
         return [
             Prediction(
                 name=self.classes[int(results.label[index])],
@@ -186,7 +192,7 @@ class Engine:
                 seconds_kind="modelled" if measured is None else "measured",
                 joules=None if np.isnan(joules[index]) else float(joules[index]),
                 trace=results.trace[index],
-                blocks_run=int(results.layers_run[index]),
+                blocks_run=int(blocks[index]),
                 channels_run=int(results.channels_run[index]),
             )
             for index in range(len(seconds))

@@ -50,7 +50,7 @@ def _row(canvas, engine, y, name, image, one, active):
     canvas.label(x, y + 76, f"{show(one.flops, 'flops')} FLOPs", 12)
     canvas.label(x, y + 94, f"{one.seconds * 1e3:.3g} ms ({one.seconds_kind})", 12)
     gates = engine.package.meta["gates"]
-    gated = {gate["block"]: index for index, gate in enumerate(gates)}
+    gated = {gate["block"]: index for index, gate in enumerate(gates) if gate["channels"]}
     stop = engine.package.exits[one.exit]["block"]
     blocks = engine.package.exits[-1]["block"] + 1
     step = (WIDTH - MARGIN - LEFT - MARGIN) / max(blocks, 1)

@@ -78,6 +78,7 @@ def summarize(run):
         **_measured(run),
         "energy": run.energy,
         "exits": _exits(package, results, correct),
+        "class_exit": _class_exit(run),
         "layers_run": {**_spread(_layers_run(package, results)), "total": _layers(package)},
         "channels_run": {**_spread(results.channels_run), "total": _channels(package)},
         "weight_bytes": _spread(results.weight_bytes),
@@ -205,8 +206,9 @@ def _spread(values):
 
 
 def _layers(package):
-    """How many blocks a layer gate can skip."""
-    return int((package.program[:, 0] == isa.GATE_LAYER).sum())
+    """How many blocks a layer gate can skip: a class exit's gate has no channels."""
+    channels = isa.FIELDS[isa.GATE_LAYER].index("channels") + 1
+    return int(((package.program[:, 0] == isa.GATE_LAYER) & (package.program[:, channels] > 0)).sum())
 
 
 def _layers_run(package, results):
@@ -237,6 +239,31 @@ def _exits(package, results, correct):
     return exits
 
 
+def _class_exit(run):
+    """What the class exits did: shares of the class's images that stopped there, of those that did that are of it.
+
+    FLOPs and cycles are means over the class's images and over all others. None of what there is none; None as a whole
+    without class exits.
+    """
+    results, exits = run.results, run.package.exits
+    own = [number for number, item in enumerate(exits) if "class" in item]
+    if not own:
+        return None
+    target = exits[own[0]]["class"]
+    stopped, member = np.isin(results.exit, own), run.labels == target
+    found = {"class": run.package.class_names[target], "images": int(member.sum()), "stopped": int(stopped.sum())}
+    found["stopped_share"] = _mean(stopped[member])
+    found["precision"] = _mean(member[stopped])
+    for unit in ("flops", "cycles"):
+        spent = getattr(results, unit)
+        found[unit] = {"class": _mean(spent[member]), "others": _mean(spent[~member])}
+    return found
+
+
+def _mean(values):
+    return float(values.mean()) if len(values) else None
+
+
 def _gates(package, trace):
     """Per gate: shares of images that ran, skipped and never reached its block; mean channels where it ran.
 
@@ -244,6 +271,8 @@ def _gates(package, trace):
     """
     gates = []
     for index, gate in enumerate(package.meta["gates"]):
+        if not gate["channels"]:  # a class exit's
+            continue
         column = trace[:, index]
         ran = column > 0
         gates.append(

@@ -30,6 +30,7 @@ def table(summary):
         ),
         *_measured_rows(summary),
         *_energy_rows(summary["energy"]),
+        *_class_exit_rows(summary["class_exit"]),
         ("layers run", _of_total(summary["layers_run"], "gated blocks")),
         ("channels run", _of_total(summary["channels_run"], "gated channels")),
         ("stopped by", _reasons(summary["reasons"])),
@@ -128,6 +129,21 @@ def _limit_line(limit):
     kept = "kept" if limit["kept"] else "NOT kept"
     kind = "measured, with idle" if limit["kind"] == "measured" else limit["kind"]
     return f"{limit['text']} on average: {kept}, {limit['average']:.4g} {limit['unit']} ({kind})"
+
+
+def _class_exit_rows(found):
+    """Who stopped at the class exits, and what that took."""
+    if found is None:
+        return
+    name, cycles = found["class"], found["cycles"]
+    share = "" if found["stopped_share"] is None else f"{found['stopped_share']:.1%} of its "
+    right = (
+        "" if found["precision"] is None else f"; {found['precision']:.1%} of the {found['stopped']:,} that stop are"
+    )
+    text = f"{share}{found['images']:,} images stop early{right} of it" if right else "no image stops early"
+    yield "class exit", f"{name}: {text}"
+    means = [f"{what} {value:,.0f}" for what, value in zip((name, "others"), cycles.values()) if value is not None]
+    yield "", f"cycles (modelled), mean: {', '.join(means)}"
 
 
 def _measured_rows(summary):

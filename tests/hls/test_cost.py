@@ -122,6 +122,18 @@ def test_a_program_behind_the_store_is_fetched_from_the_ddr():
     assert worst_case(program)[0].cycles == isa.CODE_STORE * isa.FETCH + own
 
 
+def test_an_exit_in_a_gate_s_body_ends_those_who_run_it_and_costs_the_others_nothing():
+    """Gate; its body is FC and EXIT 0, then EXIT 1 behind it: what the body costs is in the first alone."""
+    gate = encode(isa.GATE_LAYER, input=0, threshold=0, target=3, gate=0, channels=0)
+    first, last = (encode(isa.EXIT, exit=number, input=0, classes=10, scale=0) for number in (0, 1))
+    program = np.stack([gate, fc(1, 10), first, fc(17, 10), last])
+    one, other = worst_case(program)
+    leaving = 8 + 10 + 4 + 10 + 216
+    assert one == (0, 20, 8 + (8 + 4 * 3 + 3 + 36) + leaving, False)
+    assert other == (1, 340, 8 + (8 + 4 * 3 + 3 + 36) + leaving, True)
+    assert smallest_budget(program) == other, "no budget can rely on an exit that a gate may leave closed"
+
+
 def test_costs_never_exceed_those_of_every_channel():
     """So that worst cases are those with every channel active."""
     narrow = [conv(ins, 37, size, kernel, in_mask=1) for ins, size, kernel in ((1, 8, 5), (2, 8, 3), (4, 17, 7))]
@@ -156,7 +168,7 @@ def open_programs(count):
 
 def test_worst_case_is_enough_for_its_exit_and_no_budget_is_exceeded():
     for program, weights, tables, images, start in open_programs(60):
-        for number, (_, flops, cycles) in enumerate(worst_case(program)):
+        for number, (_, flops, cycles, _) in enumerate(worst_case(program)):
             tight = replace(start, **ALONE, rule=isa.RULE_NONE, budget_flops=flops, budget_cycles=cycles)
             results = decode(run(program, weights, tables, images, tight), tight)
             assert (results.status == isa.STATUS_OK).all() and (results.exit >= number).all()
@@ -165,7 +177,7 @@ def test_worst_case_is_enough_for_its_exit_and_no_budget_is_exceeded():
 
 def test_worst_case_under_a_rule_counts_every_classifier():
     for program, weights, tables, images, start in open_programs(30):
-        *_, (last, flops, cycles) = worst_case(program, isa.RULE_ENTROPY)
+        *_, (last, flops, cycles, _) = worst_case(program, isa.RULE_ENTROPY)
         never = {"rule": isa.RULE_ENTROPY, "threshold": -1, "budget_flops": flops, "budget_cycles": cycles}
         never = replace(start, **ALONE, **never)
         results = decode(run(program, weights, tables, images, never), never)
