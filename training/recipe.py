@@ -2,29 +2,26 @@
 
     recipe = read("training/recipes/resnet74-ddi-fashion-mnist.toml")
 
-A checkpoint carries its recipe; one that was made by another recipe is not resumed.
+A recipe may name a `base`, and hold what differs from it (training/bases.py). A checkpoint carries its whole recipe;
+one that was made by another recipe is not resumed.
 """
 
 import dataclasses
 import math
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 
 from data.own import Images
 from data.sets import DATASETS
 from hls.errors import UserError
 from training import terms
+from training.bases import RecipeError, read_values
 from training.network import Network
 from training.phases import Phase
 
 LEAST = {"seed": 0, "batch": 2, "momentum": 0, "weight_decay": 0, "average": 0, "crop_pad": 0, "validation": 1}
 LEAST |= {"validate_every": 1, "checkpoint_every": 1}
 BELOW = {"seed": 1 << 32, "momentum": 1, "average": 1, "weight_decay": math.inf}  # numbers without an end are left out
-
-
-class RecipeError(UserError):
-    """A recipe that cannot be followed; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +54,9 @@ class Recipe:
 
 def read(path):
     """A Recipe from a TOML file. Raises RecipeError for a missing file, an unknown key or an impossible value."""
-    path = Path(path)
-    if not path.exists():
-        known = ", ".join(sorted(p.stem for p in (Path(__file__).parent / "recipes").glob("*.toml")))
-        raise RecipeError(f"no recipe {path}: training/recipes/ has {known}")
+    values = read_values(path)
     try:
-        return parse(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not TOML: {error}") from None
+        return from_dict(values)
     except UserError as error:
         raise RecipeError(f"{path}: {error}") from None
 
