@@ -37,7 +37,7 @@ def download(dataset, split=None):
 
 
 def _needed(name, split):
-    """Whether a split needs the file: CIFAR's archives have both, the others' are of the training part or the test's."""
+    """Whether a split needs the file: CIFAR's archives have both; others are of the training part or the test's."""
     if split is None or name.startswith("cifar"):
         return True
     return name.startswith(("test", "t10k")) == (split == "test")

@@ -105,6 +105,8 @@ def check_fits(recipe, train):
         raise RecipeError(f"batch = {recipe.batch} is more than the {len(train)} training images: lower it")
     if recipe.mean and len(recipe.mean) != train.channels:
         raise RecipeError(f"mean has {len(recipe.mean)} numbers, the images {train.channels} channels: give as many")
+    if recipe.images is not None and recipe.images.stream and recipe.crop_pad:
+        raise RecipeError(f"crop_pad = {recipe.crop_pad}: streamed pictures are cropped as they are read, give 0")
     if recipe.crop_pad >= min(train.size):
         sizes = " × ".join(map(str, train.size))
         raise RecipeError(f"crop_pad = {recipe.crop_pad}: expected less than a side of the images, {sizes}")
