@@ -12,6 +12,7 @@ metrics.json.
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve everything else on small machines
@@ -26,6 +27,7 @@ from hls.command.signals import handled
 from training import checkpoint, loop, new, recipe
 from training.data import Split
 from training.evaluate import summary
+from training.large import processes
 
 MINUTES = Real(0, 1e6, without_least=True)
 
@@ -51,7 +53,9 @@ def main(argv=None):
     )
     parser.add_argument("--threads", type=THREADS, help="CPU threads (default: torch's choice)")
     arguments = parser.parse_args(argv)
-    return guarded("training", lambda: train(arguments), lambda: _kept(arguments))
+    arguments.device = processes.device_of(arguments.device)
+    work = partial(processes.together, arguments.device, lambda: train(arguments))
+    return guarded("training", work, lambda: _kept(arguments))
 
 
 def _device(text):
@@ -79,19 +83,23 @@ def train(arguments):
     state = checkpoint.read_checkpoint(folder / "checkpoint.pt", plan) if arguments.resume else None
     if not arguments.resume and (folder / "checkpoint.pt").exists():
         raise checkpoint.CheckpointError(f"{folder} already holds a run: give --resume to go on, or another --out")
-    usable(folder, "--out")
+    if processes.leads():
+        usable(folder, "--out")
     data = folder_of(arguments.data, plan.dataset)
     splits = Split.load(plan.dataset, data, arguments.device, plan.validation, plan.images)
-    made(folder, "--out")
+    if processes.leads():
+        made(folder, "--out")
     trainer = loop.Trainer(plan, splits, folder, arguments.device)
     if state:
         trainer.resume(state)
     with handled(lambda *_: setattr(trainer, "stopping", True)):  # a step is never torn
         finished = trainer.run(arguments.minutes)
+    metrics = trainer.finish() if finished else {}
+    if not processes.leads():
+        return 0
     if not finished:
         print(f"stopped in {plan.phases[trainer.phase].name} at step {trainer.step}: go on with --resume")
         return 0
-    metrics = trainer.finish()
     print(f"test: {summary(metrics['test'])}\nwrote {folder / 'model.pt'}")
     return 0
 

@@ -37,10 +37,11 @@ class Recipe:
     mean: tuple = ()  # how that was normalised, a number a channel, pixels in [0, 1]; (): as the data set says
     std: tuple = ()
     seed: int = 1
-    batch: int = 128
+    batch: int = 128  # of all processes together
     momentum: float = 0.9
     weight_decay: float = 5e-4
     average: float = 0.0  # decay a step of the averaged weights that are evaluated and exported; 0: none
+    bf16: bool = False  # steps of training compute in bfloat16; weights, and all that is measured, stay float32
     crop_pad: int = 4
     flip: bool = True
     validation: int = 5000
@@ -103,6 +104,8 @@ def check_fits(recipe, train):
     """Raises RecipeError where the training images (training.data.Split) are too few or too small for a recipe."""
     if recipe.batch > len(train):
         raise RecipeError(f"batch = {recipe.batch} is more than the {len(train)} training images: lower it")
+    if recipe.batch % train.share[1]:
+        raise RecipeError(f"batch = {recipe.batch} for {train.share[1]} processes: expected a multiple of them")
     if recipe.mean and len(recipe.mean) != train.channels:
         raise RecipeError(f"mean has {len(recipe.mean)} numbers, the images {train.channels} channels: give as many")
     if recipe.images is not None and recipe.images.stream and recipe.crop_pad:

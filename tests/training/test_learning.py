@@ -9,7 +9,8 @@ import torch
 
 from tests.training import toys
 from training.evaluate import evaluate
-from training.loop import Trainer, make_optimizer
+from training.loop import Trainer
+from training.objective import make_optimizer
 from training.network import Network
 
 
