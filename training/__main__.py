@@ -2,6 +2,8 @@
 
     python -m training new --data photos/ -o mine.toml          # a recipe for pictures of one's own (training/new.py)
     python -m training dynamic model.onnx --data photos/ -o mine.toml      # gates and exits for somebody's network
+    python -m training estimate RECIPE.toml       # what it costs, and takes on an accelerator (training/estimate.py)
+    python -m training sweep GRID.toml --data DIR       # many recipes, on many machines (training/sweep/)
     python -m training training/recipes/resnet74-ddi-fashion-mnist.toml --data DIR --out runs/mine
     python -m training training/recipes/resnet74-ddi-fashion-mnist.toml --data DIR --out runs/mine --resume --minutes 10
 
@@ -24,7 +26,7 @@ from hls.command.arguments import THREADS, Parser, Real
 from hls.command.entry import guarded
 from hls.command.outputs import made, usable
 from hls.command.signals import handled
-from training import checkpoint, loop, new, recipe
+from training import checkpoint, estimate, loop, new, recipe
 from training.data import Split
 from training.evaluate import summary
 from training.large import processes
@@ -37,6 +39,12 @@ def main(argv=None):
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["new"]:
         return new.main(argv[1:])
+    if argv[:1] == ["estimate"]:
+        return estimate.main(argv[1:])
+    if argv[:1] == ["sweep"]:
+        from training.sweep import command  # needs Dask, which nothing else does
+
+        return command.main(argv[1:])
     if argv[:1] == ["dynamic"]:
         from export import dynamic  # reads ONNX, which training does without
 

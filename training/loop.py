@@ -32,10 +32,11 @@ SETTLE_STEPS, SETTLE_EPOCHS = 100, 4  # batches that statistics are renewed on; 
 class Trainer:
     """One run of a recipe in a folder: checkpoint.pt, metrics.jsonl, and model.pt at the end."""
 
-    def __init__(self, recipe, splits, folder, device):
+    def __init__(self, recipe, splits, folder, device, quiet=False):
         self.recipe, self.folder, self.device = recipe, Path(folder), torch.device(device)
         self.train, self.validation, self.test = splits
         self.train.share, self.leads = processes.place(), processes.leads()
+        self.told = self.leads and not quiet
         check_fits(recipe, self.train)
         for split in splits if recipe.mean else ():
             split.normalise_by(recipe.mean, recipe.std)
@@ -87,7 +88,7 @@ class Trainer:
         seed = recipe.seed * 1000 + self.phase
         self._set_modes()
         batches = self.train.batches(self.step, phase.steps, recipe.batch, seed, recipe.crop_pad, recipe.flip)
-        bar = {"initial": self.step, "unit": "step", "mininterval": 1, "disable": not self.leads}
+        bar = {"initial": self.step, "unit": "step", "mininterval": 1, "disable": not self.told}
         bar = tqdm(batches, f"{phase.name:10}", phase.steps, **bar)
         for images, labels in bar:
             self.window.append(self._train_step(phase, seed, images, labels))
@@ -200,7 +201,7 @@ class Trainer:
         figures = processes.first(lambda: self._measure(phase))
         self._set_modes()
         self._log({"validation": figures, "end_of_phase": final})
-        if self.leads:
+        if self.told:
             tqdm.write(f"{phase.name} step {self.step}: validation {summary(figures)}")
         return figures
 
