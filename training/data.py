@@ -57,9 +57,9 @@ class Split:
             found = f"labels from {labels.min()} to {labels.max()}"
             raise UserError(f"{found} with {classes} classes: expected 0 to {classes - 1}, one for each class name")
         about = about or About("arrays", tuple(map(str, range(classes))), tuple(mean), tuple(std))
-        statistics = [per_channel(values, device) for values in (mean, std)]
+        mean, std = (per_channel(values, device) for values in (mean, std))
         pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(device)
-        return cls(pixels, torch.from_numpy(labels).to(device), *statistics, classes, about)
+        return cls(pixels, torch.from_numpy(labels).to(device), mean, std, classes, about)
 
     def normalise_by(self, mean, std):
         """Normalise by other statistics from now on, one number a channel, of pixels in [0, 1]."""

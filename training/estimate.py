@@ -33,7 +33,9 @@ class Unfilled(TorchFunctionMode):
     """Within it new weights are not drawn: what a network costs is known without."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        return args[0] if func in RANDOM else func(*args, **(kwargs or {}))
+        if func in RANDOM and args:
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def main(argv=None):

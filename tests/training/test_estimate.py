@@ -16,9 +16,16 @@ def test_a_paper_s_recipe_tells_what_it_costs(path):
     model, size = estimate.built(plan), estimate.outline(plan)[2]
     own, full = float(model.backbone.cost(size)), estimate.flops(model, size)
     dynamic = bool(plan.network.layer_gates or plan.network.channel_gates or plan.network.exits)
-    assert own < full < 2 * own if dynamic else own == full
+    assert own < full if dynamic else own == full
     assert sum(value.numel() for value in model.parameters()) > 50_000
     assert estimate.modelled(plan, model, 10.0) > 0
+
+
+def test_gates_of_iadi_cost_what_the_paper_says():
+    """JSTSP IV-B: 11 % of the network for gates by convolutions, 0.04 % for the RNN's; its G^C is 12.5 % of a unit."""
+    for name, least, most in (("resnet74-channels-cnn", 0.1, 0.13), ("resnet74-layers", 0.0003, 0.003)):
+        model = estimate.built(recipe.read(RECIPES / "papers" / "iadi" / f"{name}.toml"))
+        assert least < estimate.flops(model, (32, 32)) / float(model.backbone.cost((32, 32))) - 1 < most
 
 
 def test_names_are_apart():

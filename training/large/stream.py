@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from data.fit import Fit, as_channels, scale
 from data.pictures import read_picture
@@ -67,13 +67,14 @@ class Stream(Split):
         statistics = [per_channel(values, device) for values in (about.mean, about.std)]
         labels = torch.from_numpy(np.asarray(labels).astype(np.int64)).to(device)
         pictures = Pictures(items, about.images.rule, torch.device(device))
-        return cls(pictures, labels, *statistics, len(about.classes), about)
+        return cls(pictures, labels, statistics[0], statistics[1], len(about.classes), about)
 
     def batches(self, start, stop, size, seed, pad=0, flip=True):
         """Batches for steps `start` to `stop`, shuffled anew each epoch; `pad` is for pictures of one size alone."""
-        keys = _Keys(self, start, stop, size, seed, flip)
-        ahead = {"num_workers": readers(self.share[1]), "prefetch_factor": 4} if readers(self.share[1]) else {}
-        for found in DataLoader(_Parts(self.images), batch_sampler=keys, collate_fn=_stack, **ahead):
+        keys: Any = _Keys(self, start, stop, size, seed, flip)
+        count, parts = readers(self.share[1]), _Parts(self.images)
+        ahead = 4 if count else None  # batches a reader
+        for found in DataLoader(parts, batch_sampler=keys, collate_fn=_stack, num_workers=count, prefetch_factor=ahead):
             if isinstance(found, UserError):
                 raise found
             pixels, chosen = found
@@ -108,7 +109,7 @@ class _Keys:
 
 
 @dataclass
-class _Parts:
+class _Parts(Dataset):
     """A map from _Keys' keys to (pixels, index), as a DataLoader asks for it; or to what is wrong with a picture.
 
     A DataLoader would put a traceback into the text of what its processes raise.
@@ -116,9 +117,9 @@ class _Parts:
 
     pictures: Pictures
 
-    def __getitem__(self, key):
+    def __getitem__(self, index):
         try:
-            return self._seen(*key)
+            return self._seen(*index)
         except UserError as error:
             return error
 

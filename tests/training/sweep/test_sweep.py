@@ -49,8 +49,8 @@ def folder(tmp_path_factory):
 def started(folder, out, *options):
     """The command in a process of its own."""
     line = [sys.executable, "-m", "training", "sweep", str(folder / "grid.toml"), "--data", str(folder / "noise.npz")]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([*line, "--out", str(out), "--device", "cpu", *options], cwd=ROOT, **pipes)
+    line += ["--out", str(out), "--device", "cpu", *options]
+    return subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def told(process):
