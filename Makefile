@@ -72,7 +72,7 @@ clean:
 
 # torch comes first and alone: another package's range would bring the CUDA build.
 $(VENV)/test.stamp: $(VENV)/run.stamp requirements/torch.txt requirements/train.txt requirements/test.txt \
-                    requirements/meter.txt requirements/remote.txt requirements/images.txt requirements/hls4ml.txt
+                    requirements/meter.txt requirements/remote.txt requirements/images.txt requirements/hls4ml.txt requirements/sweep.txt
 	$(PIP) -r requirements/torch.txt
 	$(PIP) -r requirements/test.txt
 	touch $@

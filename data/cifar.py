@@ -5,14 +5,14 @@
 Unpacked batches, which other tools rewrite in another order, are checked by their shape and balance of classes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from data.batches import BatchError, read_batch, walk_archive
 from data.errors import DataError
 from data.files import check_digest, file_digest
-from data.sets import CIFAR10, CIFAR100, DIGESTS, SPLIT_SIZES
+from data.sets import CIFAR10, CIFAR100, CIFAR100_SUPERCLASSES, DIGESTS, SPLIT_SIZES
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,13 @@ LAYOUTS = {
     ),
     CIFAR100.name: Layout("cifar-100-python", {"train": ("train",), "test": ("test",)}, b"fine_labels"),
 }
+LAYOUTS[CIFAR100_SUPERCLASSES.name] = replace(LAYOUTS[CIFAR100.name], labels=b"coarse_labels")
 
 
 def read_cifar(dataset, folder, split):
     """Images (N, 32, 32, 3) and labels (N,), uint8, of one split. Raises DataError."""
-    layout, count, classes = LAYOUTS[dataset.name], SPLIT_SIZES[dataset.name, split], len(dataset.classes)
+    layout, classes = LAYOUTS[dataset.name], len(dataset.classes)
+    count = SPLIT_SIZES[dataset.name.removesuffix("-superclasses"), split]
     names = layout.batches[split]
     share = count // len(names)
     images, labels = np.empty((count, 32, 32, 3), np.uint8), np.empty(count, np.uint8)

@@ -15,7 +15,7 @@ from data.cifar import LAYOUTS, read_cifar
 from data.errors import DataError
 from data.files import download
 from data.idx import read_idx
-from data.sets import CIFAR10, CIFAR100, DATASETS, DIGESTS, SAMPLE, SAMPLE_DIGESTS, SPLITS, SVHN
+from data.sets import DATASETS, DIGESTS, FASHION_MNIST, SAMPLE, SAMPLE_DIGESTS, SPLITS
 from data.svhn import read_svhn
 
 
@@ -31,9 +31,11 @@ def load(name, split, folder=None):
     dataset = DATASETS[name]
     folder = _folder(dataset, folder) if folder else download(dataset, split)
     try:
-        if name in (CIFAR10.name, CIFAR100.name):
+        if name in LAYOUTS:
             return read_cifar(dataset, folder, split)
-        return read_svhn(folder, split) if name == SVHN.name else _load_fashion_mnist(folder, split, DIGESTS)
+        if name == FASHION_MNIST.name:
+            return _load_fashion_mnist(folder, split, DIGESTS)
+        return read_svhn(dataset, folder, split)
     except OSError as error:  # no permission, a folder where a file should be, a disk that fails
         raise DataError(f"cannot read the data in {folder} ({error}): check --data") from None
 

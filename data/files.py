@@ -37,10 +37,10 @@ def download(dataset, split=None):
 
 
 def _needed(name, split):
-    """Whether a split needs the file: one that begins with "train" is of the training part, with "t" of the test's."""
-    if split is None or not name.startswith("t"):
+    """Whether a split needs the file: CIFAR's archives have both; others are of the training part or the test's."""
+    if split is None or name.startswith("cifar"):
         return True
-    return name.startswith("train") == (split == "train")
+    return name.startswith(("test", "t10k")) == (split == "test")
 
 
 def _fetch(dataset, name, cache):

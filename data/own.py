@@ -37,6 +37,8 @@ class Images:
     validation: float = 0.15  # share of the training part, where the data has no part of this name
     test: float = 0.15
     seed: int = 1
+    stream: bool = False  # training reads pictures as it needs them: a folder that no memory holds
+    val_is_test: bool = False  # a folder's val/ gives the final figure, as ImageNet's; validation is drawn
 
     def check(self):
         """Raises DataError for values that cannot be followed."""
@@ -115,6 +117,8 @@ def divide(collection, images):
     parts = {name: (items, labels) for name, (items, labels, _) in collection.parts.items()}
     if "train" not in parts:
         raise DataError(f"{collection.source} has no training part: put its pictures into train/")
+    if images.val_is_test and "test" not in parts and "validation" in parts:
+        parts["test"] = parts.pop("validation")
     items, labels, names = collection.parts["train"]
     drawn = {name: getattr(images, name) for name in NAMES[1:] if name not in parts}
     kept = _draw(collection, labels, names, drawn, images.seed)

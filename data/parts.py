@@ -15,6 +15,7 @@ from data.errors import DataError
 from data.sets import DATASETS
 
 VALIDATION_SEED = 2020
+SEEN = 1000  # pictures that the statistics of streamed ones are computed from
 LEAST_STD = 1 / 255  # of a channel that hardly varies
 
 
@@ -40,7 +41,7 @@ class About:
 
 @dataclass(frozen=True)
 class Parts:
-    """Each part is (images (N, H, W, C) uint8, labels (N,))."""
+    """Each part is (images (N, H, W, C) uint8, labels (N,)); of pictures to be streamed (items, labels)."""
 
     about: About
     train: tuple
@@ -58,9 +59,19 @@ def read_parts(name, folder, validation=5000, images=None):
     if not folder:
         raise DataError(f"{name} is no official data set: give --data the folder with its pictures")
     collection = own.collect(folder)
-    train, *others = (own.read_items(*part, images.rule) for part in own.divide(collection, images))
+    parts = own.divide(collection, images)
+    if images.stream:
+        seen, _ = own.read_items(*_evenly(*parts[0], SEEN), images.rule)
+        return Parts(About(name, collection.classes, *statistics(seen), images, collection.digest), *parts)
+    train, *others = (own.read_items(*part, images.rule) for part in parts)
     about = About(name, collection.classes, *statistics(train[0]), images, collection.digest)
     return Parts(about, train, *others)
+
+
+def _evenly(items, labels, count):
+    """At most `count` of the items with their labels, evenly from all of them."""
+    chosen = np.unique(np.linspace(0, len(labels) - 1, count).astype(int))
+    return [items[index] for index in chosen], labels[chosen]
 
 
 def _official(name, folder, validation):

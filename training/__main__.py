@@ -3,6 +3,8 @@
     python -m training new --data photos/ -o mine.toml          # a recipe for pictures of one's own (training/new.py)
     python -m training class-exits runs/x/model.pt --class dog -o classes.pt    # training/class_exits/command.py
     python -m training dynamic model.onnx --data photos/ -o mine.toml      # gates and exits for somebody's network
+    python -m training estimate RECIPE.toml       # what it costs, and takes on an accelerator (training/estimate.py)
+    python -m training sweep GRID.toml --data DIR       # many recipes, on many machines (training/sweep/)
     python -m training training/recipes/resnet74-ddi-fashion-mnist.toml --data DIR --out runs/mine
     python -m training training/recipes/resnet74-ddi-fashion-mnist.toml --data DIR --out runs/mine --resume --minutes 10
 
@@ -13,6 +15,7 @@ metrics.json.
 import argparse
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve everything else on small machines
@@ -24,10 +27,11 @@ from hls.command.arguments import THREADS, Parser, Real
 from hls.command.entry import guarded
 from hls.command.outputs import made, usable
 from hls.command.signals import handled
-from training import checkpoint, loop, new, recipe
+from training import checkpoint, estimate, loop, new, recipe
 from training.class_exits import command as class_exits
 from training.data import Split
 from training.evaluate import summary
+from training.large import processes
 
 MINUTES = Real(0, 1e6, without_least=True)
 
@@ -39,6 +43,12 @@ def main(argv=None):
         return new.main(argv[1:])
     if argv[:1] == ["class-exits"]:
         return class_exits.main(argv[1:])
+    if argv[:1] == ["estimate"]:
+        return estimate.main(argv[1:])
+    if argv[:1] == ["sweep"]:
+        from training.sweep import command  # needs Dask, which nothing else does
+
+        return command.main(argv[1:])
     if argv[:1] == ["dynamic"]:
         from export import dynamic  # reads ONNX, which training does without
 
@@ -55,7 +65,9 @@ def main(argv=None):
     )
     parser.add_argument("--threads", type=THREADS, help="CPU threads (default: torch's choice)")
     arguments = parser.parse_args(argv)
-    return guarded("training", lambda: train(arguments), lambda: _kept(arguments))
+    arguments.device = processes.device_of(arguments.device)
+    work = partial(processes.together, arguments.device, lambda: train(arguments))
+    return guarded("training", work, lambda: _kept(arguments))
 
 
 def _device(text):
@@ -83,19 +95,23 @@ def train(arguments):
     state = checkpoint.read_checkpoint(folder / "checkpoint.pt", plan) if arguments.resume else None
     if not arguments.resume and (folder / "checkpoint.pt").exists():
         raise checkpoint.CheckpointError(f"{folder} already holds a run: give --resume to go on, or another --out")
-    usable(folder, "--out")
+    if processes.leads():
+        usable(folder, "--out")
     data = folder_of(arguments.data, plan.dataset)
     splits = Split.load(plan.dataset, data, arguments.device, plan.validation, plan.images)
-    made(folder, "--out")
+    if processes.leads():
+        made(folder, "--out")
     trainer = loop.Trainer(plan, splits, folder, arguments.device)
     if state:
         trainer.resume(state)
     with handled(lambda *_: setattr(trainer, "stopping", True)):  # a step is never torn
         finished = trainer.run(arguments.minutes)
+    metrics = trainer.finish() if finished else {}
+    if not processes.leads():
+        return 0
     if not finished:
         print(f"stopped in {plan.phases[trainer.phase].name} at step {trainer.step}: go on with --resume")
         return 0
-    metrics = trainer.finish()
     print(f"test: {summary(metrics['test'])}\nwrote {folder / 'model.pt'}")
     return 0
 

@@ -32,11 +32,16 @@ class Split:
     std: torch.Tensor
     classes: int
     about: About  # of the whole data set: names of the classes, and how it is read again
+    share: tuple = (0, 1)  # (rank, world): of every batch, the images that this one of several processes gets
 
     @classmethod
     def load(cls, name, folder, device, validation=5000, images=None):
         """The training, validation and test parts: see data.parts.read_parts."""
         parts = read_parts(name, folder, validation, images)
+        if images is not None and images.stream:
+            from training.large.stream import Stream  # a Split itself
+
+            return [Stream.of(*part, parts.about, device) for part in (parts.train, parts.validation, parts.test)]
         statistics = parts.about.mean, parts.about.std, len(parts.about.classes)
         arrays = parts.train, parts.validation, parts.test
         return [cls.from_arrays(*part, *statistics, device, parts.about) for part in arrays]
@@ -52,9 +57,9 @@ class Split:
             found = f"labels from {labels.min()} to {labels.max()}"
             raise UserError(f"{found} with {classes} classes: expected 0 to {classes - 1}, one for each class name")
         about = about or About("arrays", tuple(map(str, range(classes))), tuple(mean), tuple(std))
-        statistics = [per_channel(values, device) for values in (mean, std)]
+        mean, std = (per_channel(values, device) for values in (mean, std))
         pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).to(device)
-        return cls(pixels, torch.from_numpy(labels).to(device), *statistics, classes, about)
+        return cls(pixels, torch.from_numpy(labels).to(device), mean, std, classes, about)
 
     def normalise_by(self, mean, std):
         """Normalise by other statistics from now on, one number a channel, of pixels in [0, 1]."""
@@ -80,16 +85,21 @@ class Split:
 
     def batches(self, start, stop, size, seed, pad=4, flip=True):
         """Augmented batches for steps `start` to `stop`, shuffled anew each epoch."""
+        rank, world = self.share
+        for epoch, step, order in self._order(start, stop, size, seed):
+            chosen = torch.from_numpy(order).to(self.images.device)
+            pixels = augment(self.images[chosen], np.random.default_rng((seed, epoch, step)), pad, flip)
+            yield self.normalise(pixels[rank::world]), self.labels[chosen[rank::world]]
+
+    def _order(self, start, stop, size, seed):
+        """(epoch, step, indices (size,)) for steps `start` to `stop`."""
         per_epoch = len(self) // size
         epoch, order = -1, np.arange(0)
         for step in range(start, stop):
             if step // per_epoch != epoch:
                 epoch = step // per_epoch
                 order = np.random.default_rng((seed, epoch)).permutation(len(self))
-            at = step % per_epoch * size
-            chosen = torch.from_numpy(order[at : at + size]).to(self.images.device)
-            pixels = augment(self.images[chosen], np.random.default_rng((seed, epoch, step)), pad, flip)
-            yield self.normalise(pixels), self.labels[chosen]
+            yield epoch, step, order[step % per_epoch * size :][:size]
 
     def plain_batches(self, size, limit=None):
         """The first `limit` images in order, as they are."""

@@ -15,11 +15,13 @@ from tqdm import tqdm
 
 from data.parts import check_same
 from hls.command.outputs import write
-from training import phases, published, terms
+from training import phases, published
 from training.average import Average, renew_statistics
 from training.checkpoint import write_atomically
-from training.data import resized, sides
+from training.data import sides
 from training.evaluate import evaluate, summary
+from training.large import processes
+from training.objective import Loss, make_optimizer, parts
 from training.prune import apply, find_constant
 from training.recipe import check_fits
 
@@ -30,9 +32,11 @@ SETTLE_STEPS, SETTLE_EPOCHS = 100, 4  # batches that statistics are renewed on; 
 class Trainer:
     """One run of a recipe in a folder: checkpoint.pt, metrics.jsonl, and model.pt at the end."""
 
-    def __init__(self, recipe, splits, folder, device):
+    def __init__(self, recipe, splits, folder, device, quiet=False):
         self.recipe, self.folder, self.device = recipe, Path(folder), torch.device(device)
         self.train, self.validation, self.test = splits
+        self.train.share, self.leads = processes.place(), processes.leads()
+        self.told = self.leads and not quiet
         check_fits(recipe, self.train)
         for split in splits if recipe.mean else ():
             split.normalise_by(recipe.mean, recipe.std)
@@ -75,7 +79,7 @@ class Trainer:
             return True
         finally:
             self.seconds += time.monotonic() - started
-            if self.finite():
+            if self.leads and self.finite():
                 self.save()
 
     def _run_phase(self, deadline):
@@ -84,12 +88,13 @@ class Trainer:
         seed = recipe.seed * 1000 + self.phase
         self._set_modes()
         batches = self.train.batches(self.step, phase.steps, recipe.batch, seed, recipe.crop_pad, recipe.flip)
-        bar = tqdm(batches, f"{phase.name:10}", phase.steps, initial=self.step, unit="step", mininterval=1)
+        bar = {"initial": self.step, "unit": "step", "mininterval": 1, "disable": not self.told}
+        bar = tqdm(batches, f"{phase.name:10}", phase.steps, **bar)
         for images, labels in bar:
             self.window.append(self._train_step(phase, seed, images, labels))
             self.step += 1
             if self.step % LOG_EVERY == 0 or self.step == phase.steps:
-                figures = _mean(self.window)
+                figures = processes.mean(_mean(self.window))
                 self.window.clear()
                 self._look(figures)
                 bar.set_postfix({name: f"{figures[name]:.3f}" for name in ("loss", "accuracy", "share")})
@@ -98,9 +103,9 @@ class Trainer:
             if self.step % recipe.checkpoint_every == 0:
                 self._refuse_if_diverged(0.0 if self.finite() else math.nan)
                 self.save()
-            if self.stopping:
+            if processes.anywhere(self.stopping):
                 raise KeyboardInterrupt
-            if time.monotonic() > deadline:
+            if processes.anywhere(time.monotonic() > deadline):
                 return self.step == phase.steps
         return True
 
@@ -126,16 +131,12 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["scale"]
         left_out, forced = phases.left_out(phase, self.places, rng), phases.drawn(phase, len(images), rng)
-        out = self.model(resized(images, phase.side), phase.gated, phase.exits, forced, left_out)
-        full = self.full_flops(phase)
-        loss, values = terms.total(self.terms, terms.Step(out, labels, full, self.step / phase.steps))
+        loss, figures = self.loss(images, labels, forced, left_out, self.step / phase.steps)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
         self.average.update()
-        hits = (out.logits[-1].detach().argmax(1) == labels).float().mean()
-        share = out.flops[:, -1].detach().mean() / full
-        return {"loss": loss.detach(), "accuracy": hits, "share": share, **values}
+        return figures
 
     def _look(self, figures):
         self._log(figures)
@@ -156,9 +157,9 @@ class Trainer:
     def _begin_phase(self):
         """Optimizer, terms and modes of the current phase."""
         phase = self.recipe.phases[min(self.phase, len(self.recipe.phases) - 1)]
-        self.terms = terms.build(phase.terms)
         self.optimizer = make_optimizer(self.model, phase, self.recipe)
         self._set_modes()
+        self.loss = processes.averaged(Loss(self.model, phase, self.full_flops(phase), self.recipe.bf16))
 
     def _set_modes(self):
         """Parts that learn in training mode; a frozen part's batch statistics stay as they are."""
@@ -178,7 +179,7 @@ class Trainer:
         phases.check(phase, figures)
         if phase.prune:
             absent = phases.absent(phase, self.places)
-            self.pruned.append(find_constant(self.model, self.train, left_out=absent))
+            self.pruned.append(processes.first(lambda: find_constant(self.model, self.train, left_out=absent)))
             apply(self.model, self.pruned[-1])
             self._place()
         self.phase, self.step = self.phase + 1, 0
@@ -197,24 +198,33 @@ class Trainer:
     # ---------------------------------------------------------------------------------------------- measuring
     def _validate(self, final=False):
         phase = self.recipe.phases[self.phase]
+        figures = processes.first(lambda: self._measure(phase))
+        self._set_modes()
+        self._log({"validation": figures, "end_of_phase": final})
+        if self.told:
+            tqdm.write(f"{phase.name} step {self.step}: validation {summary(figures)}")
+        return figures
+
+    def _measure(self, phase):
         with self.average.applied():
             options = phase.gated, phase.exits, None, phases.absent(phase, self.places), phase.side
             figures = evaluate(self.model, self.validation, *options)
             for name, forced in phases.extremes(phase).items():
                 figures[f"accuracy_{name}"] = evaluate(self.model, self.validation, *options, forced)["accuracy"]
-        self._set_modes()
-        self._log({"validation": figures, "end_of_phase": final})
-        tqdm.write(f"{phase.name} step {self.step}: validation {summary(figures)}")
         return figures
 
     def _log(self, figures):
+        if not self.leads:
+            return
         record = {"phase": self.phase, "name": self.recipe.phases[self.phase].name, "step": self.step, **figures}
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(record) + "\n")
 
     # -------------------------------------------------------------------------------------------- checkpoints
     def save(self):
-        """Write the checkpoint atomically: a run that is killed leaves the previous one."""
+        """Write the checkpoint atomically: a run that is killed leaves the previous one. The first process's affair."""
+        if not self.leads:
+            return
         state = {"recipe": self.recipe.to_dict(), "phase": self.phase, "step": self.step, "pruned": self.pruned}
         state |= {"model": self.model.state_dict(), "average": self.average.state_dict()}
         state |= {"optimizer": self.optimizer.state_dict(), "seconds": self.seconds, "window": self.window}
@@ -238,7 +248,7 @@ class Trainer:
         if self.step:  # else the phase has not begun, and may have come into the recipe since
             self.optimizer.load_state_dict(state["optimizer"])
         metrics = self.folder / "metrics.jsonl"
-        if metrics.exists():
+        if self.leads and metrics.exists():
             lines = metrics.read_text(encoding="utf-8", errors="replace").splitlines()
             write(metrics, "".join(line + "\n" for line in lines if self._happened(line)))
 
@@ -252,7 +262,10 @@ class Trainer:
 
     def finish(self):
         """Measure on validation and test data, write model.pt (weights, recipe, metrics); the metrics."""
-        metrics: dict = {"validation": evaluate(self.model, self.validation), "test": evaluate(self.model, self.test)}
+        held_out = {"validation": self.validation, "test": self.test}
+        metrics: dict = processes.first(lambda: {name: evaluate(self.model, part) for name, part in held_out.items()})
+        if not self.leads:
+            return metrics
         metrics |= {"seed": self.recipe.seed, "seconds": round(self.seconds), "torch": str(torch.__version__)}
         metrics |= {"device": self.device.type}
         weights = {name: value.cpu() for name, value in self.model.state_dict().items()}
@@ -261,37 +274,6 @@ class Trainer:
         write_atomically(state, self.folder / "model.pt")
         write(self.folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
         return metrics
-
-
-def parts(model):
-    """The model's modules by part, as phases name them."""
-    return {
-        "backbone": [model.backbone],
-        "layer_gates": list(model.layer_gates.values()),
-        "channel_gates": list(model.channel_gates.values()),
-        "exits": list(model.exits.values()),
-    }
-
-
-def make_optimizer(model, phase, recipe):
-    """SGD with Nesterov's momentum; no weight decay for vectors (biases, batch norms, shifts), nor for gates.
-
-    A gate's logits are standardised, so that decay would change none of them, until they are lost in rounding.
-    """
-    groups = []
-    for part, modules in parts(model).items():
-        if part not in phase.train:
-            continue
-        parameters = list(dict.fromkeys(p for module in modules for p in module.parameters()))
-        scale = phase.gate_lr if part.endswith("gates") else 1.0
-        for vectors in (False, True):
-            chosen = [p for p in parameters if (p.ndim < 2) == vectors]
-            if chosen:
-                decay = 0.0 if vectors or part.endswith("gates") else recipe.weight_decay
-                groups.append(
-                    {"params": chosen, "weight_decay": decay, "scale": scale * (phase.bias_lr if vectors else 1)}
-                )
-    return torch.optim.SGD(groups, phase.lr, recipe.momentum, nesterov=recipe.momentum > 0)
 
 
 def _mean(window):

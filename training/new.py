@@ -10,11 +10,8 @@ changed.
 import argparse
 import json
 import re
-import tempfile
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from data import own
@@ -25,8 +22,8 @@ from hls.command.arguments import THREADS, Parser, Real, Whole
 from hls.command.entry import guarded
 from hls.command.outputs import Output
 from hls.errors import UserError
-from training import loop, recipe
-from training.data import Split
+from training import recipe
+from training.estimate import measured
 
 EPOCHS, AT, MOST_EPOCHS = 40, 50_000, 80  # fewer pictures are shown more often: EPOCHS · √(AT / pictures)
 BATCHES = ((20_000, 128), (2_000, 64), (0, 32))  # from so many training pictures on
@@ -202,14 +199,7 @@ def _recipe(values, arguments):
 
 def estimate(plan, classes, images):
     """Seconds that training takes here: a few steps of each phase on noise are measured."""
-    random = np.random.default_rng(0)
-    shape = (plan.batch, *images.size, images.channels)
-    pixels, labels = random.integers(0, 256, shape, np.uint8), random.integers(0, classes, plan.batch)
-    noise = Split.from_arrays(pixels, labels, (0.5,) * images.channels, (0.25,) * images.channels, classes)
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = loop.Trainer(replace(plan, init=""), (noise,) * 3, folder, "cpu")
-        measured = trainer.rehearse(REHEARSED)
-    return OVERHEAD * sum(phase.steps * seconds for phase, seconds in zip(plan.phases, measured))
+    return OVERHEAD * measured(plan, classes, images.channels, images.size, steps=REHEARSED)
 
 
 def _told(output, collection, images, counts, seconds, arguments):

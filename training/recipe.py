@@ -2,29 +2,26 @@
 
     recipe = read("training/recipes/resnet74-ddi-fashion-mnist.toml")
 
-A checkpoint carries its recipe; one that was made by another recipe is not resumed.
+A recipe may name a `base`, and hold what differs from it (training/bases.py). A checkpoint carries its whole recipe;
+one that was made by another recipe is not resumed.
 """
 
 import dataclasses
 import math
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 
 from data.own import Images
 from data.sets import DATASETS
 from hls.errors import UserError
 from training import terms
+from training.bases import RecipeError, read_values
 from training.network import Network
 from training.phases import Phase
 
 LEAST = {"seed": 0, "batch": 2, "momentum": 0, "weight_decay": 0, "average": 0, "crop_pad": 0, "validation": 1}
 LEAST |= {"validate_every": 1, "checkpoint_every": 1}
 BELOW = {"seed": 1 << 32, "momentum": 1, "average": 1, "weight_decay": math.inf}  # numbers without an end are left out
-
-
-class RecipeError(UserError):
-    """A recipe that cannot be followed; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +37,11 @@ class Recipe:
     mean: tuple = ()  # how that was normalised, a number a channel, pixels in [0, 1]; (): as the data set says
     std: tuple = ()
     seed: int = 1
-    batch: int = 128
+    batch: int = 128  # of all processes together
     momentum: float = 0.9
     weight_decay: float = 5e-4
     average: float = 0.0  # decay a step of the averaged weights that are evaluated and exported; 0: none
+    bf16: bool = False  # steps of training compute in bfloat16; weights, and all that is measured, stay float32
     crop_pad: int = 4
     flip: bool = True
     validation: int = 5000
@@ -57,14 +55,9 @@ class Recipe:
 
 def read(path):
     """A Recipe from a TOML file. Raises RecipeError for a missing file, an unknown key or an impossible value."""
-    path = Path(path)
-    if not path.exists():
-        known = ", ".join(sorted(p.stem for p in (Path(__file__).parent / "recipes").glob("*.toml")))
-        raise RecipeError(f"no recipe {path}: training/recipes/ has {known}")
+    values = read_values(path)
     try:
-        return parse(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not TOML: {error}") from None
+        return from_dict(values)
     except UserError as error:
         raise RecipeError(f"{path}: {error}") from None
 
@@ -111,8 +104,12 @@ def check_fits(recipe, train):
     """Raises RecipeError where the training images (training.data.Split) are too few or too small for a recipe."""
     if recipe.batch > len(train):
         raise RecipeError(f"batch = {recipe.batch} is more than the {len(train)} training images: lower it")
+    if recipe.batch % train.share[1]:
+        raise RecipeError(f"batch = {recipe.batch} for {train.share[1]} processes: expected a multiple of them")
     if recipe.mean and len(recipe.mean) != train.channels:
         raise RecipeError(f"mean has {len(recipe.mean)} numbers, the images {train.channels} channels: give as many")
+    if recipe.images is not None and recipe.images.stream and recipe.crop_pad:
+        raise RecipeError(f"crop_pad = {recipe.crop_pad}: streamed pictures are cropped as they are read, give 0")
     if recipe.crop_pad >= min(train.size):
         sizes = " × ".join(map(str, train.size))
         raise RecipeError(f"crop_pad = {recipe.crop_pad}: expected less than a side of the images, {sizes}")

@@ -80,7 +80,11 @@ def small(monkeypatch):
 # ------------------------------------------------------------------------------------------------------------ CIFAR-100
 def batch(count=100):
     rows = np.random.default_rng(count).integers(0, 256, (count, 3072), dtype=np.uint8)
-    return {b"data": rows, b"fine_labels": [i % 100 for i in range(count)], b"coarse_labels": [0] * count}
+    return {
+        b"data": rows,
+        b"fine_labels": [i % 100 for i in range(count)],
+        b"coarse_labels": [i % 20 for i in range(count)],
+    }
 
 
 def test_cifar_100_unpacked_and_in_its_archive(tmp_path, monkeypatch, small):
@@ -108,6 +112,22 @@ def test_cifar_100_that_is_not(tmp_path, small):
     assert list(DATASETS["cifar100"].classes) == sorted(DATASETS["cifar100"].classes)
 
 
+def test_superclasses_are_the_archive_s_coarse_labels(tmp_path, small):
+    (tmp_path / "test").write_bytes(pickle.dumps(batch()))
+    images, labels = load("cifar100-superclasses", "test", tmp_path)
+    assert (images == load("cifar100", "test", tmp_path)[0]).all() and labels.tolist() == [i % 20 for i in range(100)]
+    classes = DATASETS["cifar100-superclasses"].classes
+    assert len(set(classes)) == 20 and list(classes) == sorted(classes)
+    (tmp_path / "test").write_bytes(pickle.dumps({**batch(), b"coarse_labels": [0] * 100}))
+    one_line(
+        r"images per class are \[100, 0, .*expected 5 each: not CIFAR-100",
+        load,
+        "cifar100-superclasses",
+        "test",
+        tmp_path,
+    )
+
+
 # ----------------------------------------------------------------------------------------------------------------- SVHN
 @pytest.fixture(params=[True, False], ids=["compressed", "plain"])
 def svhn(request, tmp_path, monkeypatch, small):
@@ -122,6 +142,19 @@ def test_svhn(svhn):
         images, labels = load("svhn", "test", given)
         assert (images == X.transpose(3, 0, 1, 2)).all() and images.flags.c_contiguous
         assert labels.tolist() == [1, 0, 3, 9] and labels.dtype == np.uint8
+
+
+def test_svhn_s_extra_digits_stand_behind_the_training_ones(tmp_path, monkeypatch):
+    for part, compressed in (("train", True), ("extra", False), ("test", True)):
+        path = tmp_path / f"{part}_32x32.mat"
+        path.write_bytes(mat(compressed))
+        monkeypatch.setitem(sets.SPLIT_SIZES, ("svhn", part), 4)
+        monkeypatch.setitem(sets.DIGESTS, path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+    images, labels = load("svhn-extra", "train", tmp_path)
+    assert images.shape == (8, 32, 32, 3) and labels.tolist() == [1, 0, 3, 9] * 2
+    assert len(load("svhn-extra", "test", tmp_path)[1]) == len(load("svhn", "train", tmp_path)[1]) == 4
+    (tmp_path / "extra_32x32.mat").unlink()
+    one_line("no extra_32x32.mat", load, "svhn-extra", "train", tmp_path)
 
 
 def test_svhn_that_is_not(svhn, monkeypatch):

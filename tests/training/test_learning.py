@@ -9,8 +9,9 @@ import torch
 
 from tests.training import toys
 from training.evaluate import evaluate
-from training.loop import Trainer, make_optimizer
+from training.loop import Trainer
 from training.network import Network
+from training.objective import make_optimizer
 
 
 def run(tmp_path, phases, seed=0, **values):

@@ -11,10 +11,10 @@ import torch
 from hls.errors import UserError
 from tests.training import toys
 from training import __main__ as command
-from training import checkpoint, phases, recipe
+from training import bases, checkpoint, phases, recipe
 from training.loop import Trainer
 
-RECIPES = sorted(recipe.Path(recipe.__file__).parent.glob("recipes/*.toml"))
+RECIPES = sorted(bases.RECIPES.glob("*.toml"))
 SHORT = [
     toys.phase("backbone", 5, train=["backbone"], gated=False, exits=False, drop=0.5, units=[1, 1]),
     toys.phase("gates", 4, train=["layer_gates", "channel_gates"], terms={"cost": {"target": 0.4}}),

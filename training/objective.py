@@ -1,0 +1,61 @@
+"""What a phase of training minimises, and by which optimizer.
+
+loss, figures = Loss(model, phase, full_flops)(images, labels, forced, left_out, progress)
+optimizer = make_optimizer(model, phase, recipe)
+"""
+
+import torch
+from torch import nn
+
+from training import terms
+from training.data import resized
+
+
+class Loss(nn.Module):
+    """A model with the terms of a phase: what several processes average the gradients of."""
+
+    def __init__(self, model, phase, full_flops, bf16=False):
+        super().__init__()
+        self.model, self.phase, self.full_flops, self.bf16 = model, phase, full_flops, bf16
+        self.terms = terms.build(phase.terms)
+
+    def forward(self, images, labels, forced, left_out, progress):
+        """The loss of a batch, and detached figures of it, still on the device."""
+        phase = self.phase
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
+            out = self.model(resized(images, phase.side), phase.gated, phase.exits, forced, left_out)
+            loss, values = terms.total(self.terms, terms.Step(out, labels, self.full_flops, progress))
+        hits = (out.logits[-1].detach().argmax(1) == labels).float().mean()
+        share = out.flops[:, -1].detach().mean() / self.full_flops
+        return loss, {"loss": loss.detach(), "accuracy": hits, "share": share, **values}
+
+
+def parts(model):
+    """The model's modules by part, as phases name them."""
+    return {
+        "backbone": [model.backbone],
+        "layer_gates": list(model.layer_gates.values()),
+        "channel_gates": list(model.channel_gates.values()),
+        "exits": list(model.exits.values()),
+    }
+
+
+def make_optimizer(model, phase, recipe):
+    """SGD with Nesterov's momentum; no weight decay for vectors (biases, batch norms, shifts), nor for gates.
+
+    A gate's logits are standardised, so that decay would change none of them, until they are lost in rounding.
+    """
+    groups = []
+    for part, modules in parts(model).items():
+        if part not in phase.train:
+            continue
+        parameters = list(dict.fromkeys(p for module in modules for p in module.parameters()))
+        scale = phase.gate_lr if part.endswith("gates") else 1.0
+        for vectors in (False, True):
+            chosen = [p for p in parameters if (p.ndim < 2) == vectors]
+            if chosen:
+                decay = 0.0 if vectors or part.endswith("gates") else recipe.weight_decay
+                groups.append(
+                    {"params": chosen, "weight_decay": decay, "scale": scale * (phase.bias_lr if vectors else 1)}
+                )
+    return torch.optim.SGD(groups, phase.lr, recipe.momentum, nesterov=recipe.momentum > 0)
