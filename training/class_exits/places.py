@@ -1,6 +1,6 @@
 """Where a class exit can stand, what it reads there, and what the network costs up to there.
 
-    spots = spots_of(model, 20)                          # behind the stem and behind units, at most 20 of them
+    spots = spots_of(model, 20, (32, 32))                # behind the stem and behind units, at most 20 of them
     features = collect(model, split, spots)              # one pass over a split
     columns = features.columns(spot, keep_previous=True)
 

@@ -1,4 +1,4 @@
-"""python -m training, in which the second process of torchrun cannot read a picture at its third step.
+"""Training in which the second process of torchrun cannot read a picture at its third step.
 
 torchrun --nproc-per-node 2 -m tests.training.large.damaged FOLDER OUT
 """
