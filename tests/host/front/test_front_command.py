@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -13,6 +14,7 @@ from bench.standin import tiny
 from data.datasets import load_sample
 from data.errors import DataError
 from data.png import write_png
+from host import job
 from host import run as command
 from host.front import command as front
 from host.front.camera import LOST, frames
@@ -78,6 +80,19 @@ def test_standard_input(capsys, package, pictures, monkeypatch):
         2,
         "standard input is empty, expected a picture: take it away, or save it again",
     )
+
+
+def test_standard_input_that_is_closed(capsys, package, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    code, _, err = run(capsys, package, "--image", "-")
+    assert code == 2 and "standard input is closed" in err
+
+
+def test_a_package_that_is_named_is_not_written_over(capsys, pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(job, "PACKAGES", tmp_path)
+    before = Path(tiny.save(tmp_path / "tiny.npz")).read_bytes()
+    code, _, err = run(capsys, "tiny", "--image", pictures[0], "--json", tmp_path / "tiny.npz")
+    assert code == 2 and "which is read" in err and (tmp_path / "tiny.npz").read_bytes() == before
 
 
 def test_the_picture_shows_what_ran(capsys, package, pictures, tmp_path):
