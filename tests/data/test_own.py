@@ -64,7 +64,8 @@ def test_a_class_may_be_called_as_a_part_is(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "names", [("train/caf\u00e9", "train/cafe\u0301", "train/b"), ("train/a", "val/a", "valid/a"), ("train/a", "Train/b")]
+    "names",
+    [("train/caf\u00e9", "train/cafe\u0301", "train/b"), ("train/a", "val/a", "valid/a"), ("train/a", "Train/b")],
 )
 def test_two_folders_for_one_thing_are_not_mixed(tmp_path, names):
     photos(tmp_path, dict.fromkeys(names, 3))

@@ -214,7 +214,9 @@ def test_weights_beside_the_model_are_read(tmp_path):
     assert np.isfinite(found.network.nodes[1].weight).all() and found.network.nodes[1].weight.any()
 
 
-@pytest.mark.parametrize("location", ["../weights.bin", "/etc/passwd", "a/../../weights.bin", "", "weights\0.bin", "a" * 5000])
+@pytest.mark.parametrize(
+    "location", ["../weights.bin", "/etc/passwd", "a/../../weights.bin", "", "weights\0.bin", "a" * 5000]
+)
 def test_weights_outside_of_the_folder_are_not_read(location, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
