@@ -47,6 +47,7 @@ def test_lines_for_people(capsys, package, pictures):
     expected = Engine(package, backend="golden").predict(pictures)
     for path, one in zip(pictures, expected):
         assert f"{path}: {one.name} {one.probability:.1%}" in out
+        assert one.joules is not None
         assert f"{one.seconds * 1e3:.3g} ms (modelled), {one.joules * 1e3:.3g} mJ (modelled)" in out
     for words in (
         "budget none",
@@ -69,7 +70,11 @@ def test_json_for_programs(capsys, package, pictures, tmp_path):
     for one, right in zip(found["images"], expected):
         shares = dict(zip(tiny.CLASSES, right.probabilities.tolist()))
         assert one["probabilities"] == pytest.approx(shares, abs=1e-6) and one["class"] == right.name
-        assert one["time_ms"] == 1e3 * right.seconds and one["energy_mj"] == 1e3 * right.joules
+        assert (
+            right.joules is not None
+            and one["time_ms"] == 1e3 * right.seconds
+            and one["energy_mj"] == 1e3 * right.joules
+        )
         assert (one["label"], one["flops"], one["cycles"]) == (right.label, right.flops, right.cycles)
     one = found["images"][0]
     assert one["time_kind"] == one["energy_kind"] == "modelled" and one["flops"] > 0 and one["exit"] == "end"
