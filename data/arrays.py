@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from data.errors import DataError
-from data.folders import PARTS, Collection, check_classes
+from data.folders import MOST_CLASSES, PARTS, Collection, check_classes
 
 IMAGES, LABELS = ("images", "x", "data"), ("labels", "y", "targets")
 MOST_BYTES = 8 << 30  # of one member, unpacked
@@ -97,13 +97,13 @@ def _pairs(members, path):
 def _checked(images, labels, name):
     """(images (N, H, W, C) uint8, labels (N,), names) of one part."""
     images = images[..., None] if images.ndim == 3 else images
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3) or not len(images):
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3) or not images.size:
         raise DataError(
             f"{name} has images {images.dtype} {images.shape}, expected uint8 (N, H, W) or (N, H, W, 1 or 3)"
         )
-    if labels.dtype.kind not in "iu" or labels.size != len(images) or labels.shape[0] != len(images):
+    if labels.dtype.kind not in "iu" or labels.size != len(images) or labels.shape[:1] != images.shape[:1]:
         raise DataError(f"{name} has {len(images)} images and labels {labels.dtype} {labels.shape}, expected as many")
-    labels = labels.reshape(-1).astype(np.int64)
-    if labels.min() < 0:
-        raise DataError(f"{name} has a label {labels.min()}, expected 0 or more")
-    return images, labels, [str(index) for index in range(len(images))]
+    for label in (labels.min(), labels.max()):  # before any class is named: a label can be 2^64 - 1
+        if not 0 <= label < MOST_CLASSES:
+            raise DataError(f"{name} has a label {label}, expected 0 to {MOST_CLASSES - 1}: number the classes from 0")
+    return images, labels.reshape(-1).astype(np.int64), [str(index) for index in range(len(images))]

@@ -40,8 +40,10 @@ def read_folder(folder):
     """The Collection of a folder. Raises DataError for one without classes, or with what cannot be told apart."""
     folder = Path(folder)
     try:
-        divided = {PARTS[path.name.lower()]: path for path in _folders(folder) if path.name.lower() in PARTS}
+        divided = _parts(folder)
         roots = divided if "train" in divided or "test" in divided else {"train": folder}
+        for root in roots.values():
+            _check_apart(_folders(root), _name)
         names = sorted({_name(path) for root in roots.values() for path in _folders(root)})
         check_classes(names, folder)
         parts = {part: _pictures(root, names) for part, root in roots.items()}
@@ -61,7 +63,7 @@ def holds_classes(folder):
         return False
     inside = _folders(folder)
     inside += [path for part in inside if part.name.lower() in PARTS for path in _folders(part)]
-    return any(_is_picture(path) for room in inside for path in room.iterdir())
+    return any(map(_holds_pictures, inside))
 
 
 def check_classes(names, source, least=LEAST_CLASSES):
@@ -79,6 +81,26 @@ def check_classes(names, source, least=LEAST_CLASSES):
                 f"{source} has the classes {seen[key]!r} and {name!r}, which read alike: rename one of them"
             )
         seen[key] = name
+
+
+def _parts(folder):
+    """Part → its folder, where there is one. A folder of pictures is a class, though it is called train."""
+    found = [path for path in _folders(folder) if path.name.lower() in PARTS and not _holds_pictures(path)]
+    _check_apart(found, lambda path: PARTS[path.name.lower()])
+    return {PARTS[path.name.lower()]: path for path in found}
+
+
+def _check_apart(folders, key):
+    """DataError where two folders are the same by `key`: one of them would be lost in the other."""
+    seen = {}
+    for path in folders:
+        if key(path) in seen:
+            raise DataError(f"{seen[key(path)]} and {path} are both {key(path)!r}: put them into one folder")
+        seen[key(path)] = path
+
+
+def _holds_pictures(folder):
+    return any(map(_is_picture, folder.iterdir()))
 
 
 def _folders(folder):

@@ -9,6 +9,7 @@ turned as their EXIF says. What is transparent lies on white; CMYK becomes RGB; 
 import contextlib
 import io
 import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -74,11 +75,19 @@ def _named(name):
 
 def _content(path):
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise DataError(f"{path} has {path.stat().st_size} bytes, expected at most {MOST_BYTES}: save it smaller")
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"cannot read the picture {path} ({error.strerror or error}): check its path") from None
+        with path.open("rb") as file:
+            return read_stream(file, path)
+    except (OSError, ValueError) as error:  # ValueError: no path has a zero byte
+        line = getattr(error, "strerror", None) or error
+        raise DataError(f"cannot read the picture {path} ({line}): check its path") from None
+
+
+def read_stream(file, name):
+    """The bytes of an open file; a device or a pipe may have no end. DataError for more than MOST_BYTES."""
+    content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise DataError(f"{name} has more than {MOST_BYTES} bytes, expected a picture: save it smaller")
+    return content
 
 
 def _check_size(height, width):
@@ -116,10 +125,13 @@ def _opened(content):
         from PIL import Image
     except ImportError:
         raise DataError(f"is a {kind} file, and Pillow is not installed: {NEED}") from None
-    with Image.open(io.BytesIO(content), formats=(kind,)) as image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is looked at here
+        opened = Image.open(io.BytesIO(content), formats=(kind,))
+    with opened as image:
         _check_size(*image.size[::-1])
         frames = getattr(image, "n_frames", 1)
-        if frames > 1:
+        if frames > 1 and kind == "WEBP":  # a JPEG's further pictures are previews and depths: phones write them
             raise DataError(f"is animated ({frames} frames), expected one picture: save one of them")
         yield image
 

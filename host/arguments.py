@@ -11,9 +11,9 @@ from hls.errors import UserError
 from host.backends import NAMES
 from host.board import catalog
 from host.budgets.limit import parse_limit
-from host.job import DEFAULT
+from host.job import DEFAULT, MOST_NATS
 
-RATE, NATS = Real(0, 1e9, without_least=True), Real(0, 100, without_least=True)
+RATE, NATS = Real(0, 1e9, without_least=True), Real(0, MOST_NATS, without_least=True)
 SIMULATIONS = ("cosim", "golden")
 BUDGETS = "FLOPs (74M, 0.85G), time on the board (1.5ms, 900us), modelled energy (0.8mJ), or none"
 

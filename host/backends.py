@@ -8,6 +8,7 @@
 
 from itertools import pairwise
 
+from hls.errors import UserError
 from host.backend import BackendMissing
 from host.board import catalog, machine
 from host.board.driver import Pynq
@@ -36,14 +37,17 @@ def choose(name, threads, warn):
 
 def open_backend(arguments, tell):
     """The backend that --backend names, made ready. UserError."""
-    if arguments.backend.startswith("remote:"):
+    name = arguments.backend
+    if name not in NAMES and not str(name).startswith("remote:"):
+        raise UserError(f"unknown backend {name!r}: expected {', '.join(NAMES)} or remote:[USER@]HOST")
+    if name.startswith("remote:"):
         from host.remote.client import Remote  # its library is not everywhere
 
         command = ["host/server.py", "--board", arguments.board, *(["--interrupt"] if arguments.interrupt else [])]
-        return Remote(arguments.backend.removeprefix("remote:"), tell, command)
+        return Remote(name.removeprefix("remote:"), tell, command)
     chosen = arguments.interrupt or arguments.board != catalog.DEFAULT
-    if chosen and arguments.backend in ("auto", "pynq") and machine.present():
+    if chosen and name in ("auto", "pynq") and machine.present():
         return Pynq(board=arguments.board, interrupt=arguments.interrupt)
     if arguments.interrupt:
         tell("this machine is no board: --interrupt changes nothing")
-    return choose(arguments.backend, arguments.threads, tell)
+    return choose(name, arguments.threads, tell)

@@ -6,6 +6,7 @@ start = job.start(budget)                       # parameters of the engine under
 
 import hashlib
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from host.budgets import budget
 from host.budgets.average import Average, choose
 
 PACKAGES = Path(__file__).resolve().parents[1] / "packages"
+MOST_NATS = 100  # of an entropy threshold
 DEFAULT = "fashion-mnist"  # the package, and the data set, of a run that names none
 
 
@@ -95,6 +97,10 @@ def read_job(arguments):
 
 def under_rule(package, average_budget=None, entropy=None):
     """(package, rule, threshold, Average or None) for a budget on the average, or an entropy in nats, or neither."""
+    if entropy is not None and not (isinstance(entropy, Real) and 0 < entropy <= MOST_NATS):
+        raise UserError(f"entropy {entropy!r}: expected nats, a number above 0 and at most {MOST_NATS}")
+    if entropy is not None and average_budget:
+        raise UserError("entropy and average budget both choose when an exit is sure: give one of them")
     if average_budget:
         chosen = choose(package, average_budget)
         return chosen.package, isa.RULE_ENTROPY, 0, chosen
@@ -121,6 +127,11 @@ def exits_under(package, rule):
     """
     pairs = zip(package.exits, worst_case(package.program, rule))
     return [{**item, "flops": cost.flops, "cycles": cost.cycles} for item, cost in pairs if cost.open]
+
+
+def package_files(given):
+    """The files that --package may mean, none of which is to be written over."""
+    return [given, PACKAGES / f"{given}.npz"]
 
 
 def package_path(given):

@@ -41,7 +41,7 @@ from host.budgets.limit import LimitPlan, parse_limit
 from host.budgets.plan import FixedPlan
 from host.budgets.schedule import LinesPlan, SchedulePlan, read
 from host.energy import gauge
-from host.job import PACKAGES, read_job
+from host.job import package_files, read_job
 from host.layers.table import layers
 from host.layers.table import table as layer_table
 from host.layers.timeline import run_trace
@@ -87,8 +87,7 @@ def _outputs(arguments):
     """The files to be written, opened and tried, and apart from what is read. UserError."""
     json_file = None if arguments.json == "-" else arguments.json
     meter = (arguments.meter or "").removeprefix("replay:").partition("?")[0]
-    read = [arguments.package, PACKAGES / f"{arguments.package}.npz", arguments.energy, arguments.schedule, meter]
-    read.append(path_of(arguments.data))
+    read = [*package_files(arguments.package), arguments.energy, arguments.schedule, meter, path_of(arguments.data)]
     files = {"--picture": arguments.picture, "--json": json_file, "--timeline": arguments.timeline}
     return Outputs({**files, "--trace": arguments.trace}, read)
 

@@ -116,12 +116,13 @@ def _bring_in(tensor, folder):
     path = folder / name
     try:
         inside = bool(name) and "\0" not in name and path.resolve().is_relative_to(folder)
+        there = inside and path.is_file()
         offset, length = int(entries.get("offset", 0)), int(entries.get("length", -1))
     except (OSError, ValueError, RuntimeError):
         raise UserError(f"{what} have no usable place in a file: export again, with the weights in the model") from None
     if not inside:
         raise UserError(f"{what} lie in {printable(name)}, outside the model's folder: put that file beside the model")
-    if not path.is_file():
+    if not there:
         raise UserError(f"{what} lie in {printable(name)}, which is not beside the model: put it there")
     expected = _bytes_of(tensor, what)
     if length not in (-1, expected) or offset < 0 or offset + expected > path.stat().st_size:

@@ -38,6 +38,8 @@ def from_module(model, example, data, mean, std, classes=None, name=None):
 
 def arrays(data):
     """(images, labels) of somebody's data as arrays. Raises UserError where they are of another kind."""
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise UserError(f"data is {type(data).__name__}, expected a pair: images (N, H, W, C) uint8 and labels (N,)")
     images, labels = (np.asarray(part) for part in data)
     if images.ndim != 4 or images.dtype != np.uint8 or len(images) != len(labels) or len(images) < 2:
         found = f"{images.dtype} {images.shape} and {len(labels)} labels"

@@ -41,6 +41,8 @@ class Opened:
         if len(mean) != self.channels or len(std) != self.channels:
             found = f"{self.channels} channels, the images {len(mean)}"
             raise UserError(f"the model's input has {found}: give data, --mean and --std of as many")
+        if not (np.isfinite((mean, std)).all() and min(std) > 0):
+            raise UserError(f"mean {tuple(mean)} and std {tuple(std)}: expected finite numbers, those of std above 0")
         image, steps = self._steps.all[0], self._steps
         image.shift, image.scale = np.array(mean, np.float64), np.array(std, np.float64)
         steps = simplify(steps)

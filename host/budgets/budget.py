@@ -94,6 +94,8 @@ def smallest(kind, exits, board):
     """
     if kind == "none":
         return Budget("none")
+    if kind not in UNITS:
+        raise UserError(f"budgets are of {', '.join(UNITS)} or none, not of {kind!r}")
     if kind == "flops":
         need = min(item["flops"] for item in exits)
     elif kind == "time":

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data.pictures import read_stream
 from hls.command.outputs import Outputs
 from hls.errors import UserError
 from host.backends import open_backend
@@ -19,6 +20,7 @@ from host.budgets.budget import show
 from host.front.camera import frames
 from host.front.channels import active_channels
 from host.front.engine import Engine
+from host.job import package_files
 from host.layers.table import layers
 from host.layers.table import table as layer_table
 from host.layers.timeline import trace
@@ -58,7 +60,7 @@ def run(arguments, warn):
 def _outputs(arguments):
     """The files to be written, opened and tried. UserError."""
     json_file = None if arguments.json == "-" else arguments.json
-    read = [arguments.package, *(name for name in arguments.image or () if name != "-")]
+    read = [*package_files(arguments.package), *(name for name in arguments.image or () if name != "-")]
     return Outputs({"--picture": arguments.picture, "--json": json_file, "--timeline": arguments.timeline}, read)
 
 
@@ -68,7 +70,11 @@ def _title(name):
 
 def _picture(name):
     """(what Engine.fit takes, its name for messages)."""
-    return (sys.stdin.buffer.read(), _title(name)) if name == "-" else (Path(name), name)
+    if name != "-":
+        return Path(name), name
+    if sys.stdin is None:
+        raise UserError("--image -: standard input is closed: give it a picture, as in `… --image - < cat.jpg`")
+    return read_stream(sys.stdin.buffer, _title(name)), _title(name)
 
 
 def _watch(engine, arguments):

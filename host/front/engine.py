@@ -8,7 +8,7 @@ numpy is all that it needs; JPEG and WebP need Pillow.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +19,7 @@ from data.errors import DataError
 from data.fit import rule_of
 from data.pictures import decode, read_picture
 from hls import isa
+from hls.errors import UserError
 from hls.golden.maps import requantize
 from hls.package import read
 from hls.program import decode as fields_of
@@ -82,6 +83,8 @@ class Engine:
 
         Raises UserError, one line, for whatever cannot be read, opened or built.
         """
+        if not isinstance(package, (str, Path)):
+            raise UserError(f"package {package!r}: expected a path of one, or a name in packages/")
         path = package_path(package)
         package_read = read(path)
         self.package = package_read if class_exit is None else package_read.with_class_exit(class_exit)
@@ -113,7 +116,7 @@ class Engine:
         """(*image_shape) uint8 of a picture of any size, by the package's rule. Raises UserError."""
         if isinstance(picture, (str, Path)):
             return self.rule.apply(read_picture(picture), picture)
-        pixels = decode(picture, name) if isinstance(picture, bytes) else np.asarray(picture)
+        pixels = decode(picture, name) if isinstance(picture, bytes) else _array(picture, name)
         pixels = pixels[..., None] if pixels.ndim == 2 else pixels
         if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[-1] not in (1, 3) or not pixels.size:
             shape = f"{pixels.dtype} {pixels.shape}"
@@ -148,7 +151,8 @@ class Engine:
         return job, run_batches(self.backend, job, FixedPlan(asked))
 
     def _pixels(self, images: Picture | Sequence[Picture]) -> np.ndarray:
-        if isinstance(images, (str, Path, bytes)) or (isinstance(images, np.ndarray) and images.ndim < 4):
+        one = isinstance(images, (str, Path, bytes)) or (isinstance(images, np.ndarray) and images.ndim < 4)
+        if one or not isinstance(images, Iterable):
             images = [images]
         fitted = [self.fit(one, f"picture {index}") for index, one in enumerate(images)]
         return np.stack(fitted) if fitted else np.zeros((0, *self.image_shape), np.uint8)
@@ -224,7 +228,18 @@ def probabilities(package, results):
     return shares / shares.sum(1, keepdims=True)
 
 
+def _array(picture, name):
+    """A picture that is no file as numpy has it. DataError for what has no shape."""
+    try:
+        return np.asarray(picture)
+    except (ValueError, TypeError) as error:
+        line = " ".join(str(error).split())[:80]
+        raise DataError(f"{name} is no array ({line}): expected uint8 (H, W), (H, W, 1) or (H, W, 3)") from None
+
+
 def _open(name, board, threads):
+    if type(threads) is not int or threads < 1:
+        raise UserError(f"threads {threads!r}: expected a whole number, 1 or more")
     return open_backend(SimpleNamespace(backend=name, board=board, threads=threads, interrupt=False), _quiet)
 
 

@@ -58,6 +58,20 @@ def test_parts_that_a_folder_has_are_kept(tmp_path):
     assert holds_classes(tmp_path)
 
 
+def test_a_class_may_be_called_as_a_part_is(tmp_path):
+    found = read_folder(photos(tmp_path, {"bus": 2, "test": 3, "train": 4}))
+    assert found.classes == ("bus", "test", "train") and set(found.parts) == {"train"}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("train/caf\u00e9", "train/cafe\u0301", "train/b"), ("train/a", "val/a", "valid/a"), ("train/a", "Train/b")],
+)
+def test_two_folders_for_one_thing_are_not_mixed(tmp_path, names):
+    photos(tmp_path, dict.fromkeys(names, 3))
+    refused("put them into one folder", read_folder, tmp_path)
+
+
 def test_what_is_no_picture_is_left_alone(tmp_path):
     photos(tmp_path, {"a": 3, "b": 3})
     for name in ("a/notes.txt", "a/Thumbs.db", "a/.hidden.png", ".git/x.png", "__MACOSX/y.png", "readme.md"):
@@ -165,7 +179,11 @@ def test_a_folder_of_arrays_and_names(tmp_path):
         ({"images": PIXELS, "labels": LABELS / 2}, "labels float64"),
         ({"images": PIXELS, "labels": LABELS - 1}, "a label -1"),
         ({"images": PIXELS, "labels": LABELS * 0}, "1 classes, expected 2"),
-        ({"images": PIXELS, "labels": LABELS + 1000}, "1002 classes"),
+        ({"images": PIXELS, "labels": LABELS + 1000}, "a label 1000, expected 0 to 999"),
+        ({"images": PIXELS, "labels": LABELS * 10**12}, "a label 1000000000000, expected 0 to 999"),
+        ({"images": PIXELS, "labels": LABELS.astype(np.uint64) * np.uint64(2**64 - 1)}, "a label 18446744073709551615"),
+        ({"images": PIXELS[:1], "labels": np.int64(0)}, r"1 images and labels int64 \(\)"),
+        ({"images": PIXELS[:, :0], "labels": LABELS}, "has images"),
         ({"images": PIXELS, "labels": LABELS * 5, "classes": np.array(["a", "b"])}, "a label 5, expected 0 to 1"),
         ({"images": np.zeros((0, 8, 8, 3), np.uint8), "labels": LABELS[:0]}, "has images"),
         ({"images": np.array([{}], object), "labels": LABELS}, "no array of numbers"),

@@ -135,6 +135,29 @@ def test_animated_pictures_are_refused(tmp_path, ending):
         read_picture(tmp_path / f"a.{ending}")
 
 
+def test_a_phones_jpeg_with_more_pictures_behind_is_its_first_one(tmp_path):
+    first = Image.fromarray(smooth())
+    first.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[Image.fromarray(smooth(12, 20))], quality=95)
+    found = read_picture(tmp_path / "a.jpg")
+    assert found.shape == read_size(tmp_path / "a.jpg") == (24, 40, 3)
+    assert abs(found.astype(int) - smooth()).max() <= 12
+
+
+def test_a_bomb_is_refused_without_a_warning_besides(tmp_path, monkeypatch, recwarn):
+    path = saved(tmp_path / "a.jpg", smooth())
+    monkeypatch.setattr(pictures, "MOST_PIXELS", 900)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 800)  # 960 pixels: Pillow warns from here to twice as many
+    with pytest.raises(DataError, match="40 × 24 pixels, expected at most 900"):
+        read_picture(path)
+    assert not list(recwarn)
+
+
+def test_a_device_without_an_end_is_not_read_to_it(monkeypatch):
+    monkeypatch.setattr(pictures, "MOST_BYTES", 1000)
+    with pytest.raises(DataError, match="/dev/zero has more than 1000 bytes"):
+        read_picture("/dev/zero")
+
+
 def test_a_large_jpeg_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     path = saved(tmp_path / "a.jpg", smooth())
     monkeypatch.setattr(pictures, "MOST_PIXELS", 900)
@@ -143,7 +166,7 @@ def test_a_large_jpeg_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
 
 
 def test_missing_files_and_folders(tmp_path):
-    for path in (tmp_path / "none.png", tmp_path):
+    for path in (tmp_path / "none.png", tmp_path, "a\0b.png"):
         with pytest.raises(DataError, match="cannot read the picture"):
             read_picture(path)
 

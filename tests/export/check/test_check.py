@@ -240,6 +240,8 @@ def test_bad_input(made, capsys, tmp_path):
     assert code == 2 and "another ending than .svg" in err
     code, _, err = run(capsys, tmp_path / "none.npz", "--source", made)
     assert code == 2 and "cannot be read" in err
+    code, _, err = run(capsys, made, "--source", made, "--backend", "fpga")
+    assert code == 2 and "unknown backend 'fpga'" in err
     code, _, err = run(capsys, made, "--source", made, "--mean", "0,0,0")
     assert code == 2 and "--mean changes nothing of" in err
 

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType
 
 from bench.networks.onnx_writer import Writer, run_onnx
 from bench.networks.quantised_onnx import quantised
 from export import graph
 from export.integers.integer import IntegerNetwork
+from export.onnx_reader.constants import Constants
 from tests.export.onnx_reader.test_reading import images_of, imported, quantised_of
 
 
@@ -71,3 +72,16 @@ def test_a_code_of_0_as_the_lowest_is_a_relu(tmp_path):
     writer.gemm(writer.mean(y), 4)
     convolution = imported(writer).network.nodes[1]
     assert convolution.relu and convolution.step == pytest.approx(0.02)
+
+
+def test_a_zero_point_of_weights_is_taken_off():
+    values = {
+        "codes": np.array([[0, 128, 255], [1, 2, 3]], np.uint8),
+        "scale": np.array([0.5, 2], np.float32),
+        "zero": np.array([128, 2], np.uint8),
+    }
+    node = helper.make_node("DequantizeLinear", [*values], ["weight"], axis=0)
+    tensors = [numpy_helper.from_array(value, name) for name, value in values.items()]
+    constants = Constants(helper.make_model(helper.make_graph([node], "codes", [], [], tensors)))
+    assert constants.fold(node)
+    assert constants.values["weight"].tolist() == [[-64, 0, 63.5], [-2, 0, 2]]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from bench.networks.onnx_writer import FLOAT, Writer
+from export.onnx_reader.module import arrays
 from export.onnx_reader.reading import read
 from hls.errors import UserError
 from tests.export.onnx_reader.onnx_graphs import random_graph
@@ -214,7 +215,9 @@ def test_weights_beside_the_model_are_read(tmp_path):
     assert np.isfinite(found.network.nodes[1].weight).all() and found.network.nodes[1].weight.any()
 
 
-@pytest.mark.parametrize("location", ["../weights.bin", "/etc/passwd", "a/../../weights.bin", "", "weights\0.bin"])
+@pytest.mark.parametrize(
+    "location", ["../weights.bin", "/etc/passwd", "a/../../weights.bin", "", "weights\0.bin", "a" * 5000]
+)
 def test_weights_outside_of_the_folder_are_not_read(location, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
@@ -291,3 +294,16 @@ def test_an_old_opset():
     model = ended(Writer(), "image")
     model.opset_import[0].version = 6
     assert "opset [6], expected one of 7 to 28" in refusal(model)
+
+
+@pytest.mark.parametrize("std", [0.0, -1.0, np.nan, np.inf])
+def test_a_spread_that_is_none(std, tmp_path):
+    (tmp_path / "weights.bin").write_bytes(b"\0" * 432)
+    with pytest.raises(UserError, match="those of std above 0"):
+        read(external(tmp_path, "weights.bin", offset=0, length=432), (0.5,) * 3, (std,) * 3)
+
+
+@pytest.mark.parametrize("data", [None, np.zeros((4, 8, 8, 1), np.uint8)])
+def test_data_that_is_no_pair(data):
+    with pytest.raises(UserError, match="expected a pair: images"):
+        arrays(data)

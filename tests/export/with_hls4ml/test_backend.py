@@ -263,3 +263,18 @@ def test_a_precision_is_told_to_be_unused(tmp_path):
     options = {"output_dir": str(tmp_path / "out"), "backend": "DDI", "hls_config": config}
     with pytest.warns(UserWarning, match=r"precision ap_fixed<8,3> is not used: the engine has int8"):
         hls4ml.converters.convert_from_pytorch_model(module, **options)
+
+
+def test_the_page_shows_what_its_example_prints(tmp_path, monkeypatch, capsys):
+    page = (ROOT / "docs" / "hls4ml.md").read_text()
+    example = page.split("```python\n")[1].split("```")[0]
+    shown = page.split("```\n[[")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    torch.manual_seed(0)
+    exec(compile(example, "docs/hls4ml.md", "exec"), {})
+    printed = capsys.readouterr().out.split("[[")[-1]
+    assert printed.split() == shown.split()
+
+    package = read(tmp_path / "out" / "tiny.npz")
+    layers = len(importlib.import_module("export.with_hls4ml.project").write_project(package, "project").graph)
+    assert f"project: hls4ml project of {layers} layers, the static part of tiny" in page

@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -13,6 +14,7 @@ from bench.standin import tiny
 from data.datasets import load_sample
 from data.errors import DataError
 from data.png import write_png
+from host import job
 from host import run as command
 from host.front import command as front
 from host.front.camera import LOST, frames
@@ -45,6 +47,8 @@ def test_lines_for_people(capsys, package, pictures):
     expected = Engine(package, backend="golden").predict(pictures)
     for path, one in zip(pictures, expected):
         assert f"{path}: {one.name} {one.probability:.1%}" in out
+        assert one.joules is not None
+        assert f"{one.seconds * 1e3:.3g} ms (modelled), {one.joules * 1e3:.3g} mJ (modelled)" in out
     for words in (
         "budget none",
         "crop to 32 × 32",
@@ -61,12 +65,30 @@ def test_json_for_programs(capsys, package, pictures, tmp_path):
     code, out, _ = run(capsys, package, "--image", *pictures, "--json", "-")
     found = json.loads(out)
     assert code == 0 and [one["image"] for one in found["images"]] == list(map(str, pictures))
+    with Engine(package, backend="golden") as engine:
+        expected = engine.predict(pictures)
+    for one, right in zip(found["images"], expected):
+        shares = dict(zip(tiny.CLASSES, right.probabilities.tolist()))
+        assert one["probabilities"] == pytest.approx(shares, abs=1e-6) and one["class"] == right.name
+        assert (
+            right.joules is not None
+            and one["time_ms"] == 1e3 * right.seconds
+            and one["energy_mj"] == 1e3 * right.joules
+        )
+        assert (one["label"], one["flops"], one["cycles"]) == (right.label, right.flops, right.cycles)
     one = found["images"][0]
-    assert sum(one["probabilities"].values()) == pytest.approx(1, abs=1e-4) and one["class"] in tiny.CLASSES
     assert one["time_kind"] == one["energy_kind"] == "modelled" and one["flops"] > 0 and one["exit"] == "end"
     assert found["fit"] == {"size": [32, 32], "channels": 3, "how": "crop"}
     run(capsys, package, "--image", pictures[0], "--json", tmp_path / "a.json")
     assert json.loads((tmp_path / "a.json").read_text())["images"][0] == one
+
+
+def test_pictures_keep_the_order_that_they_were_given_in(capsys, package, pictures):
+    forwards, backwards = (
+        json.loads(run(capsys, package, "--image", *order, "--json", "-")[1])["images"]
+        for order in (pictures, pictures[::-1])
+    )
+    assert forwards == backwards[::-1] and forwards[0]["probabilities"] != forwards[1]["probabilities"]
 
 
 def test_standard_input(capsys, package, pictures, monkeypatch):
@@ -78,6 +100,19 @@ def test_standard_input(capsys, package, pictures, monkeypatch):
         2,
         "standard input is empty, expected a picture: take it away, or save it again",
     )
+
+
+def test_standard_input_that_is_closed(capsys, package, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    code, _, err = run(capsys, package, "--image", "-")
+    assert code == 2 and "standard input is closed" in err
+
+
+def test_a_package_that_is_named_is_not_written_over(capsys, pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(job, "PACKAGES", tmp_path)
+    before = Path(tiny.save(tmp_path / "tiny.npz")).read_bytes()
+    code, _, err = run(capsys, "tiny", "--image", pictures[0], "--json", tmp_path / "tiny.npz")
+    assert code == 2 and "which is read" in err and (tmp_path / "tiny.npz").read_bytes() == before
 
 
 def test_the_picture_shows_what_ran(capsys, package, pictures, tmp_path):

@@ -94,6 +94,49 @@ def test_what_is_no_picture_is_one_line(engine, picture):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("images", [None, 5, np.uint8(3), object(), [[[1, 2], [3]]], "a\0b"])
+def test_what_is_no_sequence_of_pictures_is_one_line(engine, images):
+    with pytest.raises(UserError, match="picture"):
+        engine.predict(images)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"entropy": 0}, "entropy 0: expected nats"),
+        ({"entropy": -1.0}, "above 0 and at most 100"),
+        ({"entropy": float("nan")}, "entropy nan"),
+        ({"entropy": float("inf")}, "entropy inf"),
+        ({"entropy": "0.3"}, "entropy '0.3'"),
+        ({"entropy": 0.3, "average_budget": "74M"}, "give one of them"),
+        ({"budget": 74e6}, "has no unit"),
+    ],
+)
+def test_rules_that_cannot_be_followed_are_one_line(engine, options, expected):
+    with pytest.raises(UserError, match=expected):
+        engine.predict(pixels(1), **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"backend": "fpga"}, "unknown backend 'fpga': expected auto"),
+        ({"backend": None}, "unknown backend None"),
+        ({"threads": 0}, "threads 0: expected a whole number"),
+        ({"threads": "2"}, "threads '2'"),
+        ({"package": None}, "package None: expected a path"),
+    ],
+)
+def test_an_engine_that_cannot_be_had_is_one_line(tmp_path, options, expected):
+    with pytest.raises(UserError, match=expected):
+        Engine(**{"package": tiny.save(tmp_path / "tiny.npz"), **options})
+
+
+def test_budgets_of_another_kind_are_one_line(engine):
+    with pytest.raises(UserError, match="not of 'watts'"):
+        engine.smallest_budget("watts")
+
+
 def test_the_door_stands_open_without_loading_the_house():
     assert host.Engine is Engine and host.Prediction
     with pytest.raises(AttributeError, match="no attribute 'Motor'"):
