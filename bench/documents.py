@@ -92,8 +92,6 @@ ENGINE = {
     "proportionality.random_both": "random layer and channel skips",
     "proportionality.random_masks": "random channel masks alone",
     "gates.share": "gates and exits, share of a full image's cycles",
-    "gates.conv_ratio": "channel gates' convolutions: cycles ÷ their share of the FLOPs",
-    "gates.lstm_cycles": "cycles of an LSTM step",
     "resnet8.images_per_s_143MHz": "MLPerf Tiny's ResNet-8 at 143 MHz, images/s",
     "resnet8.images_per_s_100MHz": "the same at 100 MHz",
     "ic02.images_per_s_143MHz": "MLPerf Tiny's IC02 (the same with 40 filters) at 143 MHz, images/s",
