@@ -37,7 +37,8 @@ def _convolution(run, node, steps):
     conv, x = run.numbers[node], run.read(node.x, node.in_mask).abs().sum(1, keepdim=True).double()
     kernel = conv.weight.shape[-1]
     around = functional.conv2d(x, torch.ones(1, 1, kernel, kernel).double(), None, conv.stride, kernel // 2)
-    found = ratios(conv.scale)[:, None, None] * (0.5 * around + 0.5) + _result(run, node)
+    moved = torch.from_numpy(np.abs(conv.moved + np.zeros(len(conv.bias))))[:, None, None]  # means.py
+    found = ratios(conv.scale)[:, None, None] * (0.5 * around + 0.5 + moved) + _result(run, node)
     if node.add is not None:
         added = run.values[node.add].abs() * float(steps(node.add) / steps(node))
         found = found + ROUNDING + 2 * added * WORD

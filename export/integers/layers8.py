@@ -24,6 +24,7 @@ class Convolution8:
     relu: bool = True
     identity_scale: int = 0
     identity_signed: bool = False
+    moved: np.ndarray | int = 0  # (out,) steps of the bias that set the layer right on average, among them
 
 
 @dataclass(frozen=True)

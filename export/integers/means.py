@@ -61,7 +61,7 @@ class _Shifted(IntegerNetwork):
             error = _mean(self.scaled(node, found), self.kept) - self.means[node] / self.steps[self.group[node].name]
             steps = np.round(np.divide(error, value, out=np.zeros_like(error), where=value > 0))
             bias = np.clip(conv.bias - steps, -MAP_BIAS_LIMIT, MAP_BIAS_LIMIT).astype(np.int32)
-            self.numbers[node] = replace(conv, bias=bias)
+            self.numbers[node] = replace(conv, bias=bias, moved=bias - conv.bias)
         return found
 
 

@@ -38,14 +38,17 @@ class ClassExits:
     @classmethod
     def of(cls, state, model):
         """Those of a checkpoint's state. Raises UserError where they do not fit the model."""
-        items, head = state.get("class_exits", []), model.backbone.head.linear
+        items = state.get("class_exits", [])
+        if not items:
+            return cls([], 0)
         try:
+            head = model.backbone.head.linear
             for item in items:
                 assert set(item) >= KEYS and 0 <= item["class"] < head.out_features
                 for one in item["exits"]:
                     reads = sum(_width(model, unit) - first for unit, first in one["reads"])
                     assert len(one["weight"]) == reads and 0.5 < one["alpha"] < 1 and one["reads"][-1][0] == one["unit"]
-        except (AssertionError, TypeError, KeyError, IndexError):
+        except (AssertionError, AttributeError, TypeError, KeyError, IndexError):
             raise UserError("the checkpoint's class exits do not fit its network: choose them again") from None
         return cls(items, head.out_features)
 
