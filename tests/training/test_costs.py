@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from export.compile.lower import lower
 from export.integers.integer import IntegerNetwork
-from hls import cost, golden
+from hls import golden
 from hls.errors import UserError
 from hls.record import decode
 from tests.export.random_networks import (
@@ -30,6 +30,7 @@ from training.costs import energy as energies
 from training.costs.counting import Operation, full, operations
 from training.costs.cycles import cycles_of
 from training.costs.energy import ACCESSES, energy_of, shape_of
+from training.costs.flops import flops_of
 from training.costs.scalesim import shapes_of, simulate, table
 from training.network import Network
 
@@ -42,17 +43,6 @@ SMALL = {
 LABELS = torch.zeros(8)  # costs do not look at them
 
 
-def flops(operation):
-    """2 × MACs of an Operation, masks or not."""
-    ins = operation.inputs if operation.active_in is None else operation.active_in.double()
-    outs = operation.outputs if operation.active_out is None else operation.active_out.double()
-    if operation.kind == "conv":
-        return cost.conv_flops(*operation.output_size, ins, outs, operation.kernel)
-    if operation.kind == "fc":
-        return cost.fc_flops(ins, outs)
-    return cost.lstm_flops(ins, outs) if operation.kind == "lstm" else 0.0
-
-
 @pytest.mark.parametrize("name", SMALL)
 def test_operations_have_the_flops_that_the_forward_pass_counts(name):
     case = SMALL[name]
@@ -61,10 +51,10 @@ def test_operations_have_the_flops_that_the_forward_pass_counts(name):
         out = model(images, with_exits=False)
     total = torch.zeros(12, dtype=torch.float64)
     for operation, ran in operations(out.parts):
-        total += flops(operation) * (1 if ran is None else ran)
+        total += flops_of(operation) * (1 if ran is None else ran)
     torch.testing.assert_close(total, out.flops[:, -1])
     assert case.layer == "" or len(set(total.tolist())) > 1
-    static = sum(flops(full(operation)) for operation, _ in operations(out.parts, gates=False))
+    static = sum(flops_of(full(operation)) for operation, _ in operations(out.parts, gates=False))
     assert static == model.backbone.cost(case.size)
 
 
@@ -172,7 +162,7 @@ def test_energy_is_no_multiple_of_flops():
     found = []
     for unit, place in zip(model.units, model.places((32, 32))):
         operation = Operation("conv", unit.in_channels, unit.out_channels, place.size, 3, unit.stride, 1)
-        found.append(energy_of(operation) / flops(operation))
+        found.append(energy_of(operation) / flops_of(operation))
     assert max(found) > 1.2 * min(found)
 
 

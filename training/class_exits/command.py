@@ -23,7 +23,7 @@ from hls.errors import UserError
 from training import recipe as recipes
 from training.checkpoint import encoded, load_model, read_checkpoint
 from training.class_exits import branches, choose, equations
-from training.class_exits.places import PRICES, answer_cost, collect, exit_cost, spots_of
+from training.class_exits.places import COSTS, answer_cost, collect, exit_cost, spots_of
 from training.data import Split
 
 CONNECTIONS = {"on": (True,), "off": (False,), "both": (True, False)}
@@ -48,7 +48,7 @@ def _parser():
     add("--kp", choices=sorted(CONNECTIONS), default="both", help="keep previous connections (default: %(default)s)")
     add("--places", type=Whole(1), default=20, help="places to try, spread evenly (default: %(default)s)")
     add("--in-a-row", type=Whole(1), default=1, metavar="N", help="at most N exits a class (default: %(default)s)")
-    add("--measure", choices=sorted(PRICES), default="cycles", help="what time is counted in (default: %(default)s)")
+    add("--measure", choices=COSTS, default="cycles", help="what time is counted in (default: %(default)s)")
     add("--precision", type=Real(0, 1), default=0.0, metavar="P", help="least share of who stops that is of the class")
     add("--threads", type=THREADS, help="CPU threads (default: torch's choice)")
     return parser

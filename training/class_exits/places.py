@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from hls import cost
-from training.costs.counting import Operation, operations
-from training.costs.cycles import cycles_of
+from training.costs import PRICES, spent
+from training.costs.counting import Operation
 
 STEM = -1  # the unit of the place behind the stem
 PRICED = 256  # images that costs are averaged over
+COSTS = "cycles", "flops"  # what time is counted in
 
 
 @dataclass(frozen=True)
@@ -97,32 +97,12 @@ def _costs(model, split, spots, ends):
     """(measure → δ of each spot, measure → t), means over the first images."""
     images, _ = next(split.plain_batches(PRICED, PRICED))
     parts = model(images, with_exits=False).parts
-    until = {
-        name: np.array([_spent(parts[: ends[spot.unit]], price) for spot in spots]) for name, price in PRICES.items()
-    }
-    return until, {name: _spent(parts, price) for name, price in PRICES.items()}
+    until = {name: np.array([_mean(parts[: ends[spot.unit]], name) for spot in spots]) for name in COSTS}
+    return until, {name: _mean(parts, name) for name in COSTS}
 
 
-def _spent(parts, price):
-    total = 0.0
-    for operation, ran in operations(parts):
-        value = torch.as_tensor(price(operation), dtype=torch.float64)
-        total += float((value if ran is None else value * ran.double()).mean())
-    return total
-
-
-def flops_of(operation):
-    """FLOPs of an Operation: a number, or (N,) where channels are masked."""
-    inputs = operation.inputs if operation.active_in is None else operation.active_in.double()
-    outputs = operation.outputs if operation.active_out is None else operation.active_out.double()
-    if operation.kind == "conv":
-        return cost.conv_flops(*operation.output_size, inputs, outputs, operation.kernel)
-    if operation.kind == "fc":
-        return cost.fc_flops(inputs, outputs)
-    return cost.lstm_flops(inputs, outputs) if operation.kind == "lstm" else 0
-
-
-PRICES = {"cycles": cycles_of, "flops": flops_of}
+def _mean(parts, measure):
+    return float(spent(parts, measure).mean())
 
 
 def exit_cost(features, at, keep_previous, measure, pooled=()):

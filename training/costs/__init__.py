@@ -11,9 +11,11 @@ from hls.errors import UserError
 from training.costs.counting import UNIT, full, operations
 from training.costs.cycles import cycles_of
 from training.costs.energy import energy_of
+from training.costs.flops import flops_of
 
 MEASURES = {"cycles": cycles_of, "energy": energy_of}
 PLAIN = ("flops", "layers")  # what a forward pass has counted anyway
+PRICES = MEASURES | {"flops": flops_of}
 
 
 def check(measure):
@@ -37,7 +39,7 @@ def share_of(step, measure):
 
 def spent(parts, measure):
     """(N,) float64: what each image of a batch cost, gates included; a scalar where no gate decides."""
-    price, total = MEASURES[measure], 0.0
+    price, total = PRICES[measure], 0.0
     for operation, ran in operations(parts):
         total = total + (price(operation) if ran is None else price(operation) * ran.double())
     return torch.as_tensor(total, dtype=torch.float64)
