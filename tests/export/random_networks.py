@@ -180,6 +180,14 @@ def quantised(case, images, model=None):
     return correct(quantize(network, calibrate(network, [x]), case.mean, case.std), images, x)
 
 
+def clipped(name, count, seed):
+    """Network8 before it is corrected, images, the images as floats; clipped so hard that means and logits shift."""
+    case = VARIANTS[name]
+    network, images = folded(case), random_images(case, count, seed)
+    x = normalise(case, images)
+    return quantize(network, calibrate(network, [x]), case.mean, case.std, 0.97), images, x
+
+
 def start_of(compiled, **options):
     """Start parameters of a Compiled."""
     return Start(compiled.gates, compiled.classes, map_words=compiled.map_words, **options)

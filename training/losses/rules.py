@@ -31,12 +31,8 @@ class ResourceCost:
 
 
 @dataclass(frozen=True)
-class BudgetCost:
-    """α · E while a batch is above the budget, 0 where it is not (ICCV submission, section 4.1, Train IADI).
-
-    There the two steps alternate: skip until the budget is reached, then let α be 0 and restore accuracy. Here each
-    batch takes the step that it needs.
-    """
+class _Targeted:
+    """What rules with a target have."""
 
     weight: float = 2e-4
     target: float = 0.5
@@ -44,6 +40,15 @@ class BudgetCost:
 
     def __post_init__(self):
         check(self.measure)
+
+
+@dataclass(frozen=True)
+class BudgetCost(_Targeted):
+    """α · E while a batch is above the budget, 0 where it is not (ICCV submission, section 4.1, Train IADI).
+
+    There the two steps alternate: skip until the budget is reached, then let α be 0 and restore accuracy. Here each
+    batch takes the step that it needs.
+    """
 
     def __call__(self, step):
         """Scalar."""
@@ -52,15 +57,8 @@ class BudgetCost:
 
 
 @dataclass(frozen=True)
-class SignedCost:
+class SignedCost(_Targeted):
     """±α · E, α > 0 while more runs than wanted (Wang et al., JSTSP 2020, Eq. 5 and section IV-A)."""
-
-    weight: float = 2e-4
-    target: float = 0.5
-    measure: str = "flops"
-
-    def __post_init__(self):
-        check(self.measure)
 
     def __call__(self, step):
         """Scalar."""

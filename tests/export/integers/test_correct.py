@@ -7,21 +7,11 @@ import pytest
 
 from export.float_network import FloatNetwork
 from export.graph import LayerGate
-from export.integers.calibrate import calibrate
 from export.integers.correct import correct
 from export.integers.integer import IntegerNetwork
-from export.integers.quantize import quantize
-from tests.export.random_networks import VARIANTS, folded, normalise, random_images
+from tests.export.random_networks import clipped
 
 GATED = ["papers, projected", "convolution channels", "pooled, both masks", "mixed", "hidden alone"]
-
-
-def prepared(name):
-    """Network8 before correction, images, the images as floats; its clipping is so hard that it shifts logits."""
-    case = VARIANTS[name]
-    network, images = folded(case), random_images(case, 32, 11)
-    x = normalise(case, images)
-    return quantize(network, calibrate(network, [x]), case.mean, case.std, 0.97), images, x
 
 
 def layer_of(gate):
@@ -47,7 +37,7 @@ def flips(network8, images, x):
 
 @pytest.mark.parametrize("name", GATED)
 def test_median_error_of_every_gate_is_gone(name):
-    network8, images, x = prepared(name)
+    network8, images, x = clipped(name, 32, 11)
     after = correct(network8, images, x)
     for gate, (wanted, found) in side_by_side(after, images, x).items():
         asked = wanted.asked if wanted.asked.any() else ~wanted.asked
@@ -59,7 +49,7 @@ def test_median_error_of_every_gate_is_gone(name):
 
 @pytest.mark.parametrize("name", GATED)
 def test_a_corrected_gate_flips_less(name):
-    network8, images, x = prepared(name)
+    network8, images, x = clipped(name, 32, 11)
     before, after = flips(network8, images, x), flips(correct(network8, images, x), images, x)
     assert after < before, "a correction with the wrong sign doubles the errors instead"
 
@@ -68,7 +58,7 @@ def test_a_corrected_gate_flips_less(name):
 @pytest.mark.parametrize("name", ["recurrent layers", "pooled"])
 def test_a_gate_that_is_far_off_is_set_right(name, shift):
     """A bias in the integers that no float has, either way."""
-    network8, images, x = prepared(name)
+    network8, images, x = clipped(name, 32, 11)
     numbers = dict(network8.numbers)
     for layer in {layer_of(gate) for gate in side_by_side(network8, images, x)}:
         spread = np.round(shift / numbers[layer].unit).astype(np.int64)
@@ -79,5 +69,5 @@ def test_a_gate_that_is_far_off_is_set_right(name, shift):
 
 
 def test_a_network_without_gates_is_left_alone():
-    network8, images, x = prepared("plain")
+    network8, images, x = clipped("plain", 32, 11)
     assert correct(network8, images, x) == network8

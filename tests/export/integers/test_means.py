@@ -8,23 +8,13 @@ import pytest
 from export.float_network import FloatNetwork
 from export.graph import Convolution, walk
 from export.integers import means
-from export.integers.calibrate import calibrate
 from export.integers.integer import IntegerNetwork
 from export.integers.layers8 import scale_word, word_value
 from export.integers.means import keep_means
-from export.integers.quantize import quantize
 from export.integers.scales import groups
-from tests.export.random_networks import VARIANTS, folded, normalise, random_images
+from tests.export.random_networks import clipped
 
 CASES = ["plain", "papers, projected", "convolution channels", "pooled, both masks", "mixed"]
-
-
-def prepared(name):
-    """Network8, images, the images as floats; its clipping is so hard that it shifts means."""
-    case = VARIANTS[name]
-    network, images = folded(case), random_images(case, 24, 7)
-    x = normalise(case, images)
-    return quantize(network, calibrate(network, [x]), case.mean, case.std, 0.97), images, x
 
 
 class Sums(IntegerNetwork):
@@ -54,7 +44,7 @@ def errors(network8, images, x):
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_channel_is_right_on_average(name):
-    network8, images, x = prepared(name)
+    network8, images, x = clipped(name, 24, 7)
     before, after = errors(network8, images, x), errors(keep_means(network8, images, x), images, x)
     assert set(after) == {node for node in walk(network8.graph.nodes) if isinstance(node, Convolution)}
     for node, (error, step) in after.items():
@@ -64,7 +54,7 @@ def test_every_channel_is_right_on_average(name):
 
 @pytest.mark.parametrize("shift", [-3, 3])
 def test_a_bias_that_is_off_is_set_right(shift):
-    network8, images, x = prepared("plain")
+    network8, images, x = clipped("plain", 24, 7)
     right, numbers = keep_means(network8, images, x), dict(network8.numbers)
     for node, layer in numbers.items():
         if isinstance(node, Convolution):
@@ -78,7 +68,7 @@ def test_a_bias_that_is_off_is_set_right(shift):
 
 
 def test_weights_whose_steps_a_file_fixes_keep_their_biases():
-    network8, images, x = prepared("plain")
+    network8, images, x = clipped("plain", 24, 7)
     graph, numbers = network8.graph, dict(network8.numbers)
     first, other = [node for node in walk(graph.nodes) if isinstance(node, Convolution)][:2]
     object.__setattr__(first, "unit", np.ones(first.channels, np.float32))
@@ -87,7 +77,7 @@ def test_weights_whose_steps_a_file_fixes_keep_their_biases():
 
 
 def test_the_floats_are_not_touched():
-    network8, images, x = prepared("mixed")
+    network8, images, x = clipped("mixed", 24, 7)
     before = FloatNetwork(network8.graph)(x).logits[-1]
     numbers = {node: getattr(layer, "bias", None) for node, layer in network8.numbers.items()}
     keep_means(network8, images, x)
