@@ -8,6 +8,8 @@ KINDS = {  # of `python -m bench controls` → what a reader calls them
     "alike": "static ResNet, trained alike",
     "dynamic": "**gates alone**, all images to the end",
     "twin_retrained": "its static twin, retrained",
+    "half": "gates alone, their thresholds moved to half of the FLOPs",
+    "half_twin_retrained": "its static twin, retrained",
     "static_majority_bn": "every gate at its most frequent decision, statistics renewed",
     "permuted": "another image's decisions",
     "permuted_same_class": "decisions of another image of the same class",
@@ -16,11 +18,13 @@ KINDS = {  # of `python -m bench controls` → what a reader calls them
 }
 FIGURES = {
     "whole_minus_twin": ("gates and exits minus the better twin, points", "{:+.2f}"),
-    "whole_p_value": ("its p-value (McNemar)", "{:.1g}"),
+    "whole_twin_p_value": ("its p-value (McNemar)", "{:.1g}"),
     "whole_minus_alike": ("gates and exits minus the static ResNet, points", "{:+.2f}"),
     "whole_alike_p_value": ("its p-value", "{:.1g}"),
     "dynamic_minus_twin": ("gates alone minus the better twin, points", "{:+.2f}"),
-    "p_value": ("its p-value", "{:.1g}"),
+    "dynamic_twin_p_value": ("its p-value", "{:.1g}"),
+    "half_minus_twin": ("the same at half of the FLOPs", "{:+.2f}"),
+    "half_twin_p_value": ("its p-value", "{:.1g}"),
     "unsure_quarter_minus_twin": ("the same on the twin's least confident quarter", "{:+.2f}"),
     "confident_quarter_minus_twin": ("the same on its most confident quarter", "{:+.2f}"),
     "dead_layer_gates": ("layer gates that decide alike for > 98 % of the images", "{:.0%}"),
@@ -60,8 +64,8 @@ def trials_table(rows):
     lines.append("|---" * 7 + "|")
     for name in _names(rows, r"trials\.(.+)\.dynamic\.accuracy"):
         pairs = [_pair(rows, f"trials.{name}.{kind}") for kind in ("dynamic", "twin_retrained", "permuted")]
-        figures = {key: rows[f"trials.{name}.{key}"]["value"] for key in ("dynamic_minus_twin", "p_value")}
-        points = f"{figures['dynamic_minus_twin']:+.2f} | {figures['p_value']:.1g}"
+        figures = {key: rows[f"trials.{name}.{key}"]["value"] for key in ("dynamic_minus_twin", "dynamic_twin_p_value")}
+        points = f"{figures['dynamic_minus_twin']:+.2f} | {figures['dynamic_twin_p_value']:.1g}"
         dead = rows[f"trials.{name}.dead_layer_gates"]["value"]
         lines.append(f"| {name} | {pairs[0]} | {pairs[1]} | {points} | {pairs[2]} | {dead:.0%} |")
     return lines
