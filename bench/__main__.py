@@ -3,6 +3,7 @@
     python -m bench packages --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench controls --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench trials --data cifar10=DIR --checkpoint FILE
+    python -m bench shortcuts --data cifar10=DIR
     python -m bench pool --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench training
     python -m bench speed --data cifar10=DIR --json rows.jsonl
@@ -42,6 +43,7 @@ BENCHMARKS = {  # name → module of bench
     "packages": "packages",
     "controls": "gates.controls",
     "trials": "gates.trials",
+    "shortcuts": "gates.shortcuts",
     "pool": "gates.pool",
     "training": "gates.training",
     "speed": "speed",

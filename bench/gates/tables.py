@@ -71,6 +71,19 @@ def trials_table(rows):
     return lines
 
 
+def shortcuts_table(rows):
+    """What each small change of a short run did to its accuracy and its time, beside the plain run."""
+    lines = ["| change | accuracy | over plain, points | first exit | processor minutes |", "|---" * 5 + "|"]
+    names = _names(rows, r"shortcuts\.(.+)\.accuracy")
+    for name in sorted(names, key=lambda name: (name != "plain", name)):
+        own = {key: rows.get(f"shortcuts.{name}.{key}") for key in ("accuracy", "first_exit", "processor_minutes")}
+        accuracy, first, minutes = (row and row["value"] for row in own.values())
+        over = "" if name == "plain" else f"{100 * (accuracy - rows['shortcuts.plain.accuracy']['value']):+.1f}"
+        early = f"{100 * first:.1f} %" if first else ""
+        lines.append(f"| {name.replace('_', ' ')} | {100 * accuracy:.1f} % | {over} | {early} | {minutes:.1f} |")
+    return lines
+
+
 def pool_table(rows):
     """Budgets on the average and over windows beside the hard one."""
     lines = ["| package | budget, FLOPs | kind | accuracy at mean FLOPs | won back |", "|---|---|---|---|---|"]

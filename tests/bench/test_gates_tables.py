@@ -46,3 +46,14 @@ def test_budgets_are_named_as_a_user_gives_them():
     lines = tables.pool_table(found)
     assert lines[2] == "| a |  | none | 90.00 % at 90M |  |"
     assert lines[4] == "| a | 55.0M | `--average-budget` | 88.00 % at 54M | 80% |"
+
+
+def test_changes_stand_beside_the_plain_run():
+    found = rows(
+        shortcuts__plain__accuracy=0.5, shortcuts__plain__processor_minutes=10.04, shortcuts__exits__accuracy=0.484,
+        shortcuts__exits__first_exit=0.25, shortcuts__exits__processor_minutes=11.0,
+    )  # fmt: skip
+    assert tables.shortcuts_table(found)[2:] == [
+        "| plain | 50.0 % |  |  | 10.0 |",
+        "| exits | 48.4 % | -1.6 | 25.0 % | 11.0 |",
+    ]
