@@ -9,6 +9,7 @@ Rows controls.PACKAGE.KIND.accuracy and .flops, of the float network on the test
 - twin, twin_bn, twin_retrained: a static network of the units and channels kept most, at the same mean FLOPs, gates'
   own cost left to it (training/twin.py): as it is, with statistics renewed, after a brief training of its own.
 
+- exit_0, exit_1, …: every image leaves at one and the same exit.
 - half, half_twin, half_twin_bn, half_twin_retrained: the gates' thresholds moved until an image costs half of the
   network, where it costs more; and the twins of that. Where it does not cost more they would be the same rows again.
 
@@ -111,6 +112,8 @@ def measure(add, model, train, test):
         points = 100 * (hits[members].mean() - best[members].mean())
         add.one(f"{name}_quarter_minus_twin", float(points), "points")
     figures = evaluate(model, test)
+    for number, (accuracy, spent) in enumerate(zip(figures["accuracy_at"][:-1], figures["flops_at"], strict=False)):
+        add.pair(f"exit_{number}", accuracy, spent)
     for name in ("dead_layer_gates", "varying_channels", "gate_share", "flops_spread"):
         if figures[name] is not None:
             add.one(name, figures[name])

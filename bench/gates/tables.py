@@ -8,6 +8,8 @@ KINDS = {  # of `python -m bench controls` → what a reader calls them
     "alike": "static ResNet, trained alike",
     "dynamic": "**gates alone**, all images to the end",
     "twin_retrained": "its static twin, retrained",
+    "exit_0": "the same, all images leave at the first exit",
+    **{f"exit_{number}": f"at exit {number}" for number in range(1, 8)},
     "half": "gates alone, their thresholds moved to half of the FLOPs",
     "half_twin_retrained": "its static twin, retrained",
     "static_majority_bn": "every gate at its most frequent decision, statistics renewed",
