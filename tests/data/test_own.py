@@ -172,6 +172,7 @@ def test_a_folder_of_arrays_and_names(tmp_path):
     ("members", "expected"),
     [
         ({"images": PIXELS}, "holds images, expected images and labels"),
+        ({"pictures": PIXELS, "labels": LABELS}, "holds labels, pictures, expected images and labels"),
         ({"pictures": PIXELS, "classes": np.array(["a", "b"])}, "expected images and labels"),
         ({"images": PIXELS.astype(np.float32), "labels": LABELS}, "images float32"),
         ({"images": PIXELS[0], "labels": LABELS}, r"labels int64 \(10,\)|images uint8 \(8, 8, 3, 1\)"),
@@ -192,6 +193,49 @@ def test_a_folder_of_arrays_and_names(tmp_path):
 def test_arrays_that_are_none(tmp_path, members, expected):
     np.savez(tmp_path / "a.npz", **members)
     refused(expected, collect, tmp_path / "a.npz")
+
+
+def npy(shape, kind="|u1", content=b""):
+    """A file of .npy that claims a shape."""
+    header = repr({"descr": kind, "fortran_order": False, "shape": shape}).encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + content
+
+
+@pytest.mark.parametrize(
+    ("claimed", "expected"),
+    [
+        (npy((100, 100, 100, 3), content=bytes(3_000_000)), "images.npy unpacks to 3,000,000 bytes, 1,000,000 are left"),
+        (npy((2**40, 64, 64, 3)), "images.npy unpacks to 13,510,798,882,111,488 bytes, 1,000,000 are left"),
+        (npy((4, 8, 8, 3), content=bytes(767)), r"claims 768 bytes for \(4, 8, 8, 3\), 767 are there"),
+        (npy((4, 8, 8, 3), content=bytes(769)), "claims 768 bytes .* 769 are there"),
+        (npy((-4, -192), content=bytes(768)), "claims 768 bytes"),
+        (npy((4, 8, 8, 3), "|O", bytes(768)), r"no array of numbers \(object\)"),
+        (npy((4, 0, 8, 3), "|V0"), "no array of numbers"),
+    ],
+)
+def test_what_an_array_claims_is_checked_before_it_is_unpacked(tmp_path, monkeypatch, claimed, expected):
+    monkeypatch.setattr("data.arrays.MOST_BYTES", 1_000_000)
+    unpacked, read = [], zipfile.ZipExtFile.read
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", lambda file, n=-1: [unpacked.append(n), read(file, n)][1])
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images.npy", claimed)
+        archive.writestr("labels.npy", npy((4,), content=bytes((0, 1, 0, 1))))
+    refused(expected, collect, tmp_path / "a.npz")
+    assert all(0 <= n <= 1000 for n in unpacked)  # of a bomb its header alone
+    (tmp_path / "images.npy").write_bytes(claimed)
+    refused(expected, collect, tmp_path)
+
+
+def test_arrays_together_are_bounded_and_others_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("data.arrays.MOST_BYTES", 2 * PIXELS.nbytes)
+    parts = {f"{kind}_{part}": value for part in ("train", "test") for kind, value in (("x", PIXELS), ("y", LABELS))}
+    np.savez_compressed(tmp_path / "a.npz", **parts)
+    refused("x_test.npy unpacks to 1,920 bytes, 1,840 are left of 3,840", collect, tmp_path / "a.npz")
+    np.savez_compressed(tmp_path / "b.npz", images=PIXELS, labels=LABELS, embeddings=np.zeros(9 * PIXELS.size))
+    assert len(collect(tmp_path / "b.npz").parts["train"][1]) == 10
+    names = np.array(["caf\u00e9".encode(), b"tea"])
+    np.savez(tmp_path / "c.npz", images=PIXELS, labels=LABELS, classes=names)
+    assert collect(tmp_path / "c.npz").classes == ("caf\u00e9", "tea")
 
 
 def test_damaged_archives_never_raise_anything_else(tmp_path):
