@@ -25,7 +25,7 @@ import numpy as np
 from bench.rows import ROOT
 from data import shapes
 from data.fit import as_channels
-from data.png import write_png
+from data.formats.png import write_png
 from hls.cosim import build
 from hls.errors import UserError
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.png import write_png
+from data.formats.png import write_png
 from hls.command.arguments import Parser, Whole
 from hls.command.entry import guarded
 from hls.command.outputs import made

@@ -15,9 +15,9 @@ from data import own
 from data.arrays import holds_arrays, read_arrays
 from data.errors import DataError
 from data.folders import Collection, check_classes, holds_classes, read_folder
+from data.formats.png import write_png
 from data.own import Images, collect, divide, from_dict, is_own, read_items, suggest
 from data.parts import About, check_same, images_for, read_parts, statistics
-from data.png import write_png
 
 
 def save(path, value=0, size=(8, 8, 3)):
@@ -204,7 +204,10 @@ def npy(shape, kind="|u1", content=b""):
 @pytest.mark.parametrize(
     ("claimed", "expected"),
     [
-        (npy((100, 100, 100, 3), content=bytes(3_000_000)), "images.npy unpacks to 3,000,000 bytes, 1,000,000 are left"),
+        (
+            npy((100, 100, 100, 3), content=bytes(3_000_000)),
+            "images.npy unpacks to 3,000,000 bytes, 1,000,000 are left",
+        ),
         (npy((2**40, 64, 64, 3)), "images.npy unpacks to 13,510,798,882,111,488 bytes, 1,000,000 are left"),
         (npy((4, 8, 8, 3), content=bytes(767)), r"claims 768 bytes for \(4, 8, 8, 3\), 767 are there"),
         (npy((4, 8, 8, 3), content=bytes(769)), "claims 768 bytes .* 769 are there"),
