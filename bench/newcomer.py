@@ -137,10 +137,10 @@ def processor_seconds():
 
 def _promised(told):
     """Seconds of training by what `python -m training new` printed."""
-    found = re.search(r"about (\d+) (minutes|seconds)", told)
+    found = re.search(r"about (\d+) (minute|second)", told)
     if not found:
         raise UserError(f"python -m training new told no time: {told.splitlines()}")
-    return int(found[1]) * (60 if found[2] == "minutes" else 1)
+    return int(found[1]) * (60 if found[2] == "minute" else 1)
 
 
 def _predict_seconds(package, picture):

@@ -303,7 +303,8 @@ def test_mixed_sizes_without_a_rule_are_told(tmp_path):
     photos(tmp_path, {"a": 4, "b": 4})
     save(tmp_path / "a" / "009.png", 1, (9, 8, 3))
     items, labels, _ = read_folder(tmp_path).parts["train"]
-    assert "009.png is 9 × 8, expected 8 × 8" in refused("rule", read_items, items, labels, Images((8, 8), "none").rule)
+    told = refused("another rule", read_items, items, labels, Images((8, 8), "none").rule)
+    assert "009.png is 9 × 8, expected 8 × 8" in told and "python -m training new" in told  # no other command has --fit
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,7 @@
+"""Numbers of things in a sentence."""
+
+from hls.command.words import counted
+
+
+def test_one_has_no_s():
+    assert [counted(n, "thread") for n in (0, 1, 2, 1234)] == ["0 threads", "1 thread", "2 threads", "1,234 threads"]
