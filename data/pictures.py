@@ -141,7 +141,10 @@ def _opened(content):
         raise DataError(f"is a {kind} file, and Pillow is not installed: {NEED}") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is looked at here
-        opened = Image.open(io.BytesIO(content), formats=(kind,))
+        try:
+            opened = Image.open(io.BytesIO(content), formats=(kind,))
+        except Image.DecompressionBombError:
+            raise DataError(f"has far more than {MOST_PIXELS:,} pixels: save it smaller") from None
     with opened as image:
         _check_size(*image.size[::-1])
         frames = getattr(image, "n_frames", 1)

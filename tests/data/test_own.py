@@ -85,7 +85,7 @@ def test_what_is_no_picture_is_left_alone(tmp_path):
 def test_folders_that_are_none(tmp_path):
     refused("no folder", collect, tmp_path / "none")
     refused("has 0 classes, expected 2 to 1000", read_folder, tmp_path)
-    refused("has 1 classes", read_folder, photos(tmp_path / "one", {"a": 4}))
+    refused("has 1 class, expected 2", read_folder, photos(tmp_path / "one", {"a": 4}))
     photos(tmp_path / "deep", {"a": 2, "b": 2, "a/more": 1})
     refused("a folder inside of a class", read_folder, tmp_path / "deep")
     photos(tmp_path / "tiff", {"a": 2, "b": 2})
@@ -93,6 +93,8 @@ def test_folders_that_are_none(tmp_path):
     refused(r"x.TIFF is of a kind that is not read, expected .png", read_folder, tmp_path / "tiff")
     (tmp_path / "file.txt").write_text("")
     refused("is no .npz", collect, tmp_path / "file.txt")
+    photos(tmp_path / "lone", {"a": 1, "b": 9})
+    refused("class 'a' has 1 picture, expected at least 3", divide, read_folder(tmp_path / "lone"), Images((8, 8)))
     few = photos(tmp_path / "few", {"a": 2, "b": 9})
     refused(r"class 'a' has 2 pictures, expected at least 3", divide, read_folder(few), Images((8, 8)))
     photos(tmp_path / "half" / "train", {"a": 2, "b": 2})
@@ -111,7 +113,7 @@ def test_folders_that_are_none(tmp_path):
         (["straße", "STRASSE"], "read alike"),
         (["a\nb", "c"], "text that can be printed"),
         ([" ", "c"], "text that can be printed"),
-        ([str(n) for n in range(1001)], "1001 classes, expected 2 to 1000"),
+        ([str(n) for n in range(1001)], "1,001 classes, expected 2 to 1000"),
     ],
 )
 def test_class_names_that_nobody_can_tell_apart(names, expected):
@@ -179,7 +181,7 @@ def test_a_folder_of_arrays_and_names(tmp_path):
         ({"images": PIXELS, "labels": LABELS[:9]}, "10 images and labels"),
         ({"images": PIXELS, "labels": LABELS / 2}, "labels float64"),
         ({"images": PIXELS, "labels": LABELS - 1}, "a label -1"),
-        ({"images": PIXELS, "labels": LABELS * 0}, "1 classes, expected 2"),
+        ({"images": PIXELS, "labels": LABELS * 0}, "1 class, expected 2"),
         ({"images": PIXELS, "labels": LABELS + 1000}, "a label 1000, expected 0 to 999"),
         ({"images": PIXELS, "labels": LABELS * 10**12}, "a label 1000000000000, expected 0 to 999"),
         ({"images": PIXELS, "labels": LABELS.astype(np.uint64) * np.uint64(2**64 - 1)}, "a label 18446744073709551615"),

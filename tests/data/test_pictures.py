@@ -149,6 +149,9 @@ def test_a_bomb_is_refused_without_a_warning_besides(tmp_path, monkeypatch, recw
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 800)  # 960 pixels: Pillow warns from here to twice as many
     with pytest.raises(DataError, match="40 × 24 pixels, expected at most 900"):
         read_picture(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)  # and at more than twice as many it refuses by itself
+    with pytest.raises(DataError, match="has far more than 900 pixels: save it smaller"):
+        read_picture(path)
     assert not list(recwarn)
 
 

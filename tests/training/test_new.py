@@ -130,8 +130,8 @@ def test_bad_folders_and_files(pictures, tmp_path, capsys):
         (pictures, "none/mine.toml", "there is no folder"),
         (tmp_path / "none", "a.toml", "no folder"),
         (f"cifar10={pictures}", "a.toml", "is an official data set"),
-        (photos(tmp_path / "one", {"a": 9}), "a.toml", "has 1 classes"),
-        (photos(tmp_path / "few", {"a": 9, "b": 1}), "a.toml", "class 'b' has 1 pictures"),
+        (photos(tmp_path / "one", {"a": 9}), "a.toml", "has 1 class, expected 2"),
+        (photos(tmp_path / "few", {"a": 9, "b": 1}), "a.toml", "class 'b' has 1 picture, expected"),
     ):
         assert command.main(["new", "--data", str(data), "-o", str(tmp_path / output)]) == 2
         error = capsys.readouterr().err
