@@ -100,7 +100,7 @@ def _given(paths, train, dataset):
         raise UserError("--files are networks for CIFAR-10: give --data cifar10=DIR")
     for name, model, size in read_all(paths, CLASSES):
         way = normalisation(model, _sized(train, size), dataset)
-        yield File(name, model, *way, trained=True), size
+        yield File(f"{name}_trained", model, *way, trained=True), size
 
 
 def _made(train, folder):

@@ -4,16 +4,20 @@ check(node, 17)                              # the attributes and the number of 
 Attributes(node).get("strides", [1, 1])
 """
 
-from onnx import defs, helper
+from typing import Any
+
+from onnx import AttributeProto, defs, helper
 
 from export.onnx_reader.steps import label, printable, unsupported
 from hls.errors import UserError
+
+TYPES = dict(AttributeProto.AttributeType.items())  # name → number
 
 
 def check(node, opset):
     """UserError where a node is none of its operator, as ONNX defines it in an opset."""
     try:
-        schema = defs.get_schema(node.op_type, opset, "")
+        schema: Any = defs.get_schema(node.op_type, opset, "")
     except defs.SchemaError:
         raise UserError(f"{label(node)}: opset {opset} has no such operator: export it again") from None
     given = {item.name: item.type for item in node.attribute}
@@ -21,7 +25,7 @@ def check(node, opset):
     if lacking:
         raise UserError(f"{label(node)} has no {', '.join(sorted(lacking))}, which it needs: export it again")
     for name, kind in given.items():
-        if name not in schema.attributes or kind != int(schema.attributes[name].type.value):
+        if name not in schema.attributes or TYPES[schema.attributes[name].type.name] != kind:
             known = ", ".join(sorted(schema.attributes)) or "none"
             raise UserError(f"{label(node)} has an odd attribute {printable(name)}, expected of {known}: export again")
     if not schema.min_input <= len(node.input) <= schema.max_input:

@@ -14,7 +14,7 @@ from export.onnx_reader.vectors import Vectors
 from hls import isa
 from hls.errors import UserError
 
-KNOWN = TensorProto.DataType.values()
+NO_TENSOR = -1
 WHOLE = [getattr(TensorProto, f"{sign}INT{bits}") for sign in ("", "U") for bits in (8, 16, 32, 64)]
 SUPPORTED = (
     "Conv, BatchNormalization, Relu, Clip, Add, Concat, MaxPool, AveragePool, GlobalAveragePool, GlobalMaxPool, Gemm, "
@@ -116,11 +116,12 @@ def _limits(value, readers):
 
     Whole numbers are cast to floating point by whatever reads them, or only moved.
     """
-    kind = value.type.tensor_type.elem_type if value.type.HasField("tensor_type") else None
+    kind = value.type.tensor_type.elem_type if value.type.HasField("tensor_type") else NO_TENSOR
     if kind in FLOATS:
         return None
     if kind not in WHOLE:
-        name = "no tensor" if kind is None else TensorProto.DataType.Name(kind) if kind in KNOWN else f"type {kind}"
+        known = {NO_TENSOR: "no tensor"} | {number: name for name, number in TensorProto.DataType.items()}
+        name = known.get(kind, f"type {kind}")
         raise UserError(f"the input {printable(value.name)} is {name}, expected numbers: export it with float32")
     for node in readers:
         if node.op_type not in ("Cast", "Transpose", "Shape"):

@@ -233,8 +233,7 @@ def test_what_an_array_claims_is_checked_before_it_is_unpacked(tmp_path, monkeyp
 
 def test_arrays_together_are_bounded_and_others_left_alone(tmp_path, monkeypatch):
     monkeypatch.setattr("data.arrays.MOST_BYTES", 2 * PIXELS.nbytes)
-    parts = {f"{kind}_{part}": value for part in ("train", "test") for kind, value in (("x", PIXELS), ("y", LABELS))}
-    np.savez_compressed(tmp_path / "a.npz", **parts)
+    np.savez_compressed(tmp_path / "a.npz", x_train=PIXELS, y_train=LABELS, x_test=PIXELS, y_test=LABELS)
     refused("x_test.npy unpacks to 1,920 bytes, 1,840 are left of 3,840", collect, tmp_path / "a.npz")
     np.savez_compressed(tmp_path / "b.npz", images=PIXELS, labels=LABELS, embeddings=np.zeros(9 * PIXELS.size))
     assert len(collect(tmp_path / "b.npz").parts["train"][1]) == 10
