@@ -1,4 +1,4 @@
-"""python -m bench imports: what it says of networks that are read well, and of those that are not."""
+"""The benchmark of imports: what it says of networks that are read well, and of those that are not."""
 
 from types import SimpleNamespace
 
