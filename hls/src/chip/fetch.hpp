@@ -23,8 +23,8 @@ typedef Queue<int64_t, kQueueRows> TableQueue;
 constexpr int32_t kListed = 2 * kMaxResults;
 static_assert((kListed & (kListed - 1)) == 0, "channels wrap around by a mask");
 
-// The output channels whose rows of the table are on their way, in a ring: as many where a group is one channel as where
-// it is eight. And where the weights of two groups start.
+// The output channels whose rows of the table are on their way, in a ring: as many where a group is one channel as
+// where it is eight. And where the weights of two groups start.
 struct RowList {
   Unsigned<kIndexBits> channel[kListed];
   Unsigned<BitsOf(kListed - 1)> next, oldest;
