@@ -13,12 +13,12 @@ from hls.program import encode
 from hls.record import decode
 from tests.export.random_networks import HIDDEN, Case, quantised, random_images, start_of
 
-SMALL = {"size": (12, 16), "exits": (0, 1, 2)}
+SIZE, EXITS = (12, 16), (0, 1, 2)
 CASES = {
-    "units without gates": Case((2, 2), **SMALL),
-    "layer gates": Case((2, 2), "pooled", "pooled", **SMALL),
-    "channel gates": Case((2, 2), "", "pooled", HIDDEN, **SMALL),
-    "channels added in place": Case((2, 2), "", "pooled", **SMALL),
+    "units without gates": Case((2, 2), exits=EXITS, size=SIZE),
+    "layer gates": Case((2, 2), "pooled", "pooled", exits=EXITS, size=SIZE),
+    "channel gates": Case((2, 2), "", "pooled", HIDDEN, exits=EXITS, size=SIZE),
+    "channels added in place": Case((2, 2), "", "pooled", exits=EXITS, size=SIZE),
 }
 WHOLE = {"units without gates": 3, "layer gates": 1, "channel gates": 3, "channels added in place": 1}  # exits
 
