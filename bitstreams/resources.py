@@ -17,7 +17,7 @@ from bitstreams import adapters
 from hls.command.arguments import Parser
 from hls.command.entry import guarded
 from hls.command.generated import renewed
-from hls.estimate.resources import IN_TURN, RESOURCES, RULES, estimate
+from hls.estimate.resources import RESOURCES, RULES, estimate
 from hls.generate.markdown import items
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,8 +71,7 @@ def page(found, limit):
         [f"With what is around it: {shares}.", *(f"Too much with it: {text}." for text in over(whole, limit))]
     )
     lines += ["", "## How each estimate is made", "", *items(RULES), ""]
-    lines += items(f"`{path}` is counted once: {reason}." for path, reason in IN_TURN.items())
-    lines += ["", "What is around the engine, each:", ""]
+    lines += ["What is around the engine, each:", ""]
     lines += items(f"**{part.name}**: {taken(part)}; {part.source}." for part in adapters.parts())
     lines += ["", "## Memories short of ports", "", *items(f"{note}." for note in found.notes or ["None"])]
     lines += ["", "## The largest parts", ""]

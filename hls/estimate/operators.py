@@ -37,6 +37,7 @@ class Walk:
     tables: dict = field(default_factory=dict)  # name → BRAM18 of a copy
     readers: Counter = field(default_factory=Counter)  # (unit, table) → reads a cycle
     ports: Counter = field(default_factory=Counter)  # (pipelined loop, array, memory, read or write) → accesses a cycle
+    sources: dict = field(default_factory=dict)  # (pipelined loop, unit, array of registers) → element → statements
     largest: Counter = field(default_factory=Counter)  # (unit, what, file:line) → amount, for reports
 
     def run(self):
@@ -58,6 +59,8 @@ class Walk:
         self.called = set()
         top = next(each for each in self.functions.values() if each.spelling == TOP)
         self._function(top, Scope({}, {}))
+        self._choose_sources()
+        self._share_ports()
         return self
 
     # ------------------------------------------------------------------------------------------- statements
@@ -86,9 +89,22 @@ class Walk:
             self._variable(cursor, scope)
         elif cursor.kind.is_expression():
             self._value(cursor, scope)
+        elif kind == "IF_STMT":
+            self._branches(list(cursor.get_children()), scope)
         else:
             for child in cursor.get_children():
                 self._statement(child, scope)
+
+    def _branches(self, parts, scope):
+        """A condition, and one or two branches of which one runs: what accesses a memory in both takes turns."""
+        self._statement(parts[0], scope)
+        before, taken = self.ports, []
+        for branch in parts[1:]:
+            self.ports = Counter()
+            self._statement(branch, scope)
+            taken.append(self.ports)
+        self.ports = before
+        self.ports.update(scopes.busier(taken))
 
     def _variable(self, cursor, scope):
         first, kind = self.source.initializer(cursor), cursor.type.get_canonical()
@@ -190,10 +206,17 @@ class Walk:
         chosen = values.either(left, right)
         chosen = values.depending(chosen, condition, left, right)
         if not (left.static and right.static):
-            self._add(
-                scope, "lut", ceil(chosen.bits / 2), cursor, "choice", chosen
-            )  # a LUT chooses two bits between two
+            before = fabric.multiplexer(self._sources(parts[1]), chosen.bits), fabric.multiplexer(self._sources(parts[2]), chosen.bits)  # fmt: skip
+            whole = fabric.multiplexer(self._sources(cursor), chosen.bits)
+            self._add(scope, "lut", max(whole - sum(before), 0), cursor, "choice", chosen)
         return chosen
+
+    def _sources(self, cursor):
+        """Numbers that an expression chooses between: the ends of choices in one another are one multiplexer."""
+        cursor = cpp.bare(cursor)
+        if cursor.kind.name != "CONDITIONAL_OPERATOR":
+            return 1
+        return sum(self._sources(part) for part in self.source.children(cursor)[1:])
 
     def _unary(self, cursor, part, scope):
         value, sign = self._value(part, scope), self.source.operator(cursor)
@@ -210,11 +233,12 @@ class Walk:
         sign = self.source.operator(cursor)
         if sign == "=":
             value = self._value(parts[1], scope)
-            self._write(cpp.bare(parts[0]), scope)
+            self._write(cpp.bare(parts[0]), scope, self.source.literal(parts[1]) is not None)
             return value
         left, right = (self._value(part, scope) for part in parts)
         if cursor.kind.name == "COMPOUND_ASSIGNMENT_OPERATOR":
-            sign, left = sign[:-1], scope.changed(values.of_type(cursor.type))
+            typed = scopes.width(cpp.bare(parts[0]).referenced.type, self.constants) if left.static is False else None
+            sign, left = sign[:-1], scope.changed(typed or values.of_type(cursor.type))
         result = scopes.result_of(sign, left, right, cursor.type)
         if not (left.static and right.static):
             self._operator(cursor, sign, (left, right, result), scope)
@@ -228,7 +252,7 @@ class Walk:
             return
         if sign == "+" and right.low >= 0 and right.high < left.multiple & -left.multiple:
             return  # bits side by side
-        if sign == "+" and (right.low, right.high) == (0, 1) and self._is_sum(cursor):
+        if sign == "+" and 0 <= right.low and right.high <= 1 and self._is_sum(cursor):
             return  # the carry into the sum on its left
         if sign == "+" and scope.pre_added and max(left.bits, right.bits) <= fabric.POST_ADDER:
             return
@@ -265,7 +289,8 @@ class Walk:
             else:
                 names[parameter.hash] = self._fit(value, parameter.type)
         self._function(function, replace(scope, names=names, places=places))
-        return values.depending(scopes.returned(function, cursor, self.constants), *(value for _, value in arguments))
+        return values.depending(scopes.returned(function, cursor, self.constants, [value for _, value in arguments]),
+                                *(value for _, value in arguments))
 
     # ----------------------------------------------------------------------------------------------- arrays
     def _place(self, cursor, scope):
@@ -296,6 +321,9 @@ class Walk:
             return self._rom(cursor, base, indices[0], scope)
         elif "CONSTANTARRAY" in base.type.get_canonical().kind.name:
             self._local(cursor, base, (indices, around), scope)
+            typed = scopes.width(base.type, self.constants)
+            if typed is not None:
+                return values.depending(typed, *indices, *around)
         return values.depending(self._known(self._member(cursor), cursor.type), *indices, *around)
 
     def _member(self, cursor):
@@ -312,9 +340,9 @@ class Walk:
         apart, count, pieces = [], 1, [()]
         banks = scopes.banks(array, indices)
         for index, cut in zip(banks, array.pieces):
-            known = sorted(set(index.each)) if index.each else [index.low]
-            pieces = [(*piece, at) for piece in pieces for at in (known if cut > 1 and index.static else ["any"])]
-            apart += [index] if cut > 1 and index.static else []
+            labels, told = values.memories(index, cut)
+            pieces = [(*piece, at) for piece in pieces for at in labels]
+            apart += [told] if told is not None else []
         count = values.versions(*indices) / values.versions(*apart) / prod(array.grouped)
         for piece in pieces:
             self.ports[scope.loop, array.path, piece, kind] += ceil(count)
@@ -339,7 +367,9 @@ class Walk:
                 sources *= min(kind.element_count, index.count)
             kind = kind.element_type.get_canonical()
         what, on = f"{sources}:1 of {base.spelling}", values.depending(values.one(0), *indices, *around)
-        self._add(scope, "lut", fabric.multiplexer(sources, values.bits(cursor.type)), cursor, what, on)
+        typed = scopes.width(base.type, self.constants)
+        width = typed.bits if typed else values.bits(cursor.type)
+        self._add(scope, "lut", fabric.multiplexer(sources, width), cursor, what, on)
 
     def _rom(self, cursor, base, index, scope):
         """A table's reader, in the unit where the read stands; its block RAMs serve two each."""
@@ -349,8 +379,8 @@ class Walk:
         self.tables[base.spelling] = fabric.rom_bram18(base.type.get_canonical().element_count, width)
         return values.depending(values.span(-(2 ** (width - 1)), 2 ** (width - 1) - 1), index)
 
-    def _write(self, cursor, scope):
-        """An assignment's place: registers that several copies may write choose between them."""
+    def _write(self, cursor, scope, constant):
+        """An assignment's place: registers that several copies may write choose between them; a constant is a reset."""
         named = cursor.kind.name == "DECL_REF_EXPR" and cursor.referenced.hash in scope.places
         if cursor.kind.name != "ARRAY_SUBSCRIPT_EXPR" and not named:
             self._value(cursor, scope)
@@ -361,6 +391,8 @@ class Walk:
             return  # a structure's number
         if array and len(indices) == len(array.sizes):
             self._access(array, indices, "write", scope)
+            if scope.pipelined and not scope.quiet and not constant and array.place == "registers":
+                self._source(array, indices, scope)
         sizes = array.sizes if array else scopes.sizes_of(base)
         cut = array.pieces if array else sizes
         targets = 1
@@ -373,6 +405,35 @@ class Walk:
             sources = min(scope.copies, targets)
             times = max(1, scope.copies // sources)
             self._add(scope, "lut", times * targets * fabric.multiplexer(sources, width), cursor, what, values.one(0))
+
+    def _source(self, array, indices, scope):
+        """Another statement that writes registers: a choice in front of each that it may write."""
+        elements = [()]
+        for index, size in zip(indices, array.sizes):
+            known = (set(index.each) if index.each else {index.low}) if index.static else range(size)
+            elements = [(*element, at) for element in elements for at in known]
+        self.sources.setdefault((scope.loop, scope.unit, array.path), Counter()).update(elements)
+
+    def _choose_sources(self):
+        """Count the choices of registers between the statements that write them."""
+        for (_, unit, path), elements in self.sources.items():
+            for count, times in Counter(elements.values()).items():
+                lut = times * fabric.multiplexer(count, self.state[path].bits)
+                self.use[unit, "lut"] += lut
+                self.largest[unit, "lut", path, f"{count} statements write it"] += lut
+
+    def _share_ports(self):
+        """Count the choices of a memory's ports between the loops that use them: of addresses, and of what is written."""
+        loops = {}
+        for loop, path, _, kind in self.ports:
+            loops.setdefault(path, {}).setdefault(kind, set()).add(loop)
+        for path, kinds in loops.items():
+            array = self.state[path]
+            address, written = (array.depth - 1).bit_length(), len(kinds.get("write", ()))
+            each = fabric.multiplexer(len(set().union(*kinds.values())), address)
+            lut = array.memories * (each + fabric.multiplexer(written, array.width))
+            self.use[array.unit, "lut"] += lut
+            self.largest[array.unit, "lut", path, "loops share its ports"] += lut
 
     def _add(self, scope, resource, amount, cursor, what="", on=None):
         """Count `amount` for each version of `on`, or for every iteration of the unrolled loops."""

@@ -18,11 +18,6 @@ from hls.lint import cpp
 RESOURCES = ("dsp", "bram18", "lut", "ff")
 REGISTER_BITS = 1 << 16  # up to so many bits an array that many write at once becomes registers
 
-# Memories whose accesses take turns, though the sources do not show it to a parser.
-IN_TURN = {
-    "state.maps": "its second port reads or writes, never both (chip/layer.hpp, UseWritePort)",
-    "state.vector": "consecutive addresses meet different banks",
-}
 RULES = (
     "**Block RAM**: each array of the State, cut by its pragmas; a memory takes the best of 16K×1, 8K×2, 4K×4, 2K×9, "
     "1K×18 and, with one reader and one writer, 512×36. Up to 1,024 bits go into LUTs (64 bits each, twice for the "
@@ -85,7 +80,7 @@ def estimate(folder=SOURCES):
 def _memory(array, reads, writes):
     """({resource: amount}, note or "") of an array with so many accesses a cycle."""
     plain = {"bram18": array.bram18, "lut": array.lut, "ff": array.ff}
-    if reads + writes <= 2 or array.path in IN_TURN or array.place == "registers":
+    if reads + writes <= 2 or array.place == "registers":
         return plain, ""
     what = f"`{array.path}`: {reads} reads and {writes} writes a cycle of one of its memories"
     bits = array.memories * array.depth * array.width

@@ -6,12 +6,14 @@ operators.py counts; here are the scopes that it carries along and the questions
 import re
 from collections import Counter
 from dataclasses import dataclass
+from math import gcd
 from typing import NamedTuple
 
 from hls.estimate import fabric, values
 from hls.estimate.known import RETURNED
 from hls.lint import cpp
 
+CHOSEN = {"Larger": max, "Smaller": min}  # functions of geometry.hpp that return one of two numbers
 _WIDTH = re.compile(r"(?:const )?(?:ddi::)?(Unsigned|Signed)<(.+?)>(?= |\[|$)")  # hls/src/widths.hpp
 _QUEUE = re.compile(r"(?:ddi::)?Queue<(.+), (\d+)>(?:\[(\d+)\])?$")  # of any element
 
@@ -132,18 +134,43 @@ def accesses(ports, path):
     for (loop, name, piece, kind), count in ports.items():
         if name == path:
             found.setdefault((loop, piece), Counter())[kind] += count
+    met = []
     for (loop, piece), counts in found.items():  # what may be any memory may be this one
         others = [
             each for (place, other), each in found.items() if place == loop and other != piece and _meet(piece, other)
         ]
-        counts.update(*others[:1])
-    # several writes cost more than any reads
-    most = max(found.values(), key=lambda counts: (counts["write"] > 1, counts.total()), default=Counter())
+        met.append(counts + max(others, key=_load, default=Counter()))
+    most = max(met, key=_load, default=Counter())
     return most["read"], most["write"]
 
 
+def _load(counts):
+    """Several writes cost more than any reads."""
+    return counts["write"] > 1, counts.total()
+
+
+def busier(branches):
+    """The ports' accesses of branches of which one runs: for each memory those of the branch that has more of them.
+
+    A write counts before a read, since it asks for more.
+    """
+    found = Counter()
+    for memory in dict.fromkeys(key[:3] for counts in branches for key in counts):
+        most = max(branches, key=lambda counts: (counts[*memory, "read"] + counts[*memory, "write"],
+                                                 counts[*memory, "write"]))  # fmt: skip
+        found.update({(*memory, kind): most[*memory, kind] for kind in ("read", "write")})
+    return found
+
+
 def _meet(one, other):
-    return all(a == b or "any" in (a, b) for a, b in zip(one, other))
+    return all(a == b or "any" in (a, b) or _congruent(a, b) for a, b in zip(one, other))
+
+
+def _congruent(one, other):
+    """May two labels of values.memories be the same memory: numbers, or (remainder, divisor)?"""
+    (a, by), (b, to) = (each if isinstance(each, tuple) else (each, 0) for each in (one, other))
+    common = gcd(by, to)
+    return a % common == b % common if common else a == b
 
 
 def result_of(sign, left, right, kind):
@@ -160,15 +187,18 @@ def result_of(sign, left, right, kind):
         return values.combine(values.quotient, left, right, kind)
     if sign == "%":
         return values.remainder(left, right, kind)
-    if sign in (*fabric.COMPARE, "&&", "||"):
-        return values.span(0, 1)._replace(static=left.static and right.static)
-    return values.of_type(kind)
+    if sign in ("|", "^") and left.low >= 0 and right.low >= 0:
+        return values.depending(values.span(0, 2 ** max(left.bits, right.bits) - 1), left, right)
+    told = values.span(0, 1) if sign in (*fabric.COMPARE, "&&", "||") else values.of_type(kind)
+    return values.depending(told._replace(static=left.static and right.static), left, right)
 
 
-def returned(function, cursor, names):
-    """What a call gives: its type's values; Clamp8's and the like are narrower than their type."""
+def returned(function, cursor, names, given=()):
+    """What a call gives: its type's values; Clamp8's and the like are narrower than their type, or than what is given."""
     if function.spelling in RETURNED:
         return values.span(*RETURNED[function.spelling])
+    if function.spelling in CHOSEN and given:
+        return values.combine(CHOSEN[function.spelling], *given, cursor.type)
     return width(function.result_type, names) or values.of_type(cursor.type)
 
 

@@ -23,7 +23,7 @@ typedef Queue<int64_t, kQueueRows> TableQueue;
 // Output channels of two groups.
 struct RowList {
   Unsigned<kIndexBits> channel[2][kMaxResults];
-  Unsigned<29> word[2][kMaxResults];  // of a weight port, where the channel's row starts
+  Unsigned<29> word[2][isa::kWeightPorts][kTurns];  // of a weight port, where the channel's row starts
 };
 
 struct Fetcher {
@@ -64,7 +64,9 @@ inline void ListRow(const Layer& layer, const ConvPlan& plan, const Masks& masks
   const int32_t offset = channel * layer.row_words;
   #pragma HLS bind_op variable = offset op = mul impl = fabric
   fetcher.rows.channel[place.step.group & 1][place.channel] = channel;
-  fetcher.rows.word[place.step.group & 1][place.channel] = (layer.weights >> 3) + offset;
+  const int32_t turn = place.channel < isa::kWeightPorts ? 0 : place.channel < 2 * isa::kWeightPorts ? 1 : 2;
+  const int32_t port = place.channel - turn * isa::kWeightPorts;
+  fetcher.rows.word[place.step.group & 1][port][turn] = (layer.weights >> 3) + offset;
   if (layer.has_table) NoteRequest(layer.table + channel, 1, fetcher.table_rows);
   if (++place.channel < GroupChannels(plan, place.step)) return;
   place.channel = 0;
@@ -88,7 +90,7 @@ RequestPorts:
   for (int32_t port = 0; port < isa::kWeightPorts; ++port) {
     #pragma HLS unroll
     const int32_t row = FirstRow(place) + port;
-    const int32_t word = fetcher.rows.word[place.step.group & 1][row & (kMaxResults - 1)] + source;
+    const int32_t word = fetcher.rows.word[place.step.group & 1][port][place.turn] + source;
     if (row < channels) RequestWeights(port, word, piece.words, weights0, weights1, weights2, fetcher.bursts[port]);
   }
   ++fetcher.requests;

@@ -53,14 +53,19 @@ inline void UseReadPort(const Layer& layer, const ConvPlan& plan, int32_t channe
   #pragma HLS inline
   const bool identity = ReadsIdentity(layer, places.drain);
   const BlockRead read = NextRead(layer, plan, channel, !identity, places.gather);
+  const StepPlace& step = places.drain.step;
+  const Presence there = PresenceOf(layer, step.row, step.column);
   const Corner corner = identity ? MakeWordCorner(layer.identity.address + word) : read.corner;
+  BankAddresses addresses;
+  #pragma HLS array_partition variable = addresses.of complete dim = 0
+  AddressBanks(corner, addresses);
   uint8_t bank[kTilePixels];
   #pragma HLS array_partition variable = bank complete
 ReadBanks:
   for (int32_t i = 0; i < kTilePixels; ++i) {
     #pragma HLS unroll
-    const bool reads = identity ? HasPixel(layer, places.drain.step.row, places.drain.step.column, i) : read.wanted;
-    bank[i] = reads ? maps[BankAddress(corner, i)][i] : uint8_t(0);
+    const bool reads = identity ? HasPixel(layer, there, step.row, step.column, i) : read.wanted;
+    bank[i] = reads ? maps[BankAddress(addresses, i)][i] : uint8_t(0);
   }
   if (identity) KeepIdentity(bank, memory.drain);
   if (!identity && !read.wanted) ++places.idle_ports;
@@ -72,14 +77,18 @@ inline void UseWritePort(const Layer& layer, const ConvPlan& plan, int32_t chann
                          TileMemory& maps, LayerPlaces& places, LayerMemory& memory) {
   #pragma HLS inline
   const BlockRead read = NextRead(layer, plan, channel, !due.last, places.gather);
+  const Presence there = PresenceOf(layer, due.row, due.column);
   const Corner corner = due.last ? MakeWordCorner(layer.output.address + due.word) : read.corner;
+  BankAddresses addresses;
+  #pragma HLS array_partition variable = addresses.of complete dim = 0
+  AddressBanks(corner, addresses);
   uint8_t bank[kTilePixels];
   #pragma HLS array_partition variable = bank complete
 UseBanks:
   for (int32_t i = 0; i < kTilePixels; ++i) {
     #pragma HLS unroll
-    const int32_t address = BankAddress(corner, i);
-    const BankWrite write = WriteOfBank(layer, due, i, memory.drain);
+    const int32_t address = BankAddress(addresses, i);
+    const BankWrite write = WriteOfBank(layer, there, due, i, memory.drain);
     if (due.last && write.writes) {
       maps[address][i] = write.pixel;
       bank[i] = 0;
@@ -101,7 +110,7 @@ inline void MapCycle(const Layer& layer, const ConvPlan& plan, const Masks& mask
   const int32_t word = DrainWord(layer, channel, places.drain);
   const int32_t source = WindowChannel(layer, plan, masks, places.gather);
   const LateRow due = TakeLate(memory.drain.late);
-  PlaceLate(due, memory.drain);
+  PlaceLate(layer, due, memory.drain);
   UseReadPort(layer, plan, source, maps, word, places, memory);
   UseWritePort(layer, plan, source, due, maps, places, memory);
   AddRow(layer, vector, memory.drain);

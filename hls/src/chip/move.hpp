@@ -100,13 +100,14 @@ inline MovePlace MakeMovePlace(const int32_t* word, const Masks& masks) {
 // Where a word is now: in tile memory.
 inline int32_t NearWord(const MovePlace& place, const MoveEnd& end) {
   #pragma HLS inline
-  return Unsigned<kTileAddressBits>(int32_t(end.address) + place.at);
+  constexpr uint32_t kBits = (1u << kTileAddressBits) - 1;  // no more are added up
+  return int32_t(((end.address & kBits) + (uint32_t(place.at) & kBits)) & kBits);
 }
 
 // The word of the DDR's port that holds the row.
 inline int64_t FarBeat(const MovePlace& place, const MoveEnd& end) {
   #pragma HLS inline
-  return (int64_t(end.address + uint32_t(place.at)) << 3) + place.row;
+  return (int64_t(end.address + uint32_t(place.at)) << 3) + (place.row & 7);
 }
 
 // On to the next row.

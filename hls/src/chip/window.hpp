@@ -97,26 +97,24 @@ PlacePixels:
   }
 }
 
-// Put the next channel's window under the multipliers.
-inline void LoadWindow(WindowMemory& memory) {
-  #pragma HLS inline
-CopyWindow:
-  for (int32_t i = 0; i < isa::kWindow * isa::kWindow; ++i) {
-    #pragma HLS unroll
-    memory.now[i / isa::kWindow][i % isa::kWindow] = memory.next[i / isa::kWindow][i % isa::kWindow];
-  }
-}
+// What comes under the multipliers next.
+struct WindowStep {
+  bool moves, row_ends, backwards;  // on to the next taps
+  bool loads;                       // the next channel's window
+};
 
 // Move the window on: along the row, back and forth, or a row down. Its columns turn in a ring, so that what leaves on
-// one side is there when the next row goes back.
-inline void MoveWindow(bool row_ends, bool backwards, Window& window) {
+// one side is there when the next row goes back. Or put the next channel's under the multipliers. Each byte has one
+// choice of four.
+inline void MoveWindow(const WindowStep& step, WindowMemory& memory) {
   #pragma HLS inline
+  if (!step.moves && !step.loads) return;
   Window old;
   #pragma HLS array_partition variable = old complete dim = 0
 KeepWindow:
   for (int32_t i = 0; i < isa::kWindow * isa::kWindow; ++i) {
     #pragma HLS unroll
-    old[i / isa::kWindow][i % isa::kWindow] = window[i / isa::kWindow][i % isa::kWindow];
+    old[i / isa::kWindow][i % isa::kWindow] = memory.now[i / isa::kWindow][i % isa::kWindow];
   }
 ShiftWindow:
   for (int32_t i = 0; i < isa::kWindow * isa::kWindow; ++i) {
@@ -126,7 +124,7 @@ ShiftWindow:
     const uint8_t below = old[(y + 1) % isa::kWindow][x];
     const uint8_t right = old[y][(x + isa::kRowTaps) % isa::kWindow];
     const uint8_t left = old[y][(x + isa::kWindow - isa::kRowTaps) % isa::kWindow];
-    window[y][x] = row_ends ? below : backwards ? left : right;
+    memory.now[y][x] = step.loads ? memory.next[y][x] : step.row_ends ? below : step.backwards ? left : right;
   }
 }
 

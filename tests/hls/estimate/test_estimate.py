@@ -252,5 +252,3 @@ def test_known_ranges_name_fields_and_functions_that_exist():
     }
     functions = {cursor.spelling for cursor, _ in cpp.walk(unit) if cursor.kind.name in cpp.FUNCTIONS}
     assert set(known.KNOWN) <= fields and set(known.RETURNED) <= functions
-    paths = {array.path for array in arrays.arrays(unit)}
-    assert set(resources.IN_TURN) <= paths
