@@ -59,13 +59,24 @@ class Array:
         """Block RAMs, without copies for further readers."""
         if self.place != "bram":
             return 0
+        words, bits = self._shape()
+        return self.memories * ceil(self.depth / words) * ceil(self.width / bits)
+
+    def _shape(self):
+        """(words, bits) of the block RAMs that it takes fewest of, the deepest of them."""
         shapes = BRAM18[:-1] if self.storage.get("type") == "ram_t2p" else BRAM18  # 36 bits need both ports
-        return self.memories * min(ceil(self.depth / words) * ceil(self.width / bits) for words, bits in shapes)
+        return min(shapes, key=lambda shape: ceil(self.depth / shape[0]) * ceil(self.width / shape[1]))
 
     @property
     def lut(self):
-        """LUTs that are memory."""
-        return self.memories * fabric.lutram(self.depth, self.width) if self.place == "lutram" else 0
+        """LUTs that are memory, or choose what is read between block RAMs that stand for parts of its depth."""
+        if self.place == "lutram":
+            return self.memories * fabric.lutram(self.depth, self.width)
+        if self.place != "bram":
+            return 0
+        words, bits = self._shape()
+        ports = 2 if self.storage.get("type") == "ram_t2p" else 1
+        return ports * self.memories * fabric.multiplexer(ceil(self.depth / words), self.width)
 
     @property
     def ff(self):

@@ -9,6 +9,7 @@ these the widths of values follow from types, constants, masks and KNOWN ranges 
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from itertools import product
 from math import ceil, prod
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from hls.lint.loops import LOOPS, for_parts
 from hls.lint.pragmas import placed
 
 TOP = "ddi_engine"
+KINDS = "read", "write"  # accesses of a memory
 
 _TRANSPARENT = ("UNEXPOSED_EXPR", "PAREN_EXPR")
 _CASTS = ("CSTYLE_CAST_EXPR", "CXX_FUNCTIONAL_CAST_EXPR", "CXX_STATIC_CAST_EXPR")
@@ -250,8 +252,8 @@ class Walk:
         if sign in ("/", "%") and not right.static:
             self._divider(cursor, (left, right), scope)
             return
-        if sign == "+" and right.low >= 0 and right.high < left.multiple & -left.multiple:
-            return  # bits side by side
+        if sign in ("+", "|") and scopes.side_by_side(left, right):
+            return
         if sign == "+" and 0 <= right.low and right.high <= 1 and self._is_sum(cursor):
             return  # the carry into the sum on its left
         if sign == "+" and scope.pre_added and max(left.bits, right.bits) <= fabric.POST_ADDER:
@@ -423,17 +425,17 @@ class Walk:
                 self.largest[unit, "lut", path, f"{count} statements write it"] += lut
 
     def _share_ports(self):
-        """Count the choices of a memory's ports between the loops that use them: of addresses, and of what is written."""
-        loops = {}
-        for loop, path, _, kind in self.ports:
-            loops.setdefault(path, {}).setdefault(kind, set()).add(loop)
-        for path, kinds in loops.items():
+        """Count the choices of each memory's ports between the loops that use them: of addresses, and of what is written."""
+        for path in dict.fromkeys(path for _, path, _, _ in self.ports):
             array = self.state[path]
-            address, written = (array.depth - 1).bit_length(), len(kinds.get("write", ()))
-            each = fabric.multiplexer(len(set().union(*kinds.values())), address)
-            lut = array.memories * (each + fabric.multiplexer(written, array.width))
-            self.use[array.unit, "lut"] += lut
-            self.largest[array.unit, "lut", path, "loops share its ports"] += lut
+            for piece in product(*map(range, array.pieces)):
+                users = [(loop, kind) for loop, name, other, kind in self.ports
+                         if name == path and scopes.meet(piece, other)]  # fmt: skip
+                loops, writers = ({loop for loop, kind in users if kind in kinds} for kinds in (KINDS, KINDS[1:]))
+                lut = fabric.multiplexer(len(loops), (array.depth - 1).bit_length())
+                lut += fabric.multiplexer(len(writers), array.width)
+                self.use[array.unit, "lut"] += lut
+                self.largest[array.unit, "lut", path, "loops share its ports"] += lut
 
     def _add(self, scope, resource, amount, cursor, what="", on=None):
         """Count `amount` for each version of `on`, or for every iteration of the unrolled loops."""

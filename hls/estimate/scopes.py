@@ -137,7 +137,7 @@ def accesses(ports, path):
     met = []
     for (loop, piece), counts in found.items():  # what may be any memory may be this one
         others = [
-            each for (place, other), each in found.items() if place == loop and other != piece and _meet(piece, other)
+            each for (place, other), each in found.items() if place == loop and other != piece and meet(piece, other)
         ]
         met.append(counts + max(others, key=_load, default=Counter()))
     most = max(met, key=_load, default=Counter())
@@ -162,7 +162,8 @@ def busier(branches):
     return found
 
 
-def _meet(one, other):
+def meet(one, other):
+    """May two tuples of labels (values.memories), one for each dimension, be the same memory?"""
     return all(a == b or "any" in (a, b) or _congruent(a, b) for a, b in zip(one, other))
 
 
@@ -191,6 +192,11 @@ def result_of(sign, left, right, kind):
         return values.depending(values.span(0, 2 ** max(left.bits, right.bits) - 1), left, right)
     told = values.span(0, 1) if sign in (*fabric.COMPARE, "&&", "||") else values.of_type(kind)
     return values.depending(told._replace(static=left.static and right.static), left, right)
+
+
+def side_by_side(left, right):
+    """Do two numbers have no bit in common: is the second less than what the first is a multiple of?"""
+    return 0 <= right.low and right.high < left.multiple & -left.multiple
 
 
 def returned(function, cursor, names, given=()):

@@ -174,13 +174,18 @@ BeatBytes:
 // within it.
 inline void WriteRow(TileMemory& maps, const Map& map, const ImageMemory& memory, ReadyRow& ready) {
   #pragma HLS inline
+  uint8_t row[2][isa::kTile];  // for the word's first row, and for the others, which the first one clears
+  #pragma HLS array_partition variable = row complete dim = 0
+WriteColumns:
+  for (int8_t x = 0; x < isa::kTile; ++x) {
+    #pragma HLS unroll
+    row[0][x] = x < ready.columns ? memory.pixel[1][ready.lane & 3][x] : uint8_t(0);
+    row[1][x] = ready.y == 0 ? uint8_t(0) : row[0][x];
+  }
 WriteImage:
   for (int8_t i = 0; i < kTilePixels; ++i) {
     #pragma HLS unroll
-    const bool here = ready.y == (i >> 3);
-    if (here || ready.y == 0) {
-      maps[ready.address][i] = here && (i & 7) < ready.columns ? memory.pixel[1][ready.lane & 3][i & 7] : uint8_t(0);
-    }
+    if (ready.y == (i >> 3) || ready.y == 0) maps[ready.address][i] = row[Smaller(i >> 3, 1)][i & 7];
   }
   ready.address = int16_t(ready.address + map.tiles);
   ++ready.lane;

@@ -48,11 +48,11 @@ struct LayerPlaces {
 };
 
 // The first port: the identity's word, or a block of the next window.
-inline void UseReadPort(const Layer& layer, const ConvPlan& plan, int32_t channel, const TileMemory& maps, int32_t word,
+inline void UseReadPort(const Layer& layer, const ConvPlan& plan, int32_t window, const TileMemory& maps, int32_t word,
                         LayerPlaces& places, LayerMemory& memory) {
   #pragma HLS inline
   const bool identity = ReadsIdentity(layer, places.drain);
-  const BlockRead read = NextRead(layer, plan, channel, !identity, places.gather);
+  const BlockRead read = NextRead(layer, plan, window, !identity, places.gather);
   const StepPlace& step = places.drain.step;
   const Presence there = PresenceOf(layer, step.row, step.column);
   const Corner corner = identity ? MakeWordCorner(layer.identity.address + word) : read.corner;
@@ -73,10 +73,10 @@ ReadBanks:
 }
 
 // The second port: the word that is due, or a block of the next window.
-inline void UseWritePort(const Layer& layer, const ConvPlan& plan, int32_t channel, const LateRow& due,
+inline void UseWritePort(const Layer& layer, const ConvPlan& plan, int32_t window, const LateRow& due,
                          TileMemory& maps, LayerPlaces& places, LayerMemory& memory) {
   #pragma HLS inline
-  const BlockRead read = NextRead(layer, plan, channel, !due.last, places.gather);
+  const BlockRead read = NextRead(layer, plan, window, !due.last, places.gather);
   const Presence there = PresenceOf(layer, due.row, due.column);
   const Corner corner = due.last ? MakeWordCorner(layer.output.address + due.word) : read.corner;
   BankAddresses addresses;
@@ -108,11 +108,11 @@ inline void MapCycle(const Layer& layer, const ConvPlan& plan, const Masks& mask
   const int32_t computing = places.multiply.step.group;  // as the cycle begins, so that listing waits for no product
   const Unsigned<kIndexBits> channel = DrainChannel(memory.lanes, places.drain);
   const int32_t word = DrainWord(layer, channel, places.drain);
-  const int32_t source = WindowChannel(layer, plan, masks, places.gather);
+  const int32_t window = WindowWord(layer, plan, masks, places.gather);
   const LateRow due = TakeLate(memory.drain.late);
   PlaceLate(layer, due, memory.drain);
-  UseReadPort(layer, plan, source, maps, word, places, memory);
-  UseWritePort(layer, plan, source, due, maps, places, memory);
+  UseReadPort(layer, plan, window, maps, word, places, memory);
+  UseWritePort(layer, plan, window, due, maps, places, memory);
   AddRow(layer, vector, memory.drain);
   Drain(layer, channel, word, memory.lanes, memory.array, places.drain, memory.drain);
   places.late += (places.drain.busy ? 1 : 0) - (due.full ? 1 : 0);

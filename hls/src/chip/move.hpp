@@ -58,13 +58,17 @@ inline void NextChannel(MoveEnd& end) {
 
 inline int64_t PackRow(const uint8_t (&word)[kTilePixels], int8_t row) {
   #pragma HLS inline
-  uint64_t beat = 0;
-PackBytes:
-  for (int8_t i = 0; i < isa::kTile; ++i) {
+  uint32_t half[2];
+  #pragma HLS array_partition variable = half complete
+PackHalves:
+  for (int8_t i = 0; i < 2; ++i) {
     #pragma HLS unroll
-    beat |= uint64_t(word[(row & 7) * isa::kTile + i]) << (8 * i);
+    const int32_t first = (row & 7) * isa::kTile;
+    const uint32_t low = uint32_t(word[first + (4 * i + 1)]) << 8 | word[first + 4 * i];
+    const uint32_t high = uint32_t(word[first + (4 * i + 3)]) << 8 | word[first + (4 * i + 2)];
+    half[i] = high << 16 | low;
   }
-  return int64_t(beat);
+  return int64_t(uint64_t(half[1]) << 32 | half[0]);
 }
 
 inline void UnpackRow(int64_t beat, int8_t row, uint8_t (&word)[kTilePixels]) {
