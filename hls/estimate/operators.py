@@ -22,6 +22,7 @@ from hls.lint.pragmas import placed
 
 TOP = "ddi_engine"
 KINDS = "read", "write"  # accesses of a memory
+SUM_INPUTS = 5  # of a LUT of six, beside the other number's bit
 
 _TRANSPARENT = ("UNEXPOSED_EXPR", "PAREN_EXPR")
 _CASTS = ("CSTYLE_CAST_EXPR", "CXX_FUNCTIONAL_CAST_EXPR", "CXX_STATIC_CAST_EXPR")
@@ -213,12 +214,25 @@ class Walk:
             self._add(scope, "lut", max(whole - sum(before), 0), cursor, "choice", chosen)
         return chosen
 
-    def _sources(self, cursor):
-        """Numbers that an expression chooses between: the ends of choices in one another are one multiplexer."""
+    def _take_in(self, parts, operands, scope):
+        """A sum's LUTs take in the choice in front of one operand: with the other bit they have six inputs."""
+        for part, value in zip(parts, operands):
+            cursor, sources = cpp.bare(part), self._sources(part)
+            numbers = sum(self.source.literal(each) is None for each in self._ends(part))
+            if 1 < sources and numbers + (sources - 1).bit_length() <= SUM_INPUTS:
+                self._add(scope, "lut", -fabric.multiplexer(sources, value.bits), cursor, "choice", value)
+                return
+
+    def _ends(self, cursor):
+        """The numbers that an expression chooses between."""
         cursor = cpp.bare(cursor)
         if cursor.kind.name != "CONDITIONAL_OPERATOR":
-            return 1
-        return sum(self._sources(part) for part in self.source.children(cursor)[1:])
+            return [cursor]
+        return [each for part in self.source.children(cursor)[1:] for each in self._ends(part)]
+
+    def _sources(self, cursor):
+        """How many they are: choices in one another are one multiplexer."""
+        return len(self._ends(cursor))
 
     def _unary(self, cursor, part, scope):
         value, sign = self._value(part, scope), self.source.operator(cursor)
@@ -244,6 +258,8 @@ class Walk:
         result = scopes.result_of(sign, left, right, cursor.type)
         if not (left.static and right.static):
             self._operator(cursor, sign, (left, right, result), scope)
+            if sign == "+" and not scope.pre_added:
+                self._take_in(parts, (left, right), scope)
         return result if result.static else values.aligned(sign, left, right, result)
 
     def _operator(self, cursor, sign, operands, scope):

@@ -91,7 +91,7 @@ ExitSums:
     const uint16_t distance = Distance(logits[i], largest, scale);
     const uint16_t exponential = uint16_t(isa::kExpTable[distance >> 2]);
     const uint32_t product = uint32_t(exponential) * distance;
-    #pragma HLS bind_op variable = product op = mul impl = fabric
+    #pragma HLS bind_op variable = product op = mul impl = dsp
     mass += exponential;
     moment += product;
     if (exponential > top) top = exponential;

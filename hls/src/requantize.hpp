@@ -65,9 +65,9 @@ inline int32_t SaturateSum(int64_t value) {
   return Fits(value, isa::kSumBits) ? int32_t(value) : nearest;
 }
 
-// Such a sum requantised, 25 bits by 17, one DSP; twice, and not rounded yet: with an identity, one sum rounds and adds.
-// What 28 bits do not hold may be saturated to them: whatever identity is added, of 26 bits, it stays beyond a byte and
-// is clamped the same.
+// Such a sum requantised, 25 bits by 17, one DSP; twice, and not rounded yet: with an identity, one sum rounds and
+// adds. What 28 bits do not hold may be saturated to them: whatever identity is added, of 26 bits, it stays beyond a
+// byte and is clamped the same.
 inline int32_t RequantizeTwice(int64_t value, const Requantizer& requantizer) {
   #pragma HLS inline
   constexpr int32_t kBits = 28;

@@ -73,8 +73,8 @@ ReadBanks:
 }
 
 // The second port: the word that is due, or a block of the next window.
-inline void UseWritePort(const Layer& layer, const ConvPlan& plan, int32_t window, const LateRow& due,
-                         TileMemory& maps, LayerPlaces& places, LayerMemory& memory) {
+inline void UseWritePort(const Layer& layer, const ConvPlan& plan, int32_t window, const LateRow& due, TileMemory& maps,
+                         LayerPlaces& places, LayerMemory& memory) {
   #pragma HLS inline
   const BlockRead read = NextRead(layer, plan, window, !due.last, places.gather);
   const Presence there = PresenceOf(layer, due.row, due.column);

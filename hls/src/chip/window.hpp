@@ -38,7 +38,8 @@ inline int32_t WindowWord(const Layer& layer, const ConvPlan& plan, const Masks&
   #pragma HLS inline
   // Behind the last step, and where no input channel is active, a channel may lie anywhere.
   const bool there = place.step.group < plan.groups && layer.shape.inputs > 0;
-  const int32_t first = layer.shape.paired ? 2 * place.input : SourceChannel(layer, masks, place.input, place.step.first_out);
+  const int32_t first =
+      layer.shape.paired ? 2 * place.input : SourceChannel(layer, masks, place.input, place.step.first_out);
   const int32_t channel = Unsigned<kIndexBits>(there ? first : 0);
   const int32_t offset = channel * layer.input.tiles;
   #pragma HLS bind_op variable = offset op = mul impl = fabric
