@@ -20,7 +20,7 @@ DIVISION_EXTRA = 3  # cycles of a division above one for each bit: sign, remaind
 
 @dataclass(frozen=True)
 class Table:
-    """ns of each part of delays.toml, and of a wire. `port_latency`: cycles of a read of a memory port, where there is one."""
+    """ns of each part of delays.toml, and of a wire. `port_latency`: cycles of a read of a port, where there is one."""
 
     parts: dict
     wire: float

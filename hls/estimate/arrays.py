@@ -74,7 +74,7 @@ class Array:
             return self.memories * fabric.lutram(self.depth, self.width)
         if self.place != "bram":
             return 0
-        words, bits = self._shape()
+        words, _ = self._shape()
         ports = 2 if self.storage.get("type") == "ram_t2p" else 1
         return ports * self.memories * fabric.multiplexer(ceil(self.depth / words), self.width)
 

@@ -9,11 +9,10 @@ these the widths of values follow from types, constants, masks and KNOWN ranges 
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from itertools import product
 from math import ceil, prod
 from pathlib import Path
 
-from hls.estimate import fabric, scopes, values
+from hls.estimate import fabric, scopes, sharing, values
 from hls.estimate.known import KNOWN
 from hls.estimate.scopes import Place, Scope, Source
 from hls.lint import cpp
@@ -21,7 +20,6 @@ from hls.lint.loops import LOOPS, for_parts
 from hls.lint.pragmas import placed
 
 TOP = "ddi_engine"
-KINDS = "read", "write"  # accesses of a memory
 SUM_INPUTS = 5  # of a LUT of six, beside the other number's bit
 
 _TRANSPARENT = ("UNEXPOSED_EXPR", "PAREN_EXPR")
@@ -62,8 +60,9 @@ class Walk:
         self.called = set()
         top = next(each for each in self.functions.values() if each.spelling == TOP)
         self._function(top, Scope({}, {}))
-        self._choose_sources()
-        self._share_ports()
+        for where, lut in (*sharing.registers(self.sources, self.state), *sharing.memories(self.ports, self.state)):
+            self.use[where[0], "lut"] += lut
+            self.largest[where] += lut
         return self
 
     # ------------------------------------------------------------------------------------------- statements
@@ -107,7 +106,7 @@ class Walk:
             self._statement(branch, scope)
             taken.append(self.ports)
         self.ports = before
-        self.ports.update(scopes.busier(taken))
+        self.ports.update(sharing.busier(taken))
 
     def _variable(self, cursor, scope):
         first, kind = self.source.initializer(cursor), cursor.type.get_canonical()
@@ -209,7 +208,7 @@ class Walk:
         chosen = values.either(left, right)
         chosen = values.depending(chosen, condition, left, right)
         if not (left.static and right.static):
-            before = fabric.multiplexer(self._sources(parts[1]), chosen.bits), fabric.multiplexer(self._sources(parts[2]), chosen.bits)  # fmt: skip
+            before = [fabric.multiplexer(self._sources(part), chosen.bits) for part in parts[1:]]
             whole = fabric.multiplexer(self._sources(cursor), chosen.bits)
             self._add(scope, "lut", max(whole - sum(before), 0), cursor, "choice", chosen)
         return chosen
@@ -219,7 +218,7 @@ class Walk:
         for part, value in zip(parts, operands):
             cursor, sources = cpp.bare(part), self._sources(part)
             numbers = sum(self.source.literal(each) is None for each in self._ends(part))
-            if 1 < sources and numbers + (sources - 1).bit_length() <= SUM_INPUTS:
+            if sources > 1 and numbers + (sources - 1).bit_length() <= SUM_INPUTS:
                 self._add(scope, "lut", -fabric.multiplexer(sources, value.bits), cursor, "choice", value)
                 return
 
@@ -270,7 +269,7 @@ class Walk:
             return
         if sign in ("+", "|") and scopes.side_by_side(left, right):
             return
-        if sign == "+" and 0 <= right.low and right.high <= 1 and self._is_sum(cursor):
+        if sign == "+" and right.low >= 0 and right.high <= 1 and self._is_sum(cursor):
             return  # the carry into the sum on its left
         if sign == "+" and scope.pre_added and max(left.bits, right.bits) <= fabric.POST_ADDER:
             return
@@ -307,8 +306,10 @@ class Walk:
             else:
                 names[parameter.hash] = self._fit(value, parameter.type)
         self._function(function, replace(scope, names=names, places=places))
-        return values.depending(scopes.returned(function, cursor, self.constants, [value for _, value in arguments]),
-                                *(value for _, value in arguments))
+        return values.depending(
+            scopes.returned(function, cursor, self.constants, [value for _, value in arguments]),
+            *(value for _, value in arguments),
+        )
 
     # ----------------------------------------------------------------------------------------------- arrays
     def _place(self, cursor, scope):
@@ -410,7 +411,7 @@ class Walk:
         if array and len(indices) == len(array.sizes):
             self._access(array, indices, "write", scope)
             if scope.pipelined and not scope.quiet and not constant and array.place == "registers":
-                self._source(array, indices, scope)
+                sharing.note_source(self.sources, (scope.loop, scope.unit), array, indices)
         sizes = array.sizes if array else scopes.sizes_of(base)
         cut = array.pieces if array else sizes
         targets = 1
@@ -423,35 +424,6 @@ class Walk:
             sources = min(scope.copies, targets)
             times = max(1, scope.copies // sources)
             self._add(scope, "lut", times * targets * fabric.multiplexer(sources, width), cursor, what, values.one(0))
-
-    def _source(self, array, indices, scope):
-        """Another statement that writes registers: a choice in front of each that it may write."""
-        elements = [()]
-        for index, size in zip(indices, array.sizes):
-            known = (set(index.each) if index.each else {index.low}) if index.static else range(size)
-            elements = [(*element, at) for element in elements for at in known]
-        self.sources.setdefault((scope.loop, scope.unit, array.path), Counter()).update(elements)
-
-    def _choose_sources(self):
-        """Count the choices of registers between the statements that write them."""
-        for (_, unit, path), elements in self.sources.items():
-            for count, times in Counter(elements.values()).items():
-                lut = times * fabric.multiplexer(count, self.state[path].bits)
-                self.use[unit, "lut"] += lut
-                self.largest[unit, "lut", path, f"{count} statements write it"] += lut
-
-    def _share_ports(self):
-        """Count the choices of each memory's ports between the loops that use them: of addresses, and of what is written."""
-        for path in dict.fromkeys(path for _, path, _, _ in self.ports):
-            array = self.state[path]
-            for piece in product(*map(range, array.pieces)):
-                users = [(loop, kind) for loop, name, other, kind in self.ports
-                         if name == path and scopes.meet(piece, other)]  # fmt: skip
-                loops, writers = ({loop for loop, kind in users if kind in kinds} for kinds in (KINDS, KINDS[1:]))
-                lut = fabric.multiplexer(len(loops), (array.depth - 1).bit_length())
-                lut += fabric.multiplexer(len(writers), array.width)
-                self.use[array.unit, "lut"] += lut
-                self.largest[array.unit, "lut", path, "loops share its ports"] += lut
 
     def _add(self, scope, resource, amount, cursor, what="", on=None):
         """Count `amount` for each version of `on`, or for every iteration of the unrolled loops."""

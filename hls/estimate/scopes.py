@@ -4,9 +4,7 @@ operators.py counts; here are the scopes that it carries along and the questions
 """
 
 import re
-from collections import Counter
 from dataclasses import dataclass
-from math import gcd
 from typing import NamedTuple
 
 from hls.estimate import fabric, values
@@ -128,52 +126,6 @@ def banks(array, indices):
     ]
 
 
-def accesses(ports, path):
-    """(reads, writes) a cycle of the memory of array `path` that is used most."""
-    found = {}
-    for (loop, name, piece, kind), count in ports.items():
-        if name == path:
-            found.setdefault((loop, piece), Counter())[kind] += count
-    met = []
-    for (loop, piece), counts in found.items():  # what may be any memory may be this one
-        others = [
-            each for (place, other), each in found.items() if place == loop and other != piece and meet(piece, other)
-        ]
-        met.append(counts + max(others, key=_load, default=Counter()))
-    most = max(met, key=_load, default=Counter())
-    return most["read"], most["write"]
-
-
-def _load(counts):
-    """Several writes cost more than any reads."""
-    return counts["write"] > 1, counts.total()
-
-
-def busier(branches):
-    """The ports' accesses of branches of which one runs: for each memory those of the branch that has more of them.
-
-    A write counts before a read, since it asks for more.
-    """
-    found = Counter()
-    for memory in dict.fromkeys(key[:3] for counts in branches for key in counts):
-        most = max(branches, key=lambda counts: (counts[*memory, "read"] + counts[*memory, "write"],
-                                                 counts[*memory, "write"]))  # fmt: skip
-        found.update({(*memory, kind): most[*memory, kind] for kind in ("read", "write")})
-    return found
-
-
-def meet(one, other):
-    """May two tuples of labels (values.memories), one for each dimension, be the same memory?"""
-    return all(a == b or "any" in (a, b) or _congruent(a, b) for a, b in zip(one, other))
-
-
-def _congruent(one, other):
-    """May two labels of values.memories be the same memory: numbers, or (remainder, divisor)?"""
-    (a, by), (b, to) = (each if isinstance(each, tuple) else (each, 0) for each in (one, other))
-    common = gcd(by, to)
-    return a % common == b % common if common else a == b
-
-
 def result_of(sign, left, right, kind):
     """The Value of a binary operator."""
     operations = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b}
@@ -196,11 +148,11 @@ def result_of(sign, left, right, kind):
 
 def side_by_side(left, right):
     """Do two numbers have no bit in common: is the second less than what the first is a multiple of?"""
-    return 0 <= right.low and right.high < left.multiple & -left.multiple
+    return right.low >= 0 and right.high < left.multiple & -left.multiple
 
 
 def returned(function, cursor, names, given=()):
-    """What a call gives: its type's values; Clamp8's and the like are narrower than their type, or than what is given."""
+    """What a call gives: its type's values; Clamp8 and the like are narrower, or follow the `given`."""
     if function.spelling in RETURNED:
         return values.span(*RETURNED[function.spelling])
     if function.spelling in CHOSEN and given:

@@ -58,7 +58,8 @@ inline int64_t MultiplyPacked(int32_t high, int32_t low, int32_t pixel) {
 // The lowest bit of a product.
 inline int32_t OddProduct(int32_t a, int32_t b) {
   #pragma HLS inline
-  return (a & 1) & (b & 1);
+  const int32_t odd = a & 1;
+  return odd & (b & 1);
 }
 
 // `odd`: the lowest bit of H.
