@@ -29,10 +29,11 @@ def multiplexer(sources, width):
     """
     if sources <= 2:
         return ceil(width / 2) if sources == 2 else 0
+    if sources <= 16:
+        return width * (1 if sources <= 4 else 2 if sources <= 8 else 4)
     groups = ceil(sources / 16)
-    last = ceil((sources - 16 * (groups - 1)) / 4)
-    each = 4 * (groups - 1) + {3: 4}.get(last, last)
-    return each * width + multiplexer(groups, width)
+    last = multiplexer(sources - 16 * (groups - 1), width)
+    return 4 * width * (groups - 1) + last + multiplexer(groups, width)
 
 
 def lutram(depth, width):
