@@ -29,7 +29,7 @@ struct RowList {
   Unsigned<kIndexBits> channel[kListed];
   Unsigned<BitsOf(kListed - 1)> next, oldest;
   Unsigned<BitsOf(kListed)> count;
-  Unsigned<29> word[2][kMaxResults];  // of a weight port, where the channel's row starts
+  Unsigned<29> word[2][isa::kWeightPorts][kTurns];  // of a weight port, where the channel's row starts
 };
 
 struct Fetcher {
@@ -68,7 +68,9 @@ inline void ListRow(const Layer& layer, const ConvPlan& plan, const Masks& masks
       Unsigned<kIndexBits>(FetchedChannel(masks, layer.out_mask, place.step.first_out + place.channel));
   const int32_t offset = channel * layer.row_words;
   #pragma HLS bind_op variable = offset op = mul impl = fabric
-  fetcher.rows.word[place.step.group & 1][place.channel] = (layer.weights >> 3) + offset;
+  const int32_t turn = place.channel < isa::kWeightPorts ? 0 : place.channel < 2 * isa::kWeightPorts ? 1 : 2;
+  const int32_t port = place.channel - turn * isa::kWeightPorts;
+  fetcher.rows.word[place.step.group & 1][port][turn] = (layer.weights >> 3) + offset;
   if (layer.has_table) {
     NoteRequest(layer.table + channel, 1, fetcher.table_rows);
     fetcher.rows.channel[fetcher.rows.next] = channel;
@@ -97,7 +99,7 @@ RequestPorts:
   for (int32_t port = 0; port < isa::kWeightPorts; ++port) {
     #pragma HLS unroll
     const int32_t row = FirstRow(place) + port;
-    const int32_t word = fetcher.rows.word[place.step.group & 1][row & (kMaxResults - 1)] + source;
+    const int32_t word = fetcher.rows.word[place.step.group & 1][port][place.turn] + source;
     if (row < channels) RequestWeights(port, word, piece.words, weights0, weights1, weights2, fetcher.bursts[port]);
   }
   ++fetcher.requests;
