@@ -21,7 +21,7 @@ run: $(VENV)/run.stamp
 	$(BIN)/python host/run.py --budget $(BUDGET)
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest --cosim
+	$(BIN)/python -m pytest --cosim --numprocesses logical --dist worksteal
 
 check: $(VENV)/test.stamp
 	$(BIN)/ruff check .
