@@ -3,12 +3,12 @@
     pip install -r requirements/mutants.txt
     python -m bench mutants --json rows.jsonl
 
-mutmut makes the mutants (operators, numbers, arguments, strings, conditions of every function without a decorator),
-finds out once which tests call which function, and runs each mutant against those in a forked process. Of each of
-FOLDERS the same SAMPLE mutants are taken. Rows: mutants.FOLDER.killed, the share that a test notices of those that are
-not known to change nothing (equivalent.toml).
+mutmut makes the mutants (operators, numbers, arguments, strings, conditions of every function without a decorator) and
+finds out once which tests call which function; those are run with each mutant in a forked process. Of each of FOLDERS
+the same SAMPLE mutants are taken. Rows: mutants.FOLDER.killed, the share that a test notices of those that are not
+known to change nothing (equivalent.toml).
 
-Copies of the tree stand in build/mutants/. What was killed stays so until its function changes, so a run that was
+Copies of the tree stand in build/mutants/. What was noticed stays so until its function changes, so a run that was
 interrupted goes on where it stopped; what was not is tried again.
 """
 

@@ -1,5 +1,9 @@
 """The mutation run: a sample that stays, mutants that change nothing, rows of what was noticed."""
 
+import json
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -85,3 +89,34 @@ def test_without_the_tool_it_is_one_line(monkeypatch):
     monkeypatch.setattr(tool.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"mutmut is not installed: pip install -r requirements/mutants.txt"):
         tool.check()
+
+
+SUBJECT = """
+import os
+def test_quick(): pass
+def test_looks(): assert os.environ["MUTANT_UNDER_TEST"] != "a.x_wrong__mutmut_1"
+def test_waits():
+    while os.environ["MUTANT_UNDER_TEST"] == "a.x_endless__mutmut_1": pass
+"""
+
+
+def test_a_mutant_is_noticed_by_a_failure_or_an_endless_test_and_by_no_other(tmp_path):
+    (tmp_path / "test_a.py").write_text(SUBJECT)
+    names = [f"a.x_{name}__mutmut_1" for name in ("wrong", "endless", "same", "untested")]
+    tests = {name: [f"test_a.py::test_{test}" for test in ("waits", "looks", "quick")] for name in names[:3]}
+    orders = {"mutants": dict.fromkeys(names, "digest"), "tests": {**tests, names[3]: []}, "options": [], "seconds": {}}
+    code = "import sys; from bench.mutants import judge; judge.LEAST_S = 0.2; sys.exit(judge.main('found.jsonl'))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        input=json.dumps(orders),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text().splitlines()]
+    assert [(item["name"], item["function"]) for item in found] == [(name, "digest") for name in names]
+    assert [item["killed"] for item in found] == [True, True, False, False]
+    assert [item["by"] for item in found] == ["test_a.py::test_looks", "test_a.py::test_waits", None, None]
