@@ -21,7 +21,8 @@ def plan(text="1J", gauge=None):
         ("900 mW", "power", 0.9),
         (" .8mJ ", "energy", 0.8e-3),
         ("500uJ", "energy", 500e-6),
-        ("500µJ", "energy", 500e-6),
+        ("500\u00b5J", "energy", 500e-6),  # the micro sign
+        ("500\u03bcJ", "energy", 500e-6),  # the Greek letter
         ("3J", "energy", 3.0),
     ],
 )
@@ -114,6 +115,12 @@ def test_images_that_the_gauge_did_not_know_of_are_counted_once():
         controller.ran(16, None, 0.01)
         weights.append(controller.weight)
     assert weights == [0, 32, 48, 48] and controller.joule == 48.0
+
+
+def test_of_power_the_gauge_tells_the_seconds():
+    controller = plan("1W", gauge=lambda images, results, seconds: (5.0, 10.0))
+    controller.ran(16, None, 0.01)
+    assert (controller.joule, controller.weight) == (5.0, 10.0)
 
 
 @pytest.mark.parametrize(
