@@ -24,7 +24,7 @@ run: $(VENV)/run.stamp
 install: $(VENV)/test.stamp
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest --cosim
+	$(BIN)/python -m pytest --cosim --numprocesses logical --dist worksteal
 
 check: $(VENV)/test.stamp
 	$(BIN)/ruff check .

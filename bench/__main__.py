@@ -19,6 +19,7 @@
     python -m bench dynamic
     python -m bench where --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench lockstep
+    python -m bench mutants
     python -m bench.documents          # put the newest rows into README.md
 
 Figures of the same run are comparable; those of different machines are not.
@@ -53,7 +54,7 @@ BENCHMARKS = {  # name → module of bench
     "equalise": "published.equalise",
     "dse": "dse",
     "points": "sizes.points",
-    "densenet": "densenet",
+    "densenet": "networks.densenet",
     "newcomer": "newcomer",
     "faults": "faults",
     "power": "power",
@@ -64,6 +65,7 @@ BENCHMARKS = {  # name → module of bench
     "hls4ml": "published.peer",
     "dynamic": "published.dynamic",
     "where": "published.where",
+    "mutants": "mutants",
 }
 
 

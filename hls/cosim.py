@@ -9,6 +9,7 @@ that is damaged is built anew. $CXX names another compiler.
 
 import contextlib
 import ctypes
+import fcntl
 import functools
 import hashlib
 import os
@@ -80,8 +81,9 @@ def built(name, make):
     if is_whole(BUILD / name):
         return BUILD / name
     target = places.build(BUILD) / name
-    if not is_whole(target):
-        make(target)
+    with _alone(target):
+        if not is_whole(target):
+            make(target)
     return target
 
 
@@ -95,6 +97,18 @@ def is_whole(path):
 
 def _beside(path):
     return path.with_name(f"{path.name}.sha256")
+
+
+@contextlib.contextmanager
+def _alone(path):
+    """Wait for another process that makes the build at `path`: what two need at once is made once."""
+    with _beside(path).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            if not path.exists():  # it failed, and leaves nothing behind
+                _beside(path).unlink(missing_ok=True)
 
 
 def compile_whole(command, source, name, target):

@@ -1,7 +1,9 @@
 """What is around a command: locale, user, folders that cannot be written, damaged builds; see __init__.py."""
 
+import functools
 import shutil
 import subprocess
+import tempfile
 from functools import partial
 
 from bench.fault_cases import Case, Outcome
@@ -28,7 +30,13 @@ import runpy, sys
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-QUICK = '#!/bin/sh\nexec g++ "$@" -O0\n'  # the engine compiles in a moment, and runs slowly
+# The engine compiles in a moment, once for all cases, and runs slowly.
+QUICK = """#!/bin/sh
+case "$1" in --version) exec g++ --version;; esac
+for target; do :; done
+made="{kept}/$(printf '%s ' "$@" | sed 's/-o .*//' | cksum | tr -d ' ')"
+if [ -e "$made" ]; then cp "$made" "$target"; else g++ "$@" -O0 && cp "$target" "$made"; fi
+"""
 NOTHING = '#!/bin/sh\ncase "$1" in --version) echo none;; esac\nexit 0\n'
 
 
@@ -75,6 +83,17 @@ def compiler(scene, text):
     return {"CXX": str(path), "XDG_CACHE_HOME": str(scene.folder / "cache")}
 
 
+@functools.cache
+def _kept():
+    """A folder of this process for what QUICK compiled."""
+    return tempfile.TemporaryDirectory()
+
+
+def quick(scene):
+    """As `compiler`, one that gives an engine each time and compiles it once."""
+    return compiler(scene, QUICK.format(kept=_kept().name))
+
+
 def engine(scene, changes, before=READ_ONLY):
     """Said of a run on the C++ engine."""
     argv = [*RUN, scene.package, "--backend", "cosim"]
@@ -84,7 +103,7 @@ def engine(scene, changes, before=READ_ONLY):
 def read_only():
     """A checkout that cannot be written, with no engine in it: it is built in the user's cache, once."""
     with Scene() as scene:
-        changes = compiler(scene, QUICK)
+        changes = quick(scene)
         said = engine(scene, changes)
         built = sorted((scene.folder / "cache" / "ddi-fpga" / "build").glob("cosim-*.so"))
         return Outcome(said.line, said.code, abs(len(built) - 2), engine(scene, changes).code == 0)
@@ -93,7 +112,7 @@ def read_only():
 def damaged(damage):
     """An engine in the cache that `damage(path)` has spoilt: it is built anew, and the process lives."""
     with Scene() as scene:
-        changes = compiler(scene, QUICK)
+        changes = quick(scene)
         engine(scene, changes)
         for path in (scene.folder / "cache" / "ddi-fpga" / "build").glob("cosim-*.so"):
             damage(path)
@@ -118,7 +137,7 @@ def without_its_digest(path):
 def no_place():
     """Nowhere to build: one line that says what to set, from a run and from the doctor."""
     with Scene() as scene:
-        changes = {**compiler(scene, QUICK), "XDG_CACHE_HOME": "/proc/cache", "TMPDIR": "/proc"}
+        changes = {**quick(scene), "XDG_CACHE_HOME": "/proc/cache", "TMPDIR": "/proc"}
         before = READ_ONLY + "import tempfile; tempfile.gettempdir = lambda: '/proc'\n"
         said = engine(scene, changes, before)
         doctor = scene.run("-c", before + START, "host/doctor.py", changes=changes)

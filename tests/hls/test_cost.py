@@ -5,8 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.standin import tiny
 from hls import isa
-from hls.cost import Cost, classifier_cost, instruction_cost, smallest_budget, worst_case
+from hls.cost import (
+    Cost,
+    classifier_cost,
+    flatten_flops,
+    flatten_parts,
+    instruction_cost,
+    smallest_budget,
+    worst_case,
+)
 from hls.golden import run
 from hls.program import decode as decode_instruction
 from hls.program import encode
@@ -187,6 +196,23 @@ def test_worst_case_under_a_rule_counts_every_classifier():
 def test_smallest_budget_is_the_cheapest_exit():
     program = next(open_programs(1))[0]
     assert smallest_budget(program).flops == min(item.flops for item in worst_case(program))
+
+
+def test_the_smallest_budget_is_by_cost_and_not_by_number():
+    """The exit that is reached first has the higher number."""
+    program = tiny.program()
+    for pc, number in enumerate((1, 0, 1)):
+        at = np.flatnonzero(np.isin(program[:, 0], (isa.TAP, isa.EXIT)))[pc]
+        program[at, 1 + isa.FIELDS[int(program[at, 0])].index("exit")] = number
+    first, last = worst_case(program)
+    assert (first.exit, last.exit) == (1, 0) and first.flops < last.flops
+    assert smallest_budget(program) == first
+
+
+def test_a_map_is_flattened_by_small_layers():
+    """Five channels of 16 pixels: one layer of four channels, 64 · 64 weights, and one of one."""
+    assert flatten_parts(5, 16) == [4, 1] and flatten_flops(5, 16) == 2 * 64 * 64 + 2 * 16 * 16
+    assert flatten_parts(2, 100) == [1, 1] and flatten_flops(2, 100) == 2 * 2 * 100 * 100
 
 
 def test_a_straight_program_costs_the_sum_of_its_instructions():

@@ -51,6 +51,16 @@ def test_a_higher_threshold_spends_what_was_asked_for(model):
     )
 
 
+def test_a_hit_is_an_image_whose_label_is_the_networks_answer(model):
+    split = toys.stripes(64)
+    with torch.no_grad():
+        answers = model(split.normalise(split.images)).logits[-1].argmax(1)
+    wrong = torch.arange(64) % 3 == 0
+    split.labels = torch.where(wrong, 1 - answers, answers)
+    hits, _, keep = controls.record(model, split)
+    assert hits.tolist() == (~wrong).tolist() == controls.replay(model, split, keep)[0].tolist()
+
+
 def test_majority_is_one_decision_for_all(model):
     split = toys.stripes(64)
     _, _, keep = controls.record(model, split)

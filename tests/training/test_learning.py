@@ -4,6 +4,8 @@ Each of these fails when a loss is negated, labels are shifted against images, a
 largest logit is taken for the smallest.
 """
 
+import json
+
 import pytest
 import torch
 
@@ -25,6 +27,8 @@ def run(tmp_path, phases, seed=0, **values):
 def test_a_few_steps_learn_the_toy(tmp_path):
     trainer, _, after = run(tmp_path, [toys.phase(steps=60, gated=False, train=["backbone", "exits"])])
     assert min(after["accuracy_at"]) > 0.85
+    logged = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [record["accuracy"] for record in logged if "accuracy" in record][-1] > 0.85
     figures = evaluate(trainer.model, trainer.validation, gated=False)
     assert figures["accuracy"] > 0.9
 

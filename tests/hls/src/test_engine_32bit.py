@@ -1,7 +1,6 @@
 """The engine's source on 32-bit machines, as a board's processor and the engine's own words are: the same bits.
 
-    pytest --cosim tests/hls/src/test_engine_32bit.py        # apt-get install g++-multilib, or for a real ARM build
-                                                             # g++-arm-linux-gnueabihf qemu-user
+    pytest --cosim tests/hls/src/test_engine_32bit.py        # apt-get install g++-arm-linux-gnueabihf qemu-user
 
 A small program is built around hls/src/cosim.cpp; it reads calls of ddi_engine from its input, port by port in the
 contract's order, and writes their results. The expected records are the 64-bit co-simulation's.
@@ -24,11 +23,12 @@ from hls.stress.random_programs import mutate, random_program
 
 pytestmark = pytest.mark.cosim
 PACKAGES = cosim.ROOT / "packages"
-# Name: (compiler and its flags, what runs the program, what to install)
-MACHINES = {
-    "x86": (("g++", "-m32"), (), "g++-multilib"),
-    "arm": (("arm-linux-gnueabihf-g++", "-static"), ("qemu-arm",), "g++-arm-linux-gnueabihf qemu-user"),
-}
+# Compiler and its flags, what runs the program, what to install. One is enough, and Debian's two exclude each other; a
+# board's own comes first.
+MACHINES = (
+    (("arm-linux-gnueabihf-g++", "-static"), ("qemu-arm",), "g++-arm-linux-gnueabihf qemu-user"),
+    (("g++", "-m32"), (), "g++-multilib"),
+)
 WARNINGS = tuple(flag for flag in cosim.WARNINGS if flag != "-Werror")  # 32 bits have warnings of their own
 DRIVER = """
 #include "cosim.cpp"
@@ -77,23 +77,26 @@ def driver_source():
     return DRIVER % ("\n".join(reads), ", ".join(isa.PORTS))
 
 
-@pytest.fixture(scope="module", params=MACHINES)
-def machine(request, tmp_path_factory):
-    """The command that runs the 32-bit build; skips where it cannot be built."""
-    compiler, runner, install = MACHINES[request.param]
-    if not all(map(shutil.which, (compiler[0], *runner))):
-        pytest.skip(f"no {compiler[0]} here: apt-get install {install}")
-    folder = tmp_path_factory.mktemp(request.param)
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory):
+    """The command that runs the build of the first machine that can be built for; skips where there is none."""
+    folder, missing = tmp_path_factory.mktemp("machine"), []
     (folder / "empty.cpp").write_text("#include <thread>\n#include <vector>\nint main() { return 0; }\n")
-    trial = [*compiler, str(folder / "empty.cpp"), "-o", str(folder / "empty")]
-    if subprocess.run(trial, capture_output=True, check=False).returncode:
-        pytest.skip(f"{' '.join(compiler)} cannot build for 32 bits here: apt-get install {install}")
+    for compiler, runner, install in MACHINES:
+        if all(map(shutil.which, (compiler[0], *runner))) and not _compile(compiler, folder / "empty.cpp").returncode:
+            break
+        missing.append(install)
+    else:
+        pytest.skip(f"nothing here builds for 32 bits: apt-get install {', or '.join(missing)}")
     (folder / "driver.cpp").write_text(driver_source())
-    command = [*compiler, "-std=c++14", "-O1", "-pthread", *WARNINGS, f"-I{cosim.SOURCES}"]
-    built = [*command, str(folder / "driver.cpp"), "-o", str(folder / "driver")]
-    result = subprocess.run(built, capture_output=True, text=True, check=False)
+    result = _compile([*compiler, "-std=c++14", "-O1", "-pthread", *WARNINGS], folder / "driver.cpp")
     assert result.returncode == 0, result.stderr[-2000:]
     return [*runner, str(folder / "driver")]
+
+
+def _compile(command, source):
+    built = [*command, f"-I{cosim.SOURCES}", str(source), "-o", str(source.with_suffix(""))]
+    return subprocess.run(built, capture_output=True, text=True, check=False)
 
 
 def run(command, calls):

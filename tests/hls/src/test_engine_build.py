@@ -332,6 +332,13 @@ def test_a_damaged_build_is_made_anew(quick):
 
 
 @pytest.mark.cosim
+def test_what_two_need_at_once_is_made_once(quick):
+    with ThreadPoolExecutor(2) as pool:  # a lock on an open file, so two threads are like two processes
+        (first, made), (second, _) = (future.result() for future in [pool.submit(quick) for _ in range(2)])
+    assert first == second and cosim.is_whole(first) and len(made) == 1
+
+
+@pytest.mark.cosim
 def test_a_read_only_checkout_takes_its_own_build_or_one_in_the_cache(quick, tmp_path, monkeypatch):
     own, _ = quick()
     monkeypatch.setattr(cosim.places, "build", lambda _: pytest.fail("there is one"))

@@ -43,10 +43,11 @@ def test_the_chip_s_form_checks_the_same(flags, sanitizer, programs):
 
 
 @pytest.mark.cosim
-@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
-def test_cases_that_once_failed(path):
-    case, bases = fuzz.load(path)
-    assert fuzz.disagreement(case, bases, Driver(bases).run([case])[0]) is None
+def test_cases_that_once_failed():
+    """There may be none: each is mended before it is committed."""
+    for path in KEPT:
+        case, bases = fuzz.load(path)
+        assert fuzz.disagreement(case, bases, Driver(bases).run([case])[0]) is None, path.name
 
 
 @pytest.mark.cosim

@@ -193,7 +193,7 @@ def test_memory_that_is_short_halves_the_batches(bench):
 
 
 def test_after_a_failure_the_same_driver_runs_again(bench, monkeypatch):
-    monkeypatch.setattr(driver, "FLOOR_S", 0.5)
+    monkeypatch.setattr(driver, "FLOOR_S", 2.0)
     package, images = tiny.package(), sample(70)
     with bench.board() as board:
         bench.machine.faults["never_done"] = 2

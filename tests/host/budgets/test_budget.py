@@ -155,6 +155,15 @@ def test_a_budget_is_enough_or_refused_with_one_that_is(kind, exits, amount):
         assert enough
 
 
+@pytest.mark.parametrize(("text", "clock"), [("1k", ""), ("1ns", " at 143 MHz"), ("1uJ", " at 143 MHz")])
+def test_a_refusal_names_the_clock_where_it_matters(text, clock):
+    board = replace(BOARD, clock_hz=143e6)
+    with pytest.raises(
+        UserError, match=f"^budget {text} is below the worst case of the first exit{clock}: the smallest"
+    ):
+        check(parse(text), [{"flops": 10**7, "cycles": 10**5}], board)
+
+
 def test_no_budget_is_never_refused():
     check(parse("none"), [{"flops": 10**12, "cycles": 10**10}], BOARD)
     assert smallest("none", [], BOARD) == Budget("none")
@@ -162,7 +171,13 @@ def test_no_budget_is_never_refused():
 
 @pytest.mark.parametrize(
     ("value", "kind", "text"),
-    [(74_000_000, "flops", "74M"), (51_234_567, "flops", "51.2M"), (999_700, "flops", "1000k"), (0, "flops", "0k")],
+    [
+        (74_000_000, "flops", "74M"),
+        (51_234_567, "flops", "51.2M"),
+        (999_700, "flops", "1000k"),
+        (0, "flops", "0k"),
+        (999_500, "flops", "1000k"),
+    ],
 )
 def test_for_people(value, kind, text):
     assert show(value, kind) == text

@@ -171,6 +171,21 @@ def test_other_limits_are_one_line(text):
         assert "\n" not in str(error)
 
 
+def test_a_step_in_words():
+    assert [str(Step(parse("74M"), *length)) for length in ((500,), (None, 2.0), (None, 0.5), ())] == [
+        "500 74M", "2s 74M", "0.5s 74M", "74M"]  # fmt: skip
+
+
+def test_a_step_of_seconds_ends_when_they_are_over():
+    plan = SchedulePlan([Step(parse("1M"), seconds=2.0), Step(parse("2M"), seconds=1.0), Step(parse("3M"))])
+    assert [plan.next(10, at)[0].amount / 1e6 for at in (0.0, 1.9, 2.0, 2.9, 3.0, 99.0)] == [1, 1, 2, 2, 3, 3]
+
+
+def test_a_step_without_a_length_holds():
+    plan = SchedulePlan([Step(parse("1M")), Step(parse("2M"))])
+    assert plan.next(10**9, 1e9) == (parse("1M"), math.inf)
+
+
 LOW, HIGH = 34_000_000, 381_000_000
 PLANTS = {  # relative to the limit, for a share of the largest budget: what an image takes
     "affine": lambda share: 0.3 + 1.05 * share,

@@ -1,0 +1,122 @@
+"""The mutation run: a sample that stays, mutants that change nothing, rows of what was noticed."""
+
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from bench import mutants
+from bench.mutants import folders, sample, tool
+from bench.rows import ROOT, Rows
+from hls.errors import UserError
+
+NAMES = [f"hls.cost.x_{letter}__mutmut_{number}" for letter in "abcdefgh" for number in range(30)]
+OPTIONS = SimpleNamespace(threads=1)
+
+
+def test_the_sample_is_the_same_whatever_comes_beside_it():
+    chosen = sample.drawn(NAMES, 75)
+    assert len(set(chosen)) == 75 and set(chosen) <= set(NAMES) and chosen == sample.drawn(NAMES[::-1], 75)
+    less = sample.drawn([name for name in NAMES if name != chosen[0]], 75)
+    assert set(chosen) - set(less) == {chosen[0]} and len(set(less) - set(chosen)) == 1
+    assert {name.split("__")[0] for name in chosen} == {name.split("__")[0] for name in NAMES}
+
+
+def test_what_changes_nothing_has_its_change_and_a_reason(tmp_path):
+    for entry in sample.equivalent().values():
+        assert entry["change"].startswith("- ") and " + " in entry["change"] and len(entry["reason"].split()) > 4
+    path = tmp_path / "equivalent.toml"
+    path.write_text('["a.x"]\nreason = "so it is"\n')
+    with pytest.raises(UserError, match=r"a.x has \['reason'\], expected \['change', 'reason'\]"):
+        sample.equivalent(path)
+
+
+def test_folders_are_there():
+    for folder in folders.FOLDERS:
+        assert all(list(ROOT.glob(pattern)) for pattern in folder.mutated)
+        assert all((ROOT / name).exists() for name in (*folder.tests, *folder.without)), folder.name
+
+
+class Work:
+    """A tool's Work with mutants 0 to 9, of which 3 and 7 are not noticed."""
+
+    def __init__(self, folder, threads):
+        self.folder = folder
+
+    def names(self):
+        return [f"x.x_f__mutmut_{number}" for number in range(10)]
+
+    def change(self, name):
+        return f"- old + {name[-1]}"
+
+    def outcomes(self, names):
+        return {name: name[-1] not in "37" for name in names}
+
+
+@pytest.fixture
+def done(monkeypatch):
+    monkeypatch.setattr(tool, "check", lambda: None)
+    monkeypatch.setattr(tool, "Work", Work)
+    monkeypatch.setattr(mutants, "FOLDERS", (folders.Folder("hls", ("hls/cost.py",), ()),))
+
+    def run(known):
+        monkeypatch.setattr(sample, "equivalent", lambda: known)
+        rows = Rows("mutants", "python -m bench mutants")
+        mutants.run(rows, None, OPTIONS)
+        return rows.rows
+
+    return run
+
+
+def test_rows_are_of_what_was_tried(done, capsys):
+    (row,) = done({})
+    assert (row["name"], row["value"], row["n"], row["target"]) == ("mutants.hls.killed", 0.8, 10, 0.9)
+    out = capsys.readouterr().out
+    assert "survived: x.x_f__mutmut_3: - old + 3" in out and out.count("survived") == 2
+
+
+def test_what_changes_nothing_is_not_tried_and_looked_at_again_where_it_moved(done):
+    (row,) = done({"x.x_f__mutmut_7": {"change": "- old + 7", "reason": "-"}})
+    assert (row["value"], row["n"], row["note"]) == (1 - 1 / 9, 9, "1 of 10 change nothing")
+    with pytest.raises(UserError, match=r"x.x_f__mutmut_7 is now '- old \+ 7': look at it again"):
+        done({"x.x_f__mutmut_7": {"change": "- older + 7", "reason": "-"}})
+
+
+def test_without_the_tool_it_is_one_line(monkeypatch):
+    monkeypatch.setattr(tool.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"mutmut is not installed: pip install -r requirements/mutants.txt"):
+        tool.check()
+
+
+SUBJECT = """
+import os
+def test_quick(): pass
+def test_looks(): assert os.environ["MUTANT_UNDER_TEST"] != "a.x_wrong__mutmut_1"
+def test_waits():
+    while os.environ["MUTANT_UNDER_TEST"] == "a.x_endless__mutmut_1": pass
+"""
+
+
+def test_a_mutant_is_noticed_by_a_failure_or_an_endless_test_and_by_no_other(tmp_path):
+    (tmp_path / "test_a.py").write_text(SUBJECT)
+    names = [f"a.x_{name}__mutmut_1" for name in ("wrong", "endless", "same", "untested")]
+    tests = {name: [f"test_a.py::test_{test}" for test in ("waits", "looks", "quick")] for name in names[:3]}
+    orders = {"mutants": dict.fromkeys(names, "digest"), "tests": {**tests, names[3]: []}, "options": [], "seconds": {}}
+    code = "import sys; from bench.mutants import judge; judge.LEAST_S = 0.2; sys.exit(judge.main('found.jsonl'))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        input=json.dumps(orders),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text().splitlines()]
+    assert [(item["name"], item["function"]) for item in found] == [(name, "digest") for name in names]
+    assert [item["killed"] for item in found] == [True, True, False, False]
+    assert [item["by"] for item in found] == ["test_a.py::test_looks", "test_a.py::test_waits", None, None]
