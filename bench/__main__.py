@@ -4,6 +4,7 @@
     python -m bench controls --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench trials --data cifar10=DIR --checkpoint FILE
     python -m bench pool --data cifar10=DIR --data fashion-mnist=DIR
+    python -m bench papers --data cifar10=DIR --data fashion-mnist=DIR --method skipnet
     python -m bench training
     python -m bench speed --data cifar10=DIR --json rows.jsonl
     python -m bench main_command
@@ -27,6 +28,7 @@ import argparse
 import importlib
 import shlex
 import sys
+from pathlib import Path
 
 from bench.packages import PACKAGES
 from bench.rows import Rows, own_file
@@ -43,6 +45,7 @@ BENCHMARKS = {  # name → module of bench
     "controls": "gates.controls",
     "trials": "gates.trials",
     "pool": "gates.pool",
+    "papers": "papers.command",
     "training": "gates.training",
     "speed": "speed",
     "main_command": "main_command",
@@ -50,7 +53,7 @@ BENCHMARKS = {  # name → module of bench
     "equalise": "published.equalise",
     "dse": "dse",
     "points": "sizes.points",
-    "densenet": "densenet",
+    "densenet": "networks.densenet",
     "newcomer": "newcomer",
     "faults": "faults",
     "power": "power",
@@ -74,6 +77,8 @@ def main(argv=None):
     parser.add_argument("--images", type=Whole(1), help="first N test images (default: all)")
     parser.add_argument("--threads", type=THREADS, default=2, help="of the co-simulation (default: %(default)s)")
     parser.add_argument("--checkpoint", metavar="FILE", help="trials: of a run whose backbone is trained")
+    parser.add_argument("--method", action="append", metavar="NAME", help="papers: one of bench/papers/methods.toml")
+    parser.add_argument("--out", type=Path, default="runs/papers", metavar="DIR", help="papers: where runs are kept")
     parser.add_argument("--json", metavar="FILE", help="write the rows here instead of appending to bench/results/")
     options = parser.parse_args(argv)
     return guarded("bench", lambda: _run(options, argv), "interrupted: no row was kept")

@@ -10,6 +10,7 @@ import re
 import sys
 
 from bench.gates.tables import controls_table, pool_table, trials_table
+from bench.papers.tables import TABLES as PAPERS
 from bench.rows import ROOT, latest
 from bench.sizes.figure import figure
 from bench.sizes.page import front_table, reason_text, rule_text
@@ -19,7 +20,8 @@ from hls.command.generated import renewed
 from hls.generate.markdown import items
 
 DOCUMENTS = (
-    "README.md", "docs/dse.md", "docs/hls4ml.md", "docs/own.md", "docs/synthesis.md", "docs/training.md"
+    "README.md", "docs/dse.md", "docs/hls4ml.md", "docs/own.md", "docs/papers.md", "docs/synthesis.md",
+    "docs/training.md",
 )  # fmt: skip
 FIGURES = {"docs/dse.svg": figure}  # file → what draws it from the rows
 # Block → what commands printed: written by `python -m bench main_command` and by `python -m bench newcomer`.
@@ -259,6 +261,7 @@ TABLES = {
     "dse_front": front_table,
     "dse_reason": reason_text,
     "dse_rule": rule_text,
+    **PAPERS,
 }
 
 
