@@ -14,6 +14,7 @@ from training.bases import merged, nested
 
 FILE = Path(__file__).with_suffix(".toml")
 USUAL = {"of": "resnet", "goes": ("opening", "skipping"), "exported": True}
+STEPS = ("steps",)  # of a backbone, where it learns for fewer or more steps than the others
 TARGETED = ("signed_cost", "budget_cost")  # terms whose target is to be reached
 
 
@@ -62,10 +63,12 @@ def _method(name, values):
 
 def backbone(of):
     """The recipe's plain values of a backbone, which methods begin with."""
-    return _recipe(f"papers-{of}", of, ("backbone",), {})
+    changes = {key: value for key, value in _file()["backbones"][of].items() if key in STEPS}
+    return _recipe(f"papers-{of}", of, ("backbone",), {"phases": {"backbone": changes}} if changes else {})
 
 
 def _recipe(name, of, goes, changes):
     phases = [{"name": phase, **_file()["phases"][phase]} for phase in goes]
-    values = {"name": name, **_file()["common"], **_file()["backbones"][of], "phases": phases}
+    network = {key: value for key, value in _file()["backbones"][of].items() if key not in STEPS}
+    values = {"name": name, **_file()["common"], **network, "phases": phases}
     return merged(values, nested(changes))
