@@ -3,6 +3,7 @@
     python -m bench packages --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench controls --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench trials --data cifar10=DIR --checkpoint FILE
+    python -m bench shortcuts --data cifar10=DIR
     python -m bench pool --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench papers --data cifar10=DIR --data fashion-mnist=DIR --method skipnet
     python -m bench training
@@ -44,6 +45,7 @@ BENCHMARKS = {  # name → module of bench
     "packages": "packages",
     "controls": "gates.controls",
     "trials": "gates.trials",
+    "shortcuts": "gates.shortcuts",
     "pool": "gates.pool",
     "papers": "papers.command",
     "training": "gates.training",

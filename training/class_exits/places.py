@@ -71,7 +71,7 @@ class Features:
 
 @torch.no_grad()
 def collect(model, split, spots, priced=True, limit=None):
-    """Features of all images of a split, or of the first `limit`; the model is not changed. Without `priced` no costs."""
+    """Features of a split's images, at most `limit` of them; the model is not changed. Without `priced` no costs."""
     model.eval()
     wanted = {spot.unit: number for number, spot in enumerate(spots)}
     means, negative = [[] for _ in spots], np.zeros(len(spots), bool)
