@@ -20,16 +20,16 @@ from hls.record import agreed, decode
 from training.class_exits import command
 from training.class_exits.exits import ClassExits
 
-OPTIONS = {"places": 20, "in_a_row": 1, "measure": "cycles", "precision": 0.0, "connections": (True, False)}
+OPTIONS = {"places": 20, "in_a_row": 1, "measure": "cycles", "precision": 0.0, "connections": (True, False), "images": 10_000}
 
 
 def run(bench):
     """The figures of all classes."""
     values = backbone("resnet21")
     splits = bench.splits(values)
-    place = runs.folder(bench.out, values, OPTIONS, bench.images)
-    model, plan = runs.trained(values, splits, runs.folder(bench.out, values))
-    return runs.kept(place / "figures.json", lambda: _figures(model, plan, splits))
+    place = runs.folder(bench.out, values)
+    model, plan = runs.trained(values, splits, place)
+    return runs.kept(place / f"class_exits{bench.images}.json", lambda: _figures(model, plan, splits))
 
 
 def _figures(model, plan, splits):

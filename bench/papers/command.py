@@ -5,7 +5,7 @@
 
 bench/papers/methods.toml has them; a method's recipe begins with a backbone that is trained once. Whatever stops the
 command, the same one goes on: what is trained and measured stays in --out, and gives the same rows.
-Rows papers.METHOD.* of the first test images (2,000, or --images):
+Rows papers.METHOD.* of the first test images (1,000, or --images):
 
 - .dynamic.accuracy and .flops; .minus_plain: points of accuracy over the plain backbone, trained for as many steps.
 - .share_minus_target: points between what runs and what was asked for; .held_within: the largest such distance over the
@@ -27,7 +27,7 @@ from hls.errors import UserError
 from training.data import Split
 from training.recipe import from_dict
 
-IMAGES = 2000
+IMAGES = 1000
 OTHERS = {"class-exits": class_exits.run, "entropy-search": thresholds.run}
 
 
@@ -73,8 +73,8 @@ class Bench:
     def figures(self, method):
         """A method's figures, trained and measured where they are not yet."""
         values = method.recipe()
-        place = runs.folder(self.out, values, backbone(method.of), self.images)
-        return runs.kept(place / "figures.json", lambda: self._figures(method, values, place))
+        place = runs.folder(self.out, values, backbone(method.of))
+        return runs.kept(place / f"figures{self.images}.json", lambda: self._figures(method, values, place))
 
     def _figures(self, method, values, place):
         splits = self.splits(values)

@@ -23,8 +23,8 @@ from training.costs import share_of
 from training.evaluate import evaluate
 from training.terms import Step
 
-RATES_ON = 2000  # training images that keep rates and statistics are taken from
-CALIBRATION = 256
+RATES_ON = 1000  # training images that keep rates and statistics are taken from
+CALIBRATION = 128
 BITS = 24  # images that engine, golden model and integers are compared on
 HELD = 0.5  # of the last phase, over which a target must be held
 GATES = ("gate_share", "dead_layer_gates", "varying_channels", "flops_spread")

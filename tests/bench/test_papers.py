@@ -90,7 +90,7 @@ def test_a_run_begins_with_the_weights_given(splits, tmp_path):
 def test_what_differs_has_another_folder():
     first, second = short(), short(7)
     assert runs.folder("out", first) == runs.folder("out", short()) != runs.folder("out", second)
-    assert runs.folder("out", first) != runs.folder("out", first, 500)
+    assert runs.folder("out", first) != runs.folder("out", first, "more")
 
 
 @pytest.fixture
