@@ -24,8 +24,8 @@ DOCUMENTS = (
     "docs/training.md",
 )  # fmt: skip
 FIGURES = {"docs/dse.svg": figure}  # file → what draws it from the rows
-# Block → what commands printed: written by `python -m bench main_command` and by `python -m bench newcomer`.
-PRINTED = {"run": ROOT / "docs" / "run.txt", "own": ROOT / "docs" / "own.txt"}
+# Block → what commands printed: `python -m bench main_command`, `newcomer`, `papers --method class-exits-cifar10`.
+PRINTED = {name: ROOT / "docs" / f"{name}.txt" for name in ("run", "own", "classes")}
 BLOCK = re.compile(r"(<!-- rows:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

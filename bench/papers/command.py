@@ -15,7 +15,8 @@ Rows papers.METHOD.* of the first test images (1,000, or --images):
 - .int8_accuracy, .int8_flops, .cycles: on the engine; .bit_exact: images on which engine, golden model and the network
   in integers agree in everything, at each exit.
 
-Two more are no recipes of methods.toml: class-exits (class_exits.py) and entropy-search (thresholds.py).
+Three more are no recipes of methods.toml: class-exits and class-exits-cifar10 (class_exits.py), entropy-search
+(thresholds.py).
 """
 
 import torch
@@ -28,7 +29,8 @@ from training.data import Split
 from training.recipe import from_dict
 
 IMAGES = 1000
-OTHERS = {"class-exits": class_exits.run, "entropy-search": thresholds.run}
+OTHERS = {"class-exits": class_exits.run, "class-exits-cifar10": class_exits.run_cifar10}
+OTHERS |= {"entropy-search": thresholds.run}
 
 
 def run(rows, folders, options):

@@ -17,8 +17,13 @@ from training.recipe import from_dict
 
 def folder(out, values, *more):
     """The folder of a recipe's run under `out`; one of other values, or of `more`, is another."""
-    digest = hashlib.sha256(json.dumps([values, *more], sort_keys=True).encode()).hexdigest()[:12]
-    return Path(out) / f"{values['name']}-{digest}"
+    text = json.dumps([values, *more], sort_keys=True)
+    return Path(out) / f"{values['name']}-{digest(text.encode())}"
+
+
+def digest(data, *more):
+    """Twelve letters that bytes, and texts beside them, are told from others by."""
+    return hashlib.sha256(b"\0".join([data, *(text.encode() for text in more)])).hexdigest()[:12]
 
 
 def trained(values, splits, place, start=None):

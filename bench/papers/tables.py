@@ -12,7 +12,7 @@ from bench.papers.methods import FILE, methods
 from bench.rows import ROOT
 from hls.errors import UserError
 
-OTHERS = ("class-exits", "entropy-search")  # rows of no recipe of methods.toml
+OTHERS = ("class-exits", "class-exits-cifar10", "entropy-search")  # rows of no recipe of methods.toml
 EQUATIONS = FILE.with_name("equations.toml")
 
 
@@ -81,17 +81,18 @@ def runs_table(rows):
     return lines
 
 
-def class_exits_table(rows):
-    """Gain and loss of each class of the ResNet-21, and of the package of which rows are there."""
-    names = [match[1] for match in (re.fullmatch(r"papers\.class-exits\.(.+)\.gain", row) for row in rows) if match]
+def class_exits_table(method, rows):
+    """Gain and loss of each class of a network."""
+    pattern = rf"papers\.{method}\.(.+)\.gain"
+    names = [match[1] for match in (re.fullmatch(pattern, row) for row in rows) if match]
     if not names:
-        return ["No rows yet: `python -m bench papers --method class-exits --data cifar10=DIR` makes them."]
+        return [f"No rows yet: `python -m bench papers --method {method} --data cifar10=DIR` makes them."]
     lines = ["| class | gain | own images | loss | precision | accuracy | engine's gain | engine's loss |"]
     lines.append("|---" * 8 + "|")
     forms = {"gain": "{:.2f}×", "measured_gain": "{:.2f}×", "loss": "{:.3f}×", "precision": "{:.0%}",
              "accuracy_points": "{:+.1f}", "engine_gain": "{:.2f}×", "engine_loss": "{:.3f}×"}  # fmt: skip
     for name in names:
-        cells = [_value(rows, f"papers.class-exits.{name}", key, form) for key, form in forms.items()]
+        cells = [_value(rows, f"papers.{method}.{name}", key, form) for key, form in forms.items()]
         lines.append(f"| {' | '.join([name, *cells])} |")
     return lines
 
@@ -139,5 +140,6 @@ def _wrapped(text, width=90):
     return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
 
 
-TABLES = {**GROUPS, "papers_runs": runs_table, "papers_class_exits": class_exits_table,
-          "papers_thresholds": thresholds_table}  # fmt: skip
+TABLES = {**GROUPS, "papers_runs": runs_table, "papers_thresholds": thresholds_table}
+TABLES |= {"papers_class_exits": partial(class_exits_table, "class-exits")}
+TABLES |= {"papers_class_exits_cifar10": partial(class_exits_table, "class-exits-cifar10")}

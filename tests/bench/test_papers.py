@@ -129,7 +129,9 @@ def test_the_command_gives_the_same_rows_again(bench, tmp_path):
 
 def test_an_unknown_method_is_refused(bench):
     bench.options.method = ["magic"]
-    with pytest.raises(UserError, match="--method magic: expected toy, plain-toy, class-exits, entropy-search"):
+    with pytest.raises(
+        UserError, match="--method magic: expected toy, plain-toy, class-exits, class-exits-cifar10, entropy-search"
+    ):
         bench.run()
 
 
