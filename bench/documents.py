@@ -290,7 +290,7 @@ def main(argv=None):
 
 def _rewrite(check):
     rows = latest()
-    printed = {name: path.read_text(encoding="utf-8") for name, path in PRINTED.items()}
+    printed = {name: path.read_text(encoding="utf-8") for name, path in PRINTED.items() if path.exists()}
     made = {ROOT / name: rewritten((ROOT / name).read_text(encoding="utf-8"), rows, printed) for name in DOCUMENTS}
     made |= {ROOT / name: draw(rows) for name, draw in FIGURES.items()}
     return renewed(made, ROOT, "python -m bench.documents, which reads bench/results/", check)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bench.papers import command, measure, methods, runs, tables, thresholds
+from bench.papers import class_exits, command, measure, methods, runs, tables, thresholds
 from bench.rows import ROOT, Rows
 from data.arguments import Folders
 from hls.errors import UserError
@@ -163,6 +163,33 @@ def test_what_was_spent_is_held_against_what_was_asked_for(monkeypatch):
     assert found["a.worst_spent_off"] == pytest.approx(3) and found["a.spent_off@12.00M"] == pytest.approx(3)
     assert found["a.least_over_hard"] == pytest.approx(1, abs=0.01)
     assert found["a.accuracy@20.00M"] == pytest.approx(0.21)
+
+
+# ------------------------------------------------------------------------------------------------- class exits
+def test_gain_and_loss_in_cycles_by_hand(monkeypatch):
+    """Four images, two of class 1: without its exit 100 cycles each; with it 20 for who stops, 110 for who does not."""
+    exits = [{"name": "class exit", "class": 1}, {"name": "end"}]
+    package = SimpleNamespace(exits=exits, start=lambda: None, program=0, weights=0, tables=0)
+    test = {"gain": 3.0, "loss": 1.1, "measured_gain": 2.0, "precision": None, "accuracy": 0.5, "accuracy_before": 0.6}
+    meta = {"classes": ["a", "b"], "class_exits": [{"name": "b", "class": 1, "chosen": {"test": test}}]}
+    whole = SimpleNamespace(meta=meta, with_class_exit=lambda name: package)
+    plain = SimpleNamespace(cycles=np.full(4, 100.0), label=np.array([0, 1, 1, 1]), exit=np.zeros(4))
+    early = SimpleNamespace(cycles=np.array([110.0, 20, 20, 110]), exit=np.array([1, 0, 0, 1]))
+    monkeypatch.setattr(class_exits, "_run", lambda one, images: plain if one is whole else early)
+    records = {"cosim": np.zeros((4, 2)), "golden": np.array([[0, 0], [0, 0], [1, 0], [0, 0]])}
+    for name, found in records.items():
+        monkeypatch.setattr(getattr(class_exits, name), "run", lambda *arrays, found=found: found)
+    monkeypatch.setattr(class_exits, "agreed", lambda found: found)
+    labels = np.array([0, 1, 0, 1])
+    found = {one["name"]: one["value"] for one in class_exits.of_package(whole, np.zeros((4, 1)), labels)}
+    assert found["b.engine_gain"] == pytest.approx(100 / 65) and found["b.engine_loss"] == pytest.approx(1.1)
+    assert found["b.bit_exact"] == 3 and found["classes"] == 1 and found["accuracy"] == 0.75
+    assert found["b.accuracy_points"] == pytest.approx(-10) and "b.precision" not in found
+
+
+def test_a_command_that_fails_ends_the_benchmark():
+    with pytest.raises(UserError, match="host … ended with 2"):
+        class_exits._done(lambda arguments: 2, ["host"])
 
 
 # ------------------------------------------------------------------------------------------------------ tables
