@@ -36,8 +36,14 @@ from training.__main__ import main as training
 from training.class_exits import command
 from training.class_exits.exits import ClassExits
 
-OPTIONS = {"places": 20, "in_a_row": 1, "measure": "cycles", "precision": 0.0, "images": 10_000}
-OPTIONS |= {"connections": (True, False)}
+OPTIONS = {
+    "places": 20,
+    "in_a_row": 1,
+    "measure": "cycles",
+    "precision": 0.0,
+    "connections": (True, False),
+    "images": 10_000,
+}
 SEARCH = ("--class", "all", "--images", "5000", "--places", "8", "--kp", "off")  # of the package: minutes on one core
 EXPORT = ("--images", "1000")
 SHOWN = ROOT / "docs" / "classes.txt"

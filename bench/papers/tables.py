@@ -140,6 +140,10 @@ def _wrapped(text, width=90):
     return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
 
 
-TABLES = {**GROUPS, "papers_runs": runs_table, "papers_thresholds": thresholds_table}
-TABLES |= {"papers_class_exits": partial(class_exits_table, "class-exits")}
-TABLES |= {"papers_class_exits_cifar10": partial(class_exits_table, "class-exits-cifar10")}
+TABLES = {
+    **GROUPS,
+    "papers_runs": runs_table,
+    "papers_class_exits": partial(class_exits_table, "class-exits"),
+    "papers_class_exits_cifar10": partial(class_exits_table, "class-exits-cifar10"),
+    "papers_thresholds": thresholds_table,
+}
