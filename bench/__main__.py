@@ -90,7 +90,7 @@ def _run(options, argv):
     folders = Folders(options.data)
     folders.check(sorted({*DATASETS, *(read(path).dataset for path in PACKAGES.glob("*.npz"))}))
     with Output(options.json or own_file(options.name), "--json" if options.json else "") as output:
-        rows = Rows(options.name, shlex.join(["python", "-m", "bench", *_shown(argv, options.data)]))
+        rows = Rows(options.name, shlex.join(["python", "-m", "bench", *_shown(argv, options)]))
         try:
             importlib.import_module(f"bench.{BENCHMARKS[options.name]}").run(rows, folders, options)
         except (UserError, KeyboardInterrupt) as error:
@@ -102,9 +102,10 @@ def _run(options, argv):
     return 0
 
 
-def _shown(argv, given):
+def _shown(argv, options):
     """The command with DIR in place of folders: a path of this machine is nobody else's."""
-    return [("=".join((*filter(None, split(item)[:1]), "DIR")) if item in given else item) for item in argv]
+    known = {item: "=".join((*filter(None, split(item)[:1]), "DIR")) for item in options.data}
+    return [(known | {str(options.out): "DIR"}).get(item, item) for item in argv]
 
 
 if __name__ == "__main__":

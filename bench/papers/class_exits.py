@@ -81,7 +81,8 @@ def run_cifar10(bench):
     if not package.exists():
         _done(export, [str(made), *EXPORT, *data, "-o", str(package)])
     images, labels = load("cifar10", "test", bench.folders.get("cifar10"))
-    figures = of_package(read(package), images[: bench.asked], labels[: bench.asked])
+    kept = made.with_name(f"{made.stem}-{bench.asked or 'all'}.json")
+    figures = runs.kept(kept, lambda: of_package(read(package), images[: bench.asked], labels[: bench.asked]))
     gains = {one["name"].removesuffix(".gain"): one["value"] for one in figures if one["name"].endswith(".gain")}
     given = ["--package", str(package), "--class-exit", max(gains, key=lambda name: gains[name]), *data]
     text = _done(host, [*given, *(["--images", str(bench.asked)] if bench.asked else [])])

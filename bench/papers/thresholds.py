@@ -9,10 +9,12 @@ next to it; .accuracy@B, .flops@B; and .worst_spent_off, .least_over_hard.
 """
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 
 from bench.packages import PACKAGES, fingerprint
+from bench.papers import runs
 from data.datasets import load
 from hls import cosim, isa
 from hls.package import read
@@ -29,9 +31,15 @@ def run(bench):
     for path in sorted(PACKAGES.glob("*.npz")):
         package = read(path)
         if package.meta["average"]:
-            images, labels = load(package.dataset, "test", bench.folders.get(package.dataset))
-            found += figures(path.stem, package, images[: bench.asked], labels[: bench.asked])
+            kept = Path(bench.out) / f"thresholds-{fingerprint(path.stem)}-{bench.asked or 'all'}.json"
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            found += runs.kept(kept, lambda path=path, package=package: _measured(path.stem, package, bench))
     return found
+
+
+def _measured(name, package, bench):
+    images, labels = load(package.dataset, "test", bench.folders.get(package.dataset))
+    return figures(name, package, images[: bench.asked], labels[: bench.asked])
 
 
 def figures(name, package, images, labels):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from bench import __main__ as entry
 from bench.papers import class_exits, command, measure, methods, runs, tables, thresholds
 from bench.rows import ROOT, Rows
 from data.arguments import Folders
@@ -125,6 +126,30 @@ def test_the_command_gives_the_same_rows_again(bench, tmp_path):
     assert found == bench.run()  # trained again
     share = found["papers.toy.share"]
     assert found["papers.toy.share_minus_target"] == pytest.approx(100 * (share - 0.5))
+
+
+def test_rows_name_no_folder_of_this_machine(tmp_path):
+    given = [
+        "papers",
+        "--data",
+        f"cifar10={tmp_path}",
+        "--data",
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "x"),
+        "--json",
+        "r",
+    ]
+    options = SimpleNamespace(data=[f"cifar10={tmp_path}", str(tmp_path)], out=tmp_path / "x")
+    assert entry._shown(given, options) == "papers --data cifar10=DIR --data DIR --out DIR --json r".split(" ")
+
+
+def test_what_was_measured_of_a_package_is_not_measured_again(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(thresholds, "_measured", lambda name, package, bench: asked.append(name) or [{"name": name}])
+    bench = SimpleNamespace(out=tmp_path / "new", asked=5)
+    first = thresholds.run(bench)
+    assert first == thresholds.run(bench) == [{"name": "cifar10"}, {"name": "fashion-mnist"}] and len(asked) == 2
 
 
 def test_an_unknown_method_is_refused(bench):
