@@ -141,7 +141,17 @@ def test_rows_name_no_folder_of_this_machine(tmp_path):
         "r",
     ]
     options = SimpleNamespace(data=[f"cifar10={tmp_path}", str(tmp_path)], out=tmp_path / "x")
-    assert entry._shown(given, options) == "papers --data cifar10=DIR --data DIR --out DIR --json r".split(" ")
+    assert entry._shown(given, options) == [
+        "papers",
+        "--data",
+        "cifar10=DIR",
+        "--data",
+        "DIR",
+        "--out",
+        "DIR",
+        "--json",
+        "r",
+    ]
 
 
 def test_what_was_measured_of_a_package_is_not_measured_again(tmp_path, monkeypatch):
