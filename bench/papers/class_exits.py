@@ -13,6 +13,7 @@ prints for the class with the largest gain.
 
 import contextlib
 import io
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,7 @@ OPTIONS = {
 SEARCH = ("--class", "all", "--images", "5000", "--places", "8", "--kp", "off")  # of the package: minutes on one core
 EXPORT = ("--images", "1000")
 SHOWN = ROOT / "docs" / "classes.txt"
+WIDTH, INDENT = 98, " " * 19  # of what is shown, and of the values in it
 
 
 def run(bench):
@@ -86,8 +88,17 @@ def run_cifar10(bench):
     gains = {one["name"].removesuffix(".gain"): one["value"] for one in figures if one["name"].endswith(".gain")}
     given = ["--package", str(package), "--class-exit", max(gains, key=lambda name: gains[name]), *data]
     text = _done(host, [*given, *(["--images", str(bench.asked)] if bench.asked else [])])
-    write(SHOWN, "".join(f"{line.rstrip()}\n" for line in text.splitlines()))
+    write(SHOWN, narrow(text))
     return figures
+
+
+def narrow(text):
+    """A table of names and values with no line that a document could not hold."""
+    lines = []
+    for line in text.splitlines():
+        wrapped = textwrap.wrap(line, WIDTH, subsequent_indent=INDENT) if len(line) > WIDTH else [line.rstrip()]
+        lines += wrapped
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _done(main, arguments):

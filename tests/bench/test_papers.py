@@ -141,17 +141,8 @@ def test_rows_name_no_folder_of_this_machine(tmp_path):
         "r",
     ]
     options = SimpleNamespace(data=[f"cifar10={tmp_path}", str(tmp_path)], out=tmp_path / "x")
-    assert entry._shown(given, options) == [
-        "papers",
-        "--data",
-        "cifar10=DIR",
-        "--data",
-        "DIR",
-        "--out",
-        "DIR",
-        "--json",
-        "r",
-    ]
+    shown = entry._shown(given, options)
+    assert shown == ["papers", "--data", "cifar10=DIR", "--data", "DIR", "--out", "DIR", "--json", "r"]
 
 
 def test_what_was_measured_of_a_package_is_not_measured_again(tmp_path, monkeypatch):
@@ -225,6 +216,14 @@ def test_gain_and_loss_in_cycles_by_hand(monkeypatch):
 def test_a_command_that_fails_ends_the_benchmark():
     with pytest.raises(UserError, match="host … ended with 2"):
         class_exits._done(lambda arguments: 2, ["host"])
+
+
+def test_what_is_shown_fits_a_document():
+    text = "short  kept   as it is\n" + "class exit         " + "word " * 25 + "\n"
+    first, *others = class_exits.narrow(text).splitlines()
+    assert first == "short  kept   as it is" and all(len(line) < 99 for line in others)
+    assert others[0].startswith("class exit         word") and others[1].startswith(" " * 19 + "word")
+    assert " ".join(others).split() == ["class", "exit", *["word"] * 25]
 
 
 # ------------------------------------------------------------------------------------------------------ tables
