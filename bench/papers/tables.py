@@ -5,6 +5,7 @@ A line is looked up in the file when the table is made, so `python -m bench.docu
 
 import ast
 import re
+import textwrap
 import tomllib
 from functools import cache, partial
 
@@ -75,9 +76,8 @@ def runs_table(rows):
             lines.append(f"| {' | '.join([*cells, _bits(rows, name)])} |")
     missing = [name for name in [*methods(), *OTHERS] if not any(row.startswith(f"papers.{name}.") for row in rows)]
     if missing:
-        asked = "".join(f" --method {name}" for name in missing)
-        command = _wrapped(f"python -m bench papers --data cifar10=DIR --data fashion-mnist=DIR{asked}")
-        lines += ["", "Without rows yet:", "", "```", *command, "```"]
+        names = ", ".join(f"`{name}`" for name in missing)
+        lines += ["", *textwrap.wrap(f"Without rows yet: {names}.", 98, break_on_hyphens=False)]
     return lines
 
 
@@ -128,16 +128,6 @@ def _pair(rows, name):
 def _bits(rows, name):
     row = rows.get(f"papers.{name}.bit_exact")
     return f"{row['value']}/{row['n']}" if row else "–"
-
-
-def _wrapped(text, width=90):
-    """Lines of a command, each but the last ending in a backslash; an option stays beside its value."""
-    lines = [""]
-    for word in re.split(r" (?=-)", text):
-        if len(lines[-1]) + len(word) + 3 > width:
-            lines.append("   ")
-        lines[-1] += f"{' ' if lines[-1] else ''}{word}"
-    return [f"{line} \\" for line in lines[:-1]] + lines[-1:]
 
 
 TABLES = {
