@@ -1,6 +1,6 @@
 """What is measured of a method's network: its target, its decisions, and its bits on the engine.
 
-    figures = Figures()                        # plain values, which rows are made of
+    figures = Figures(n=1000)                  # plain values, which rows are made of
     network(figures, method, model, plan, splits, place)
 
 Nothing is rounded, so that a run that is repeated gives the same figures.
