@@ -15,7 +15,7 @@
     python -m bench dse
     python -m bench points
     python -m bench newcomer
-    python -m bench imports
+    python -m bench imports --data cifar10=DIR --files resnet20.th
     python -m bench hls4ml
     python -m bench dynamic
     python -m bench where --data cifar10=DIR --data fashion-mnist=DIR
@@ -81,6 +81,7 @@ def main(argv=None):
     parser.add_argument("--checkpoint", metavar="FILE", help="trials: of a run whose backbone is trained")
     parser.add_argument("--method", action="append", metavar="NAME", help="papers: one of bench/papers/methods.toml")
     parser.add_argument("--out", type=Path, default="runs/papers", metavar="DIR", help="papers: where runs are kept")
+    parser.add_argument("--files", nargs="+", metavar="FILE", help="imports: trained networks, .onnx or resnet20.th")
     parser.add_argument("--json", metavar="FILE", help="write the rows here instead of appending to bench/results/")
     options = parser.parse_args(argv)
     return guarded("bench", lambda: _run(options, argv), "interrupted: no row was kept")
@@ -103,9 +104,11 @@ def _run(options, argv):
 
 
 def _shown(argv, options):
-    """The command with DIR in place of folders: a path of this machine is nobody else's."""
-    known = {item: "=".join((*filter(None, split(item)[:1]), "DIR")) for item in options.data}
-    return [(known | {str(options.out): "DIR"}).get(item, item) for item in argv]
+    """The command with DIR in place of folders, and files by their names: a path of this machine is nobody else's."""
+    shown = {item: "=".join((*filter(None, split(item)[:1]), "DIR")) for item in options.data}
+    shown |= {item: Path(item).name for item in options.files or ()}
+    shown[str(options.out)] = "DIR"
+    return [shown.get(item, item) for item in argv]
 
 
 if __name__ == "__main__":

@@ -93,6 +93,7 @@ ENGINE = {
     "proportionality.layers": "random layer skips",
     "proportionality.random_both": "random layer and channel skips",
     "proportionality.random_masks": "random channel masks alone",
+    "proportionality.random_pairs": "random channel masks in pairs (recipe: `pairs = true`)",
     "gates.share": "gates and exits, share of a full image's cycles",
     "resnet8.images_per_s_143MHz": "MLPerf Tiny's ResNet-8 at 143 MHz, images/s",
     "resnet8.images_per_s_100MHz": "the same at 100 MHz",

@@ -30,7 +30,7 @@ SCHEMA = {
     "clock_mhz": float,
     "clock_kind": str,
     "limits": {"dsp": int, "bram36": int, "bram18": int, "lut": int, "ff": int},
-    "memory": {"ddr_mb": int, "axi_hp_ports": int, "axi_hp_bits": int},
+    "memory": {"ddr_mb": int, "axi_hp_ports": int, "axi_hp_bits": int, "ddr_latency_cycles": int},
     "processing_system": {
         "preset": str,  # built into the IP; for a tool without the board's files
         "cores": int,

@@ -17,7 +17,7 @@ from bitstreams import adapters
 from hls.command.arguments import Parser
 from hls.command.entry import guarded
 from hls.command.generated import renewed
-from hls.estimate.resources import IN_TURN, RESOURCES, RULES, estimate
+from hls.estimate.resources import RESOURCES, RULES, estimate
 from hls.generate.markdown import items
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,6 +25,8 @@ PAGE = ROOT / "docs" / "resources.md"
 BOARDS = ROOT / "bitstreams" / "boards.json"
 BOARD = "zedboard"
 LARGEST = 24  # contributions that the page lists
+CLOSES = 0.75  # of a chip's DSP, block RAM and LUTs, with which a build closes
+CLOSING = "dsp", "bram18", "lut"
 
 
 def limits(board=BOARD):
@@ -38,6 +40,15 @@ def over(total, limit):
         f"{name} {total[name]:,} of {limit[name]:,}: {total[name] - limit[name]:,} too many"
         for name in RESOURCES
         if total[name] > limit[name]
+    ]
+
+
+def crowded(total, limit):
+    """Sentences for what takes more of the chip than CLOSES."""
+    return [
+        f"{name} {total[name]:,} of {limit[name]:,}, {total[name] / limit[name]:.0%}: {aim:,} would do"
+        for name in CLOSING
+        if total[name] > (aim := int(CLOSES * limit[name]))
     ]
 
 
@@ -68,11 +79,14 @@ def page(found, limit):
     lines += [f"Over the limit: {text}." for text in over(found.total, limit)] or ["The engine is estimated to fit."]
     shares = ", ".join(f"{whole[name] / limit[name]:.0%} of the {names[name]}" for name in RESOURCES)
     lines += items(
-        [f"With what is around it: {shares}.", *(f"Too much with it: {text}." for text in over(whole, limit))]
+        [
+            f"With what is around it: {shares}.",
+            *(f"Too much with it: {text}." for text in over(whole, limit)),
+            *(f"Over the {CLOSES:.0%} with which a build closes: {text}." for text in crowded(whole, limit)),
+        ]
     )
     lines += ["", "## How each estimate is made", "", *items(RULES), ""]
-    lines += items(f"`{path}` is counted once: {reason}." for path, reason in IN_TURN.items())
-    lines += ["", "What is around the engine, each:", ""]
+    lines += ["What is around the engine, each:", ""]
     lines += items(f"**{part.name}**: {taken(part)}; {part.source}." for part in adapters.parts())
     lines += ["", "## Memories short of ports", "", *items(f"{note}." for note in found.notes or ["None"])]
     lines += ["", "## The largest parts", ""]

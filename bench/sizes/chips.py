@@ -21,14 +21,15 @@ PIXEL_BITS, WEIGHT_BITS = 9, 8
 GROWTH = (
     ("packing.hpp", ("pairs", "taps")),
     ("chip/array.hpp, WindowPixel", ("taps",)),
-    ("chip/array.hpp, PartByte", ("taps",)),
+    ("chip/array.hpp, FindPart", ("taps",)),
+    ("chip/array.hpp, PartPixel", ("taps",)),
     ("chip/array.hpp, TakeLargest", ("taps",)),
     ("chip/array.hpp", ("lanes",)),
     ("state.layer.array", ("lanes",)),
     ("chip/lanes.hpp", ("lanes",)),
     ("state.layer.lanes", ("lanes",)),
     ("chip/drain.hpp", ("drain",)),
-    ("requantize.hpp, RequantizeSum", ("drain",)),
+    ("requantize.hpp, RequantizeTwice", ("drain",)),
     ("requantize.hpp, RequantizeByte", ("drain",)),
     ("requantize.hpp, RoundingShift", ("drain",)),
 )

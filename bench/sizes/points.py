@@ -21,7 +21,6 @@ from hls.errors import UserError
 FILE = Path(__file__).with_name("points.toml")
 KEYS = {"title": str, "board": str, "clock_mhz": int, "sizes": dict, "limits": dict, "source": str}
 NETWORKS = {"resnet8": 16, "ic02": 40}  # filters of MLPerf Tiny's ResNet-8
-MOST = 0.75  # of a chip that a build closes with
 
 
 class Point(NamedTuple):
@@ -66,7 +65,10 @@ def add_point(rows, point, parts):
     """Shares of the chip, and images a second of NETWORKS, compiled for the point's tile memory."""
     whole = adapters.total(chips.scaled(parts, {}))
     for resource in resources.RESOURCES:
-        share, aim = whole[resource] / point.limits[resource], None if resource == "ff" else MOST
+        share, aim = (
+            whole[resource] / point.limits[resource],
+            resources.CLOSES if resource in resources.CLOSING else None,
+        )
         rows.add(f"points.{point.name}.{resource}_share", share, "share", "estimated", 1, target=aim, note=point.title)
     tile_words = point.sizes.get("TILE_WORDS", isa.TILE_WORDS)
     for network, filters in NETWORKS.items():

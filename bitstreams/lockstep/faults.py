@@ -15,7 +15,7 @@ FAULTS = (
     ("lanes.sv", "multiply_8.at[2] ? {even_8, odd_8} : {odd_8, even_8}", "{odd_8, even_8}"),  # neighbours swapped
     ("lanes.sv", "byte_9 == 8'h80 ? 8'h81 : byte_9", "byte_9"),
     ("drain.sv", "{drain_15.bank, drain_15.result}", "{drain_15.bank, 3'd0}"),  # another channel's bias
-    ("drain.sv", "drain_22.block == i / 8", "drain_22.block == 7 - i / 8"),
+    ("drain.sv", "layer.by_parts ? i % 4 / 2 : i", "layer.by_parts ? i % 4 / 2 : 7 - i"),
     ("scale.sv", "twice_4 + 1", "twice_4 + 0"),  # without rounding
     ("pool.sv", "layer.pool + channel_30", "layer.pool"),
 )  # fmt: skip

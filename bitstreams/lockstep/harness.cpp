@@ -184,8 +184,10 @@ class Bench {
     made.written = layer.output.address + late.word[kOldest];
     if (made.writes) std::memcpy(made.before, maps_[made.written], kTilePixels);
     const bool reads_identity = ReadsIdentity(layer, places.drain);
+    const StepPlace& step = places.drain.step;
+    const Presence there = PresenceOf(layer, step.row, step.column);
     for (int32_t i = 0; i < kTilePixels && reads_identity; ++i) {
-      has_identity_[i] = HasPixel(layer, places.drain.step.row, places.drain.step.column, i);
+      has_identity_[i] = HasPixel(layer, there, step.row, step.column, i);
     }
     MapCycle(layer, plan, masks_, offered_.weights, offered_.rows, maps_, vector_, places, memory_);
     made.stored = FindStored();

@@ -26,7 +26,7 @@ from hls.program import encode
 from hls.record import Start, decode
 
 # Sizes of memories and counters alone; those of the array are the engine's.
-SIZES = {"TILE_WORDS": 128, "VECTOR_WORDS": 64, "MAX_CHANNELS": 16, "LANE_BYTES": 256, "MAX_MAP": 16, "MAX_HIDDEN": 8,
+SIZES = {"TILE_WORDS": 128, "VECTOR_WORDS": 64, "MAX_CHANNELS": 16, "LANE_BYTES": 1024, "MAX_MAP": 16, "MAX_HIDDEN": 8,
          "MAX_INSTRUCTIONS": 64, "CODE_STORE": 16, "MAX_GATES": 4, "MAX_CLASSES": 8}  # fmt: skip
 # part → calls of Execute that are left out
 LEFT_OUT = {"decisions": ("RunImage", "CountLayer", "RunMove"), "layers": ("RunMove", "RunLstm"), "whole": ()}

@@ -20,14 +20,14 @@ DIVISION_EXTRA = 3  # cycles of a division above one for each bit: sign, remaind
 
 @dataclass(frozen=True)
 class Table:
-    """ns of each part of delays.toml, and of a wire. `port_latency`: cycles of a read of a memory port."""
+    """ns of each part of delays.toml, and of a wire. `port_latency`: cycles of a read of a port, where there is one."""
 
     parts: dict
     wire: float
     port_latency: int
 
     @classmethod
-    def of(cls, grade, wire=None, port_latency=32):
+    def of(cls, grade, wire=None, port_latency=0):
         """The table of a speed grade. BoundsError for one that delays.toml does not have."""
         data = tomllib.loads(DATA.read_text(encoding="utf-8"))
         if grade not in data["grade"]:

@@ -9,12 +9,12 @@ cut, as deep as the uncut dimensions and as wide as an element, or as a reshaped
 from dataclasses import dataclass, field
 from math import ceil, prod
 
-from hls.estimate import scopes, values
+from hls.estimate import fabric, scopes, values
 from hls.estimate.fabric import BRAM18
+from hls.estimate.known import KNOWN
 from hls.lint import cpp, pragmas
 
 LUTRAM_BITS = 1024  # up to so many bits a memory goes into LUTs, as Vitis HLS and Vivado choose by themselves
-LUTRAM = 64  # bits of a LUT as memory
 CUTS = ("array_partition", "array_reshape")
 
 
@@ -59,13 +59,24 @@ class Array:
         """Block RAMs, without copies for further readers."""
         if self.place != "bram":
             return 0
+        words, bits = self._shape()
+        return self.memories * ceil(self.depth / words) * ceil(self.width / bits)
+
+    def _shape(self):
+        """(words, bits) of the block RAMs that it takes fewest of, the deepest of them."""
         shapes = BRAM18[:-1] if self.storage.get("type") == "ram_t2p" else BRAM18  # 36 bits need both ports
-        return self.memories * min(ceil(self.depth / words) * ceil(self.width / bits) for words, bits in shapes)
+        return min(shapes, key=lambda shape: ceil(self.depth / shape[0]) * ceil(self.width / shape[1]))
 
     @property
     def lut(self):
-        """LUTs that are memory: 64 bits each, doubled for the second port."""
-        return 2 * self.memories * ceil(self.depth / LUTRAM) * self.width if self.place == "lutram" else 0
+        """LUTs that are memory, or choose what is read between block RAMs that stand for parts of its depth."""
+        if self.place == "lutram":
+            return self.memories * fabric.lutram(self.depth, self.width)
+        if self.place != "bram":
+            return 0
+        words, _ = self._shape()
+        ports = 2 if self.storage.get("type") == "ram_t2p" else 1
+        return ports * self.memories * fabric.multiplexer(ceil(self.depth / words), self.width)
 
     @property
     def ff(self):
@@ -108,7 +119,8 @@ def _members(cursor, prefix, unit, context, around=()):
         for each in element.get_declaration().get_children():
             yield from _members(each, path, unit, context, sizes)
     else:
-        typed = scopes.width(kind, constants)
+        limits = KNOWN.get(f"{cursor.semantic_parent.spelling}.{cursor.spelling}")
+        typed = values.span(*limits) if limits else scopes.width(kind, constants)
         yield Array(path, unit, typed.bits if typed else values.bits(element), sizes)
 
 

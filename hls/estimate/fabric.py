@@ -23,8 +23,25 @@ def dsp(left, right):
 
 
 def multiplexer(sources, width):
-    """LUTs that choose one of `sources`: a LUT of six inputs chooses one of four, and so takes three away."""
-    return ceil((sources - 1) / 3) * width if sources > 1 else 0
+    """LUTs that choose one of `sources`: half a LUT of two, one of four, two of eight, four of sixteen.
+
+    AMD UG474: two bits share the inputs of a LUT, and a slice's multiplexers choose between its LUTs.
+    """
+    if sources <= 2:
+        return ceil(width / 2) if sources == 2 else 0
+    if sources <= 16:
+        return width * (1 if sources <= 4 else 2 if sources <= 8 else 4)
+    groups = ceil(sources / 16)
+    last = multiplexer(sources - 16 * (groups - 1), width)
+    return 4 * width * (groups - 1) + last + multiplexer(groups, width)
+
+
+def lutram(depth, width):
+    """LUTs of a memory with a port that writes and one that reads: four of them hold 32 × 6 bits, or 64 × 3 (UG474)."""
+    if depth <= 32:
+        return 4 * ceil(width / 6)
+    pieces = ceil(depth / 64)
+    return pieces * 4 * ceil(width / 3) + multiplexer(pieces, width)
 
 
 def rom_bram18(entries, width):
@@ -33,9 +50,9 @@ def rom_bram18(entries, width):
 
 
 def queue(width, items, copies):
-    """(LUTs, flip-flops) of FIFOs in LUTs: both ports' memory, the places of both ends, what is taken next."""
+    """(LUTs, flip-flops) of FIFOs in LUTs: shift registers of 32 bits, the places of both ends, what is taken next."""
     place = items.bit_length()
-    return copies * (2 * ceil(items / 64) * width + 3 * place), copies * (width + 3 * place)
+    return copies * (ceil(items / 32) * width + 3 * place), copies * (width + 3 * place)
 
 
 def divider(width, by, pipelined):
@@ -55,14 +72,24 @@ def price(sign, left, right, result, in_fabric=False):
         power = right.low > 0 and right.low & (right.low - 1) == 0
         return (left.bits, 0) if power else (2 * left.bits, dsp(left.bits, left.bits))
     if sign in ("<<", ">>") and not right.static:
-        return result.bits * ceil(min(right.bits, 6) / 2), 0  # four places by a LUT and bit
+        pairs, odd = divmod(min(right.bits, 6), 2)
+        return pairs * multiplexer(4, result.bits) + odd * multiplexer(2, result.bits), 0
     if sign in COMPARE:
-        return ceil(width / 2), 0
+        return _comparison(sign, left, right, width), 0
     if sign in ("&&", "||"):
         return 1, 0
     if sign in ("&", "|", "^") and not (left.static or right.static):
         return ceil(result.bits / 2), 0
     return 0, 0
+
+
+def _comparison(sign, left, right, width):
+    """By a carry chain two bits a LUT, for equality a tree of LUTs of six inputs; a sign is there already."""
+    if sign in ("<", ">=") and right.static and right.low == right.high == 0:
+        return 0
+    if sign in ("==", "!="):
+        return ceil(((1 if left.static or right.static else 2) * width - 1) / 5)
+    return ceil(width / 2)
 
 
 def _product(left, right, result, in_fabric):

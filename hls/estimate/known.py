@@ -16,6 +16,7 @@ KNOWN = {
     "PackedSum.carry": (0, 1),
     "ArrayMemory.sum": (-(2**27), 2**27 - 1),
     "ArrayMemory.result": (-(2**27), 2**27 - 1),
+    "DrainMemory.pooled": (-(2**24), 2**24 - 1),
     "Rows.sum": (-(2**35), 2**35 - 1),  # VECTOR_WORDS + MAX_HIDDEN products of 8 and 16 bits
     "Rows.rows": (1, isa.VECTOR_WORDS),
     "Rows.row": (0, isa.VECTOR_WORDS + isa.WEIGHT_PORTS),
@@ -52,7 +53,6 @@ KNOWN = {
 # What functions return, where it is less than their type.
 RETURNED = {
     "Clamp8": (-128, 255),
-    "Saturate16": (-(2**15), 2**15 - 1),
     "Distance": (0, 4 * isa.EXP_ENTRIES - 1),
     "Narrow16": (-(2**15), 2**15 - 1),
     "Multiply": (-(2**7) * (2**15 - 1), 2**22),
@@ -63,11 +63,14 @@ RETURNED = {
     "ActiveChannel": (0, isa.MAX_CHANNELS - 1),
     "ConvOut": (1, isa.MAX_MAP),
     "PixelValue": (-128, 255),
+    "PartPixel": (-128, 255),
+    "OddProduct": (0, 1),
+    "NarrowPool": (-(2**24), 2**24 - 1),
     "WindowPixel": (-128, 255),
     "NarrowPixel": (-(2**8), 2**8 - 1),
     "NarrowPair": (-(2**24), 2**24 - 1),
     "SaturateSum": (-(2 ** (isa.SUM_BITS - 1)), 2 ** (isa.SUM_BITS - 1) - 1),
-    "RequantizeSum": (-(2**26), 2**26),
+    "RequantizeTwice": (-(2**27), 2**27 - 1),
     "NarrowSum": (-(2**27), 2**27 - 1),
     "RequantizeByte": (-(2**25), 2**25),
     "SourceChannel": (0, isa.MAX_CHANNELS - 1),

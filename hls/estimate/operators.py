@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from math import ceil, prod
 from pathlib import Path
 
-from hls.estimate import fabric, scopes, values
+from hls.estimate import fabric, scopes, sharing, values
 from hls.estimate.known import KNOWN
 from hls.estimate.scopes import Place, Scope, Source
 from hls.lint import cpp
@@ -20,6 +20,7 @@ from hls.lint.loops import LOOPS, for_parts
 from hls.lint.pragmas import placed
 
 TOP = "ddi_engine"
+SUM_INPUTS = 5  # of a LUT of six, beside the other number's bit
 
 _TRANSPARENT = ("UNEXPOSED_EXPR", "PAREN_EXPR")
 _CASTS = ("CSTYLE_CAST_EXPR", "CXX_FUNCTIONAL_CAST_EXPR", "CXX_STATIC_CAST_EXPR")
@@ -37,6 +38,7 @@ class Walk:
     tables: dict = field(default_factory=dict)  # name → BRAM18 of a copy
     readers: Counter = field(default_factory=Counter)  # (unit, table) → reads a cycle
     ports: Counter = field(default_factory=Counter)  # (pipelined loop, array, memory, read or write) → accesses a cycle
+    sources: dict = field(default_factory=dict)  # (pipelined loop, unit, array of registers) → element → statements
     largest: Counter = field(default_factory=Counter)  # (unit, what, file:line) → amount, for reports
 
     def run(self):
@@ -58,6 +60,9 @@ class Walk:
         self.called = set()
         top = next(each for each in self.functions.values() if each.spelling == TOP)
         self._function(top, Scope({}, {}))
+        for where, lut in (*sharing.registers(self.sources, self.state), *sharing.memories(self.ports, self.state)):
+            self.use[where[0], "lut"] += lut
+            self.largest[where] += lut
         return self
 
     # ------------------------------------------------------------------------------------------- statements
@@ -86,9 +91,22 @@ class Walk:
             self._variable(cursor, scope)
         elif cursor.kind.is_expression():
             self._value(cursor, scope)
+        elif kind == "IF_STMT":
+            self._branches(list(cursor.get_children()), scope)
         else:
             for child in cursor.get_children():
                 self._statement(child, scope)
+
+    def _branches(self, parts, scope):
+        """A condition, and one or two branches of which one runs: what accesses a memory in both takes turns."""
+        self._statement(parts[0], scope)
+        before, taken = self.ports, []
+        for branch in parts[1:]:
+            self.ports = Counter()
+            self._statement(branch, scope)
+            taken.append(self.ports)
+        self.ports = before
+        self.ports.update(sharing.busier(taken))
 
     def _variable(self, cursor, scope):
         first, kind = self.source.initializer(cursor), cursor.type.get_canonical()
@@ -190,10 +208,30 @@ class Walk:
         chosen = values.either(left, right)
         chosen = values.depending(chosen, condition, left, right)
         if not (left.static and right.static):
-            self._add(
-                scope, "lut", ceil(chosen.bits / 2), cursor, "choice", chosen
-            )  # a LUT chooses two bits between two
+            before = [fabric.multiplexer(self._sources(part), chosen.bits) for part in parts[1:]]
+            whole = fabric.multiplexer(self._sources(cursor), chosen.bits)
+            self._add(scope, "lut", max(whole - sum(before), 0), cursor, "choice", chosen)
         return chosen
+
+    def _take_in(self, parts, operands, scope):
+        """A sum's LUTs take in the choice in front of one operand: with the other bit they have six inputs."""
+        for part, value in zip(parts, operands):
+            cursor, sources = cpp.bare(part), self._sources(part)
+            numbers = sum(self.source.literal(each) is None for each in self._ends(part))
+            if sources > 1 and numbers + (sources - 1).bit_length() <= SUM_INPUTS:
+                self._add(scope, "lut", -fabric.multiplexer(sources, value.bits), cursor, "choice", value)
+                return
+
+    def _ends(self, cursor):
+        """The numbers that an expression chooses between."""
+        cursor = cpp.bare(cursor)
+        if cursor.kind.name != "CONDITIONAL_OPERATOR":
+            return [cursor]
+        return [each for part in self.source.children(cursor)[1:] for each in self._ends(part)]
+
+    def _sources(self, cursor):
+        """How many they are: choices in one another are one multiplexer."""
+        return len(self._ends(cursor))
 
     def _unary(self, cursor, part, scope):
         value, sign = self._value(part, scope), self.source.operator(cursor)
@@ -210,14 +248,17 @@ class Walk:
         sign = self.source.operator(cursor)
         if sign == "=":
             value = self._value(parts[1], scope)
-            self._write(cpp.bare(parts[0]), scope)
+            self._write(cpp.bare(parts[0]), scope, self.source.literal(parts[1]) is not None)
             return value
         left, right = (self._value(part, scope) for part in parts)
         if cursor.kind.name == "COMPOUND_ASSIGNMENT_OPERATOR":
-            sign, left = sign[:-1], scope.changed(values.of_type(cursor.type))
+            typed = scopes.width(cpp.bare(parts[0]).referenced.type, self.constants) if left.static is False else None
+            sign, left = sign[:-1], scope.changed(typed or values.of_type(cursor.type))
         result = scopes.result_of(sign, left, right, cursor.type)
         if not (left.static and right.static):
             self._operator(cursor, sign, (left, right, result), scope)
+            if sign == "+" and not scope.pre_added:
+                self._take_in(parts, (left, right), scope)
         return result if result.static else values.aligned(sign, left, right, result)
 
     def _operator(self, cursor, sign, operands, scope):
@@ -226,9 +267,9 @@ class Walk:
         if sign in ("/", "%") and not right.static:
             self._divider(cursor, (left, right), scope)
             return
-        if sign == "+" and right.low >= 0 and right.high < left.multiple & -left.multiple:
-            return  # bits side by side
-        if sign == "+" and (right.low, right.high) == (0, 1) and self._is_sum(cursor):
+        if sign in ("+", "|") and scopes.side_by_side(left, right):
+            return
+        if sign == "+" and right.low >= 0 and right.high <= 1 and self._is_sum(cursor):
             return  # the carry into the sum on its left
         if sign == "+" and scope.pre_added and max(left.bits, right.bits) <= fabric.POST_ADDER:
             return
@@ -265,7 +306,10 @@ class Walk:
             else:
                 names[parameter.hash] = self._fit(value, parameter.type)
         self._function(function, replace(scope, names=names, places=places))
-        return values.depending(scopes.returned(function, cursor, self.constants), *(value for _, value in arguments))
+        return values.depending(
+            scopes.returned(function, cursor, self.constants, [value for _, value in arguments]),
+            *(value for _, value in arguments),
+        )
 
     # ----------------------------------------------------------------------------------------------- arrays
     def _place(self, cursor, scope):
@@ -296,6 +340,9 @@ class Walk:
             return self._rom(cursor, base, indices[0], scope)
         elif "CONSTANTARRAY" in base.type.get_canonical().kind.name:
             self._local(cursor, base, (indices, around), scope)
+            typed = scopes.width(base.type, self.constants)
+            if typed is not None:
+                return values.depending(typed, *indices, *around)
         return values.depending(self._known(self._member(cursor), cursor.type), *indices, *around)
 
     def _member(self, cursor):
@@ -312,9 +359,9 @@ class Walk:
         apart, count, pieces = [], 1, [()]
         banks = scopes.banks(array, indices)
         for index, cut in zip(banks, array.pieces):
-            known = sorted(set(index.each)) if index.each else [index.low]
-            pieces = [(*piece, at) for piece in pieces for at in (known if cut > 1 and index.static else ["any"])]
-            apart += [index] if cut > 1 and index.static else []
+            labels, told = values.memories(index, cut)
+            pieces = [(*piece, at) for piece in pieces for at in labels]
+            apart += [told] if told is not None else []
         count = values.versions(*indices) / values.versions(*apart) / prod(array.grouped)
         for piece in pieces:
             self.ports[scope.loop, array.path, piece, kind] += ceil(count)
@@ -339,7 +386,9 @@ class Walk:
                 sources *= min(kind.element_count, index.count)
             kind = kind.element_type.get_canonical()
         what, on = f"{sources}:1 of {base.spelling}", values.depending(values.one(0), *indices, *around)
-        self._add(scope, "lut", fabric.multiplexer(sources, values.bits(cursor.type)), cursor, what, on)
+        typed = scopes.width(base.type, self.constants)
+        width = typed.bits if typed else values.bits(cursor.type)
+        self._add(scope, "lut", fabric.multiplexer(sources, width), cursor, what, on)
 
     def _rom(self, cursor, base, index, scope):
         """A table's reader, in the unit where the read stands; its block RAMs serve two each."""
@@ -349,8 +398,8 @@ class Walk:
         self.tables[base.spelling] = fabric.rom_bram18(base.type.get_canonical().element_count, width)
         return values.depending(values.span(-(2 ** (width - 1)), 2 ** (width - 1) - 1), index)
 
-    def _write(self, cursor, scope):
-        """An assignment's place: registers that several copies may write choose between them."""
+    def _write(self, cursor, scope, constant):
+        """An assignment's place: registers that several copies may write choose between them; a constant is a reset."""
         named = cursor.kind.name == "DECL_REF_EXPR" and cursor.referenced.hash in scope.places
         if cursor.kind.name != "ARRAY_SUBSCRIPT_EXPR" and not named:
             self._value(cursor, scope)
@@ -361,6 +410,8 @@ class Walk:
             return  # a structure's number
         if array and len(indices) == len(array.sizes):
             self._access(array, indices, "write", scope)
+            if scope.pipelined and not scope.quiet and not constant and array.place == "registers":
+                sharing.note_source(self.sources, (scope.loop, scope.unit), array, indices)
         sizes = array.sizes if array else scopes.sizes_of(base)
         cut = array.pieces if array else sizes
         targets = 1

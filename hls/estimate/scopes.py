@@ -4,7 +4,6 @@ operators.py counts; here are the scopes that it carries along and the questions
 """
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from hls.estimate import fabric, values
 from hls.estimate.known import RETURNED
 from hls.lint import cpp
 
+CHOSEN = {"Larger": max, "Smaller": min}  # functions of geometry.hpp that return one of two numbers
 _WIDTH = re.compile(r"(?:const )?(?:ddi::)?(Unsigned|Signed)<(.+?)>(?= |\[|$)")  # hls/src/widths.hpp
 _QUEUE = re.compile(r"(?:ddi::)?Queue<(.+), (\d+)>(?:\[(\d+)\])?$")  # of any element
 
@@ -126,26 +126,6 @@ def banks(array, indices):
     ]
 
 
-def accesses(ports, path):
-    """(reads, writes) a cycle of the memory of array `path` that is used most."""
-    found = {}
-    for (loop, name, piece, kind), count in ports.items():
-        if name == path:
-            found.setdefault((loop, piece), Counter())[kind] += count
-    for (loop, piece), counts in found.items():  # what may be any memory may be this one
-        others = [
-            each for (place, other), each in found.items() if place == loop and other != piece and _meet(piece, other)
-        ]
-        counts.update(*others[:1])
-    # several writes cost more than any reads
-    most = max(found.values(), key=lambda counts: (counts["write"] > 1, counts.total()), default=Counter())
-    return most["read"], most["write"]
-
-
-def _meet(one, other):
-    return all(a == b or "any" in (a, b) for a, b in zip(one, other))
-
-
 def result_of(sign, left, right, kind):
     """The Value of a binary operator."""
     operations = {"+": lambda a, b: a + b, "-": lambda a, b: a - b, "*": lambda a, b: a * b}
@@ -160,15 +140,23 @@ def result_of(sign, left, right, kind):
         return values.combine(values.quotient, left, right, kind)
     if sign == "%":
         return values.remainder(left, right, kind)
-    if sign in (*fabric.COMPARE, "&&", "||"):
-        return values.span(0, 1)._replace(static=left.static and right.static)
-    return values.of_type(kind)
+    if sign in ("|", "^") and left.low >= 0 and right.low >= 0:
+        return values.depending(values.span(0, 2 ** max(left.bits, right.bits) - 1), left, right)
+    told = values.span(0, 1) if sign in (*fabric.COMPARE, "&&", "||") else values.of_type(kind)
+    return values.depending(told._replace(static=left.static and right.static), left, right)
 
 
-def returned(function, cursor, names):
-    """What a call gives: its type's values; Clamp8's and the like are narrower than their type."""
+def side_by_side(left, right):
+    """Do two numbers have no bit in common: is the second less than what the first is a multiple of?"""
+    return right.low >= 0 and right.high < left.multiple & -left.multiple
+
+
+def returned(function, cursor, names, given=()):
+    """What a call gives: its type's values; Clamp8 and the like are narrower, or follow the `given`."""
     if function.spelling in RETURNED:
         return values.span(*RETURNED[function.spelling])
+    if function.spelling in CHOSEN and given:
+        return values.combine(CHOSEN[function.spelling], *given, cursor.type)
     return width(function.result_type, names) or values.of_type(cursor.type)
 
 

@@ -7,7 +7,7 @@ a long one as its ends.
 """
 
 import ctypes
-from math import prod
+from math import gcd, prod
 from typing import NamedTuple
 
 from clang import cindex
@@ -139,6 +139,20 @@ def _combine(operate, left, right, kind):
 def bank(index, memories):
     """The number of the memory, of so many that take turns, which an index meets; the index where it may be any."""
     return index.rest[0] if index.rest and index.multiple % memories == 0 else index
+
+
+def memories(index, count):
+    """(labels, Value that tells them apart) of the memories, of `count` side by side, that an index meets.
+
+    A label is a number, or (remainder, divisor) of one; without any the index may meet all of them.
+    """
+    if count > 1 and index.static:
+        return sorted(set(index.each)) if index.each else [index.low], index
+    common = gcd(index.multiple, count) if index.rest else 1
+    if common == 1:
+        return ["any"], None
+    rest = index.rest[0]
+    return sorted({(each % common, common) for each in rest.each or (rest.low,)}), rest
 
 
 def aligned(sign, left, right, result):

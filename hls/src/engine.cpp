@@ -87,7 +87,7 @@ inline void Execute(const Instruction& instruction, const LayerPlan& planned, Bu
                     int64_t* maps, const Start& start, Progress& progress) {
   switch (instruction.word[0]) {
     case isa::kOpImage:
-      RunImage(instruction, weights0, images, image_byte, state.maps, state.image);
+      RunImage(instruction, weights0, images, image_byte, state.maps, state.layer, state.image);
       break;
     case isa::kOpConv:
     case isa::kOpAffine:
@@ -196,9 +196,7 @@ inline int32_t RunBatch(const int64_t* program, BurstWords weights0, BurstWords 
                         const Start& start) {
   #pragma HLS array_partition variable = state.maps complete dim = 2
   #pragma HLS bind_storage variable = state.maps type = ram_t2p impl = bram
-  #pragma HLS array_partition variable = state.layer.lanes.even complete dim = 1
   #pragma HLS array_partition variable = state.layer.lanes.even complete dim = 2
-  #pragma HLS array_partition variable = state.layer.lanes.odd complete dim = 1
   #pragma HLS array_partition variable = state.layer.lanes.odd complete dim = 2
   #pragma HLS array_partition variable = state.layer.lanes.channel complete dim = 0
   #pragma HLS array_partition variable = state.layer.window.now complete dim = 0
@@ -216,10 +214,8 @@ inline int32_t RunBatch(const int64_t* program, BurstWords weights0, BurstWords 
   #pragma HLS array_partition variable = state.layer.drain.pooled complete dim = 0
   #pragma HLS array_partition variable = state.layer.drain.identity complete dim = 0
   #pragma HLS array_partition variable = state.vector cyclic factor = 8
-  #pragma HLS bind_storage variable = state.image.table type = ram_s2p impl = lutram
   #pragma HLS array_partition variable = state.gates.activation complete dim = 1
   #pragma HLS array_partition variable = state.image.pixel complete dim = 0
-  #pragma HLS array_partition variable = state.image.table complete dim = 1
   #pragma HLS array_partition variable = state.gates.hidden complete
   if (!StartIsGood(start)) return isa::kStatusBadStart;
   Allowance allowance = LoadCharges(start, maps, state.charges);

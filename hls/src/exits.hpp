@@ -37,7 +37,7 @@ inline uint16_t Distance(int32_t logit, int32_t largest, int32_t scale) {
   #pragma HLS inline
   const Requantizer requantizer = MakeRequantizer(scale);
   const int64_t product = (int64_t(logit) - largest) * requantizer.multiplier;
-  #pragma HLS bind_op variable = product op = mul impl = fabric
+  #pragma HLS bind_op variable = product op = mul impl = dsp
   const int64_t distance = -RoundingShift(product, requantizer.shift);
   return uint16_t(distance < 0 ? 0 : distance > kMaxDistance ? kMaxDistance : distance);
 }
@@ -54,7 +54,7 @@ inline int32_t LogProbabilityMass(uint32_t z) {
 Bits:
   for (int8_t bit = 1; bit < 27; ++bit) {
     #pragma HLS unroll
-    if ((z & (1u << bit)) != 0) log2 = bit;
+    if (((z >> bit) & 1) != 0) log2 = bit;
   }
   const uint32_t first = z << ((31 - log2) & 31);  // the leading one on top
   return isa::kLogTable[(first >> 23) & 255] + int32_t(Product(uint32_t(log2), uint16_t(isa::kLn2))) - 16 * isa::kLn2;
@@ -91,7 +91,7 @@ ExitSums:
     const uint16_t distance = Distance(logits[i], largest, scale);
     const uint16_t exponential = uint16_t(isa::kExpTable[distance >> 2]);
     const uint32_t product = uint32_t(exponential) * distance;
-    #pragma HLS bind_op variable = product op = mul impl = fabric
+    #pragma HLS bind_op variable = product op = mul impl = dsp
     mass += exponential;
     moment += product;
     if (exponential > top) top = exponential;

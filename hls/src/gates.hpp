@@ -88,14 +88,14 @@ inline void UpdateUnit(int16_t unit, int16_t output, VectorMemory& vector, GateM
   const int16_t candidate = gates.activation[2][unit];
   const int16_t output_gate = gates.activation[3][unit];
   const int32_t added = input_gate * candidate;
-  #pragma HLS bind_op variable = added op = mul impl = fabric
+  #pragma HLS bind_op variable = added op = mul impl = dsp
   const int32_t kept = forget_gate * gates.cell[unit];
-  #pragma HLS bind_op variable = kept op = mul impl = fabric
+  #pragma HLS bind_op variable = kept op = mul impl = dsp
   const int64_t sum = int64_t(kept) + (added >> (kActivationBits - kCellBits)) + kHalf;
   const int32_t cell = Narrow16(sum >> kActivationBits);
   gates.cell[unit] = int16_t(cell);
   const int32_t shown = output_gate * Tanh(cell, kCellBits, kCellShift);
-  #pragma HLS bind_op variable = shown op = mul impl = fabric
+  #pragma HLS bind_op variable = shown op = mul impl = dsp
   const int16_t hidden = int16_t((shown + kHalf) >> kActivationBits);
   gates.hidden[unit & 7][unit >> 3] = hidden;
   vector[output + unit] = hidden;

@@ -18,12 +18,12 @@ struct Instruction {
   int32_t word[isa::kInstructionWords];
 };
 
-// a · b, for what happens once an instruction. One multiplier, not inlined, so that all its calls share it. It is made
-// of LUTs, because the lanes need the DSPs.
+// a · b, for what happens once an instruction. One multiplier, not inlined, so that all its calls share it: two of the
+// DSPs that the array leaves.
 inline uint64_t Product(uint32_t a, uint16_t b) {
   #pragma HLS inline off
   const uint64_t product = uint64_t(a) * b;
-  #pragma HLS bind_op variable = product op = mul impl = fabric
+  #pragma HLS bind_op variable = product op = mul impl = dsp
   return product;
 }
 

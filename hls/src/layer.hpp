@@ -200,11 +200,21 @@ inline uint8_t FinishPixel(const Layer& layer, const Finish& finish, int32_t sum
   #pragma HLS inline
   const int32_t added =
       layer.add ? RequantizeByte(PixelValue(uint8_t(identity), layer.add_signed), layer.of_identity) : 0;
-  return uint8_t(Clamp8(RequantizeSum(int64_t(sum) + finish.bias, finish.requantizer) + added, layer.relu));
+  const int32_t twice = RequantizeTwice(int64_t(sum) + finish.bias, finish.requantizer);
+  return uint8_t(Clamp8((twice + added * 2 + 1) >> 1, layer.relu));
+}
+
+// Bits of the pixels of a map added up.
+constexpr int32_t kPoolBits = 25;
+static_assert(int64_t(isa::kMaxMap) * isa::kMaxMap * 255 < (1 << (kPoolBits - 1)), "and a sign");
+
+inline int32_t NarrowPool(int32_t sum) {
+  #pragma HLS inline
+  return Narrow(sum, kPoolBits);
 }
 
 inline void StorePool(const Layer& layer, int32_t channel, int32_t sum, VectorMemory& vector) {
-  if (layer.pool >= 0) vector[layer.pool + channel] = Saturate16(Requantize(sum, layer.of_pool));
+  if (layer.pool >= 0) vector[layer.pool + channel] = Narrow16(Requantize(NarrowPool(sum), layer.of_pool));
 }
 
 }  // namespace ddi

@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "isa.hpp"
+#include "requantize.hpp"
 
 namespace ddi {
 
@@ -29,13 +30,6 @@ static_assert(kMinPackedPixel >= -(1 << 17) && kMaxPackedPixel < (1 << 17), "18 
 static_assert(isa::kRowTaps * kMaxWeight * kMaxPackedPixel < (1 << kPackShift), "L stays below 2^17");
 static_assert(isa::kRowTaps * kMaxPair * kMaxPackedPixel < (int64_t(1) << 47), "48 bits hold P");
 
-// The lowest bits of a number with their sign: the same number, where that many hold it.
-inline int32_t Narrow(int32_t value, int32_t bits) {
-  #pragma HLS inline
-  return int32_t(uint32_t(value) << (32 - bits)) >> (32 - bits);
-}
-
-inline int32_t NarrowPixel(int32_t value) { return Narrow(value, 9); }  // [-128, 255]
 inline int32_t NarrowPair(int32_t value) { return Narrow(value, 25); }  // what leaves the pre-adder
 
 // A byte of weights as the engine reads it: -128 counts as -127.
@@ -64,14 +58,15 @@ inline int64_t MultiplyPacked(int32_t high, int32_t low, int32_t pixel) {
 // The lowest bit of a product.
 inline int32_t OddProduct(int32_t a, int32_t b) {
   #pragma HLS inline
-  return (a & 1) & b;
+  const int32_t odd = a & 1;
+  return odd & (b & 1);
 }
 
 // `odd`: the lowest bit of H.
 inline PackedSum UnpackSum(int64_t sum, int32_t odd) {
   #pragma HLS inline
   const int32_t high = int32_t(sum >> kPackShift);
-  const int32_t carry = (high ^ odd) & 1;
+  const int32_t carry = (high & 1) ^ odd;
   const int32_t rest = int32_t(sum & ((1 << kPackShift) - 1));
   const PackedSum packed = {high, carry * -(1 << kPackShift) + rest, carry};
   return packed;

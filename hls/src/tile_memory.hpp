@@ -88,10 +88,62 @@ inline Corner MakeWordCorner(int32_t address) {
   return corner;
 }
 
-inline int32_t BankAddress(const Corner& corner, int32_t bank) {
+// Along a side, the first banks read from the same tile whatever the padding, so they have one address; each of the
+// others may have its own.
+constexpr int32_t kTogether = isa::kTile - isa::kMaxKernel / 2;
+constexpr int32_t kBankKinds = isa::kTile - kTogether + 1;
+
+struct BankAddresses {
+  Unsigned<kTileAddressBits> of[kBankKinds][kBankKinds];
+};
+
+inline void AddressBanks(const Corner& corner, BankAddresses& addresses) {
   #pragma HLS inline
   const int32_t first = (isa::kTile - corner.padding) & 7;  // of the banks that the first tile serves
-  return corner.address[(bank >> 3) < first ? 1 : 0][(bank & 7) < first ? 1 : 0];
+AddressRows:
+  for (int32_t i = 0; i < kBankKinds; ++i) {
+    #pragma HLS unroll
+  AddressColumns:
+    for (int32_t j = 0; j < kBankKinds; ++j) {
+      #pragma HLS unroll
+      addresses.of[i][j] = corner.address[i + kTogether - 1 < first ? 1 : 0][j + kTogether - 1 < first ? 1 : 0];
+    }
+  }
+}
+
+inline int32_t BankAddress(const BankAddresses& addresses, int32_t bank) {
+  #pragma HLS inline
+  constexpr int32_t kLast = kTogether - 1;  // of those that have one
+  return addresses.of[Larger(bank >> 3, kLast) - kLast][Larger(bank & 7, kLast) - kLast];
+}
+
+// Which of eight rows and of eight columns lie in a map.
+struct Presence {
+  bool row[isa::kTile], column[isa::kTile];
+};
+
+static_assert(isa::kMaxKernel / 2 <= 3, "two bits hold a padding");
+
+// Of eight places from `first` on, which is at most a padding before a map's first: those among the map's `size`. Each
+// follows from six bits.
+inline void FindSide(int32_t first, int32_t size, bool (&there)[isa::kTile]) {
+  #pragma HLS inline
+  const Unsigned<4> end = Unsigned<4>(Clamp(size - first, 0, isa::kTile));
+  const Unsigned<2> begin = Unsigned<2>(first < 0 ? -first & 3 : 0);
+FindPlaces:
+  for (int32_t i = 0; i < isa::kTile; ++i) {
+    #pragma HLS unroll
+    there[i] = i >= begin && i < end;
+  }
+}
+
+// Those from (row, column) on.
+inline Presence FindPresence(const Map& map, int32_t row, int32_t column) {
+  #pragma HLS inline
+  Presence there;
+  FindSide(row, map.height, there.row);
+  FindSide(column, map.width, there.column);
+  return there;
 }
 
 // The 8 × 8 pixels that a port has read from their banks, in their places, rows first; `outside` the map.
@@ -105,12 +157,11 @@ RotateRows:
     #pragma HLS unroll
     turned[i >> 3][i & 7] = bank[((((i >> 3) - corner.padding) & 7) << 3) + (i & 7)];
   }
+  const Presence there = FindPresence(map, corner.row, corner.column);
 RotateColumns:
   for (int32_t i = 0; i < kTilePixels; ++i) {
     #pragma HLS unroll
-    const int32_t y = corner.row + (i >> 3);
-    const int32_t x = corner.column + (i & 7);
-    const bool inside = y >= 0 && y < map.height && x >= 0 && x < map.width;
+    const bool inside = there.row[i >> 3] && there.column[i & 7];
     block[i >> 3][i & 7] = inside ? turned[i >> 3][((i & 7) - corner.padding) & 7] : outside;
   }
 }

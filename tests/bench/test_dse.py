@@ -83,8 +83,8 @@ def test_every_point_is_swept_once_and_the_shipped_one_is_among_them():
 # -------------------------------------------------------------------------------------------------------------- chips
 PARTS = [
     [192, chips.UNIT, "dsp", "packing.hpp, MultiplyPacked"],
-    [8, chips.UNIT, "dsp", "requantize.hpp, RequantizeSum"],
-    [2, "gates", "dsp", "requantize.hpp, RequantizeSum"],
+    [8, chips.UNIT, "dsp", "requantize.hpp, RequantizeTwice"],
+    [2, "gates", "dsp", "requantize.hpp, RequantizeTwice"],
     [32, chips.UNIT, "bram18", "state.layer.lanes.even"],
     [192, "tile_memory", "bram18", "state.maps"],
     [60, chips.UNIT, "lut", "chip/array.hpp, WindowPixel"],

@@ -140,7 +140,7 @@ def test_rows_name_no_folder_of_this_machine(tmp_path):
         "--json",
         "r",
     ]
-    options = SimpleNamespace(data=[f"cifar10={tmp_path}", str(tmp_path)], out=tmp_path / "x")
+    options = SimpleNamespace(data=[f"cifar10={tmp_path}", str(tmp_path)], out=tmp_path / "x", files=None)
     shown = entry._shown(given, options)
     assert shown == ["papers", "--data", "cifar10=DIR", "--data", "DIR", "--out", "DIR", "--json", "r"]
 

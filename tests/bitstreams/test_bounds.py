@@ -22,7 +22,7 @@ PERIOD = 7.0
 
 
 def on_page(*loops):
-    return bounds.page(loops, 1000 / PERIOD, "-1")
+    return bounds.page(loops, bounds.Board(1000 / PERIOD, "-1", 32))
 
 
 def test_the_page_tells_what_a_check_reads():
@@ -113,7 +113,7 @@ def test_faults_put_into_the_engine_are_found(tmp_path):
     assert cut in text
     (copy / "engine.cpp").write_text(text.replace(cut, ""))
     loops = bounds.found(copy)
-    faults = bounds.worse(loops, bounds.PAGE.read_text(), 1000 / bounds.board_of()[0])
+    faults = bounds.worse(loops, bounds.PAGE.read_text(), 1000 / bounds.board_of().clock_mhz)
     found = {fault.partition(": ")[0] for fault in faults if "by ports" in fault}
     moves = {"MoveFromDdr::MoveIn", "MoveFromTiles::MoveOut"}
     assert found == {"LoadPixels::ImageBeats", "RunMaps::MapCycles", *moves}

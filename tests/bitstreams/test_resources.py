@@ -17,6 +17,15 @@ def test_what_does_not_fit_is_named():
     ]
 
 
+def test_what_is_too_crowded_to_close_is_named():
+    limit = {"dsp": 220, "bram18": 280, "lut": 53200, "ff": 106400}
+    assert resources.crowded({"dsp": 165, "bram18": 210, "lut": 39900, "ff": 106400}, limit) == []
+    assert resources.crowded({"dsp": 166, "bram18": 210, "lut": 53200, "ff": 0}, limit) == [
+        "dsp 166 of 220, 75%: 165 would do",
+        "lut 53,200 of 53,200, 100%: 39,900 would do",
+    ]
+
+
 def test_an_engine_over_a_limit_fails_the_check(tmp_path, monkeypatch, capsys):
     found = Estimate({"conv": {"dsp": 10**6}}, [], [])
     monkeypatch.setattr(resources, "estimate", lambda: found)

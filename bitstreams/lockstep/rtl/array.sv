@@ -105,9 +105,12 @@ module packed_taps (
   wire carry_15 = sum_15[SHIFT] ^ odd_15;
   wire signed [17:0] low_15 = {carry_15, sum_15[SHIFT-1:0]};
   wire signed [17:0] high_15 = sum_15[SHIFT+:18];
+  wire carry = carry_15 && take_15;
+  wire signed [17:0] high_taken = take_15 ? high_15 : 18'sd0;
   wire signed [ddi::kSumWidth-1:0] low_then = sum_low + (take_15 ? low_15 : 18'sd0);
-  wire signed [ddi::kSumWidth-1:0] high_then =
-      sum_high + (take_15 ? high_15 : 18'sd0) + $signed({1'b0, carry_15 && take_15});
+  // The carry comes in as a bit below, where it is added to itself: one chain.
+  wire signed [ddi::kSumWidth:0] high_wide = $signed({sum_high, carry}) + $signed({high_taken, carry});
+  wire signed [ddi::kSumWidth-1:0] high_then = high_wide[ddi::kSumWidth:1];
   always_ff @(posedge clk) begin
     sum_low <= clear || hand_over_15 ? '0 : low_then;
     sum_high <= clear || hand_over_15 ? '0 : high_then;

@@ -15,7 +15,7 @@
   typedef struct packed {
     logic load;                // the next window comes under the multipliers
     logic move;                // on to the next taps
-    logic row_ends, backwards;
+    logic enters, second;      // where its bytes come from: the right, the left; or, entering, the row below, the next
     logic take;                // taps into the sums
     logic hand_over;           // sums to the drain
     logic bank;                // of the lanes

@@ -37,10 +37,7 @@ module drain (
   always_ff @(posedge clk) if (identity_8) identity_9 <= bank_8;
   logic [ROW-1:0] plain_15, plain_16;
   wire [3:0] row_15 = {drain_15.result[0], layer.by_parts ? {drain_15.result[2:1], drain_15.block[0]} : drain_15.block};
-  always_comb begin
-    plain_15 = result_15[0+:ROW];
-    for (int i = 1; i < 16; i++) if (row_15 == i) plain_15 = result_15[ROW*i+:ROW];
-  end
+  choose_16 #(.WIDTH(ROW)) of_rows (.from(result_15), .which(row_15), .chosen(plain_15));
   always_ff @(posedge clk) plain_16 <= plain_15;
 
   // Eight pixels side by side.
@@ -51,8 +48,12 @@ module drain (
       // The identity's pixel.
       wire [2:0] down_9 = layer.by_parts ? {drain_9.row[2], drain_9.block[0], 1'(i / 4)} : drain_9.block;
       wire right_9 = layer.by_parts ? drain_9.column[2] : i >= 4;
-      wire [63:0] row_9 = identity_9[64*down_9+:64];
-      wire [7:0] byte_9 = right_9 ? row_9[8*(4+i%4)+:8] : row_9[8*(i%4)+:8];
+      wire [7:0] byte_9;
+      wire [8*16-1:0] bytes_9;  // of each row, one in either half
+      for (genvar y = 0; y < 8; y++) begin : g_rows
+        assign bytes_9[16*y+:16] = {identity_9[64*y+8*(4+i%4)+:8], identity_9[64*y+8*(i%4)+:8]};
+      end
+      choose_16 #(.WIDTH(8)) of_word (.from(bytes_9), .which({down_9, right_9}), .chosen(byte_9));
       logic signed [8:0] byte_10;
       logic signed [24:0] added_15, added_21;
       always_ff @(posedge clk) byte_10 <= {layer.add_signed && byte_9[7], byte_9};
@@ -90,32 +91,45 @@ module drain (
   pool of_map (.clk, .layer, .drain_24, .values_22, .channel_2, .pooled_25, .vector_valid_30, .vector_at_30,
                .vector_30);
 
-  // The word that the row due belongs to, at stage 6 of the port.
-  logic [8*ddi::kTilePixels-1:0] word_6, word_7;
-  logic [ddi::kTile-1:0] rows_22, columns_22, mine_down, mine_across;
+  // The word that the row due belongs to, at stage 6 of the port: its row, or the two lines that a part has of it, which
+  // stand in all four parts.
+  logic [8*ddi::kTilePixels-1:0] word_7;
+  logic [8*2*ddi::kTile-1:0] lines_22;
+  logic [ddi::kTile-1:0] rows_22, columns_22, mine_down, mine_across, fills;
   always_comb begin
     for (int i = 0; i < ddi::kTile; i++) begin
       mine_down[i] = !layer.by_parts || (i >= 4) == drain_22.row[2];
       mine_across[i] = !layer.by_parts || (i >= 4) == drain_22.column[2];
+      fills[i] = drain_22.busy && drain_22.block == (layer.by_parts ? i % 4 / 2 : i);
     end
+    for (int i = 0; i < 2 * ddi::kTile; i++)
+      lines_22[8*i+:8] = layer.by_parts ? bytes_22[8*(i/8*4+i%4)+:8] : bytes_22[8*(i%8)+:8];
   end
   always_ff @(posedge clk) begin
     for (int i = 0; i < ddi::kTile; i++) begin
       rows_22[i] <= {drain_21.row[ddi::kSideBits-1:3], 3'(i)} < layer.out_height;
       columns_22[i] <= {drain_21.column[ddi::kSideBits-1:3], 3'(i)} < layer.out_width;
     end
-    word_7 <= word_6;
-  end
-  always_comb begin
-    for (int i = 0; i < ddi::kTilePixels; i++)
-      word_6[8*i+:8] = drain_22.busy && drain_22.block == i / 8 ? bytes_22[8*(i%8)+:8] : word_7[8*i+:8];
-  end
-  always_ff @(posedge clk) begin
     for (int i = 0; i < ddi::kTilePixels; i++) begin
+      if (fills[i/8]) word_7[8*i+:8] <= lines_22[8*(i/8%2*8+i%8)+:8];
       write_7[i] <= drain_22.whole &&
                     (!(rows_22[i/8] && columns_22[i%8]) || (mine_down[i/8] && mine_across[i%8]));
       data_7[8*i+:8] <= !(rows_22[i/8] && columns_22[i%8]) ? 8'd0
-                        : layer.by_parts ? word_6[8*(i/8%4*4+i%4)+:8] : word_6[8*i+:8];
+                        : fills[i/8] ? lines_22[8*(i/8%2*8+i%8)+:8] : word_7[8*i+:8];
     end
   end
+endmodule
+
+// One of sixteen, by the bits of its number: a tree, and no row of comparisons.
+module choose_16 #(
+    parameter int WIDTH = 8
+) (
+    input logic [16*WIDTH-1:0] from,
+    input logic [3:0] which,
+    output logic [WIDTH-1:0] chosen
+);
+  wire [8*WIDTH-1:0] eight = which[3] ? from[8*WIDTH+:8*WIDTH] : from[0+:8*WIDTH];
+  wire [4*WIDTH-1:0] four = which[2] ? eight[4*WIDTH+:4*WIDTH] : eight[0+:4*WIDTH];
+  wire [2*WIDTH-1:0] two = which[1] ? four[2*WIDTH+:2*WIDTH] : four[0+:2*WIDTH];
+  assign chosen = which[0] ? two[WIDTH+:WIDTH] : two[0+:WIDTH];
 endmodule

@@ -86,19 +86,8 @@ module gather (
     word_5 <= drain_words_4 + drain_tile_4;
   end
 
-  // Each bank reads from the tile that its pixel lies in.
-  wire [2:0] first = -{1'b0, layer.padding};
-  always_ff @(posedge clk) begin
-    for (int i = 0; i < ddi::kTilePixels; i++) begin
-      if (i / 8 < first) begin
-        at_a_7[BITS*i+:BITS] <= i % 8 < first ? block_a_6[BITS*3+:BITS] : block_a_6[BITS*2+:BITS];
-        at_b_7[BITS*i+:BITS] <= i % 8 < first ? block_b_6[BITS*3+:BITS] : block_b_6[BITS*2+:BITS];
-      end else begin
-        at_a_7[BITS*i+:BITS] <= i % 8 < first ? block_a_6[BITS+:BITS] : block_a_6[0+:BITS];
-        at_b_7[BITS*i+:BITS] <= i % 8 < first ? block_b_6[BITS+:BITS] : block_b_6[0+:BITS];
-      end
-    end
-  end
+  bank_addresses banks_a (.clk, .padding(layer.padding), .block_6(block_a_6), .at_7(at_a_7));
+  bank_addresses banks_b (.clk, .padding(layer.padding), .block_6(block_b_6), .at_7(at_b_7));
 
   // What of the block lies in the map.
   logic [ddi::kTile-1:0] rows_a_2, columns_a_2, rows_b_2, columns_b_2;
@@ -112,7 +101,37 @@ module gather (
                                                    .q({rows_a_8, columns_a_8, rows_b_8, columns_b_8}));
 endmodule
 
-// Which of eight rows or columns from `first` on, or from the eighth behind it, lie in a map of that size.
+// Each bank reads from the tile that its pixel lies in. Along a side, the first banks have one address whatever the
+// padding; so a few registers serve all.
+module bank_addresses (
+    input logic clk,
+    input logic [1:0] padding,
+    input logic [ddi::kTileAddressBits*4-1:0] block_6,
+    output logic [ddi::kTileAddressBits*ddi::kTilePixels-1:0] at_7
+);
+  localparam int BITS = ddi::kTileAddressBits;
+  localparam int KINDS = ddi::kBankKinds;
+  localparam int LAST = ddi::kTogether - 1;  // of those that have one
+  wire [2:0] first = -{1'b0, padding};  // of the banks that the first tile serves
+  logic [BITS*KINDS*KINDS-1:0] kinds_7;
+  generate
+    for (genvar i = 0; i < KINDS; i++) begin : g_rows
+      for (genvar j = 0; j < KINDS; j++) begin : g_columns
+        wire [BITS-1:0] here = j + LAST < first ? block_6[BITS+:BITS] : block_6[0+:BITS];
+        wire [BITS-1:0] below = j + LAST < first ? block_6[BITS*3+:BITS] : block_6[BITS*2+:BITS];
+        always_ff @(posedge clk) kinds_7[BITS*(KINDS*i+j)+:BITS] <= i + LAST < first ? below : here;
+      end
+    end
+    for (genvar b = 0; b < ddi::kTilePixels; b++) begin : g_banks
+      localparam int ROW = b / 8 < LAST ? 0 : b / 8 - LAST;
+      localparam int COLUMN = b % 8 < LAST ? 0 : b % 8 - LAST;
+      assign at_7[BITS*b+:BITS] = kinds_7[BITS*(KINDS*ROW+COLUMN)+:BITS];
+    end
+  endgenerate
+endmodule
+
+// Which of eight rows or columns from `first` on, or from the eighth behind it, lie in a map of that size. The first is
+// at most a padding before the map.
 module in_map (
     input logic clk,
     input logic signed [ddi::kSideBits+1:0] first_1,
@@ -120,11 +139,13 @@ module in_map (
     input logic [ddi::kSideBits-1:0] size,
     output logic [ddi::kTile-1:0] inside_2
 );
+  localparam int SIDE = ddi::kSideBits + 2;
+  wire signed [SIDE-1:0] first = {first_1[SIDE-1:3] + (SIDE - 3)'(next_1), first_1[2:0]};
+  wire signed [SIDE-1:0] left = $signed({2'b0, size}) - first;  // places up to the map's end
+  wire [1:0] ahead = first[SIDE-1] ? -first[1:0] : 2'd0;
+  wire [3:0] behind = left[SIDE-1] ? 4'd0 : |left[SIDE-2:3] ? 4'd8 : {1'b0, left[2:0]};
   always_ff @(posedge clk) begin
-    for (int i = 0; i < ddi::kTile; i++) begin
-      inside_2[i] <= first_1 + $signed({1'b0, next_1, 3'b0}) + i >= 0 &&
-                     first_1 + $signed({1'b0, next_1, 3'b0}) + i < $signed({2'b0, size});
-    end
+    for (int i = 0; i < ddi::kTile; i++) inside_2[i] <= i >= ahead && i < behind;
   end
 endmodule
 

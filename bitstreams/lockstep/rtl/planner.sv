@@ -298,8 +298,8 @@ module planner (
 
     multiply.load = loads;
     multiply.move = moves;
-    multiply.row_ends = row_ends;
-    multiply.backwards = backwards;
+    multiply.enters = loads || row_ends;
+    multiply.second = loads || (!row_ends && backwards);
     multiply.take = moves && !taken;
     multiply.hand_over = hands_over;
     multiply.bank = now.multiply_group[0];

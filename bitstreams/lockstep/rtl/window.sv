@@ -14,6 +14,24 @@ module window (
   logic [8*ddi::kTilePixels-1:0] block_a, block_b;
   turn turn_a (.padding(layer.padding), .rows(rows_a_8), .columns(columns_a_8), .bank(bank_a_8), .block(block_a));
   turn turn_b (.padding(layer.padding), .rows(rows_b_8), .columns(columns_b_8), .bank(bank_b_8), .block(block_b));
+  // Each byte under the multipliers has one choice of four.
+  logic [8*SIDE*SIDE-1:0] now_then;
+  logic [7:0] left, right, below, fresh;
+  always_comb begin
+    now_then = '0;
+    {left, right, below, fresh} = '0;
+    for (int y = 0; y < SIDE; y++) begin
+      for (int x = 0; x < SIDE; x++) begin
+        right = now_10[8*(SIDE*y+(x+TAPS)%SIDE)+:8];
+        left = now_10[8*(SIDE*y+(x+SIDE-TAPS)%SIDE)+:8];
+        below = now_10[8*(SIDE*((y+1)%SIDE)+x)+:8];
+        fresh = next_9[8*(SIDE*y+x)+:8];
+        now_then[8*(SIDE*y+x)+:8] = multiply_9.enters ? (multiply_9.second ? fresh : below)
+                                                      : multiply_9.second ? left : right;
+      end
+    end
+  end
+  always_ff @(posedge clk) if (multiply_9.load || multiply_9.move) now_10 <= now_then;
   always_ff @(posedge clk) begin
     for (int y = 0; y < SIDE; y++) begin
       for (int x = 0; x < SIDE; x++) begin
@@ -21,11 +39,6 @@ module window (
           next_9[8*(SIDE*y+x)+:8] <= block_b[8*(8*(y%8)+x%8)+:8];
         else if (read_8.want_a && read_8.down_a == (y >= 8) && read_8.across_a == (x >= 8))
           next_9[8*(SIDE*y+x)+:8] <= block_a[8*(8*(y%8)+x%8)+:8];
-        if (multiply_9.load) now_10[8*(SIDE*y+x)+:8] <= next_9[8*(SIDE*y+x)+:8];
-        else if (multiply_9.move)
-          now_10[8*(SIDE*y+x)+:8] <= multiply_9.row_ends ? now_10[8*(SIDE*((y+1)%SIDE)+x)+:8]
-                                     : multiply_9.backwards ? now_10[8*(SIDE*y+(x+SIDE-TAPS)%SIDE)+:8]
-                                                            : now_10[8*(SIDE*y+(x+TAPS)%SIDE)+:8];
       end
     end
   end

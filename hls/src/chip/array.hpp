@@ -38,24 +38,43 @@ inline int32_t NarrowSum(int32_t value) {
 
 static_assert(int64_t(isa::kLaneBytes) * kMaxWeight * kMaxPackedPixel < (1 << 27), "a sum fits 28 bits");
 
-// Of a part's pixels, the byte under a tap: at stride 1 the window is a tile's, of which `step` says the part.
-inline uint8_t PartByte(const Layer& layer, const StepPlace& step, const Window& window, int32_t pixel, int32_t tap) {
+// The bytes under the taps of a part's pixels.
+typedef uint8_t PartBytes[kPartPixels][isa::kRowTaps];
+
+// At stride 1 the window is a tile's, of which `step` says the part.
+inline void FindPart(const Layer& layer, const StepPlace& step, const Window& window, PartBytes& part) {
   #pragma HLS inline
-  const int32_t y = pixel % kPartPixels / isa::kPart;
-  const int32_t x = pixel % isa::kPart;
-  const uint8_t near = window[(step.row & 4) + y][(step.column & 4) + x + tap];
-  return layer.shape.stride == 2 ? window[2 * y][2 * x + tap] : near;
+PartPixels:
+  for (int32_t pixel = 0; pixel < kPartPixels; ++pixel) {
+    #pragma HLS unroll
+    const int32_t y = pixel / isa::kPart;
+    const int32_t x = pixel % isa::kPart;
+  PartTaps:
+    for (int32_t tap = 0; tap < isa::kRowTaps; ++tap) {
+      #pragma HLS unroll
+      const uint8_t near = window[(step.row & 4) + y][(step.column & 4) + x + tap];
+      part[pixel][tap] = layer.shape.stride == 2 ? window[2 * y][2 * x + tap] : near;
+    }
+  }
 }
 
-// The pixel under a multiplier's tap.
-inline int16_t WindowPixel(const Layer& layer, const StepPlace& step, const Window& window, int32_t pixel,
-                           int32_t tap) {
+// The byte under a multiplier's tap, `whole` where a whole tile is computed, as a number.
+inline int16_t WindowPixel(const Layer& layer, uint8_t part, uint8_t whole) {
   #pragma HLS inline
+  return PixelValue(layer.shape.by_parts ? part : whole, layer.in_signed);
+}
+
+// The pixels under a multiplier's taps. The second tap of a pair is the same pixel of its second channel.
+inline void WindowPixels(const Layer& layer, const PartBytes& part, const Window& window, int32_t pixel,
+                         int16_t (&value)[isa::kRowTaps]) {
+  #pragma HLS inline
+  const int32_t of_part = pixel % kPartPixels;
+  const int32_t y = pixel >> 3;
   const int32_t x = pixel & 7;
-  const uint8_t near = window[pixel >> 3][x + tap];
-  const uint8_t other = window[pixel >> 3][x + isa::kTile];  // the same pixel of a pair's second channel
-  const uint8_t whole = tap == 1 && layer.shape.paired ? other : near;
-  return PixelValue(layer.shape.by_parts ? PartByte(layer, step, window, pixel, tap) : whole, layer.in_signed);
+  const uint8_t second = layer.shape.paired ? window[y][x + isa::kTile] : window[y][x + 1];
+  value[0] = WindowPixel(layer, part[of_part][0], window[y][x]);
+  value[1] = WindowPixel(layer, part[of_part][1], second);
+  value[2] = WindowPixel(layer, part[of_part][2], window[y][x + 2]);
 }
 
 // The weights of a row of output channels for the taps at `place`, or ones for the first row and else zeros.
@@ -77,7 +96,7 @@ OnesTaps:
 
 // The taps of one cycle into every sum.
 inline void TakeTaps(const Layer& layer, const MultiplyPlace& place, bool has_source, const LaneMemory& lanes,
-                     const Window& window, ArrayMemory& memory) {
+                     const PartBytes& part, const Window& window, ArrayMemory& memory) {
   #pragma HLS inline
   RowWeights weights[kMaxResults];
 LaneWeights:
@@ -95,11 +114,7 @@ TakePixels:
   for (int32_t pixel = 0; pixel < kTilePixels; ++pixel) {
     #pragma HLS unroll
     int16_t value[isa::kRowTaps];
-  TakeWindow:
-    for (int32_t tap = 0; tap < isa::kRowTaps; ++tap) {
-      #pragma HLS unroll
-      value[tap] = WindowPixel(layer, place.step, window, pixel, tap);
-    }
+    WindowPixels(layer, part, window, pixel, value);
     const PackedSum sum =
         MultiplyTaps(part_weights[pixel / kPartPixels][1].tap, part_weights[pixel / kPartPixels][0].tap, value);
     memory.sum[0][pixel] = NarrowSum(memory.sum[0][pixel] + sum.low);
@@ -107,22 +122,25 @@ TakePixels:
   }
 }
 
+// The pixel of a part under a tap, or one that no other is less than where the tap lies behind the kernel.
+inline int32_t PartPixel(const Layer& layer, const MultiplyPlace& place, const PartBytes& part, int32_t pixel,
+                         int32_t tap) {
+  #pragma HLS inline
+  const bool within = place.column + tap < layer.shape.kernel;
+  return within ? PixelValue(part[pixel][tap], layer.in_signed) : kMinPackedPixel;
+}
+
 // The largest pixel of the taps of one cycle, and of those before, for each pixel of a part. The taps are compared with
 // one another first, so that one comparison is carried from cycle to cycle.
-inline void TakeLargest(const Layer& layer, const MultiplyPlace& place, const Window& window, ArrayMemory& memory) {
+inline void TakeLargest(const Layer& layer, const MultiplyPlace& place, const PartBytes& part, ArrayMemory& memory) {
   #pragma HLS inline
 LargestPixels:
   for (int32_t pixel = 0; pixel < kPartPixels; ++pixel) {
     #pragma HLS unroll
-    int32_t value[isa::kRowTaps];
-  LargestTaps:
-    for (int32_t tap = 0; tap < isa::kRowTaps; ++tap) {
-      #pragma HLS unroll
-      const bool within = place.column + tap < layer.shape.kernel;
-      value[tap] =
-          within ? PixelValue(PartByte(layer, place.step, window, pixel, tap), layer.in_signed) : kMinPackedPixel;
-    }
-    const int32_t largest = Larger(Larger(value[0], value[1]), value[2]);
+    const int32_t first = PartPixel(layer, place, part, pixel, 0);
+    const int32_t second = PartPixel(layer, place, part, pixel, 1);
+    const int32_t third = PartPixel(layer, place, part, pixel, 2);
+    const int32_t largest = Larger(Larger(first, second), third);
     const int32_t before = place.beat == 0 ? kMinPackedPixel : NarrowPixel(memory.sum[0][pixel]);
     memory.sum[0][pixel] = Larger(before, largest);
   }
@@ -132,10 +150,13 @@ LargestPixels:
 inline void TakeBeat(const Layer& layer, const MultiplyPlace& place, bool has_source, const LaneMemory& lanes,
                      const Window& window, ArrayMemory& memory) {
   #pragma HLS inline
+  PartBytes part;
+  #pragma HLS array_partition variable = part complete dim = 0
+  FindPart(layer, place.step, window, part);
   if (layer.takes_largest) {
-    TakeLargest(layer, place, window, memory);
+    TakeLargest(layer, place, part, memory);
   } else {
-    TakeTaps(layer, place, has_source, lanes, window, memory);
+    TakeTaps(layer, place, has_source, lanes, part, window, memory);
   }
 }
 
@@ -151,16 +172,16 @@ HandOverSums:
 }
 
 // On to the next taps; true behind a channel's last ones.
-inline bool NextTaps(const Layer& layer, const ConvPlan& plan, MultiplyPlace& place, Window& window) {
+inline bool NextTaps(const Layer& layer, const ConvPlan& plan, MultiplyPlace& place, WindowStep& step) {
   #pragma HLS inline
-  const bool backwards = (place.row & 1) != 0;
-  const bool row_ends = backwards ? place.column == 0 : place.column + isa::kRowTaps >= layer.shape.kernel;
-  MoveWindow(row_ends, backwards, window);
-  if (row_ends) {
+  step.moves = true;
+  step.backwards = (place.row & 1) != 0;
+  step.row_ends = step.backwards ? place.column == 0 : place.column + isa::kRowTaps >= layer.shape.kernel;
+  if (step.row_ends) {
     ++place.row;
     place.row_end += layer.shape.kernel;
   } else {
-    place.column += backwards ? -isa::kRowTaps : isa::kRowTaps;
+    place.column += step.backwards ? -isa::kRowTaps : isa::kRowTaps;
   }
   return ++place.beat == plan.beat;
 }
@@ -185,32 +206,32 @@ inline bool Multiply(const Layer& layer, const ConvPlan& plan, const FetchPlace&
   #pragma HLS inline
   if (place.step.group == plan.groups) return false;
   if (place.input < layer.shape.inputs) {
-    if (!place.loaded) {
-      if (!gathered) return false;
-      LoadWindow(window);
+    const bool taken = place.beat >= plan.taps;
+    if (place.loaded && !taken && !HasWeights(layer, fetch, place)) return false;
+    WindowStep step = WindowStep();
+    if (place.loaded) {
+      const bool has_source = HasSource(layer, place.step.first_out);
+      if (!taken) {
+        TakeBeat(layer, place, has_source, lanes, window.now, memory);
+        ++place.busy;
+      }
+      if (NextTaps(layer, plan, place, step)) {
+        place.beat = 0;
+        place.row = 0;
+        place.column = 0;
+        place.filter += layer.shape.paired ? 2 : layer.shape.filter_bytes;
+        place.row_end = place.filter + FirstRowEnd(layer);
+        ++place.input;
+        place.loaded = false;
+      }
+    }
+    // The next window, if it is there, stands ready with the next cycle.
+    step.loads = !place.loaded && gathered;
+    if (step.loads) {
       place.loaded = true;
       gathered = false;
-      return false;
     }
-    const bool taken = place.beat >= plan.taps;
-    if (!taken && !HasWeights(layer, fetch, place)) return false;
-    const bool has_source = HasSource(layer, place.step.first_out);
-    if (!taken) {
-      TakeBeat(layer, place, has_source, lanes, window.now, memory);
-      ++place.busy;
-    }
-    if (NextTaps(layer, plan, place, window.now)) {
-      place.beat = 0;
-      place.row = 0;
-      place.column = 0;
-      place.filter += layer.shape.paired ? 2 : layer.shape.filter_bytes;
-      place.row_end = place.filter + FirstRowEnd(layer);
-      ++place.input;
-      // The next window, if it is there, stands ready with the next cycle.
-      place.loaded = gathered;
-      if (gathered) LoadWindow(window);
-      gathered = false;
-    }
+    MoveWindow(step, window);
   }
   if (place.input < layer.shape.inputs || !free) return false;
   HandOver(memory);

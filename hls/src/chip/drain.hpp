@@ -34,12 +34,15 @@ struct LateRows {
   uint8_t pixel[isa::kWriteDelay][isa::kDrain];
 };
 
+constexpr int32_t kRowSumBits = 12;
+static_assert(isa::kDrain * 256 <= 1 << (kRowSumBits - 1), "a row's pixels added up");
+
 // A row's pixels added up, which the pool takes a cycle later: so one sum alone is carried from row to row.
 struct RowSum {
   bool full, first, last;  // of a channel
   Unsigned<kResultBits> result;
   Unsigned<kIndexBits> channel;
-  int32_t sum;
+  Signed<kRowSumBits> sum;
 };
 
 struct DrainMemory {
@@ -78,17 +81,17 @@ inline bool ReadsIdentity(const Layer& layer, const DrainPlace& place) {
   return place.busy && layer.add && place.block == 0;
 }
 
-// Does the bank's pixel of the word of a step at (row, column) lie in the map?
-inline bool IsInside(const Layer& layer, int32_t row, int32_t column, int32_t bank) {
+// Of the word of a step at (row, column): what lies in the map.
+inline Presence PresenceOf(const Layer& layer, int32_t row, int32_t column) {
   #pragma HLS inline
-  return (row & ~7) + (bank >> 3) < layer.output.height && (column & ~7) + (bank & 7) < layer.output.width;
+  return FindPresence(layer.output, row & ~7, column & ~7);
 }
 
-// And is it of the step's part?
-inline bool HasPixel(const Layer& layer, int32_t row, int32_t column, int32_t bank) {
+// Does the bank's pixel of that word lie in the map, and is it of the step's part?
+inline bool HasPixel(const Layer& layer, const Presence& there, int32_t row, int32_t column, int32_t bank) {
   #pragma HLS inline
   const bool mine = (row & 4) == ((bank >> 3) & 4) && (column & 4) == (bank & 4);
-  return IsInside(layer, row, column, bank) && (mine || !layer.shape.by_parts);
+  return there.row[bank >> 3] && there.column[bank & 7] && (mine || !layer.shape.by_parts);
 }
 
 inline void KeepIdentity(const uint8_t (&bank)[kTilePixels], DrainMemory& memory) {
@@ -153,13 +156,25 @@ ShiftLate:
   return due;
 }
 
-// Its pixels go to their places in the word.
-inline void PlaceLate(const LateRow& due, DrainMemory& memory) {
+// Its pixels go to their places in the word; those of a part to all four parts, of which one is written.
+inline void PlaceLate(const Layer& layer, const LateRow& due, DrainMemory& memory) {
   #pragma HLS inline
+  const bool by_parts = layer.shape.by_parts;
+  uint8_t line[kDrainLines][isa::kTile];  // of a word: the lines that a part has of the row, or the row itself
+  #pragma HLS array_partition variable = line complete dim = 0
+PlaceLines:
+  for (int32_t i = 0; i < kDrainLines * isa::kTile; ++i) {
+    #pragma HLS unroll
+    const int32_t x = i % isa::kTile;
+    const int32_t of_part = i / isa::kTile * isa::kPart + x % isa::kPart;
+    line[i / isa::kTile][x] = by_parts ? due.pixel[of_part] : due.pixel[x];
+  }
 PlaceLatePixels:
   for (int32_t i = 0; i < kTilePixels; ++i) {
     #pragma HLS unroll
-    if (due.full && due.block == i / isa::kDrain) memory.word[i] = due.pixel[i % isa::kDrain];
+    const int32_t y = i / isa::kTile;
+    const int32_t block = by_parts ? y % isa::kPart / kDrainLines : y;
+    if (due.full && due.block == block) memory.word[i] = line[y % kDrainLines][i % isa::kTile];
   }
 }
 
@@ -169,7 +184,7 @@ inline void AddRow(const Layer& layer, VectorMemory& vector, DrainMemory& memory
   const RowSum row = memory.row;
   memory.row.full = false;
   if (!row.full) return;
-  const int32_t pooled = (row.first ? 0 : memory.pooled[row.result & (kMaxResults - 1)]) + row.sum;
+  const int32_t pooled = NarrowPool((row.first ? 0 : memory.pooled[row.result & (kMaxResults - 1)]) + row.sum);
   memory.pooled[row.result & (kMaxResults - 1)] = pooled;
   if (row.last) StorePool(layer, row.channel, pooled, vector);
 }
@@ -184,7 +199,7 @@ inline void Drain(const Layer& layer, int32_t channel, int32_t word, const LaneM
   const int32_t result = place.result & (kMaxResults - 1);
   const int32_t bank = place.step.group & (kRowBanks - 1);
   const Finish finish = MakeFinish(layer, lanes.bias[bank][result], lanes.scale[bank][result]);
-  int32_t row[isa::kDrain];  // what the pool adds up
+  Signed<9> row[isa::kDrain];  // what the pool adds up
   LateRow late;
   #pragma HLS array_partition variable = late.pixel complete
 DrainPixels:
@@ -202,7 +217,7 @@ DrainPixels:
     late.pixel[i] = byte;
     const int32_t y = (place.step.row & ~7) + (down & 7);
     const int32_t x = (place.step.column & ~7) + across;
-    row[i] = y < layer.output.height && x < layer.output.width ? PixelValue(byte, !layer.relu) : 0;
+    row[i] = y < layer.output.height && x < layer.output.width ? PixelValue(byte, !layer.relu) : int16_t(0);
   }
   const int32_t side = by_parts ? isa::kPart : isa::kTile;
   const bool whole = place.block + 1 == DrainBlocks(layer);
@@ -228,12 +243,12 @@ struct BankWrite {
   uint8_t pixel;
 };
 
-inline BankWrite WriteOfBank(const Layer& layer, const LateRow& late, int32_t bank, const DrainMemory& memory) {
+inline BankWrite WriteOfBank(const Layer& layer, const Presence& there, const LateRow& late, int32_t bank,
+                             const DrainMemory& memory) {
   #pragma HLS inline
-  const int32_t within = layer.shape.by_parts ? ((bank >> 3) & 3) * isa::kPart + (bank & 3) : bank;
-  const bool takes = HasPixel(layer, late.row, late.column, bank);
-  const BankWrite write = {takes || !IsInside(layer, late.row, late.column, bank),
-                           takes ? memory.word[within] : uint8_t(0)};
+  const bool takes = HasPixel(layer, there, late.row, late.column, bank);
+  const BankWrite write = {takes || !(there.row[bank >> 3] && there.column[bank & 7]),
+                           takes ? memory.word[bank] : uint8_t(0)};
   return write;
 }
 

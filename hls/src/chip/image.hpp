@@ -7,26 +7,26 @@
 //          more than the image has channels. The last row of a group is written behind the loop, in up to three cycles
 //          more.
 // Latency  kDepthLoadTables, kDepthImageBeats
-// Storage  three tables of 256 bytes, a copy for each byte of a cycle; two rows of eight pixels of each channel
+// Storage  three tables of 256 bytes, a copy for each byte of a cycle, in the memories of the lanes' weights, which no
+//          convolution needs then; two rows of eight pixels of each channel
 //
 // Which channel of which pixel a byte is, is carried for the first byte of a beat alone: one sum and one comparison
 // take it eight bytes on. The others are a fixed distance behind it.
 #pragma once
 #include <cstdint>
 
-#include "../ports.hpp"
-#include "../tile_memory.hpp"
+#include "layer.hpp"
 
 namespace ddi {
 
 constexpr int32_t kTableBeats = 256 / isa::kPortBytes;
 static_assert(isa::kPortBytes == isa::kTile, "a word of a table is a word of the port");
+static_assert(isa::kImageLanes * kTableBeats <= kLaneDepth && isa::kImageBytes <= kMaxResults, "tables fit the lanes");
 static_assert(isa::kImageBytes == 4, "a cycle takes one half or the other of a port's word");
 
 struct ImageMemory {
-  uint64_t held;                                                     // the image's word, while its halves are looked up
-  uint64_t table[isa::kImageBytes][isa::kImageLanes * kTableBeats];  // eight entries a word
-  uint8_t pixel[2][isa::kImageLanes][isa::kTile];                    // the row that comes in, the row that is written
+  uint64_t held;                                   // the image's word, while its halves are looked up
+  uint8_t pixel[2][isa::kImageLanes][isa::kTile];  // the row that comes in, the row that is written
 };
 
 // An image in memory: where its first byte stands behind the port's first word; a group of its channels.
@@ -71,8 +71,9 @@ struct ReadyRow {
   int16_t address;  // of the next lane's word
 };
 
+// Eight entries a word of the port: four in a word of each of a lane's memories. Copy i is in lane i.
 inline void LoadImageTables(const Instruction& instruction, BurstWords weights0, int32_t first, int32_t lanes,
-                            ImageMemory& memory) {
+                            LaneMemory& tables) {
   const int32_t base = (instruction.word[isa::kImageWeights] + 256 * first) >> 3;
   const int16_t beats = int16_t(lanes * kTableBeats);
   RequestBurst(weights0, base, beats);
@@ -84,16 +85,19 @@ LoadTables:
   TableCopies:
     for (int8_t i = 0; i < isa::kImageBytes; ++i) {
       #pragma HLS unroll
-      memory.table[i][beat] = bytes;
+      tables.even[0][i][beat] = uint32_t(bytes);
+      tables.odd[0][i][beat] = uint32_t(bytes >> 32);
     }
   }
 }
 
 // An entry of a lane's table, read from copy `copy`.
-inline uint8_t LookUp(const ImageMemory& memory, int8_t copy, int8_t lane, uint8_t byte) {
+inline uint8_t LookUp(const LaneMemory& tables, int8_t copy, int8_t lane, uint8_t byte) {
   #pragma HLS inline
-  const uint64_t eight = memory.table[copy][lane * kTableBeats + (byte >> 3)];
-  const uint32_t four = (byte & 4) != 0 ? uint32_t(eight >> 32) : uint32_t(eight);
+  const int32_t at = lane * kTableBeats + (byte >> 3);
+  const uint32_t low = tables.even[0][copy][at];
+  const uint32_t high = tables.odd[0][copy][at];
+  const uint32_t four = (byte & 4) != 0 ? high : low;
   const uint16_t two = (byte & 2) != 0 ? uint16_t(four >> 16) : uint16_t(four);
   return (byte & 1) != 0 ? uint8_t(two >> 8) : uint8_t(two);
 }
@@ -144,7 +148,7 @@ CountBytes:
 
 // Look up a cycle's bytes of a row of pixels: those of its bytes that belong to the row, and to channels of this group.
 inline void LoadBeat(const Map& map, const int64_t* images, const ImageSource& source, const ImageSteps& steps,
-                     ImagePlace& place, ImageMemory& memory) {
+                     ImagePlace& place, const LaneMemory& tables, ImageMemory& memory) {
   #pragma HLS inline
   const int8_t before = int8_t(place.row_byte & (isa::kImageBytes - 1));
   const int16_t row_bytes = place.column + 1 == map.columns ? source.last_bytes : source.tile_bytes;
@@ -160,7 +164,7 @@ BeatBytes:
     const ImageByte at = BytesAhead(place.first, steps, i, source.channels);
     const int16_t lane = int16_t(at.channel - source.first);
     if (i >= start && i < end && lane >= 0 && lane < source.lanes) {
-      memory.pixel[0][lane & 3][at.pixel & 7] = LookUp(memory, i, int8_t(lane & 3), uint8_t(bytes >> (8 * i)));
+      memory.pixel[0][lane & 3][at.pixel & 7] = LookUp(tables, i, int8_t(lane & 3), uint8_t(bytes >> (8 * i)));
     }
   }
   place.first = BytesAhead(place.first, steps, isa::kImageBytes, source.channels);
@@ -170,13 +174,18 @@ BeatBytes:
 // within it.
 inline void WriteRow(TileMemory& maps, const Map& map, const ImageMemory& memory, ReadyRow& ready) {
   #pragma HLS inline
+  uint8_t row[2][isa::kTile];  // for the word's first row, and for the others, which the first one clears
+  #pragma HLS array_partition variable = row complete dim = 0
+WriteColumns:
+  for (int8_t x = 0; x < isa::kTile; ++x) {
+    #pragma HLS unroll
+    row[0][x] = x < ready.columns ? memory.pixel[1][ready.lane & 3][x] : uint8_t(0);
+    row[1][x] = ready.y == 0 ? uint8_t(0) : row[0][x];
+  }
 WriteImage:
   for (int8_t i = 0; i < kTilePixels; ++i) {
     #pragma HLS unroll
-    const bool here = ready.y == (i >> 3);
-    if (here || ready.y == 0) {
-      maps[ready.address][i] = here && (i & 7) < ready.columns ? memory.pixel[1][ready.lane & 3][i & 7] : uint8_t(0);
-    }
+    if (ready.y == (i >> 3) || ready.y == 0) maps[ready.address][i] = row[Smaller(i >> 3, 1)][i & 7];
   }
   ready.address = int16_t(ready.address + map.tiles);
   ++ready.lane;
@@ -222,8 +231,8 @@ inline void NextRow(const Map& map, const ImageSource& source, ImagePlace& place
 }
 
 // One group of up to three channels.
-inline void LoadPixels(const Map& map, const int64_t* images, const ImageSource& source, TileMemory& maps,
-                       ImageMemory& memory) {
+inline void LoadPixels(const Map& map, const int64_t* images, const ImageSource& source, const LaneMemory& tables,
+                       TileMemory& maps, ImageMemory& memory) {
   const uint32_t rows = uint32_t(Product(uint32_t(map.height), uint16_t(map.columns)));
   const int32_t beats = int32_t(Product(rows, uint16_t(isa::kTile / isa::kImageBytes * source.channels + 1)));
   const int16_t first_word = int16_t(map.address + MapWords(source.first, map.height, map.width));
@@ -241,7 +250,7 @@ ImageBeats:
   for (int32_t beat = 0; beat < beats; ++beat) {
     #pragma HLS loop_tripcount max = isa::kTileWords * isa::kTile * 2
     #pragma HLS pipeline II = 1
-    LoadBeat(map, images, source, steps, place, memory);
+    LoadBeat(map, images, source, steps, place, tables, memory);
     if (ready.lane < ready.lanes) WriteRow(maps, map, memory, ready);
     if (place.beat++ == isa::kTile / isa::kImageBytes * source.channels) {
       HandRow(map, source, first_word, place, ready, memory);
@@ -268,7 +277,7 @@ inline ImageSource MakeImageSource(const Map& map, int64_t image_byte, int32_t c
 }
 
 inline void RunImage(const Instruction& instruction, BurstWords weights0, const int64_t* images, int64_t image_byte,
-                     TileMemory& maps, ImageMemory& memory) {
+                     TileMemory& maps, LayerMemory& layer, ImageMemory& memory) {
   const int32_t* word = instruction.word;
   const int32_t channels = word[isa::kImageChannels];
   const Map map = MakeMap(word[isa::kImageOutput], word[isa::kImageHeight], word[isa::kImageWidth]);
@@ -278,8 +287,8 @@ ImageGroups:
     #pragma HLS loop_tripcount max = isa::kMaxChannels / isa::kImageLanes + 1
     source.first = int16_t(first);
     source.lanes = int8_t(Smaller(channels - first, isa::kImageLanes));
-    LoadImageTables(instruction, weights0, first, source.lanes, memory);
-    LoadPixels(map, images, source, maps, memory);
+    LoadImageTables(instruction, weights0, first, source.lanes, layer.lanes);
+    LoadPixels(map, images, source, layer.lanes, maps, memory);
   }
 }
 

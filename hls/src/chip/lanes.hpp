@@ -4,7 +4,7 @@
 //          and scales of the group
 // Rate     8 bytes of each of three rows a cycle, and a bias with its scale; every lane gives three neighbouring
 //          weights a cycle, wherever they stand
-// Storage  two banks of eight lanes of kLaneBytes, each in two memories of four bytes a word: 32 BRAM18
+// Storage  eight lanes of two banks of kLaneBytes, each in two memories of four bytes a word: 32 BRAM18
 #pragma once
 #include <cstdint>
 
@@ -19,7 +19,8 @@ constexpr int32_t kLaneWord = 4;  // bytes of a word: those of two neighbours ho
 constexpr int32_t kLaneDepth = isa::kLaneBytes / (2 * kLaneWord);
 static_assert(2 * kLaneWord == isa::kPortBytes, "a port's bytes are a word of each of a lane's memories");
 static_assert(isa::kRowTaps <= kLaneWord + 1, "three weights lie in two words");
-static_assert(kMaxResults <= 3 * isa::kWeightPorts, "three turns fetch a group's rows");
+constexpr int32_t kTurns = 3;
+static_assert(kMaxResults <= kTurns * isa::kWeightPorts, "three turns fetch a group's rows");
 static_assert((kLaneDepth & (kLaneDepth - 1)) == 0, "addresses wrap around by a mask");
 
 constexpr int32_t kBurstWords = isa::kBurst / isa::kPortBytes;
@@ -255,13 +256,18 @@ inline RowWeights ReadWeightsOf(const LaneMemory& memory, int32_t bank, int32_t 
   const int32_t word = at >> 2;
   const uint32_t even = memory.even[bank][lane][((word + 1) >> 1) & (kLaneDepth - 1)];
   const uint32_t odd = memory.odd[bank][lane][(word >> 1) & (kLaneDepth - 1)];
-  const uint64_t both = (word & 1) != 0 ? uint64_t(even) << 32 | odd : uint64_t(odd) << 32 | even;
-  const uint32_t first = uint32_t(both >> (8 * (at & 3)));
+  uint8_t bytes[isa::kPortBytes];  // in a ring, whichever word comes first
+  #pragma HLS array_partition variable = bytes complete
+SplitWords:
+  for (int32_t i = 0; i < isa::kPortBytes; ++i) {
+    #pragma HLS unroll
+    bytes[i] = uint8_t((i < kLaneWord ? even : odd) >> (8 * (i % kLaneWord)));
+  }
   RowWeights weights;
 TakeWeights:
   for (int32_t tap = 0; tap < isa::kRowTaps; ++tap) {
     #pragma HLS unroll
-    const int8_t byte = int8_t(uint8_t(first >> (8 * tap)));
+    const int8_t byte = int8_t(bytes[(at + tap) & (isa::kPortBytes - 1)]);
     weights.tap[tap] = tap < valid ? ReadableWeight(byte) : int8_t(0);
   }
   return weights;

@@ -48,19 +48,24 @@ struct LayerPlaces {
 };
 
 // The first port: the identity's word, or a block of the next window.
-inline void UseReadPort(const Layer& layer, const ConvPlan& plan, int32_t channel, const TileMemory& maps, int32_t word,
+inline void UseReadPort(const Layer& layer, const ConvPlan& plan, int32_t window, const TileMemory& maps, int32_t word,
                         LayerPlaces& places, LayerMemory& memory) {
   #pragma HLS inline
   const bool identity = ReadsIdentity(layer, places.drain);
-  const BlockRead read = NextRead(layer, plan, channel, !identity, places.gather);
+  const BlockRead read = NextRead(layer, plan, window, !identity, places.gather);
+  const StepPlace& step = places.drain.step;
+  const Presence there = PresenceOf(layer, step.row, step.column);
   const Corner corner = identity ? MakeWordCorner(layer.identity.address + word) : read.corner;
+  BankAddresses addresses;
+  #pragma HLS array_partition variable = addresses.of complete dim = 0
+  AddressBanks(corner, addresses);
   uint8_t bank[kTilePixels];
   #pragma HLS array_partition variable = bank complete
 ReadBanks:
   for (int32_t i = 0; i < kTilePixels; ++i) {
     #pragma HLS unroll
-    const bool reads = identity ? HasPixel(layer, places.drain.step.row, places.drain.step.column, i) : read.wanted;
-    bank[i] = reads ? maps[BankAddress(corner, i)][i] : uint8_t(0);
+    const bool reads = identity ? HasPixel(layer, there, step.row, step.column, i) : read.wanted;
+    bank[i] = reads ? maps[BankAddress(addresses, i)][i] : uint8_t(0);
   }
   if (identity) KeepIdentity(bank, memory.drain);
   if (!identity && !read.wanted) ++places.idle_ports;
@@ -68,18 +73,22 @@ ReadBanks:
 }
 
 // The second port: the word that is due, or a block of the next window.
-inline void UseWritePort(const Layer& layer, const ConvPlan& plan, int32_t channel, const LateRow& due,
-                         TileMemory& maps, LayerPlaces& places, LayerMemory& memory) {
+inline void UseWritePort(const Layer& layer, const ConvPlan& plan, int32_t window, const LateRow& due, TileMemory& maps,
+                         LayerPlaces& places, LayerMemory& memory) {
   #pragma HLS inline
-  const BlockRead read = NextRead(layer, plan, channel, !due.last, places.gather);
+  const BlockRead read = NextRead(layer, plan, window, !due.last, places.gather);
+  const Presence there = PresenceOf(layer, due.row, due.column);
   const Corner corner = due.last ? MakeWordCorner(layer.output.address + due.word) : read.corner;
+  BankAddresses addresses;
+  #pragma HLS array_partition variable = addresses.of complete dim = 0
+  AddressBanks(corner, addresses);
   uint8_t bank[kTilePixels];
   #pragma HLS array_partition variable = bank complete
 UseBanks:
   for (int32_t i = 0; i < kTilePixels; ++i) {
     #pragma HLS unroll
-    const int32_t address = BankAddress(corner, i);
-    const BankWrite write = WriteOfBank(layer, due, i, memory.drain);
+    const int32_t address = BankAddress(addresses, i);
+    const BankWrite write = WriteOfBank(layer, there, due, i, memory.drain);
     if (due.last && write.writes) {
       maps[address][i] = write.pixel;
       bank[i] = 0;
@@ -99,11 +108,11 @@ inline void MapCycle(const Layer& layer, const ConvPlan& plan, const Masks& mask
   const int32_t computing = places.multiply.step.group;  // as the cycle begins, so that listing waits for no product
   const Unsigned<kIndexBits> channel = DrainChannel(memory.lanes, places.drain);
   const int32_t word = DrainWord(layer, channel, places.drain);
-  const int32_t source = WindowChannel(layer, plan, masks, places.gather);
+  const int32_t window = WindowWord(layer, plan, masks, places.gather);
   const LateRow due = TakeLate(memory.drain.late);
-  PlaceLate(due, memory.drain);
-  UseReadPort(layer, plan, source, maps, word, places, memory);
-  UseWritePort(layer, plan, source, due, maps, places, memory);
+  PlaceLate(layer, due, memory.drain);
+  UseReadPort(layer, plan, window, maps, word, places, memory);
+  UseWritePort(layer, plan, window, due, maps, places, memory);
   AddRow(layer, vector, memory.drain);
   Drain(layer, channel, word, memory.lanes, memory.array, places.drain, memory.drain);
   places.late += (places.drain.busy ? 1 : 0) - (due.full ? 1 : 0);

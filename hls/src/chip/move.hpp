@@ -58,13 +58,17 @@ inline void NextChannel(MoveEnd& end) {
 
 inline int64_t PackRow(const uint8_t (&word)[kTilePixels], int8_t row) {
   #pragma HLS inline
-  uint64_t beat = 0;
-PackBytes:
-  for (int8_t i = 0; i < isa::kTile; ++i) {
+  uint32_t half[2];
+  #pragma HLS array_partition variable = half complete
+PackHalves:
+  for (int8_t i = 0; i < 2; ++i) {
     #pragma HLS unroll
-    beat |= uint64_t(word[(row & 7) * isa::kTile + i]) << (8 * i);
+    const int32_t first = (row & 7) * isa::kTile;
+    const uint32_t low = uint32_t(word[first + (4 * i + 1)]) << 8 | word[first + 4 * i];
+    const uint32_t high = uint32_t(word[first + (4 * i + 3)]) << 8 | word[first + (4 * i + 2)];
+    half[i] = high << 16 | low;
   }
-  return int64_t(beat);
+  return int64_t(uint64_t(half[1]) << 32 | half[0]);
 }
 
 inline void UnpackRow(int64_t beat, int8_t row, uint8_t (&word)[kTilePixels]) {
@@ -100,13 +104,14 @@ inline MovePlace MakeMovePlace(const int32_t* word, const Masks& masks) {
 // Where a word is now: in tile memory.
 inline int32_t NearWord(const MovePlace& place, const MoveEnd& end) {
   #pragma HLS inline
-  return Unsigned<kTileAddressBits>(int32_t(end.address) + place.at);
+  constexpr uint32_t kBits = (1u << kTileAddressBits) - 1;  // no more are added up
+  return int32_t(((end.address & kBits) + (uint32_t(place.at) & kBits)) & kBits);
 }
 
 // The word of the DDR's port that holds the row.
 inline int64_t FarBeat(const MovePlace& place, const MoveEnd& end) {
   #pragma HLS inline
-  return (int64_t(end.address + uint32_t(place.at)) << 3) + place.row;
+  return (int64_t(end.address + uint32_t(place.at)) << 3) + (place.row & 7);
 }
 
 // On to the next row.

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "../gates.hpp"
+#include "../widths.hpp"
 
 namespace ddi {
 
@@ -105,21 +106,54 @@ inline int32_t CountCycles(const Rows& place) {
          isa::kWeightPorts;
 }
 
-// Byte `i` of a beat times its operand.
-inline int32_t Multiply(uint64_t bytes, int32_t i, const int16_t (&operand)[kBanks]) {
+// What two bits of a weight make of an operand, once for all three rows. The array has the DSPs.
+struct Multiples {
+  int16_t one;
+  Signed<17> two;
+  Signed<18> three;
+};
+
+inline void MakeMultiples(const int16_t (&operand)[kBanks], Multiples (&multiples)[kBanks]) {
   #pragma HLS inline
-  const int8_t weight = int8_t(uint8_t(bytes >> (8 * i)));
-  const int32_t product = weight * operand[i];
-  #pragma HLS bind_op variable = product op = mul impl = fabric
-  return product;
+MakeThree:
+  for (int32_t i = 0; i < kBanks; ++i) {
+    #pragma HLS unroll
+    const int32_t one = operand[i];
+    multiples[i].one = operand[i];
+    multiples[i].two = one * 2;
+    multiples[i].three = one + one * 2;
+  }
 }
 
-inline int32_t MultiplyBeat(uint64_t bytes, const int16_t (&operand)[kBanks]) {
+// Byte `i` of a beat times its operand: two bits of the weight after the other, the last two with its sign. Each sum
+// takes a multiple in with the LUTs that add it, and leaves two bits of the product behind.
+inline int32_t Multiply(uint64_t bytes, int32_t i, const Multiples (&multiples)[kBanks]) {
   #pragma HLS inline
-  return ((Multiply(bytes, 0, operand) + Multiply(bytes, 1, operand)) +
-          (Multiply(bytes, 2, operand) + Multiply(bytes, 3, operand))) +
-         ((Multiply(bytes, 4, operand) + Multiply(bytes, 5, operand)) +
-          (Multiply(bytes, 6, operand) + Multiply(bytes, 7, operand)));
+  const uint8_t weight = uint8_t(bytes >> (8 * i));
+  const int32_t one = multiples[i].one;
+  const int32_t two = multiples[i].two;
+  const int32_t three = multiples[i].three;
+  const int32_t first = (weight & 2) != 0 ? ((weight & 1) != 0 ? three : two) : (weight & 1) != 0 ? one : 0;
+  const int32_t second = (first >> 2) + ((weight & 8) != 0   ? ((weight & 4) != 0 ? three : two)
+                                         : (weight & 4) != 0 ? one
+                                                             : 0);
+  const int32_t third = (second >> 2) + ((weight & 32) != 0   ? ((weight & 16) != 0 ? three : two)
+                                         : (weight & 16) != 0 ? one
+                                                              : 0);
+  const int32_t fourth = (third >> 2) +
+                         ((weight & 128) != 0  ? ((weight & 64) != 0 ? ~one : ~two)
+                          : (weight & 64) != 0 ? one
+                                               : 0) +
+                         ((weight & 128) != 0 ? 1 : 0);
+  return fourth * 64 | ((third & 3) << 4 | ((second & 3) << 2 | (first & 3)));
+}
+
+inline int32_t MultiplyBeat(uint64_t bytes, const Multiples (&multiples)[kBanks]) {
+  #pragma HLS inline
+  return ((Multiply(bytes, 0, multiples) + Multiply(bytes, 1, multiples)) +
+          (Multiply(bytes, 2, multiples) + Multiply(bytes, 3, multiples))) +
+         ((Multiply(bytes, 4, multiples) + Multiply(bytes, 5, multiples)) +
+          (Multiply(bytes, 6, multiples) + Multiply(bytes, 7, multiples)));
 }
 
 // Ask for three rows ahead of their use.
@@ -141,7 +175,7 @@ AskPorts:
 
 // Multiply one beat of each of the three rows.
 inline void MultiplyRows(BurstWords weights0, BurstWords weights1, BurstWords weights2,
-                         const int16_t (&operand)[kBanks], Rows& place) {
+                         const Multiples (&multiples)[kBanks], Rows& place) {
   #pragma HLS inline
   if (place.row >= place.rows || place.beat >= place.beats) return;
 RowPorts:
@@ -149,7 +183,7 @@ RowPorts:
     #pragma HLS unroll
     if (place.row + port < place.rows) {
       const uint64_t bytes = uint64_t(ReadWeights(port, weights0, weights1, weights2, place.bursts[port]));
-      place.sum[port] = (place.beat == 0 ? 0 : place.sum[port]) + MultiplyBeat(bytes, operand);
+      place.sum[port] = (place.beat == 0 ? 0 : place.sum[port]) + MultiplyBeat(bytes, multiples);
     }
   }
   if (place.beat + 1 == place.beats) --place.requests;
@@ -194,7 +228,10 @@ RowCycles:
     ReadHidden(operands, place.beat, gates, operand);
     FinishRow(to, tables, finished, vector, gates);
     AskForRows(weights0, weights1, weights2, place);
-    MultiplyRows(weights0, weights1, weights2, operand, place);
+    Multiples multiples[kBanks];
+    #pragma HLS array_partition variable = multiples complete
+    MakeMultiples(operand, multiples);
+    MultiplyRows(weights0, weights1, weights2, multiples, place);
     NextCycle(place, finished);
   }
 }

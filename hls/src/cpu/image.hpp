@@ -6,7 +6,7 @@
 #pragma once
 #include <cstdint>
 
-#include "../tile_memory.hpp"
+#include "layer.hpp"
 
 namespace ddi {
 
@@ -25,7 +25,7 @@ ImageTiles:
 }
 
 inline void RunImage(const Instruction& instruction, const int64_t* weights0, const int64_t* images, int64_t image_byte,
-                     TileMemory& maps, ImageMemory&) {
+                     TileMemory& maps, LayerMemory&, ImageMemory&) {
   const int32_t* word = instruction.word;
   const int32_t channels = word[isa::kImageChannels];
   const Map map = MakeMap(word[isa::kImageOutput], word[isa::kImageHeight], word[isa::kImageWidth]);

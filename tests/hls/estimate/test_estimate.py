@@ -2,7 +2,7 @@
 
 import pytest
 
-from hls.estimate import arrays, fabric, known, operators, resources, scopes, values
+from hls.estimate import arrays, fabric, known, operators, resources, sharing, values
 from hls.lint import cpp
 
 SOURCE = """
@@ -84,9 +84,33 @@ def test_arrays_follow_their_pragmas(tmp_path):
     assert (wide.memories, wide.depth, wide.width, wide.bram18) == (4, 2048, 8, 4)  # 2K×9 each
     assert found["state.memory.cut"].ff == 3 * 8 * 32 and found["state.memory.cut"].bram18 == 0
     assert (lane.memories, lane.depth, lane.width) == (2, 12, 64)
-    assert lane.place == "lutram" and lane.lut == 2 * 2 * 64
+    assert lane.place == "lutram" and lane.lut == 2 * 44  # 11 times four LUTs for 6 of the 64 bits
     assert found["state.memory.small"].place == "lutram"
     assert found["state.plain"].bram18 == 2 and found["state.plain"].unit == "engine"
+
+
+def test_memories_in_luts_and_queues():
+    assert [fabric.lutram(depth, 6) for depth in (4, 32, 33, 64)] == [4, 4, 8, 8]
+    assert fabric.lutram(96, 6) == 2 * 8 + 3  # and a choice between two of 64
+    assert fabric.queue(64, 64, 3)[0] == 3 * (2 * 64 + 3 * 7) and fabric.queue(64, 16, 1)[0] == 64 + 3 * 5
+
+
+def test_block_rams_behind_one_another_are_chosen_between():
+    deep = arrays.Array("state.maps", "tile_memory", 8, [6144, 64], [1, 64], [1, 1], storage={"type": "ram_t2p"})
+    assert (deep.bram18, deep.lut) == (64 * 3, 64 * 2 * 8)  # three of 2K × 9: two ports of eight bits, one LUT each
+    assert arrays.Array("state.maps", "tile_memory", 8, [4096, 64], [1, 64], [1, 1]).lut == 0  # two of 4K × 4
+    assert arrays.Array("state.maps", "tile_memory", 8, [2048, 64], [1, 64], [1, 1]).lut == 0
+
+
+@pytest.mark.parametrize(
+    ("sign", "right", "lut"),
+    [("<", 0, 0), (">=", 0, 0), ("<", 7, 8), (">", 0, 8), ("==", 7, 3), ("!=", 0, 3), ("==", None, 7)],
+)
+def test_comparisons(sign, right, lut):
+    """A sign is there already; equality with a constant is a tree of LUTs of six inputs."""
+    other = values.span(-(2**15), 2**15 - 1)
+    right = other if right is None else values.one(right)
+    assert fabric.price(sign, other, right, values.span(0, 1)) == (lut, 0)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +121,9 @@ def test_dsp_counts(a, b, count):
 
 
 def test_multiplexers_and_dividers():
-    assert [fabric.multiplexer(m, 1) for m in (1, 2, 4, 5, 16)] == [0, 1, 1, 2, 5]
+    assert [fabric.multiplexer(m, 2) for m in (1, 2, 3, 4, 5, 8, 9, 12, 13, 16)] == [0, 1, 2, 2, 4, 4, 8, 8, 8, 8]
+    assert fabric.multiplexer(32, 2) == 2 * (4 + 4) + 1
+    assert fabric.multiplexer(17, 2) == 2 * 4 + 1  # the seventeenth needs no LUT but the last choice
     assert fabric.divider(32, 6, pipelined=False) == (7, 38)
     assert fabric.divider(32, 6, pipelined=True) == (32 * 7, 32 * 38)
 
@@ -184,7 +210,7 @@ def test_neighbours_in_cyclic_memories_need_no_choice(tmp_path):
     turned, walk = used(tmp_path, CYCLIC + loop(row.format(index="at * 4 + j")))
     plain, _ = used(tmp_path, CYCLIC + loop(row.format(index="at * 6 + j")))
     assert plain["lut"] - turned.get("lut", 0) >= 4 * fabric.multiplexer(4, 32)
-    assert scopes.accesses(walk.ports, "state.plain") == (1, 0)
+    assert sharing.accesses(walk.ports, "state.plain") == (1, 0)
 
 
 def test_bits_side_by_side_are_no_sum(tmp_path):
@@ -215,12 +241,62 @@ def test_indices_that_change_choose_between_registers(tmp_path):
 
 def test_ports_are_counted_where_addresses_differ(tmp_path):
     _, walk = used(tmp_path, loop("sum += state.plain[at + j] + state.plain[at];"))
-    assert scopes.accesses(walk.ports, "state.plain") == (5, 0)
+    assert sharing.accesses(walk.ports, "state.plain") == (5, 0)
     _, walk = used(tmp_path, loop("state.memory.wide[at][j] = other;"))
-    assert scopes.accesses(walk.ports, "state.memory.wide") == (0, 1)
+    assert sharing.accesses(walk.ports, "state.memory.wide") == (0, 1)
     both = loop("sum += state.plain[at + j];") + loop("state.plain[at + j] = n;", unroll=3).replace("er:", "er2:")
     _, walk = used(tmp_path, both)
-    assert scopes.accesses(walk.ports, "state.plain") == (0, 3)  # dearer than four reads
+    assert sharing.accesses(walk.ports, "state.plain") == (0, 3)  # dearer than four reads
+
+
+def test_what_stands_on_both_sides_of_a_branch_takes_turns(tmp_path):
+    turns = "if (at > 3) { state.plain[n] = at; } else { sum += state.plain[at]; }"
+    _, walk = used(tmp_path, loop(turns, unroll=1))
+    assert sharing.accesses(walk.ports, "state.plain") == (0, 1)  # the write, which asks for more
+    _, walk = used(tmp_path, loop("if (at > 3) { state.plain[n] = at; } sum += state.plain[at];", unroll=1))
+    assert sharing.accesses(walk.ports, "state.plain") == (1, 1)
+
+
+def test_neighbours_in_memories_side_by_side_are_told_apart(tmp_path):
+    _, walk = used(tmp_path, loop("sum += state.memory.wide[n][(at & 1) * 2 + j];", unroll=2))
+    assert sharing.accesses(walk.ports, "state.memory.wide") == (1, 0)  # an even one and an odd one
+    _, walk = used(tmp_path, loop("sum += state.memory.wide[n][(at & 1) + j];", unroll=2))
+    assert sharing.accesses(walk.ports, "state.memory.wide") == (2, 0)
+    assert sharing.meet((("any"),), (3,)) and sharing.meet(((1, 2),), (3,)) and not sharing.meet(((1, 2),), (4,))
+    assert sharing.meet(((1, 2),), ((3, 4),)) and not sharing.meet(((1, 2),), ((2, 4),))
+
+
+def test_comparisons_are_made_once_for_each_version(tmp_path):
+    """What depends on an unrolled loop's counter, through a comparison or a bit, differs in its iterations."""
+    for text in ("in[at] > j", "(in[at] | (1 << j))"):
+        once, _ = used(tmp_path, loop(f"sum += {text} ? n : at;", unroll=1))
+        four, _ = used(tmp_path, loop(f"sum += {text} ? n : at;", unroll=4))
+        assert four["lut"] >= 3 * once["lut"], text
+
+
+def test_registers_choose_between_statements_and_ports_between_loops(tmp_path):
+    one = loop("state.memory.cut[1][j] = at;", unroll=8)
+    plain, _ = used(tmp_path, one)
+    both, walk = used(tmp_path, one + loop("state.memory.cut[1][j] = n;", unroll=4).replace("er:", "er2:"))
+    assert walk.largest["engine", "lut", "state.memory.cut", "2 statements write it"] == 0  # of loops apart
+    twice, _ = used(tmp_path, loop("state.memory.cut[1][j] = at; if (n > 3) { state.memory.cut[1][j & 3] = n; }", 8))
+    reset, _ = used(tmp_path, loop("state.memory.cut[1][j] = at; if (n > 3) { state.memory.cut[1][j & 3] = 0; }", 8))
+    assert twice["lut"] - reset["lut"] == 4 * fabric.multiplexer(2, 32)  # a constant is a reset
+    shared, walk = used(
+        tmp_path, loop("state.plain[at] = n;", 1) + loop("sum += state.plain[n];", 1).replace("er:", "er2:")
+    )
+    assert walk.largest["engine", "lut", "state.plain", "loops share its ports"] == fabric.multiplexer(2, 10)
+    assert both["lut"] >= plain["lut"] and shared["lut"] > 0
+
+
+def test_a_sum_takes_in_a_choice_of_three_numbers_and_none(tmp_path):
+    """By two bits: with the other number's six inputs. yosys maps it to as many LUTs as the sum has bits."""
+    four = "(at > 1 ? (n > 1 ? in[1] : in[2]) : n > 1 ? in[3] : {last})"
+    taken, _ = used(tmp_path, f"sum = sum + {four.format(last='0')};")
+    left, _ = used(tmp_path, f"sum = sum + {four.format(last='in[4]')};")  # seven inputs
+    assert left["lut"] - taken["lut"] == fabric.multiplexer(4, 32)
+    twice, _ = used(tmp_path, f"sum = {four.format(last='0')} + {four.format(last='0')};")
+    assert twice["lut"] - taken["lut"] >= fabric.multiplexer(4, 32)  # one of two
 
 
 def test_tables_are_block_ram_for_two_readers(tmp_path):
@@ -252,5 +328,3 @@ def test_known_ranges_name_fields_and_functions_that_exist():
     }
     functions = {cursor.spelling for cursor, _ in cpp.walk(unit) if cursor.kind.name in cpp.FUNCTIONS}
     assert set(known.KNOWN) <= fields and set(known.RETURNED) <= functions
-    paths = {array.path for array in arrays.arrays(unit)}
-    assert set(resources.IN_TURN) <= paths
