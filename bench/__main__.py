@@ -5,6 +5,7 @@
     python -m bench trials --data cifar10=DIR --checkpoint FILE
     python -m bench shortcuts --data cifar10=DIR
     python -m bench pool --data cifar10=DIR --data fashion-mnist=DIR
+    python -m bench papers --data cifar10=DIR --data fashion-mnist=DIR --method skipnet
     python -m bench training
     python -m bench speed --data cifar10=DIR --json rows.jsonl
     python -m bench main_command
@@ -47,6 +48,7 @@ BENCHMARKS = {  # name → module of bench
     "trials": "gates.trials",
     "shortcuts": "gates.shortcuts",
     "pool": "gates.pool",
+    "papers": "papers.command",
     "training": "gates.training",
     "speed": "speed",
     "main_command": "main_command",
@@ -79,6 +81,8 @@ def main(argv=None):
     parser.add_argument("--images", type=Whole(1), help="first N test images (default: all)")
     parser.add_argument("--threads", type=THREADS, default=2, help="of the co-simulation (default: %(default)s)")
     parser.add_argument("--checkpoint", metavar="FILE", help="trials: of a run whose backbone is trained")
+    parser.add_argument("--method", action="append", metavar="NAME", help="papers: one of bench/papers/methods.toml")
+    parser.add_argument("--out", type=Path, default="runs/papers", metavar="DIR", help="papers: where runs are kept")
     parser.add_argument("--files", nargs="+", metavar="FILE", help="imports: trained networks, .onnx or resnet20.th")
     parser.add_argument("--json", metavar="FILE", help="write the rows here instead of appending to bench/results/")
     options = parser.parse_args(argv)
@@ -105,6 +109,7 @@ def _shown(argv, options):
     """The command with DIR in place of folders, and files by their names: a path of this machine is nobody else's."""
     shown = {item: "=".join((*filter(None, split(item)[:1]), "DIR")) for item in options.data}
     shown |= {item: Path(item).name for item in options.files or ()}
+    shown[str(options.out)] = "DIR"
     return [shown.get(item, item) for item in argv]
 
 

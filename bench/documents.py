@@ -10,6 +10,7 @@ import re
 import sys
 
 from bench.gates.tables import controls_table, pool_table, shortcuts_table, trials_table
+from bench.papers.tables import TABLES as PAPERS
 from bench.rows import ROOT, latest
 from bench.sizes.figure import figure
 from bench.sizes.page import front_table, reason_text, rule_text
@@ -19,11 +20,12 @@ from hls.command.generated import renewed
 from hls.generate.markdown import items
 
 DOCUMENTS = (
-    "README.md", "docs/dse.md", "docs/hls4ml.md", "docs/own.md", "docs/synthesis.md", "docs/training.md"
+    "README.md", "docs/dse.md", "docs/hls4ml.md", "docs/own.md", "docs/papers.md", "docs/synthesis.md",
+    "docs/training.md",
 )  # fmt: skip
 FIGURES = {"docs/dse.svg": figure}  # file → what draws it from the rows
-# Block → what commands printed: written by `python -m bench main_command` and by `python -m bench newcomer`.
-PRINTED = {"run": ROOT / "docs" / "run.txt", "own": ROOT / "docs" / "own.txt"}
+# Block → what commands printed: `python -m bench main_command`, `newcomer`, `papers --method class-exits-cifar10`.
+PRINTED = {name: ROOT / "docs" / f"{name}.txt" for name in ("run", "own", "classes")}
 BLOCK = re.compile(r"(<!-- rows:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -261,6 +263,7 @@ TABLES = {
     "dse_front": front_table,
     "dse_reason": reason_text,
     "dse_rule": rule_text,
+    **PAPERS,
 }
 
 
@@ -288,7 +291,7 @@ def main(argv=None):
 
 def _rewrite(check):
     rows = latest()
-    printed = {name: path.read_text(encoding="utf-8") for name, path in PRINTED.items()}
+    printed = {name: path.read_text(encoding="utf-8") for name, path in PRINTED.items() if path.exists()}
     made = {ROOT / name: rewritten((ROOT / name).read_text(encoding="utf-8"), rows, printed) for name in DOCUMENTS}
     made |= {ROOT / name: draw(rows) for name, draw in FIGURES.items()}
     return renewed(made, ROOT, "python -m bench.documents, which reads bench/results/", check)

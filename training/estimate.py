@@ -25,6 +25,7 @@ from training.data import Split
 
 CLASSES = {name: len(dataset.classes) for name, dataset in DATASETS.items()} | {"imagenet": 1000}
 PASSES = 3  # forward passes that a step's FLOPs come to
+RATE, TERAFLOPS = 10.0, Real(0, 1e6, without_least=True)  # that an accelerator sustains, assumed, in TFLOP/s
 REHEARSED = 3  # steps of each phase that --measure takes
 RANDOM = {torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.zero_}
 
@@ -44,12 +45,8 @@ def main(argv=None):
         prog="python -m training estimate", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("recipes", nargs="+", type=Path, metavar="RECIPE", help="recipes (training/recipes/…/*.toml)")
-    rate = Real(0, 1e6, without_least=True)
     parser.add_argument(
-        "--rate",
-        type=rate,
-        default=10.0,
-        help="TFLOP/s that it sustains, assumed (default: %(default)s)",
+        "--rate", type=TERAFLOPS, default=RATE, help="TFLOP/s that it sustains, assumed (default: %(default)s)"
     )
     parser.add_argument("--measure", action="store_true", help="take steps on --device in place of --rate")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")

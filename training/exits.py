@@ -31,7 +31,8 @@ def positions(places):
 def imagenet_positions(places):
     """The three of DenseNet-201 on ImageNet: half of the first stage, 1/4 of the second, 3/4 of the third.
 
-    Raises ValueError for fewer stages.
+    The paper has them in the first dense block and "the remaining two", of four; here in the first three, so that each
+    is well before the end. A transition counts as the first unit of its stage. Raises ValueError for fewer stages.
     """
     stages = [list(members) for _, members in groupby(range(len(places)), key=lambda i: places[i].stage)]
     if len(stages) < 3:

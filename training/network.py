@@ -55,9 +55,9 @@ def recurrent_gates(members, hidden=10, bias=1.0):
     return [RecurrentGate(cell, channels) for channels, _ in members]
 
 
-def convolution_gates(members, bias=1.0):
+def convolution_gates(members, bias=1.0, groups=1):
     """The papers' G^C; with one output SkipNet's FFGate-II."""
-    return [ConvolutionGate(channels, outputs, bias) for channels, outputs in members]
+    return [ConvolutionGate(channels, outputs, bias, groups) for channels, outputs in members]
 
 
 LAYER_GATES = {

@@ -44,6 +44,7 @@ from training.recipe import from_dict
 
 RETRAIN_STEPS = 1000  # of 128 images: about 2.5 epochs
 RATES_ON = 10_000  # training images that keep rates are counted on
+RENEWED_ON, RENEWED_BY = 12_800, 128  # training images that statistics are renewed on, and those of a batch
 HALF = 0.5  # of the static network's FLOPs
 
 
@@ -55,7 +56,7 @@ def run(rows, folders, options):
         state = read_checkpoint(PACKAGES / "checkpoints" / f"{path.stem}.pt")
         recipe = from_dict(state["recipe"])
         splits = Split.load(recipe.dataset, folders.get(recipe.dataset), "cpu", recipe.validation, recipe.images)
-        train, _, test = (_first(split, options.images) for split in splits)
+        train, _, test = (first(split, options.images) for split in splits)
         model = load_model(state, train.classes, train.channels, train.size)
         add = Adder(rows, f"controls.{path.stem}", len(test), fingerprint(path.stem))
         add.one("training_hours", state["metrics"]["seconds"] / 3600, "hours")
@@ -92,19 +93,7 @@ class Adder:
 
 def measure(add, model, train, test):
     """All rows of one network's gates alone."""
-    hits, flops, keep = controls.record(model, test)
-    add.pair("dynamic", hits.mean(), flops.mean())
-    rates, labels = keep_rates(model, train, RATES_ON), test.labels.numpy()
-    fixed = controls.majority(rates)
-    replays = {"static_majority": fixed, "permuted": controls.exchanged(keep)}
-    replays["permuted_same_class"] = controls.exchanged(keep, labels)
-    for kind, decisions in replays.items():
-        again, spent = controls.replay(model, test, decisions)
-        add.pair(kind, again.mean(), spent.mean())
-    renewed = copy.deepcopy(model)
-    renew_statistics(renewed, train, forced=lambda unit, mask, logits: fixed[unit, mask].expand_as(logits))
-    again, spent = controls.replay(renewed, test, fixed)
-    add.pair("static_majority_bn", again.mean(), spent.mean())
+    hits, flops, rates = decided(add, model, train, test)
     best, sure = _twins(add, "twin", twin.static_twin(model, rates, flops.mean(), test.size), train, test)
     add.better("dynamic", hits, best)
     order, quarter = np.argsort(sure, kind="stable"), len(sure) // 4
@@ -118,6 +107,26 @@ def measure(add, model, train, test):
         if figures[name] is not None:
             add.one(name, figures[name])
     add.one("wrong_minus_right", float(flops[~hits].mean() - flops[hits].mean()), "FLOPs")
+
+
+def decided(add, model, train, test, rates_on=RATES_ON, renewed_on=RENEWED_ON):
+    """Rows of a network as it is, and under fixed and exchanged decisions: (hits (N,), FLOPs (N,), keep rates)."""
+    hits, flops, keep = controls.record(model, test)
+    add.pair("dynamic", hits.mean(), flops.mean())
+    rates, labels = keep_rates(model, train, rates_on), test.labels.numpy()
+    fixed = controls.majority(rates)
+    replays = {"static_majority": fixed, "permuted": controls.exchanged(keep)}
+    replays["permuted_same_class"] = controls.exchanged(keep, labels)
+    for kind, decisions in replays.items():
+        again, spent = controls.replay(model, test, decisions)
+        add.pair(kind, again.mean(), spent.mean())
+    renewed = copy.deepcopy(model)
+    size = min(RENEWED_BY, len(train))
+    forced = lambda unit, mask, logits: fixed[unit, mask].expand_as(logits)  # noqa: E731
+    renew_statistics(renewed, train, max(1, renewed_on // size), size, forced=forced)
+    again, spent = controls.replay(renewed, test, fixed)
+    add.pair("static_majority_bn", again.mean(), spent.mean())
+    return hits, flops, rates
 
 
 def _half(add, model, train, test):
@@ -163,7 +172,8 @@ def _twins(add, name, static, train, test):
     return max(found, key=lambda pair: pair[0].mean())
 
 
-def _first(split, count):
+def first(split, count):
+    """A split's first images; all of them for None."""
     if count is None:
         return split
     part = copy.copy(split)

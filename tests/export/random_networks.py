@@ -42,7 +42,7 @@ class Case:
     closed: tuple = ()  # units that pruning has taken out
     width: float = 1.0
     backbone: dict = field(default_factory=dict, hash=False)  # options of another one than a ResNet of `units`
-    groups: int | str = 0  # of ACS's gates
+    groups: int | str = 0  # of channel gates' convolutions
     squeeze: bool = False  # between their convolutions
     pairs: bool = False  # of channels, kept together by pooled gates
     seed: int = field(default=0, compare=False)
@@ -91,6 +91,9 @@ VARIANTS = {
     "linear exits, channels": Case((1, 3), "recurrent", "pooled", APART, linear=(0, 2), size=(20, 28)),
     "feedforward, grouped": Case((1, 2), "ffgate1", "acs", HIDDEN, (0,), size=(12, 16), groups="dynamic"),
     "feedforward II, acs": Case((1, 1), "ffgate2", "acs", TOGETHER, size=(16, 12)),
+    "convolution, grouped": Case((1, 2), "", "convolution", TOGETHER, (0,), size=(12, 16), groups="dynamic"),
+    "convolution, two groups": Case((1, 1), "recurrent", "convolution", HIDDEN, size=(12, 16), groups=2),
+    "dense, grouped": Case((), "", "light", ("new",), size=(12, 16), backbone=DENSE, groups="dynamic"),
     "recurrent channels": Case((1, 2), "", "recurrent", HIDDEN, (0,), size=(12, 16)),
     "dense, repeating": Case((), "recurrent", "light", ("new",), (1, 3), size=(12, 16), backbone=DENSE),
     "dense, zeros": Case((), "pooled", "light", ("new", "hidden"), size=(17, 12), backbone=DENSE | {"closed": "zeros"}),

@@ -10,6 +10,7 @@ from export.graph import ChannelGate, Exit, LayerGate, Mean, readers_of, walk
 from hls import isa
 from hls.errors import UserError
 from tests.export.random_networks import VARIANTS, Case, folded, normalise, random_case, random_images, random_model
+from training.gates.grouped import GroupedConvolution
 
 IDS = list(VARIANTS)
 
@@ -42,6 +43,26 @@ def test_folded_network_equals_the_model(name):
 def test_any_network_equals_its_model(seed):
     case = random_case(seed)
     check_logits(case, random_images(case, 5, seed))
+
+
+@pytest.mark.parametrize("name", ["convolution, grouped", "dense, grouped", "feedforward, grouped"])
+@pytest.mark.parametrize("bits", [(1, 0), (0, 1), (0, 0)], ids=str)
+def test_groups_of_any_channels_are_folded(name, bits):
+    """Also where connected channels do not lie side by side: every second one, or each alone."""
+    case = VARIANTS[name]
+    model, x = random_model(case), normalise(case, random_images(case, 8))
+    for module in model.modules():
+        if isinstance(module, GroupedConvolution):
+            half = len(module.numbers) // 2
+            signs = [bits[0]] * half + [bits[1]] * (len(module.numbers) - half)
+            with torch.no_grad():
+                module.numbers.copy_(torch.tensor(signs) - 0.5)
+    with torch.no_grad():
+        expected = model(x)
+    found = FloatNetwork(folded(case, model))(x)
+    torch.testing.assert_close(found.logits[-1], expected.logits[-1], rtol=1e-4, atol=1e-4)
+    for one, other in zip(found.decisions.values(), expected.decisions, strict=True):
+        torch.testing.assert_close(one.logits, other.logits, rtol=1e-3, atol=1e-3)
 
 
 def test_a_trace_counts_the_first_mask_of_a_unit():

@@ -144,6 +144,8 @@ def test_spots_read_new_channels_and_know_what_the_network_costs(backbone):
     assert found.columns(2, False).shape == (8, spots[2].channels)
     assert found.columns(2, True).shape == (8, sum(spot.new for spot in spots[:3]))
     assert found.whole["flops"] == model.backbone.cost((32, 32))
+    few = collect(model, split, spots, priced=False, limit=5)
+    assert len(few.labels) == len(few.means[0]) == 5 and np.array_equal(few.means[1], found.means[1][:5])
     assert (np.diff(found.until["cycles"]) > 0).all() and found.until["cycles"][-1] < found.whole["cycles"]
     sooner = exit_cost(found, 2, True, "cycles")
     assert exit_cost(found, 2, True, "cycles", pooled=(0, 1)) < sooner

@@ -136,12 +136,14 @@ def test_a_layer_without_counts_is_named():
 
 
 def test_counts_are_there_for_the_papers_networks():
-    """ResNets of any depth, with the gates that the papers put on them."""
+    """ResNets of any depth and DenseNet-100, with the gates that the papers put on them."""
     networks = [
         Network({"kind": "resnet", "depth": 20}, {"kind": kind}, {"kind": channel})
         for kind, channel in (("recurrent", "convolution"), ("pooled", "pooled"), ("ffgate1", "acs"))
     ]
     held = set(energies.accesses())
+    dense = {"kind": "densenet", "depth": 100}
+    networks.append(Network(dense, {"kind": "recurrent"}, {"kind": "light", "masks": ["new"]}))  # JSTSP Fig. 7
     for network in networks:
         assert shapes_of(network, 10, (32, 32)) <= held
 

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+from training.backbones.densenet import densenet
 from training.dynamic import LAYER, run_kept
-from training.exits import positions
+from training.exits import imagenet_positions, positions
 from training.network import Network, NetworkError
+from training.recipe import read
 from training.units import ResidualUnit
 
 SIZE = (16, 16)
@@ -128,6 +130,24 @@ def test_exit_positions():
         places = Network({"kind": "resnet", "units": [units, 2]}).build(10).backbone.places((32, 32))
         assert [i for i in positions(places) if i < units] == expected
         assert len(places) - 1 not in positions(places)  # the network's own output is there
+
+
+def test_exit_positions_on_imagenet():
+    """DenseNet-201 has 6, 12, 48 and 32 layers a block, and a transition before each but the first."""
+    with torch.device("meta"):
+        places = densenet(1000, depth=201, stem="imagenet").places((224, 224))
+    stages = [i for i in range(1, len(places)) if places[i].stage != places[i - 1].stage]
+    assert (stages, len(places)) == ([6, 19, 68], 101)
+    assert imagenet_positions(places) == [3 - 1, 6 + 3 - 1, 19 + 37 - 1]
+    built = read("training/recipes/papers/imagenet/densenet201-ddi.toml").network
+    assert built.exits == {"after": "radi-imagenet"}
+    small = Network({"kind": "densenet", "blocks": [4, 4, 4], "growth": 4}, exits=built.exits).build(10)
+    assert sorted(map(int, small.exits)) == imagenet_positions(small.backbone.places((32, 32))) == [1, 4, 12]
+
+
+def test_exits_as_on_imagenet_need_three_stages():
+    with pytest.raises(NetworkError, match="need three stages, the network has 2"):
+        Network({"kind": "resnet", "units": [2, 2]}, exits={"after": "radi-imagenet"}).build(10)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,32 @@ def test_an_acs_gates_cost_by_hand():
     assert AcsGate(16, 16, squeeze=True).cost((8, 8)) == first + both + last + 2 * cost.fc_flops(8, 2)
 
 
+def test_groups_in_iadis_gates_cost_a_share_of_the_convolution():
+    """ACS Table 4: G^C and the light gate with ACS-DG; the light gate's bottleneck is then as wide as its outputs."""
+    for groups in (2, 4, 8):
+        conv = cost.conv_flops(4, 4, 8, 8, 3)
+        assert ConvolutionGate(8, 6, groups=groups).cost((8, 8)) == conv / groups + cost.fc_flops(8, 6)
+        first = cost.conv_flops(4, 4, 20, 8, 1)
+        assert LightGate(20, 8, groups=groups).cost((8, 8)) == first + conv / groups + cost.fc_flops(8, 8)
+    learnt = ConvolutionGate(8, 6, groups="dynamic")
+    set_bits(learnt.conv, (0, 1, 0))
+    assert learnt.eval().cost((8, 8)) == ConvolutionGate(8, 6, groups=4).cost((8, 8))
+    assert ConvolutionGate(8, 6).state_dict()["conv.weight"].shape == (8, 8, 3, 3), "without groups as it was"
+
+
+@pytest.mark.parametrize(
+    ("gate", "message"),
+    [
+        (lambda: ConvolutionGate(8, 8, groups=3), "groups 3: expected one of 1, 2, 4, 8, dynamic"),
+        (lambda: ConvolutionGate(12, 12, groups="dynamic"), "12 channels in 0 groups: expected powers of two"),
+        (lambda: LightGate(20, 8, bottleneck=4, groups=2), "bottleneck 4 with groups: expected the 8 channels"),
+    ],
+)
+def test_groups_that_cannot_be_are_refused(gate, message):
+    with pytest.raises(ValueError, match=message):
+        gate()
+
+
 def test_the_light_gate_costs_an_eighth_of_its_layer():
     """JSTSP, Fig. 4: roughly 11 % of a dense layer. Twice the stride and half the bottleneck are 12.5 %."""
     for channels in (24, 120, 300):

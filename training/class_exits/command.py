@@ -50,6 +50,7 @@ def _parser():
     add("--in-a-row", type=Whole(1), default=1, metavar="N", help="at most N exits a class (default: %(default)s)")
     add("--measure", choices=COSTS, default="cycles", help="what time is counted in (default: %(default)s)")
     add("--precision", type=Real(0, 1), default=0.0, metavar="P", help="least share of who stops that is of the class")
+    add("--images", type=Whole(1), help="training images that branches learn on (default: all)")
     add("--threads", type=THREADS, help="CPU threads (default: torch's choice)")
     return parser
 
@@ -80,7 +81,7 @@ def _run(arguments):
 
 def options_of(arguments):
     """The keyword arguments of the search."""
-    names = ("places", "in_a_row", "measure", "precision")
+    names = ("places", "in_a_row", "measure", "precision", "images")
     return {name: getattr(arguments, name) for name in names} | {"connections": CONNECTIONS[arguments.kp]}
 
 
@@ -99,7 +100,8 @@ def find(model, splits, targets, options):
     """{class: its entry in the checkpoint} where there is a viable exit; `splits`: train, validation, test."""
     measure, classes = options["measure"], splits[0].about.classes
     spots = spots_of(model, options["places"], splits[0].size)
-    seen = [collect(model, split, spots, priced=split is splits[1]) for split in splits]
+    limits = options.get("images"), None, None
+    seen = [collect(model, split, spots, split is splits[1], limit) for split, limit in zip(splits, limits)]
     lines, candidates = _learnt(*seen[:2], targets, options)
     whole, found = seen[1].whole[measure] - answer_cost(len(classes), measure), {}
     for number, target in enumerate(targets):

@@ -70,8 +70,8 @@ class Features:
 
 
 @torch.no_grad()
-def collect(model, split, spots, priced=True):
-    """Features of all images of a split; the model is not changed. Without `priced` no costs."""
+def collect(model, split, spots, priced=True, limit=None):
+    """Features of a split's images, at most `limit` of them; the model is not changed. Without `priced` no costs."""
     model.eval()
     wanted = {spot.unit: number for number, spot in enumerate(spots)}
     means, negative = [[] for _ in spots], np.zeros(len(spots), bool)
@@ -83,7 +83,7 @@ def collect(model, split, spots, priced=True):
             means[wanted[unit]].append(functional.relu(x).mean((2, 3)).float().cpu().numpy())
             ends[unit] = len(out.parts)
 
-    for images, found in split.plain_batches(250):
+    for images, found in split.plain_batches(250, limit):
         answers.append(model(images, with_exits=False, watch=watch).logits[-1].argmax(1).cpu().numpy())
         labels.append(found.cpu().numpy())
     until, whole = _costs(model, split, spots, ends) if priced else ({}, {})

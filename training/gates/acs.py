@@ -16,10 +16,9 @@ from torch import nn
 from torch.nn import functional
 
 from hls import cost
+from training.gates import grouped
 from training.gates.grouped import GroupedConvolution
 from training.gates.squeeze import Squeeze
-
-GROUPS = (1, 2, 4, 8, "dynamic")
 
 
 class AcsGate(nn.Module):
@@ -29,10 +28,9 @@ class AcsGate(nn.Module):
         super().__init__()
         if not 0 < threshold < 1:
             raise ValueError(f"threshold {threshold}: expected a share between 0 and 1")
-        if groups not in GROUPS:
-            raise ValueError(f"groups {groups!r}: expected one of {', '.join(map(str, GROUPS))}")
+        grouped.check(groups)
         width = width or 1 << max(1, channels // 2).bit_length() - 1
-        fixed = 0 if groups == "dynamic" else groups
+        fixed = grouped.fixed(groups)
         self.register_buffer("offset", torch.full((outputs,), -math.log(threshold / (1 - threshold))))
         self.conv1, self.bn1 = nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width)
         self.conv2, self.bn2 = GroupedConvolution(width, 2, fixed), nn.BatchNorm2d(width)

@@ -4,24 +4,24 @@
     logits, state = gate(x, pooled, state)      # (N, 64)
 
 3×3 convolution with stride 2 → batch norm → ReLU → global pool → linear. Without batch norm and ReLU the whole would
-be one linear map of sums.
+be one linear map of sums. With `groups` the convolution is ACS-DG's (Zou et al. 2023, Table 4: IADI with ACS-DG).
 """
 
 from torch import nn
 from torch.nn import functional
 
 from hls import cost
+from training.gates import grouped
 
 
 class ConvolutionGate(nn.Module):
     """One unit's gate, with maps of its own."""
 
-    def __init__(self, channels, outputs, bias=1.0):
+    def __init__(self, channels, outputs, bias=1.0, groups=1):
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, 2, 1, bias=False)
+        self.conv = grouped.convolution(channels, 2, groups)
         self.bn = nn.BatchNorm2d(channels)
         self.linear = nn.Linear(channels, outputs)
-        nn.init.kaiming_normal_(self.conv.weight)
         nn.init.normal_(self.linear.weight, std=0.5 / channels**0.5)
         nn.init.constant_(self.linear.bias, bias)
 
@@ -32,11 +32,10 @@ class ConvolutionGate(nn.Module):
 
     def cost(self, size):
         """FLOPs of one decision for an input of `size` (height, width)."""
-        height, width = ((side + 1) // 2 for side in size)
         outputs, channels = self.linear.weight.shape
-        return cost.conv_flops(height, width, channels, channels, 3) + cost.fc_flops(channels, outputs)
+        return grouped.flops(self.conv, [(side + 1) // 2 for side in size]) + cost.fc_flops(channels, outputs)
 
     def lower(self, graph, x, pooled, state):
         """`forward` as nodes."""
-        features = graph.convolution(x, self.conv, self.bn, relu=True)
-        return graph.linear(graph.mean(features), self.linear), state
+        features, order = grouped.lower(graph, x, self.conv, self.bn)
+        return graph.linear(graph.mean(features), self.linear, inputs=order), state

@@ -2,6 +2,7 @@
 
     conv = GroupedConvolution(32, stride=2)                # the groups are learnt
     conv = GroupedConvolution(32, stride=2, groups=4)      # four groups of neighbours
+    conv = convolution(32, 2, "dynamic")                   # what other gates' recipes ask for; 1 is a plain one
 
 Its weights (C, C, 3, 3) count where a relation M (C, C) of 0 and 1 is 1. M is the Kronecker product of log2 C factors
 of 2 × 2, each full or the identity, by the sign of a learnt number (Eqs. 3 and 4; Zhang et al., ICCV 2019, has the
@@ -9,12 +10,15 @@ convolution, DGConv). So two channels are connected if their numbers have equal 
 identity: M is a grouped convolution in another order of channels, with twice as many groups for each identity.
 """
 
+from itertools import groupby
+
 import torch
 from torch import nn
 from torch.nn import functional
 
 from hls import cost
 
+GROUPS = (1, 2, 4, 8, "dynamic")
 START = 0.1  # of the learnt numbers: everything is connected
 
 
@@ -88,6 +92,49 @@ class GroupedConvolution(nn.Module):
             first = last
         for group, rows in outputs:
             inputs = [channel for channel in order if self.bits_of(channel, self.split()) == group]
-            source = graph.channels(x, order.index(inputs[0]), len(inputs)) if len(inputs) < len(order) else x
+            source = _taken(graph, x, [order.index(channel) for channel in inputs])
             parts.append(graph.convolution(source, self.conv, bn, relu=True, part=(rows, inputs)))
         return parts[0] if len(parts) == 1 else graph.concat(parts)
+
+
+def _taken(graph, x, places):
+    """The channels of a map at rising places, as a node: copied together where they are not side by side."""
+    runs = [[place for _, place in run] for _, run in groupby(enumerate(places), lambda pair: pair[1] - pair[0])]
+    parts = [graph.channels(x, run[0], len(run)) if len(run) < x.channels else x for run in runs]
+    return parts[0] if len(parts) == 1 else graph.concat([graph.affine(one, relu=not one.signed) for one in parts])
+
+
+def check(groups):
+    """Raises ValueError for a number of groups that no gate has."""
+    if groups not in GROUPS:
+        raise ValueError(f"groups {groups!r}: expected one of {', '.join(map(str, GROUPS))}")
+
+
+def fixed(groups):
+    """GroupedConvolution's `groups` for a recipe's."""
+    return 0 if groups == "dynamic" else groups
+
+
+def convolution(channels, stride, groups=1):
+    """A 3×3 convolution of `channels` to as many: plain for one group, else a GroupedConvolution. ValueError."""
+    check(groups)
+    if groups != 1:
+        return GroupedConvolution(channels, stride, fixed(groups))
+    conv = nn.Conv2d(channels, channels, 3, stride, 1, bias=False)
+    nn.init.kaiming_normal_(conv.weight)
+    return conv
+
+
+def flops(conv, size):
+    """What such a convolution costs for an output of `size`."""
+    if isinstance(conv, GroupedConvolution):
+        return conv.cost(size)
+    return cost.conv_flops(*size, conv.in_channels, conv.out_channels, 3)
+
+
+def lower(graph, x, conv, bn):
+    """Such a convolution with `bn` and a ReLU as nodes: (the map, the order of its channels, None as they are)."""
+    if not isinstance(conv, GroupedConvolution):
+        return graph.convolution(x, conv, bn, relu=True), None
+    order = conv.order(conv.split())
+    return conv.lower(graph, x, list(range(x.channels)), order, bn), order

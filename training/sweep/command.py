@@ -3,6 +3,7 @@
     python -m training sweep GRID.toml --data DIR --out runs/table1              # GRID.toml: training/sweep/grid.py
     python -m training sweep GRID.toml --data DIR --out runs/table1 --workers 4
     python -m training sweep GRID.toml --data DIR --out runs/table1 --cluster tcp://HOST:8786
+    python -m training sweep GRID.toml --estimate           # points, and hours on an accelerator; trains nothing
 
 The folder then holds rows.jsonl and a folder a point. The same command goes on after whatever stopped it: finished
 points are not trained again, begun ones go on from their checkpoint. Workers of a cluster (dask scheduler, dask worker)
@@ -22,6 +23,8 @@ from tqdm import tqdm
 from hls.command.arguments import THREADS, Parser, Whole
 from hls.command.entry import guarded
 from hls.command.outputs import made
+from training import estimate
+from training.recipe import from_dict
 from training.sweep import grid
 from training.sweep.point import train_point
 from training.sweep.rows import Rows
@@ -40,7 +43,16 @@ def main(argv=None):
     add("--cluster", metavar="ADDRESS", help="of a Dask scheduler, whose workers train in place of this machine's")
     add("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
     add("--threads", type=THREADS, default=1, help="CPU threads of a point, part of its bits (default: %(default)s)")
+    add("--estimate", action="store_true", help="tell points and hours, by FLOPs as training estimate does")
+    add(
+        "--rate",
+        type=estimate.TERAFLOPS,
+        default=estimate.RATE,
+        help="TFLOP/s that --estimate assumes (default: %(default)s)",
+    )
     arguments = parser.parse_args(argv)
+    if arguments.estimate:
+        return guarded("training sweep", lambda: _estimate(grid.read(arguments.grid), arguments.rate))
     arguments.out = arguments.out or Path("runs") / arguments.grid.stem
     return guarded("training sweep", lambda: _sweep(arguments), lambda: f"interrupted: {_kept(arguments.out)}")
 
@@ -49,6 +61,23 @@ def _kept(folder):
     path = folder / "rows.jsonl"
     count = len(path.read_text(encoding="utf-8").splitlines()) if path.exists() else 0
     return f"{count} finished in {path}; the same command goes on"
+
+
+def _estimate(wanted, rate):
+    """Tell points and hours of every recipe of a grid."""
+    trials = wanted.search["trials"] if wanted.search else 1
+    seconds, found = {}, {}
+    for point in wanted.points(**grid.values_of(wanted)):
+        plan = from_dict(point.values)
+        key = str((plan.network, plan.batch, [(one.steps, one.side, one.gated, one.exits) for one in plan.phases]))
+        if key not in seconds:
+            seconds[key] = estimate.modelled(plan, estimate.built(plan), rate)
+        found.setdefault(point.recipe, []).append(seconds[key])
+    for name, each in found.items():
+        print(f"{name:32} {trials * len(each):6} points {trials * sum(each) / 3600:9.2f} hours")
+    count, total = (trials * sum(map(measure, found.values())) for measure in (len, sum))
+    print(f"{'together':32} {count:6} points {total / 3600:9.2f} hours, modelled at {rate:g} TFLOP/s")
+    return 0
 
 
 def _sweep(arguments):

@@ -5,6 +5,7 @@ set."phases.joint.steps" = 1000                    # the same for all points
 [axes]
 seed = [1, 2, 3]
 "phases.joint.terms.signed_cost.target" = [0.6, 0.4]
+"phases.joint.lr + phases.exits.lr" = [0.1, 0.05]  # the same value at both places
 [search]                                           # in place of none: Optuna chooses these, each point is a trial
 figure = "accuracy"                                # of the validation part, the mean over [axes]
 trials = 20
@@ -26,6 +27,7 @@ from training.bases import merged, nested, read_values
 from training.estimate import built
 from training.recipe import from_dict
 
+JOINED = " + "  # between paths that share an axis
 KEYS = ("base", "set", "axes", "search")
 SEARCH = {"figure": "accuracy", "trials": 20, "together": 4, "least": False, "seed": 1}
 MOST_POINTS = 100_000
@@ -89,7 +91,7 @@ def _grid(values, folder):
     grid = Grid(recipes, axes, _search(values["search"]) if "search" in values else None)
     if "name" in axes or len(recipes) * _product(len(each) for each in axes.values()) > MOST_POINTS:
         raise GridError(f"expected at most {MOST_POINTS:,} points, and no axis over the name")
-    _check(grid.points(**_any(grid)))
+    _check(grid.points(**values_of(grid)))
     return grid
 
 
@@ -143,14 +145,14 @@ def _check_axis(path, axis):
         raise GridError(f"search.axes.{path} = {axis!r}: expected low < high, above 0 where log is true")
 
 
-def _any(grid):
-    """Values in the middle of the search's axes, to try whether recipes take them."""
+def values_of(grid):
+    """A value of each of the search's axes, to try whether recipes take them; {} where nothing is searched."""
     axes = grid.search["axes"] if grid.search else {}
     return {path: axis["any"][0] if "any" in axis else axis["low"] for path, axis in axes.items()}
 
 
 def _point(name, values, at):
-    values = merged(values, nested(at))
+    values = merged(values, nested({path: value for paths, value in at.items() for path in paths.split(JOINED)}))
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
     return Point(name, at, values, digest)
 
