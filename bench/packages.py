@@ -2,11 +2,11 @@
 
     python -m bench packages --data cifar10=DIR --data fashion-mnist=DIR
 
-Rows: PACKAGE.accuracy@BUDGET, .flops@ and .flops_max@, .cycles@ and .energy@ (both modelled), .layers@, .channels@,
-.exits@ (in `detail` the images that left at each); .over_budget (images that spent more than allowed, over all
-budgets), .flops_differ (images whose FLOPs differ from the training model's count for the same decisions),
-.float_accuracy and .int8_minus_float. Of the whole network, every gate open: .full_flops, .full_cycles, and how many
-.gated_blocks and .gated_channels it has.
+Rows: PACKAGE.budget@BUDGET (the name has it rounded, the value whole), .accuracy@, .flops@ and .flops_max@, .cycles@
+and .energy@ (both modelled), .layers@, .channels@, .exits@ (`detail`: the images that left at each); .over_budget
+(images that spent more than allowed, over all budgets), .flops_differ (images whose FLOPs differ from the training
+model's count for the same decisions), .float_accuracy and .int8_minus_float. Of the whole network, every gate open:
+.full_flops, .full_cycles, and how many .gated_blocks and .gated_channels it has.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ def measure(rows, name, sha256, package, images, labels, threads):
     n = len(images)
     add_whole(rows, name, sha256, package)
     results = engine(package, images, NO_BUDGET, threads)
-    add_budget(rows, name, sha256, "none", package, results, labels)
+    add_budget(rows, name, sha256, None, package, results, labels)
     accuracy = float((results.label == labels).mean())
     rows.add(f"{name}.flops_differ", flops_differ(package, results), "images", "simulated", n, sha256)
     smallest = min(entry["flops"] for entry in package.exits)
@@ -60,7 +60,7 @@ def measure(rows, name, sha256, package, images, labels, threads):
     for budget in budgets:
         results = engine(package, images, budget, threads)
         over += int((results.flops > budget).sum())
-        add_budget(rows, name, sha256, f"{budget / 1e6:.1f}M", package, results, labels)
+        add_budget(rows, name, sha256, budget, package, results, labels)
     rows.add(f"{name}.over_budget", over, "images", "simulated", len(budgets) * n, sha256)
     reference = package.meta["training"]["metrics"]["test"]
     if reference["images"] == n:
@@ -78,8 +78,9 @@ def add_whole(rows, name, sha256, package):
     rows.add(f"{name}.gated_channels", gated_channels(package), "channels", "count", 1, sha256)
 
 
-def add_budget(rows, name, sha256, at, package, results, labels):
-    """Add the rows of one budget."""
+def add_budget(rows, name, sha256, budget, package, results, labels):
+    """Add the rows of one budget of FLOPs, None for none."""
+    at = "none" if budget is None else f"{budget / 1e6:.1f}M"
     board, n = catalog.read(), len(labels)
     energy, taken = modelled(results, board), np.bincount(results.exit, minlength=len(package.exits))
     exits = {item["name"]: int(count) for item, count in zip(package.exits, taken)}
@@ -87,6 +88,8 @@ def add_budget(rows, name, sha256, at, package, results, labels):
     def add(what, value, unit, kind="simulated", **more):
         rows.add(f"{name}.{what}@{at}", value, unit, kind, n, sha256, **more)
 
+    if budget is not None:
+        add("budget", budget, "FLOPs", "count")
     add("accuracy", float((results.label == labels).mean()), "share")
     add("flops", float(results.flops.mean()), "FLOPs")
     add("flops_max", int(results.flops.max()), "FLOPs")

@@ -1,0 +1,1 @@
+"""What a newcomer meets first: what the main command prints, the way with own pictures, the page."""
