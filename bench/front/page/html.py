@@ -4,7 +4,7 @@ print(table(["| a | b |", "|---|---|", "| 1 | 2 |"], "A caption"))
 """
 
 import re
-from html import escape
+from html import escape, unescape
 
 _CODE = re.compile(r"`([^`]+)`")
 _BOLD = re.compile(r"\*\*([^*]+)\*\*")
@@ -48,7 +48,7 @@ def grid(head, body, caption):
         lines.append(f'<tr><th scope="row">{first}</th>{cells}</tr>')
     name = re.sub("<[^>]*>", "", caption)
     return (
-        f'<div class="scroll" role="region" aria-label="{escape(name)}" tabindex="0"><table>'
+        f'<div class="scroll" role="region" aria-label="{escape(unescape(name))}" tabindex="0"><table>'
         f"<caption>{caption}</caption><thead><tr>{titles}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 

@@ -5,6 +5,7 @@
 Only rows of the newest run on the package that is committed count.
 """
 
+import math
 from dataclasses import dataclass
 
 from bench.packages import PACKAGES, PAPER_BUDGET, fingerprint
@@ -93,7 +94,7 @@ def _point(at, budget, own):
         "exits": f"{value['exits']} of {len(exits)}",
         "images": f"of {images:,} test images",
         "clock": f"{value['cycles']:,.0f} cycles at {board.clock_hz / 1e6:g} MHz, the {board.clock_kind} clock",
-        "coefficients": "coefficients from literature, not calibrated",
+        "coefficients": rows["energy"]["note"].replace("modelled, ", ""),
     }
     return Point(at, budget, rows, shown, exits)
 
@@ -109,4 +110,4 @@ def within(most, budget):
         return f"The dearest image spent {millions(most)}"
     if most > budget:
         raise UserError(f"an image spent {most} FLOPs under a budget of {budget}: the engine is wrong, report this")
-    return f"The dearest image spent {most / budget:.1%} of the budget"
+    return f"The dearest image spent {math.floor(1000 * most / budget) / 10}% of the budget"

@@ -6,12 +6,15 @@
 Nothing but the standard library and the browser; requests that a page makes are kept in `page.requests`.
 """
 
+import base64
 import contextlib
+import fcntl
 import json
 import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -20,6 +23,11 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
          "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
          "--remote-debugging-pipe")  # fmt: skip
+FREE = 10
+PLACE = """import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.dup2(int(sys.argv[2]), 4)
+os.execv(sys.argv[3], sys.argv[3:])"""
 SECONDS = 120  # for an answer; the machine may be busy
 
 
@@ -90,8 +98,6 @@ class Browser:
         """A PNG of the page, all of it or what the window shows."""
         size = self.call("Page.getLayoutMetrics")["cssContentSize"]
         clip = {"x": 0, "y": 0, "width": self._width, "height": size["height"] if whole else self._height, "scale": 1}
-        import base64
-
         answer = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole, clip=clip)
         Path(path).write_bytes(base64.b64decode(answer["data"]))
 
@@ -103,12 +109,12 @@ class Browser:
     def _start(self):
         """The browser reads requests at its descriptor 3 and writes to 4."""
         (to_read, self._to), (self._from, to_write) = os.pipe(), os.pipe()
-        command = [found(), *FLAGS, f"--user-data-dir={self._home}", "about:blank"]
-        shell = ["sh", "-c", f'exec "$@" 3<&{to_read} 4>&{to_write}', "sh", *command]
-        self._process = subprocess.Popen(shell, pass_fds=(to_read, to_write), stdout=subprocess.DEVNULL,
+        ends = [fcntl.fcntl(end, fcntl.F_DUPFD, FREE) for end in (to_read, to_write)]  # none of them is 3 or 4
+        command = [sys.executable, "-c", PLACE, *map(str, ends), str(found()), *FLAGS, f"--user-data-dir={self._home}"]
+        self._process = subprocess.Popen([*command, "about:blank"], pass_fds=ends, stdout=subprocess.DEVNULL,
                                          stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
-        os.close(to_read)
-        os.close(to_write)
+        for end in (to_read, to_write, *ends):
+            os.close(end)
 
     def _stop(self):
         with contextlib.suppress(BrowserError, OSError):
