@@ -38,7 +38,7 @@ def texts(package, example, run):
     channels = sum(len(example.channels[i]) for i in ran)
     total = sum(gate["channels"] for gate in package.meta["gates"])
     return {
-        "answer": f"✓ {answer}" if right else f"✗ {answer}, which is wrong",
+        "answer": f"✓ {answer}" if right else f"✗ {answer} (wrong)",
         "flops": f"{millions(run.flops)} FLOPs",
         "energy": f"{run.energy_mj:.3f} mJ, modelled",
         "ran": f"{len(ran)} of {len(run.blocks)} blocks, {channels} of {total} channels",
