@@ -1,4 +1,5 @@
 # make run    the default package under a budget, on this machine (no torch)
+# make install   PyTorch and all else into .venv, for training and export
 # make test   the whole test suite, C++ engine included
 # make check  lint, format, types, the HLS subset, loops (needs clang-16), clang-tidy, generated files, import direction
 # make page   docs/index.html, from result rows and from what the engine runs for ten images
@@ -16,11 +17,13 @@ BIN    := $(VENV)/bin
 FORMATTED = $(filter-out hls/src/isa.hpp hls/src/top.hpp,$(wildcard hls/src/*.?pp hls/src/*/*.?pp hls/stress/*.cpp hls/bounds/*.hpp bitstreams/lockstep/*.?pp))
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test check page bench-check fuzz deploy boards synth synth-report rtl format generate clean
+.PHONY: run install test check page bench-check fuzz deploy boards synth synth-report rtl format generate clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
 	$(BIN)/python host/run.py --budget $(BUDGET)
+
+install: $(VENV)/test.stamp
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest --cosim

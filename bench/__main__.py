@@ -3,6 +3,7 @@
     python -m bench packages --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench controls --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench trials --data cifar10=DIR --checkpoint FILE
+    python -m bench shortcuts --data cifar10=DIR
     python -m bench pool --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench training
     python -m bench speed --data cifar10=DIR --json rows.jsonl
@@ -13,7 +14,7 @@
     python -m bench dse
     python -m bench points
     python -m bench newcomer
-    python -m bench imports
+    python -m bench imports --data cifar10=DIR --files resnet20.th
     python -m bench hls4ml
     python -m bench dynamic
     python -m bench where --data cifar10=DIR --data fashion-mnist=DIR
@@ -27,6 +28,7 @@ import argparse
 import importlib
 import shlex
 import sys
+from pathlib import Path
 
 from bench.packages import PACKAGES
 from bench.rows import Rows, own_file
@@ -42,6 +44,7 @@ BENCHMARKS = {  # name → module of bench
     "packages": "packages",
     "controls": "gates.controls",
     "trials": "gates.trials",
+    "shortcuts": "gates.shortcuts",
     "pool": "gates.pool",
     "training": "gates.training",
     "speed": "speed",
@@ -74,6 +77,7 @@ def main(argv=None):
     parser.add_argument("--images", type=Whole(1), help="first N test images (default: all)")
     parser.add_argument("--threads", type=THREADS, default=2, help="of the co-simulation (default: %(default)s)")
     parser.add_argument("--checkpoint", metavar="FILE", help="trials: of a run whose backbone is trained")
+    parser.add_argument("--files", nargs="+", metavar="FILE", help="imports: trained networks, .onnx or resnet20.th")
     parser.add_argument("--json", metavar="FILE", help="write the rows here instead of appending to bench/results/")
     options = parser.parse_args(argv)
     return guarded("bench", lambda: _run(options, argv), "interrupted: no row was kept")
@@ -83,7 +87,7 @@ def _run(options, argv):
     folders = Folders(options.data)
     folders.check(sorted({*DATASETS, *(read(path).dataset for path in PACKAGES.glob("*.npz"))}))
     with Output(options.json or own_file(options.name), "--json" if options.json else "") as output:
-        rows = Rows(options.name, shlex.join(["python", "-m", "bench", *_shown(argv, options.data)]))
+        rows = Rows(options.name, shlex.join(["python", "-m", "bench", *_shown(argv, options)]))
         try:
             importlib.import_module(f"bench.{BENCHMARKS[options.name]}").run(rows, folders, options)
         except (UserError, KeyboardInterrupt) as error:
@@ -95,9 +99,11 @@ def _run(options, argv):
     return 0
 
 
-def _shown(argv, given):
-    """The command with DIR in place of folders: a path of this machine is nobody else's."""
-    return [("=".join((*filter(None, split(item)[:1]), "DIR")) if item in given else item) for item in argv]
+def _shown(argv, options):
+    """The command with DIR in place of folders, and files by their names: a path of this machine is nobody else's."""
+    shown = {item: "=".join((*filter(None, split(item)[:1]), "DIR")) for item in options.data}
+    shown |= {item: Path(item).name for item in options.files or ()}
+    return [shown.get(item, item) for item in argv]
 
 
 if __name__ == "__main__":

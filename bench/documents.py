@@ -9,7 +9,7 @@ A block's name says which table is made; the tables are below.
 import re
 import sys
 
-from bench.gates.tables import controls_table, pool_table, trials_table
+from bench.gates.tables import controls_table, pool_table, shortcuts_table, trials_table
 from bench.rows import ROOT, latest
 from bench.sizes.figure import figure
 from bench.sizes.page import front_table, reason_text, rule_text
@@ -93,6 +93,7 @@ ENGINE = {
     "proportionality.layers": "random layer skips",
     "proportionality.random_both": "random layer and channel skips",
     "proportionality.random_masks": "random channel masks alone",
+    "proportionality.random_pairs": "random channel masks in pairs (recipe: `pairs = true`)",
     "gates.share": "gates and exits, share of a full image's cycles",
     "resnet8.images_per_s_143MHz": "MLPerf Tiny's ResNet-8 at 143 MHz, images/s",
     "resnet8.images_per_s_100MHz": "the same at 100 MHz",
@@ -257,6 +258,7 @@ TABLES = {
     "packages": packages_table,
     "promises": promises_table,
     "speed": speed_table,
+    "shortcuts": shortcuts_table,
     "trials": trials_table,
     "dse_front": front_table,
     "dse_reason": reason_text,

@@ -110,7 +110,7 @@ def add_random(rows, package, sha256):
     """Decisions at random, with a probability of their own for each draw."""
     walker, rng = Walker(package.program), np.random.default_rng(SEED)
     full = total(walker.steps())
-    for name, layers, channels in (("masks", False, True), ("layers", True, False), ("both", True, True)):
+    for name, layers, channels in (("masks", False, 1), ("layers", True, 0), ("both", True, 1), ("pairs", False, 2)):
         ratios = np.array([random_ratio(walker, rng, full, layers, channels) for _ in range(DRAWS)])
         note = f"{NAME}, kept with a probability from {KEPT[0]:.0%} to {KEPT[1]:.0%}, seed {SEED}"
         label = "layers" if name == "layers" else f"random_{name}"
@@ -120,17 +120,28 @@ def add_random(rows, package, sha256):
 
 
 def random_ratio(walker, rng, full, layers, channels):
-    """Proportionality of one draw of layer skips, channel masks, or both; one that keeps everything is drawn again."""
+    """Proportionality of one draw of layer skips, channel masks, or both; one that keeps everything is drawn again.
+
+    `channels`: how many a mask keeps or closes together, 0 where it keeps all.
+    """
     while True:
         chance = rng.uniform(*KEPT)
         flops, cycles = total(
             walker.steps(
                 keep=lambda gate, chance=chance: not layers or rng.random() < chance,
-                active=lambda gate, count, chance=chance: int(rng.binomial(count, chance)) if channels else count,
+                active=lambda gate, count, chance=chance: kept(rng, count, chance, channels),
             )
         )
         if flops < full[0]:
             return proportionality(flops, cycles, *full)
+
+
+def kept(rng, count, chance, together):
+    """Of `count` channels those that a random mask keeps, so many `together`: what is left over is a decision, too."""
+    if not together:
+        return count
+    rest = count % together
+    return together * int(rng.binomial(count // together, chance)) + (rest and rest * int(rng.binomial(1, chance)))
 
 
 def add_gates(rows, package, sha256):

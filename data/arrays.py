@@ -3,11 +3,13 @@
     found = read_arrays("digits.npz")     # members images and labels, or x_train, y_train, x_test, y_test …
 
 Names of members: images or x, labels or y, alone or with a part before or behind (train, val, test); `classes` holds
-names, one a class. Images are (N, H, W) or (N, H, W, C), labels (N,) or (N, 1).
+names, one a class. Images are (N, H, W) or (N, H, W, C), labels (N,) or (N, 1). Other members are left alone.
+
+A member is looked at before it is unpacked: what its header claims must be there, and fit in MOST_BYTES.
 """
 
 import hashlib
-import io
+import math
 import zipfile
 from pathlib import Path
 
@@ -16,8 +18,10 @@ import numpy as np
 from data.errors import DataError
 from data.folders import MOST_CLASSES, PARTS, Collection, check_classes
 
-IMAGES, LABELS = ("images", "x", "data"), ("labels", "y", "targets")
-MOST_BYTES = 8 << 30  # of one member, unpacked
+IMAGES, LABELS, CLASSES = ("images", "x", "data"), ("labels", "y", "targets"), "classes"
+MOST_BYTES = 2 << 30  # of all arrays together: they lie in memory, where a folder's pictures are read one by one
+KINDS = "biufUS"  # of numpy's types: numbers and text, whose size their header tells
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 def holds_arrays(path):
@@ -31,21 +35,21 @@ def read_arrays(path):
     path = Path(path)
     try:
         if path.suffix == ".npz" and path.is_file():
-            members, digest = _members(path)
+            members = _members(path)
         else:
             folder = path if path.is_dir() else path.parent
-            members = {file.stem: _array(file.read_bytes(), file) for file in sorted(folder.glob("*.npy"))}
-            digest = _digest(members)
+            members = _files(folder)
     except DataError:
         raise
     except Exception as error:  # a zip can be wrong in any way
         line = " ".join(str(error).split())[:80]
         raise DataError(f"cannot read {path} ({line}): save it again") from None
-    parts, classes = {}, members.pop("classes", None)
+    digest = _digest(members)
+    parts, classes = {}, members.pop(CLASSES, None)
     for part, (images, labels) in _pairs(members, path).items():
         parts[part] = _checked(images, labels, f"{path} ({part})")
     highest = max(int(labels.max()) for _, labels, _ in parts.values())
-    names = tuple(map(str, range(highest + 1))) if classes is None else tuple(map(str, classes.reshape(-1).tolist()))
+    names = tuple(map(str, range(highest + 1))) if classes is None else tuple(map(_text, classes.reshape(-1).tolist()))
     check_classes(names, path)
     if highest >= len(names):
         raise DataError(f"{path} has a label {highest}, expected 0 to {len(names) - 1}: there are {len(names)} classes")
@@ -53,27 +57,67 @@ def read_arrays(path):
 
 
 def _members(path):
-    """Name → array of the members of a .npz, and its digest."""
+    """Name → array of the members of a .npz; None for one whose name says nothing."""
+    found, left = {}, MOST_BYTES
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
-            if info.file_size > MOST_BYTES:
-                raise DataError(f"{path}: {info.filename} has {info.file_size} bytes, expected at most {MOST_BYTES}")
-        names = [info.filename for info in archive.infolist() if info.filename.endswith(".npy")]
-        members = {name[: -len(".npy")]: _array(archive.read(name), f"{path}: {name}") for name in names}
-    return members, _digest(members)
+            name, _, ending = info.filename.rpartition(".")
+            found[name] = None
+            if ending == "npy" and _is_known(name):
+                with archive.open(info) as handle:
+                    found[name] = _array(handle, info.file_size, left, f"{path}: {info.filename}")
+                left -= found[name].nbytes
+    return found
 
 
-def _array(content, name):
+def _files(folder):
+    """Name → array of the .npy files in a folder; None for one whose name says nothing."""
+    found, left = {}, MOST_BYTES
+    for path in sorted(folder.glob("*.npy")):
+        found[path.stem] = None
+        if _is_known(path.stem):
+            with path.open("rb") as handle:
+                found[path.stem] = _array(handle, path.stat().st_size, left, path)
+            left -= found[path.stem].nbytes
+    return found
+
+
+def _array(handle, size, most, name):
+    """The array in an open .npy of `size` bytes, at most `most` of them; DataError before any memory is taken."""
     try:
-        return np.load(io.BytesIO(content), allow_pickle=False)
+        shape, fortran, dtype = HEADERS[np.lib.format.read_magic(handle)](handle)
     except Exception as error:  # the header is a Python literal: damage can raise nearly anything
         line = " ".join(str(error).split())[:80]
         raise DataError(f"{name} is no array of numbers ({line}): save it with numpy.save") from None
+    if dtype.kind not in KINDS:
+        raise DataError(f"{name} is no array of numbers ({dtype}): save it with numpy.save")
+    claimed, there = math.prod(shape) * dtype.itemsize, size - handle.tell()
+    if claimed > most:
+        what = f"{name} unpacks to {claimed:,} bytes, {most:,} are left of {MOST_BYTES:,} for all arrays"
+        raise DataError(f"{what}: give fewer or smaller images, or a folder of class folders")
+    content = handle.read(claimed) if claimed == there else b""
+    if min(shape, default=0) < 0 or len(content) != claimed:
+        raise DataError(f"{name} claims {claimed:,} bytes for {shape}, {there:,} are there: save it again")
+    return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _text(value):
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _role(name):
+    """0 for images, 1 for labels, None for neither, by a member's name."""
+    words = set(name.lower().split("_"))
+    return next((role for role, known in enumerate((IMAGES, LABELS)) if words & set(known)), None)
+
+
+def _is_known(name):
+    return name == CLASSES or _role(name) is not None
 
 
 def _digest(members):
     digest = hashlib.sha256()
-    for name in sorted(members):
+    for name in sorted(name for name, array in members.items() if array is not None):
         digest.update(name.encode() + np.ascontiguousarray(members[name]).tobytes())
     return digest.hexdigest()
 
@@ -84,9 +128,8 @@ def _pairs(members, path):
     for name, array in members.items():
         words = name.lower().split("_")
         part = next((PARTS[word] for word in words if word in PARTS), "train")
-        kind = next((role for role, known in enumerate((IMAGES, LABELS)) if set(words) & set(known)), None)
-        if kind is not None:
-            found.setdefault(part, {})[kind] = array
+        if array is not None:
+            found.setdefault(part, {})[_role(name)] = array
     whole = {part: (pair[0], pair[1]) for part, pair in found.items() if len(pair) == 2}
     if not whole or len(whole) < len(found):
         there = ", ".join(sorted(members)) or "nothing"

@@ -14,7 +14,7 @@ import numpy as np
 from data.cifar import LAYOUTS, read_cifar
 from data.errors import DataError
 from data.files import download
-from data.idx import read_idx
+from data.formats.idx import read_idx
 from data.sets import DATASETS, DIGESTS, FASHION_MNIST, SAMPLE, SAMPLE_DIGESTS, SPLITS
 from data.svhn import read_svhn
 

@@ -49,7 +49,8 @@ class Fit:
             return as_channels(pixels, self.channels)
         if self.how == "none":
             sizes = " × ".join(map(str, found)), " × ".join(map(str, self.size))
-            raise DataError(f"{name} is {sizes[0]}, expected {sizes[1]}: make it so, or give a rule (--fit crop)")
+            rule = "let python -m training new write another rule (--fit crop)"
+            raise DataError(f"{name} is {sizes[0]}, expected {sizes[1]}: make it so, or {rule}")
         pixels = as_channels(pixels, self.channels)
         if self.how == "crop":
             pixels = _middle(pixels, self.size)

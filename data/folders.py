@@ -16,6 +16,7 @@ import numpy as np
 
 from data.errors import DataError
 from data.pictures import ENDINGS, OTHERS
+from hls.command.words import counted
 
 PARTS = {"train": "train", "training": "train", "val": "validation", "valid": "validation"}
 PARTS |= {"validation": "validation", "test": "test", "testing": "test"}
@@ -70,7 +71,8 @@ def check_classes(names, source, least=LEAST_CLASSES):
     """DataError unless there are `least` to 1,000 class names that anybody can tell apart."""
     if not least <= len(names) <= MOST_CLASSES:
         layout = "a folder for each class, with its pictures in it"
-        raise DataError(f"{source} has {len(names)} classes, expected {least} to {MOST_CLASSES}: make {layout}")
+        found = counted(len(names), "class", "classes")
+        raise DataError(f"{source} has {found}, expected {least} to {MOST_CLASSES}: make {layout}")
     seen = {}
     for name in names:
         key = unicodedata.normalize("NFKC", name).casefold().strip()

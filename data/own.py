@@ -22,6 +22,7 @@ from data.errors import DataError
 from data.fit import LEAST, Fit
 from data.folders import holds_classes, read_folder
 from data.pictures import read_picture, read_size
+from hls.command.words import counted
 
 NAMES = ("train", "validation", "test")
 SIDE = 64  # what larger pictures become, unless another size is asked for
@@ -137,7 +138,7 @@ def _draw(collection, labels, names, shares, seed):
         members = np.flatnonzero(labels == label)
         if len(members) <= len(shares):
             raise DataError(
-                f"{collection.source}: class {title!r} has {len(members)} pictures, expected at least "
+                f"{collection.source}: class {title!r} has {counted(len(members), 'picture')}, expected at least "
                 f"{len(shares) + 1}, one for each part: add some, or take the class away"
             )
         order = sorted(members, key=lambda index: _rank(seed, names[index]))

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data import png
 from data.errors import DataError
+from data.formats import jpeg, png
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".npy")
 OTHERS = (".bmp", ".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jfif", ".jp2", ".svg", ".ppm", ".pgm")
@@ -107,18 +107,32 @@ def _numpy(content):
 
 # ------------------------------------------------------------------------------------------------------------- Pillow
 def _by_pillow(content):
+    pixels, end, turn = _unpacked(content)
+    if content[:3] == jpeg.SIGNATURE and jpeg.may_lack(end):
+        _check_whole(content, pixels)
+    return _plain(turned(pixels if pixels.ndim == 3 else pixels[..., None], turn))
+
+
+def _check_whole(content, pixels):
+    if (_unpacked(jpeg.lengthened(content))[0] != pixels).any():
+        height, width = pixels.shape[:2]
+        raise DataError(f"has data for a part of its {width} × {height} pixels: it is cut short, save it again")
+
+
+def _unpacked(content):
+    """(pixels grey or RGB, with or without alpha, its last rows as the file has them, EXIF's orientation)."""
     with _opened(content) as image:
         turn = orientation(image.info.get("exif", b""))
+        end = np.asarray(image.crop((0, image.height - 1, image.width, image.height)))
         if image.mode not in ("L", "LA", "RGB", "RGBA"):
             image = image.convert("L" if image.mode == "1" else "RGB")
-        pixels = np.asarray(image)
-    return _plain(turned(pixels if pixels.ndim == 3 else pixels[..., None], turn))
+        return np.asarray(image), end, turn
 
 
 @contextlib.contextmanager
 def _opened(content):
     """Pillow's image of JPEG or WebP bytes, its size checked before anything is unpacked."""
-    kind = "JPEG" if content[:3] == b"\xff\xd8\xff" else "WEBP" if content[8:12] == b"WEBP" else None
+    kind = "JPEG" if content[:3] == jpeg.SIGNATURE else "WEBP" if content[8:12] == b"WEBP" else None
     if kind is None:
         raise DataError(f"begins with {content[:4]!r}, expected a PNG, JPEG, WebP or .npy file: save it as one")
     try:
@@ -127,7 +141,10 @@ def _opened(content):
         raise DataError(f"is a {kind} file, and Pillow is not installed: {NEED}") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is looked at here
-        opened = Image.open(io.BytesIO(content), formats=(kind,))
+        try:
+            opened = Image.open(io.BytesIO(content), formats=(kind,))
+        except Image.DecompressionBombError:
+            raise DataError(f"has far more than {MOST_PIXELS:,} pixels: save it smaller") from None
     with opened as image:
         _check_size(*image.size[::-1])
         frames = getattr(image, "n_frames", 1)

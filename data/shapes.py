@@ -2,6 +2,7 @@
 
     picture = draw("disc", np.random.default_rng(1), side=64)      # (64, 64, 3) uint8
     python -m data.shapes photos --each 100                          # photos/disc/000.png …, a folder of class folders
+    python -m data.shapes photos --jpeg                              # photos/disc/000.jpg …, needs Pillow
 
 The shape's place, size, turn and colours are drawn at random; edges are smooth.
 """
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data.png import write_png
+from data.errors import DataError
+from data.formats.png import write_png
 from hls.command.arguments import Parser, Whole
 from hls.command.entry import guarded
 from hls.command.outputs import made
@@ -54,6 +56,15 @@ def folder(path, each, seed=1, side=64, save=None):
             save(room / f"{index:03d}", draw(name, random, side))
 
 
+def save_jpeg(path, pixels):
+    """Write (H, W, 3) uint8 to `path`.jpg. DataError without Pillow."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise DataError("JPEG needs Pillow: pip install -r requirements/images.txt, or leave --jpeg away") from None
+    Image.fromarray(pixels).save(path.with_suffix(".jpg"), quality=90)
+
+
 def main(argv=None):
     """Write the folder; 0, or 2 where it cannot be written."""
     parser = Parser(prog="python -m data.shapes", description=__doc__.splitlines()[0])
@@ -61,12 +72,14 @@ def main(argv=None):
     parser.add_argument("--each", type=Whole(1), default=100, help="pictures of each shape (default: %(default)s)")
     parser.add_argument("--side", type=Whole(8, 4096), default=64, help="height and width (default: %(default)s)")
     parser.add_argument("--seed", type=Whole(0), default=1, help="of the drawing (default: %(default)s)")
+    parser.add_argument("--jpeg", action="store_true", help="JPEG in place of PNG")
     arguments = parser.parse_args(argv)
     return guarded("shapes", lambda: _make(arguments))
 
 
 def _make(arguments):
-    folder(made(arguments.folder, "FOLDER"), arguments.each, arguments.seed, arguments.side)
+    save = save_jpeg if arguments.jpeg else None
+    folder(made(arguments.folder, "FOLDER"), arguments.each, arguments.seed, arguments.side, save)
     print(f"wrote {arguments.each} pictures each of {', '.join(NAMES)} to {arguments.folder}")
     return 0
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from data.errors import DataError
 from data.files import check_digest, file_digest
-from data.mat import read_mat
+from data.formats.mat import read_mat
 from data.sets import DIGESTS, SPLIT_SIZES
 
 

@@ -25,6 +25,7 @@ from hls import isa
 from hls.command.arguments import THREADS, Parser, Real, Several, Whole
 from hls.command.entry import guarded, say
 from hls.command.outputs import Outputs
+from hls.command.words import counted
 from hls.errors import UserError
 from training import new, published, recipe
 from training.data import Split
@@ -224,9 +225,9 @@ def _told(arguments, found, places, share, seconds):
     """What was found and written, for people."""
     output, gates = arguments.output, f"gates at {len(places.gated)} of them" if places.gated else "no gates"
     return (
-        f"{arguments.model}: {found.residual} residual blocks, {gates}, exits behind {len(places.after)} units; "
+        f"{arguments.model}: {counted(found.residual, 'residual block')}, {gates}, exits behind "
+        f"{counted(len(places.after), 'unit')}; "
         f"{share:.1%} of training images right as it is\n"
-        f"wrote {output} and {output.with_suffix('.pt')}: about {new.duration(seconds)} of training here, on "
-        f"{torch.get_num_threads()} threads\n"
+        f"wrote {output} and {output.with_suffix('.pt')}: {new.promised(seconds)}\n"
         f"next: python -m training {output} --data {arguments.data} --out runs/{output.stem}"
     )

@@ -142,8 +142,11 @@ class _Builder:
         """A map's pixels."""
         return self._add(graph.Flatten, f"{x.name}.flatten", x.channels * x.size[0] * x.size[1], x=x)
 
-    def linear(self, v, fc, before=None, after=None, shift=None, relu=False, inputs=None):
-        """`fc` with the batch norms around it and a shift behind them, its `inputs` in the order of `v`."""
+    def linear(self, v, fc, before=None, after=None, shift=None, relu=False, inputs=None, outputs=None):
+        """`fc` with the batch norms around it and a shift behind them, its `inputs` in the order of `v`.
+
+        `outputs`: those of `fc` that are wanted, in order.
+        """
         name, weight, bias = self.names[id(fc)], fc.weight.detach().double(), _bias(fc)
         if before is not None:
             scale, offset = _line(before)
@@ -155,6 +158,8 @@ class _Builder:
             bias = bias + shift.detach().double()
         if inputs is not None:
             weight = weight[:, torch.as_tensor(inputs)]
+        if outputs is not None:
+            weight, bias = weight[torch.as_tensor(outputs)], bias[torch.as_tensor(outputs)]
         numbers = {"weight": _array(weight, name), "bias": _array(bias, name)}
         return self._add(graph.Linear, name, len(weight), x=v, relu=relu, **numbers)
 

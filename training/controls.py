@@ -2,6 +2,7 @@
 
 hits, flops, keep = record(model, split)                    # every image's decisions
 others, spent = replay(model, split, exchanged(keep))       # the same network with another image's
+sparing = higher(model, split, flops=40e6)                  # what its layer gates need to spend as little on average
 
 A network whose accuracy is the same with exchanged decisions has gates for show.
 """
@@ -13,21 +14,43 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from training.dynamic import LAYER
+
 BATCH = 250
+HALVINGS = 10  # of the range of a layer gate's threshold
 
 
 @torch.no_grad()
-def record(model, split):
-    """(hits (N,) bool, FLOPs (N,) float64, {(unit, mask): (N, outputs) of 0/1}) of the network's own decisions."""
+def record(model, split, threshold=0.0, limit=None):
+    """(hits (N,) bool, FLOPs (N,) float64, {(unit, mask): (N, outputs) of 0/1}) of the network's own decisions.
+
+    A layer gate opens where its logit is above `threshold`; `limit`: of the first images alone.
+    """
     model.eval()
     hits, flops, keep = [], [], {}
-    for images, labels in split.plain_batches(BATCH):
-        out = model(images, with_exits=False)
+
+    def forced(_, mask, logits):
+        return (logits > (threshold if mask == LAYER else 0)).to(logits.dtype)
+
+    for images, labels in split.plain_batches(BATCH, limit):
+        out = model(images, with_exits=False, forced=forced)
         hits.append(out.logits[-1].argmax(1) == labels)
         flops.append(out.flops[:, -1])
         for decision in out.decisions:
             keep.setdefault((decision.unit, decision.mask), []).append(decision.keep)
     return torch.cat(hits).numpy(), torch.cat(flops).numpy(), {key: torch.cat(parts) for key, parts in keep.items()}
+
+
+def higher(model, split, flops, limit=2000):
+    """The lowest threshold of the layer gates' logits by which an image costs `flops` or less on average."""
+    low, high = 0.0, 8.0  # logits are standardised: none is higher
+    if record(model, split, low, limit)[1].mean() <= flops:
+        return low
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        fits = record(model, split, middle, limit)[1].mean() <= flops
+        low, high = (low, middle) if fits else (middle, high)
+    return high
 
 
 @torch.no_grad()

@@ -83,12 +83,16 @@ class Split:
         floats = (pixels.float() / 255 - self.mean) / self.std
         return floats.contiguous(memory_format=torch.channels_last)
 
-    def batches(self, start, stop, size, seed, pad=4, flip=True):
-        """Augmented batches for steps `start` to `stop`, shuffled anew each epoch."""
+    def batches(self, start, stop, size, seed, pad=4, flip=True, alternate=False):
+        """Augmented batches for steps `start` to `stop`, shuffled anew each epoch.
+
+        Images are mirrored by chance, or with `alternate` every other epoch, the first time by a coin of their own.
+        """
         rank, world = self.share
         for epoch, step, order in self._order(start, stop, size, seed):
             chosen = torch.from_numpy(order).to(self.images.device)
-            pixels = augment(self.images[chosen], np.random.default_rng((seed, epoch, step)), pad, flip)
+            chances = mirror_chances(order, epoch, seed, flip, alternate)
+            pixels = augment(self.images[chosen], np.random.default_rng((seed, epoch, step)), pad, chances)
             yield self.normalise(pixels[rank::world]), self.labels[chosen[rank::world]]
 
     def _order(self, start, stop, size, seed):
@@ -109,13 +113,21 @@ class Split:
             yield self.normalise(self.images[part]), self.labels[part]
 
 
-def augment(pixels, rng, pad, flip):
-    """Random crops of (N, 3, H, W) uint8 images padded by reflection, and mirror images; the same shape and type."""
+def mirror_chances(index, epoch, seed, flip=True, alternate=False):
+    """Chances (N,) that images `index` are mirrored in an epoch; `alternate`: once in any two (Jordan's airbench)."""
+    if not (flip and alternate):
+        return np.full(len(index), 0.5 if flip else 0.0)
+    coin = (np.asarray(index, np.uint64) + np.uint64(seed)) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(40)
+    return ((coin + np.uint64(epoch)) & np.uint64(1)).astype(float)
+
+
+def augment(pixels, rng, pad, mirror):
+    """Random crops of (N, 3, H, W) uint8 images padded by reflection, mirrored by chance: `mirror`, or (N,) of each."""
     n, _, height, width = pixels.shape
     device = pixels.device
     padded = functional.pad(pixels.float(), (pad,) * 4, mode="reflect").to(torch.uint8) if pad else pixels
     y0, x0 = (torch.from_numpy(rng.integers(0, 2 * pad + 1, n)).to(device) for _ in range(2))
-    mirrored = torch.from_numpy(rng.random(n) < 0.5).to(device) & flip
+    mirrored = torch.from_numpy(rng.random(n) < mirror).to(device)
     rows = y0[:, None] + torch.arange(height, device=device)  # (N, H)
     columns = torch.arange(width, device=device)[None].expand(n, -1)
     columns = x0[:, None] + torch.where(mirrored[:, None], width - 1 - columns, columns)  # (N, W)

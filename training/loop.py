@@ -87,7 +87,7 @@ class Trainer:
         phase, recipe = self.recipe.phases[self.phase], self.recipe
         seed = recipe.seed * 1000 + self.phase
         self._set_modes()
-        batches = self.train.batches(self.step, phase.steps, recipe.batch, seed, recipe.crop_pad, recipe.flip)
+        batches = self.train.batches(self.step, phase.steps, recipe.batch, seed, *recipe.augmentation)
         bar = {"initial": self.step, "unit": "step", "mininterval": 1, "disable": not self.told}
         bar = tqdm(batches, f"{phase.name:10}", phase.steps, **bar)
         for images, labels in bar:
@@ -115,7 +115,7 @@ class Trainer:
         for number, phase in enumerate(self.recipe.phases):
             self.phase = number
             self._begin_phase()
-            batches = self.train.batches(0, steps, self.recipe.batch, 0, self.recipe.crop_pad, self.recipe.flip)
+            batches = self.train.batches(0, steps, self.recipe.batch, 0, *self.recipe.augmentation)
             seconds, started = [], time.monotonic()
             for images, labels in batches:
                 self._train_step(phase, 0, images, labels)

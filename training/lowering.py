@@ -64,10 +64,11 @@ class Graph(Protocol):
     def mean(self, x: Value) -> Value:
         """A map's global average: a vector."""
 
-    def linear(self, v: Value, fc, before=None, after=None, shift=None, relu=False, inputs=None) -> Value:
+    def linear(self, v: Value, fc, before=None, after=None, shift=None, relu=False, inputs=None, outputs=None) -> Value:
         """`fc` on a vector; batch norms `before` and `after` without affine part, and a `shift` (outputs,), folded.
 
-        `inputs`: the inputs of `fc` in the order in which the vector has them.
+        `inputs`: the inputs of `fc` in the order in which the vector has them; `outputs`: those of `fc` that are
+        wanted, in order, one or several times.
         """
 
     def lstm(self, v: Value, cell, state=None) -> Value:

@@ -35,17 +35,17 @@ class NetworkError(UserError):
     """A network that cannot be built; the message is one line."""
 
 
-def pooled_gates(members, rate=0.5, last=None, hidden=16):
+def pooled_gates(members, rate=0.5, last=None, hidden=16, pairs=False):
     """A cheap gate for each of `members`, (input channels, outputs).
 
     `rate`: the share of images that it opens for at first; with `last` it goes evenly to that one, from the first gate
-    of each width to the last.
+    of each width to the last. `pairs`: neighbouring outputs are kept together, as the engine multiplies them.
     """
     gates = []
     for width, group in groupby(members, key=lambda member: member[0]):
         group = list(group)
         rates = np.linspace(rate, rate if last is None else last, len(group))
-        gates += [PooledGate(width, outputs, float(share), hidden) for share, (_, outputs) in zip(rates, group)]
+        gates += [PooledGate(width, outputs, float(share), hidden, pairs) for share, (_, outputs) in zip(rates, group)]
     return gates
 
 

@@ -21,6 +21,7 @@ from data.sets import DATASETS
 from hls.command.arguments import THREADS, Parser, Real, Whole
 from hls.command.entry import guarded
 from hls.command.outputs import Output
+from hls.command.words import counted
 from hls.errors import UserError
 from training import recipe
 from training.estimate import measured
@@ -211,11 +212,12 @@ def _told(output, collection, images, counts, seconds, arguments):
     return (
         f"{sum(counts)} pictures of {len(collection.classes)} classes: {train} to train, {validation} to validate, "
         f"{test} to test; {size}, {fit}\n"
-        f"wrote {output}: about {duration(seconds)} of training here, on {torch.get_num_threads()} threads\n"
+        f"wrote {output}: {promised(seconds)}\n"
         f"next: python -m training {output} --data {arguments.data} --out runs/{output.stem}"
     )
 
 
-def duration(seconds):
-    """A time for people."""
-    return f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+def promised(seconds):
+    """How long a training will take, for people."""
+    long = counted(round(seconds / 60), "minute") if seconds >= 90 else counted(round(seconds), "second")
+    return f"about {long} of training here, on {counted(torch.get_num_threads(), 'thread')}"

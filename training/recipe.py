@@ -44,9 +44,15 @@ class Recipe:
     bf16: bool = False  # steps of training compute in bfloat16; weights, and all that is measured, stay float32
     crop_pad: int = 4
     flip: bool = True
+    alternate: bool = False  # mirrored every other epoch instead of by chance
     validation: int = 5000
     validate_every: int = 2000
     checkpoint_every: int = 500
+
+    @property
+    def augmentation(self):
+        """How images are cropped and mirrored, as `Split.batches` takes it."""
+        return self.crop_pad, self.flip, self.alternate
 
     def to_dict(self):
         """Plain values, as they stand in a checkpoint."""

@@ -25,7 +25,7 @@ import numpy as np
 from bench.rows import ROOT
 from data import shapes
 from data.fit import as_channels
-from data.png import write_png
+from data.formats.png import write_png
 from hls.cosim import build
 from hls.errors import UserError
 
@@ -64,7 +64,7 @@ def way(folder, kind, threads=2, each=EACH, depth=None, epochs=None):
 
     Figures: `images` of the test part, `accuracy` of the package on them, and seconds.
     """
-    shapes.folder(folder / "shapes", each, save=_save_jpeg if kind == "jpeg" else _save_grey)
+    shapes.folder(folder / "shapes", each, save=shapes.save_jpeg if kind == "jpeg" else _save_grey)
     one, shell = min((folder / "shapes" / "disc").iterdir()), Shell(folder)
     options = [*(["--depth", str(depth)] if depth else []), *(["--epochs", str(epochs)] if epochs else [])]
     data, spread = ["--data", folder / "shapes"], ["--threads", str(threads)]
@@ -137,10 +137,10 @@ def processor_seconds():
 
 def _promised(told):
     """Seconds of training by what `python -m training new` printed."""
-    found = re.search(r"about (\d+) (minutes|seconds)", told)
+    found = re.search(r"about (\d+) (minute|second)", told)
     if not found:
         raise UserError(f"python -m training new told no time: {told.splitlines()}")
-    return int(found[1]) * (60 if found[2] == "minutes" else 1)
+    return int(found[1]) * (60 if found[2] == "minute" else 1)
 
 
 def _predict_seconds(package, picture):
@@ -151,12 +151,6 @@ def _predict_seconds(package, picture):
         began = time.perf_counter()
         engine.predict(picture)
         return time.perf_counter() - began
-
-
-def _save_jpeg(path, pixels):
-    from PIL import Image
-
-    Image.fromarray(pixels).save(path.with_suffix(".jpg"), quality=90)
 
 
 def _save_grey(path, pixels):

@@ -9,17 +9,20 @@ Rows controls.PACKAGE.KIND.accuracy and .flops, of the float network on the test
 - twin, twin_bn, twin_retrained: a static network of the units and channels kept most, at the same mean FLOPs, gates'
   own cost left to it (training/twin.py): as it is, with statistics renewed, after a brief training of its own.
 
-- whole: the int8 package on the engine, gates and exits, under a budget on the average of 45 % of the static network's
-  FLOPs; whole_twin, whole_twin_bn, whole_twin_retrained: static twins of what that spent.
+- exit_0, exit_1, …: every image leaves at one and the same exit.
+- half, half_twin, half_twin_bn, half_twin_retrained: the gates' thresholds moved until an image costs half of the
+  network, where it costs more; and the twins of that. Where it does not cost more they would be the same rows again.
 
-- alike: a static ResNet of about the same FLOPs, trained alike (packages/static/, its recipe in training/recipes/: as
+- alike: a static ResNet of a quarter of the FLOPs, trained alike (packages/static/, its recipe in training/recipes/: as
   many steps of as many images, at the same rates).
+- whole: the int8 package on the engine, gates and exits, under a budget on the average of what `alike` costs;
+  whole_twin, whole_twin_bn, whole_twin_retrained: static twins of what that spent.
 
-And .p_value (McNemar, dynamic against the better twin), .dynamic_minus_twin in points, .whole_p_value,
-.whole_minus_twin; .whole_minus_alike, .dynamic_minus_alike and their p-values; .confident_quarter_minus_twin and
-.unsure_quarter_minus_twin, the same difference on the quarter of the images that the twin is most and least sure of;
-.dead_layer_gates, .varying_channels, .gate_share, .flops_spread, .wrong_minus_right (FLOPs), .training_hours; and per
-data set logistic regression and an MLP of 256 units on the same pixels.
+And .dynamic_minus_twin, .half_minus_twin, .whole_minus_twin, each against the better twin, and .whole_minus_alike, in
+points, with .KIND_WHOSE_p_value (McNemar); .confident_quarter_minus_twin and .unsure_quarter_minus_twin, the same on
+the quarter of the images that the twin is most and least sure of; .dead_layer_gates, .varying_channels, .gate_share,
+.flops_spread, .wrong_minus_right (FLOPs), .training_hours; and per data set logistic regression and an MLP of 256
+units on the same pixels.
 """
 
 import copy
@@ -41,7 +44,7 @@ from training.recipe import from_dict
 
 RETRAIN_STEPS = 1000  # of 128 images: about 2.5 epochs
 RATES_ON = 10_000  # training images that keep rates are counted on
-WHOLE_SHARE = 0.45  # of the static network's FLOPs: the budget on the average
+HALF = 0.5  # of the static network's FLOPs
 
 
 def run(rows, folders, options):
@@ -56,8 +59,9 @@ def run(rows, folders, options):
         model = load_model(state, train.classes, train.channels, train.size)
         add = Adder(rows, f"controls.{path.stem}", len(test), fingerprint(path.stem))
         add.one("training_hours", state["metrics"]["seconds"] / 3600, "hours")
-        hits = {"dynamic": measure(add, model, train, test), "whole": _whole(add, package, model, train, test)}
-        _alike(add, path.stem, hits, test)
+        measure(add, model, train, test)
+        _half(add, model, train, test)
+        _whole(add, path.stem, package, model, train, test)
         seen[package.dataset] = train, test
     for name, (train, test) in seen.items():
         for kind, hidden in (("logistic_regression", 0), ("mlp_256", 256)):
@@ -80,9 +84,14 @@ class Adder:
         self.one(f"{kind}.accuracy", float(accuracy))
         self.one(f"{kind}.flops", float(flops), "FLOPs")
 
+    def better(self, kind, hits, others, whose="twin"):
+        """By how many points `hits` (N,) are better than `others` on the same images, and the p-value of it."""
+        self.one(f"{kind}_minus_{whose}", float(100 * (hits.mean() - others.mean())), "points")
+        self.one(f"{kind}_{whose}_p_value", controls.paired_p(hits, others), "p")
+
 
 def measure(add, model, train, test):
-    """All rows of one network; of each image whether it is right (N,)."""
+    """All rows of one network's gates alone."""
     hits, flops, keep = controls.record(model, test)
     add.pair("dynamic", hits.mean(), flops.mean())
     rates, labels = keep_rates(model, train, RATES_ON), test.labels.numpy()
@@ -97,48 +106,49 @@ def measure(add, model, train, test):
     again, spent = controls.replay(renewed, test, fixed)
     add.pair("static_majority_bn", again.mean(), spent.mean())
     best, sure = _twins(add, "twin", twin.static_twin(model, rates, flops.mean(), test.size), train, test)
-    add.one("dynamic_minus_twin", float(100 * (hits.mean() - best.mean())), "points")
-    add.one("p_value", controls.paired_p(hits, best), "p")
+    add.better("dynamic", hits, best)
     order, quarter = np.argsort(sure, kind="stable"), len(sure) // 4
     for name, members in (("unsure", order[:quarter]), ("confident", order[-quarter:])):
         points = 100 * (hits[members].mean() - best[members].mean())
         add.one(f"{name}_quarter_minus_twin", float(points), "points")
     figures = evaluate(model, test)
+    for number, (accuracy, spent) in enumerate(zip(figures["accuracy_at"][:-1], figures["flops_at"], strict=False)):
+        add.pair(f"exit_{number}", accuracy, spent)
     for name in ("dead_layer_gates", "varying_channels", "gate_share", "flops_spread"):
         if figures[name] is not None:
             add.one(name, figures[name])
     add.one("wrong_minus_right", float(flops[~hits].mean() - flops[hits].mean()), "FLOPs")
-    return hits
 
 
-def _whole(add, package, model, train, test):
-    """Rows of gates and exits together, under a budget on the average, beside its static twins; hits (N,)."""
-    budget = f"{WHOLE_SHARE * model.backbone.cost(test.size) / 1e6:.1f}M"
-    chosen = choose(package, budget).package
-    start = chosen.start(rule=isa.RULE_ENTROPY)
-    images = test.images.permute(0, 2, 3, 1).contiguous().numpy()
-    results = decode(cosim.run(chosen.program, chosen.weights, chosen.tables, images, start), start)
-    hits = results.label == test.labels.numpy()
-    add.pair("whole", hits.mean(), results.flops.mean())
-    rates = keep_rates(model, train, RATES_ON)
-    static = twin.static_twin(model, rates, results.flops.mean(), test.size)
-    best, _ = _twins(add, "whole_twin", static, train, test)
-    add.one("whole_minus_twin", float(100 * (hits.mean() - best.mean())), "points")
-    add.one("whole_p_value", controls.paired_p(hits, best), "p")
-    return hits
+def _half(add, model, train, test):
+    """Rows of the gates alone at half of the network's FLOPs, beside their twins; none where they cost less anyway."""
+    flops = HALF * float(model.backbone.cost(test.size))
+    threshold = controls.higher(model, train, flops)
+    if not threshold:
+        return
+    hits, spent, _ = controls.record(model, test, threshold)
+    add.pair("half", hits.mean(), spent.mean())
+    static = twin.static_twin(model, keep_rates(model, train, RATES_ON), spent.mean(), test.size)
+    add.better("half", hits, _twins(add, "half_twin", static, train, test)[0])
 
 
-def _alike(add, name, hits, test):
-    """Rows of the static ResNet that was trained alike, beside `hits` (N,) of each kind; none where it is not there."""
+def _whole(add, name, package, model, train, test):
+    """Rows of gates and exits together beside a static ResNet that was trained alike, and beside their twins."""
     path = PACKAGES / "static" / f"{name}.pt"
     if not path.exists():
         return
     static = load_model(read_checkpoint(path), test.classes, test.channels, test.size)
     right, flops, _ = controls.record(static, test)
     add.pair("alike", right.mean(), flops.mean())
-    for kind, found in hits.items():
-        add.one(f"{kind}_minus_alike", float(100 * (found.mean() - right.mean())), "points")
-        add.one(f"{kind}_alike_p_value", controls.paired_p(found, right), "p")
+    chosen = choose(package, f"{flops.mean() / 1e6:.1f}M").package
+    start = chosen.start(rule=isa.RULE_ENTROPY)
+    images = test.images.permute(0, 2, 3, 1).contiguous().numpy()
+    results = decode(cosim.run(chosen.program, chosen.weights, chosen.tables, images, start), start)
+    hits = results.label == test.labels.numpy()
+    add.pair("whole", hits.mean(), results.flops.mean())
+    add.better("whole", hits, right, "alike")
+    static = twin.static_twin(model, keep_rates(model, train, RATES_ON), results.flops.mean(), test.size)
+    add.better("whole", hits, _twins(add, "whole_twin", static, train, test)[0])
 
 
 def _twins(add, name, static, train, test):

@@ -8,6 +8,10 @@ KINDS = {  # of `python -m bench controls` → what a reader calls them
     "alike": "static ResNet, trained alike",
     "dynamic": "**gates alone**, all images to the end",
     "twin_retrained": "its static twin, retrained",
+    "exit_0": "the same, all images leave at the first exit",
+    **{f"exit_{number}": f"at exit {number}" for number in range(1, 8)},
+    "half": "gates alone, their thresholds moved to half of the FLOPs",
+    "half_twin_retrained": "its static twin, retrained",
     "static_majority_bn": "every gate at its most frequent decision, statistics renewed",
     "permuted": "another image's decisions",
     "permuted_same_class": "decisions of another image of the same class",
@@ -16,11 +20,13 @@ KINDS = {  # of `python -m bench controls` → what a reader calls them
 }
 FIGURES = {
     "whole_minus_twin": ("gates and exits minus the better twin, points", "{:+.2f}"),
-    "whole_p_value": ("its p-value (McNemar)", "{:.1g}"),
+    "whole_twin_p_value": ("its p-value (McNemar)", "{:.1g}"),
     "whole_minus_alike": ("gates and exits minus the static ResNet, points", "{:+.2f}"),
     "whole_alike_p_value": ("its p-value", "{:.1g}"),
     "dynamic_minus_twin": ("gates alone minus the better twin, points", "{:+.2f}"),
-    "p_value": ("its p-value", "{:.1g}"),
+    "dynamic_twin_p_value": ("its p-value", "{:.1g}"),
+    "half_minus_twin": ("the same at half of the FLOPs", "{:+.2f}"),
+    "half_twin_p_value": ("its p-value", "{:.1g}"),
     "unsure_quarter_minus_twin": ("the same on the twin's least confident quarter", "{:+.2f}"),
     "confident_quarter_minus_twin": ("the same on its most confident quarter", "{:+.2f}"),
     "dead_layer_gates": ("layer gates that decide alike for > 98 % of the images", "{:.0%}"),
@@ -60,10 +66,23 @@ def trials_table(rows):
     lines.append("|---" * 7 + "|")
     for name in _names(rows, r"trials\.(.+)\.dynamic\.accuracy"):
         pairs = [_pair(rows, f"trials.{name}.{kind}") for kind in ("dynamic", "twin_retrained", "permuted")]
-        figures = {key: rows[f"trials.{name}.{key}"]["value"] for key in ("dynamic_minus_twin", "p_value")}
-        points = f"{figures['dynamic_minus_twin']:+.2f} | {figures['p_value']:.1g}"
+        figures = {key: rows[f"trials.{name}.{key}"]["value"] for key in ("dynamic_minus_twin", "dynamic_twin_p_value")}
+        points = f"{figures['dynamic_minus_twin']:+.2f} | {figures['dynamic_twin_p_value']:.1g}"
         dead = rows[f"trials.{name}.dead_layer_gates"]["value"]
         lines.append(f"| {name} | {pairs[0]} | {pairs[1]} | {points} | {pairs[2]} | {dead:.0%} |")
+    return lines
+
+
+def shortcuts_table(rows):
+    """What each small change of a short run did to its accuracy and its time, beside the plain run."""
+    lines = ["| change | accuracy | over plain, points | first exit | processor minutes |", "|---" * 5 + "|"]
+    names = _names(rows, r"shortcuts\.(.+)\.accuracy")
+    for name in sorted(names, key=lambda name: (name != "plain", name)):
+        own = {key: rows.get(f"shortcuts.{name}.{key}") for key in ("accuracy", "first_exit", "processor_minutes")}
+        accuracy, first, minutes = (row and row["value"] for row in own.values())
+        over = "" if name == "plain" else f"{100 * (accuracy - rows['shortcuts.plain.accuracy']['value']):+.1f}"
+        early = f"{100 * first:.1f} %" if first else ""
+        lines.append(f"| {name.replace('_', ' ')} | {100 * accuracy:.1f} % | {over} | {early} | {minutes:.1f} |")
     return lines
 
 

@@ -2,16 +2,29 @@
 
     python -m bench imports                             # on the embedded sample, half of it to fit and calibrate on
     python -m bench imports --data cifar10=DIR --images 2000
+    python -m bench imports --data cifar10=DIR --images 2000 --files resnet20.th resnet8.onnx
 
-No published weights are here: the convolutions are random, batch norms have the statistics of the images as in
-training, and the last layer is fitted to the features by least squares, so that an accuracy means something. Rows, a
-file: imports.FILE.onnxruntime_accuracy, .int8_accuracy (co-simulation), .int8_minus_onnxruntime, .labels_agree (images
-that both call the same), .seconds (file to package) and .processor_seconds, of all cores for it.
+Without --files no weights are trained: convolutions are random, batch norms have the statistics of the images as in
+training, and the last layer is fitted to the features by least squares. Few labels are right then, and which of two
+close logits is larger is chance, so that accuracies of two runs differ by a point for nothing. So labels are not asked:
+
+imports.FILE.float_distance  the network as it is read, in float, against ONNX Runtime: the largest difference of two
+                             logits, in standard deviations of all. What is read wrongly is seen here. Not of QDQ files,
+                             which round on the way.
+imports.FILE.points_lost     accuracy that the engine loses against ONNX Runtime on the file, in percentage points, over
+                             labels drawn as its logits say, or those of the float file that a QDQ file was made of
+                             (expected.py); its 95 % interval is the row's detail.
+imports.FILE.labels_agree    images that both call the same.
+
+Of files that are trained also .onnxruntime_accuracy, .int8_accuracy (co-simulation) and .int8_minus_onnxruntime. Of all
+.seconds (file to package) and .processor_seconds, of all cores for it.
 """
 
 import time
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -19,16 +32,21 @@ import torch
 
 from bench.networks.onnx_writer import cifar_resnet, resnet8, resnet18, run_onnx, settle, vgg
 from bench.networks.quantised_onnx import quantised
+from bench.published.expected import points_lost
+from bench.published.given import normalisation, read_all
 from data.datasets import DATASETS, load, load_sample
 from export.build import Source
+from export.float_network import FloatNetwork
 from export.measure import run_engine
 from export.onnx_reader.reading import read
 from export.packing import Parts, pack
+from hls.errors import UserError
 from training.data import Split
 
 FITTED = 4096  # training images that a last layer is fitted on
 MEASURED = 2000
 SETTLED = 48  # training images that batch norms take their statistics from
+FLOATS = 100  # images whose logits in float are compared
 RIDGE = 1e-2
 CLASSES = 10
 FILES = {
@@ -43,6 +61,17 @@ FILES = {
 QUANTISED = ("resnet8", "vgg")  # that onnxruntime.quantization turns to QDQ int8 as well
 
 
+class File(NamedTuple):
+    """A network to import: how its pixels are normalised, whether it is trained, of which float network it was made."""
+
+    name: str
+    model: onnx.ModelProto
+    mean: tuple
+    std: tuple
+    trained: bool = False
+    floats: onnx.ModelProto | None = None  # of a QDQ file
+
+
 def run(rows, folders, options):
     """Add the rows of every file."""
     torch.set_num_threads(options.threads)
@@ -50,16 +79,8 @@ def run(rows, folders, options):
     dataset = DATASETS[name]
     splits = [Split.from_arrays(*part, dataset.mean, dataset.std, CLASSES) for part in parts]
     with TemporaryDirectory() as folder:
-        for file, make in FILES.items():
-            writer, features = make()
-            train, rest = (_sized(split, writer.size[0]) for split in splits)
-            x = train.normalise(train.images).contiguous().numpy()
-            settle(writer, x[:SETTLED])
-            model = fitted(writer, features, x, train.labels.numpy())
-            _measure(rows, file, model, dataset, (train, rest), Path(folder))
-            if file in QUANTISED:
-                model = quantised(model, x[:128], Path(folder))
-                _measure(rows, f"{file}_qdq", model, dataset, (train, rest), Path(folder))
+        for file, size in _given(options.files, splits[0], dataset) if options.files else _made(splits[0], folder):
+            measure(rows, file, dataset.name, [_sized(split, size) for split in splits], Path(folder))
 
 
 def _data(folders, count):
@@ -73,10 +94,36 @@ def _data(folders, count):
     return "fashion-mnist", [(images[:half], labels[:half]), (images[half:][:count], labels[half:][:count])]
 
 
-def _sized(split, side):
-    """A Split whose images are `side` pixels a side, each pixel as often as needed."""
-    factor = side // split.size[0]
-    images = split.images.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+def _given(paths, train, dataset):
+    """(File, size) of networks that somebody trained."""
+    if dataset.name != "cifar10":
+        raise UserError("--files are networks for CIFAR-10: give --data cifar10=DIR")
+    for name, model, size in read_all(paths, CLASSES):
+        way = normalisation(model, _sized(train, size), dataset)
+        yield File(f"{name}_trained", model, *way, trained=True), size
+
+
+def _made(train, folder):
+    """(File, size) of networks with random weights and a last layer that is fitted to the training images."""
+    statistics = train.about.mean, train.about.std
+    for name, make in FILES.items():
+        writer, features = make()
+        split = _sized(train, writer.size)
+        x = split.normalise(split.images).contiguous().numpy()
+        settle(writer, x[:SETTLED])
+        model = fitted(writer, features, x, split.labels.numpy())
+        yield File(name, model, *statistics), writer.size
+        if name in QUANTISED:
+            rounded = quantised(model, x[:128], Path(folder))
+            yield File(f"{name}_qdq", rounded, *statistics, floats=model), writer.size
+
+
+def _sized(split, size):
+    """A Split whose images are of a size, each pixel as often as needed. UserError where that is no whole number."""
+    factors = [side // own for side, own in zip(size, split.size)]
+    if [own * factor for own, factor in zip(split.size, factors)] != list(size):
+        raise UserError(f"the network takes {size[0]}×{size[1]} pixels, expected a multiple of {split.size}")
+    images = split.images.repeat_interleave(factors[0], 2).repeat_interleave(factors[1], 3)
     return Split(images, split.labels, split.mean, split.std, split.classes, split.about)
 
 
@@ -92,25 +139,45 @@ def fitted(writer, features, x, labels):
     return writer.model()
 
 
-def _measure(rows, file, model, dataset, splits, folder):
-    """Add a file's rows."""
-    path, (train, rest) = folder / f"{file}.onnx", splits
-    onnx.save(model, path)
-    images, labels = rest.images.permute(0, 2, 3, 1).contiguous().numpy(), rest.labels.numpy()
-    expected = run_onnx(model, rest.normalise(rest.images).contiguous().numpy()).argmax(1)
+def measure(rows, file, data, splits, folder):
+    """Add a file's rows. `splits`: training images that calibrate, and others that measure."""
+    path, (train, rest) = folder / f"{file.name}.onnx", splits
+    onnx.save(file.model, path)
+    rest.normalise_by(file.mean, file.std)
+    x = rest.normalise(rest.images).contiguous().numpy()
+    logits = run_onnx(file.model, x)
+    expected, floats = logits.argmax(1), run_onnx(file.floats, x) if file.floats else logits
     began, spent = time.perf_counter(), time.process_time()
-    network, mean, std = read(path, dataset.mean, dataset.std)
-    source = Source(file, dataset.name, mean, std, dataset.classes, {"imported": path.name})
-    package = pack(network, source, Parts(train, rest, "test", images=len(labels)))
+    network, mean, std = read(path, file.mean, file.std)
+    for split in splits:
+        split.normalise_by(mean, std)
+    source = Source(file.name, data, mean, std, DATASETS[data].classes, {"imported": path.name})
+    package = pack(network, source, Parts(train, rest, "test", images=len(rest)))
     seconds, spent = time.perf_counter() - began, time.process_time() - spent
-    found = run_engine(package, images, 0).label
-    n, note = len(labels), f"{dataset.name}, {path.stat().st_size / 1e6:.1f} MB"
-    values = [float((labels == given).mean()) for given in (expected, found)]
-    rows.add(f"imports.{file}.onnxruntime_accuracy", values[0], "share", "measured", n, note=note)
-    rows.add(f"imports.{file}.int8_accuracy", values[1], "share", "simulated", n, note=note)
-    rows.add(
-        f"imports.{file}.int8_minus_onnxruntime", 100 * (values[1] - values[0]), "points", "simulated", n, target=-0.3
-    )
-    rows.add(f"imports.{file}.labels_agree", float((found == expected).mean()), "share", "simulated", n)
-    rows.add(f"imports.{file}.seconds", seconds, "s", "measured", 1, target=30, note=note)
-    rows.add(f"imports.{file}.processor_seconds", spent, "s", "measured", 1, note=note)
+    found = run_engine(package, rest.images.permute(0, 2, 3, 1).contiguous().numpy(), 0).label
+    note = f"{data}, {path.stat().st_size / 1e6:.1f} MB, weights {'trained' if file.trained else 'random'}"
+    add = partial(_add, rows, file.name, note, len(rest))
+    if file.floats is None:
+        add("float_distance", _float_distance(network, rest, logits), "std", "measured", target=1e-3)
+    lost, half = points_lost(floats, expected, found, rest.labels.numpy())
+    add("points_lost", lost, "points", target=0.3, detail={"low": lost - half, "high": lost + half})
+    add("labels_agree", float((found == expected).mean()), "share")
+    if file.trained:
+        one, other = (float((rest.labels.numpy() == labels).mean()) for labels in (expected, found))
+        add("onnxruntime_accuracy", one, "share", "measured")
+        add("int8_accuracy", other, "share")
+        add("int8_minus_onnxruntime", 100 * (other - one), "points", target=-0.3)
+    add("seconds", seconds, "s", "measured", target=30)
+    add("processor_seconds", spent, "s", "measured")
+
+
+def _add(rows, file, note, n, name, value, unit, kind="simulated", **more):
+    """A row of a file; times are of one run, logits in float of the first images."""
+    n = 1 if unit == "s" else min(n, FLOATS) if unit == "std" else n
+    rows.add(f"imports.{file}.{name}", value, unit, kind, n, note=note, **more)
+
+
+def _float_distance(network, split, expected):
+    """The largest difference between logits of a network as it is read and `expected` (N, classes), in their spread."""
+    found = FloatNetwork(network)(split.normalise(split.images[:FLOATS])).logits[-1].numpy()
+    return float(abs(found - expected[:FLOATS]).max() / expected.std())

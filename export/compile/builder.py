@@ -171,12 +171,16 @@ class Builder:
             self.global_pool(target, pool, signed=not relu)
         return target
 
-    def pool(self, source, kernel, stride, padding=0, flags=isa.FLAG_RELU, scale=0, target=None, pinned=False):
+    def pool(self, source, kernel, stride, padding=0, flags=isa.FLAG_RELU, scale=0, target=None):
         """POOL, at strides above 2 a chain of them; the output's map. FLAG_RELU keeps bytes unsigned.
 
         Raises LowerError where no chain is the same pool (export/compile/pools.py).
         """
-        *before, last = chain(kernel, stride, padding, bool(flags & isa.FLAG_AVERAGE))
+        return self.pools(source, chain(kernel, stride, padding, bool(flags & isa.FLAG_AVERAGE)), flags, scale, target)
+
+    def pools(self, source, stages, flags, scale, target=None, pinned=False):
+        """A POOL for each of the Stages; the last one's map, which is `target` or, if it is to be, `pinned`."""
+        *before, last = stages
         for stage in before:  # the same flags: bytes that turn from int8 to uint8, or back, are 0 … 127 and alike
             source = self._pool(source, stage, flags, scale)
         return self._pool(source, last, flags, scale, target, pinned)

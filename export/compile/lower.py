@@ -5,7 +5,8 @@
 
 A unit runs in place: its output lies where its identity lay, so a skipped unit or channel costs nothing and copies
 nothing. Maps and vectors are placed by first fit over their lifetimes; what a passed exit keeps lives until the next
-TAP.
+TAP. That is its map where nobody writes over it, else what the first POOL gives of it: the classifier does the others.
+Where there is no room for that, the pooled map is kept.
 """
 
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from export.compile.flatten import flatten
 from export.compile.layout import LowerError
 from export.compile.maps import Map, Vector
 from export.compile.plan import Plan
+from export.compile.pools import chain
 from export.graph import Concat, Convolution, Exit, Mean, Pool, walk
 from hls import isa
 from hls.program import decode, encode
@@ -33,7 +35,14 @@ def lower(network8, tile_words=isa.TILE_WORDS, fuse=True, before=None):
         found = f"{network.classes} classes or {len(network.gates)} gates"
         raise LowerError(f"{found} are more than the engine's {isa.MAX_CLASSES} and {isa.MAX_GATES}")
     _check_masks(network)
-    return _Lowering(network8, Builder(tile_words, fuse).going_on(before)).run()
+    if len(network.exits) > 1:
+        try:
+            compiled = _Lowering(network8, Builder(tile_words, fuse).going_on(before), Plan(network, late=True)).run()
+        except LowerError:
+            compiled = None
+        if compiled is not None and not compiled.map_words:  # no map had to go to the DDR
+            return compiled
+    return _Lowering(network8, Builder(tile_words, fuse).going_on(before), Plan(network)).run()
 
 
 def _check_masks(network):
@@ -56,10 +65,13 @@ def stop_after(program, number):
 
 @dataclass
 class _Tap:
-    """An exit that was passed: the map or the vector kept for it, its TAP's fields and time."""
+    """An exit that was passed: the map or the vector kept for it, the Stages of its pool that its classifier does,
+    its TAP's fields and time.
+    """
 
     exit: Exit
     kept: Map | Vector
+    stages: list
     fields: dict
     time: int
 
@@ -67,9 +79,8 @@ class _Tap:
 class _Lowering:
     """One method a kind of node, each gives the Map, the Vector or the number of a mask."""
 
-    def __init__(self, network8, builder):
-        self.network8, self.numbers, self.builder = network8, network8.numbers, builder
-        self.plan = Plan(network8.graph)
+    def __init__(self, network8, builder, plan):
+        self.network8, self.numbers, self.builder, self.plan = network8, network8.numbers, builder, plan
         self.values = {}  # node → Map, Vector or number of a mask
         self.means = {}  # Map → the Vector that holds its mean
         self.masks = {}  # number of a mask → the node that it holds
@@ -83,7 +94,9 @@ class _Lowering:
         self._lower(network.nodes)
         for tap in self.taps:
             self.builder.now, tap.fields["target"] = tap.time, len(self.builder.steps)
-            self._lower(tap.exit.body[1:])
+            first, *body = tap.exit.body
+            self.values[first] = self._pools(first, tap.kept, tap.stages) if tap.stages else tap.kept
+            self._lower(body)
             self._classify(tap.exit, tap.fields["exit"])
         image = self.values[network.image]
         return self.builder.compile(image, len(network.gates), network.classes, end=self.end)
@@ -195,14 +208,13 @@ class _Lowering:
             raise LowerError(f"{node.name}: a map of {node.x.size} cannot grow to {node.size}: it needs more tiles")
         return self._with_mean(node, self.builder.crop(source, *node.size))
 
-    def pool(self, node, pinned=False):
+    def pool(self, node):
         """POOLs."""
+        return self._with_mean(node, self._pools(node, self.values[node.x], _stages(node), target=self._part(node)))
+
+    def _pools(self, node, source, stages, **where):
         flags = isa.FLAG_IN_SIGNED * node.signed | isa.FLAG_RELU * (not node.signed) | isa.FLAG_AVERAGE * node.average
-        sizes = node.kernel, node.stride, node.padding
-        made = self.builder.pool(
-            self.values[node.x], *sizes, flags, self.numbers[node], target=self._part(node), pinned=pinned
-        )
-        return made if pinned else self._with_mean(node, made)
+        return self.builder.pools(source, stages, flags, self.numbers[node], **where)
 
     # -------------------------------------------------------------------------------------------------- vectors
     def mean(self, node):
@@ -271,7 +283,7 @@ class _Lowering:
         return logits
 
     def exit(self, node):
-        """A TAP that keeps what the first pool or average gave; or the network's own end."""
+        """A TAP that keeps the map, or what its classifier's first pool or average gives; or the network's own end."""
         if node is self.network8.graph.exits[-1]:
             self.end = len(self.builder.steps)
             self._lower(node.body)
@@ -280,14 +292,24 @@ class _Lowering:
         first, inside = node.body[0], set(node.body)
         if not isinstance(first, (Pool, Mean)) or any(x not in inside for rest in node.body[1:] for x in rest.inputs):
             raise LowerError(f"{node.name}: its classifier must begin with a pool, whose output is kept for it")
-        kept = self.values[first] = self._own_mean(first) if isinstance(first, Mean) else self.pool(first, pinned=True)
-        time = len(self.builder.steps)
+        (kept, stages), time = self._kept(node, first), len(self.builder.steps)
         kept.touch(time)
         self._end_of_life()
         fields = self.builder.emit(isa.TAP, exit=self.count, target=0, flops=0, cycles=0, threshold=0)
         self.count += 1
-        self.taps.append(_Tap(node, kept, fields, time))
+        self.taps.append(_Tap(node, kept, stages, fields, time))
         return None
+
+    def _kept(self, node, first):
+        """What an exit keeps of `first`, the pool or the mean that begins its classifier; the Stages left to do."""
+        if isinstance(first, Mean):
+            return self._own_mean(first), []
+        source, stages = self.values[first.x], _stages(first)
+        if node in self.plan.whole:
+            source.root.pinned = True  # a classifier cannot reach the DDR
+            return source, stages
+        count = 1 if self.plan.late else len(stages)
+        return self._pools(first, source, stages[:count], pinned=True), stages[count:]
 
     def _own_mean(self, node):
         """A mean that stays what it is when the map goes on."""
@@ -307,6 +329,10 @@ class _Lowering:
 
     def _leave(self, logits, classes, number):
         self.builder.emit(isa.EXIT, exit=number, input=logits, classes=classes, scale=self.network8.exit_scale)
+
+
+def _stages(node):
+    return chain(node.kernel, node.stride, node.padding, node.average)
 
 
 def _starts(parts):

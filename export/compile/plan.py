@@ -7,8 +7,10 @@ A layer gate's result is written in place of what stands there otherwise: skippi
 closed channels are those of the map that a convolution adds, or that it stands over. A mean of such a map is kept up
 to date beside it, so whatever the map was before needs its mean too. A map of a concatenation is written where the
 whole has it, if it has the whole's codes; else it is copied there. What is written in place of another map lies where
-that one does.
+that one does. An exit whose map nobody writes over keeps the map itself, and pools it when it classifies.
 """
+
+from itertools import pairwise
 
 from export.graph import Affine, Concat, Convolution, Join, LayerGate, Mean, Pad, Pool, Slice, View, readers_of, walk
 from export.integers.scales import groups
@@ -20,10 +22,10 @@ class Plan:
     `place`: node → the node in whose place it must be written; `parts`: node → (the Concat that it is written into, the
     first of its channels there); `pooled`: the maps whose mean is wanted; `own`: means of class exits, which
     stay as they are when the map goes on; `joins`: such a mean → its first word in the joined vector,
-    `joined`: that one's words.
+    `joined`: that one's words; `late`: whether classifiers pool; `whole`: the exits that then keep a map as it is.
     """
 
-    def __init__(self, network):
+    def __init__(self, network, late=False):
         nodes = list(walk(network.nodes))
         self.order = {node: number for number, node in enumerate(nodes)}
         self.last, self.place, self.parts, self.pooled = {}, {}, {}, set()
@@ -39,11 +41,23 @@ class Plan:
                 self.place.setdefault(node, node.under)
             elif isinstance(node, LayerGate) and node.result in node.body:
                 self.place[node.result] = node.otherwise
+        self.late, self.whole = late, self._keep_maps(network.exits) if late else set()
         self._find_parts(nodes, groups(network))
         own = {leave.body[0] for leave in network.exits[:-1]}  # an exit that was passed keeps a mean of its own
         for node in reversed(nodes):
             if node not in own | self.own:
                 self._want_mean(node)
+
+    def _keep_maps(self, exits):
+        """The exits whose map may stay as it is up to the next exit; it counts as read there."""
+        found, places = set(), set(self.place.values())
+        for leave, following in pairwise(exits):
+            first = leave.body[0]
+            alone = isinstance(first.inputs[0], (Affine, Convolution, LayerGate, Pool))
+            if isinstance(first, Pool) and alone and first.inputs[0] not in places:
+                found.add(leave)
+                self.last[first.x] = max(self.last[first.x], self.order[following])
+        return found
 
     def _find_parts(self, nodes, group):
         for whole in (node for node in nodes if isinstance(node, Concat)):

@@ -17,6 +17,7 @@ class Access:
         self.batch = 1  # images, as the file has it
         self.rank = {}  # name of a vector → 4 or 2: how the file holds it
         self.behind = {}  # name of a map → whether the file has turned it to channels last
+        self.sliced = {}  # name of a map that is still whole → what a Slice took of it
         self.names = {}  # how often each was given
 
     def _x(self, node, index=0, turned=False):

@@ -3,14 +3,19 @@
 steps = read_steps(model)      # of a checked ModelProto (files.py)
 """
 
-from export.onnx_reader.arithmetic import Arithmetic
-from export.onnx_reader.attributes import Attributes
+import numpy as np
+from onnx import TensorProto, helper
+
+from export.onnx_reader.arithmetic import FLOATS, Arithmetic
+from export.onnx_reader.attributes import Attributes, check
 from export.onnx_reader.pools import Pools
 from export.onnx_reader.steps import Step, label, printable, unsupported
 from export.onnx_reader.vectors import Vectors
 from hls import isa
 from hls.errors import UserError
 
+NO_TENSOR = -1
+WHOLE = [getattr(TensorProto, f"{sign}INT{bits}") for sign in ("", "U") for bits in (8, 16, 32, 64)]
 SUPPORTED = (
     "Conv, BatchNormalization, Relu, Clip, Add, Concat, MaxPool, AveragePool, GlobalAveragePool, GlobalMaxPool, Gemm, "
     "MatMul, Flatten, Reshape, Pad, Softmax at the end, QuantizeLinear, DequantizeLinear"
@@ -61,13 +66,14 @@ class _Reader(Arithmetic, Pools, Vectors):
         if len(inputs) != 1:
             raise UserError(f"the model has {len(inputs)} inputs, expected one, the image: export it with one")
         value, self.batch = inputs[0], 1
+        readers = [node for node in self.graph.node if value.name in node.input]
+        self.steps.limits = _limits(value, readers)
         shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
         if len(shape) != 4:
             raise UserError(
                 f"the input {printable(value.name)} has shape {shape[:8]}, expected (1, channels, height, width)"
             )
         self.batch = max(shape[0], 1)
-        readers = [node for node in self.graph.node if value.name in node.input]
         turned = [
             node for node in readers if node.op_type == "Transpose" and Attributes(node).get("perm") == [0, 3, 1, 2]
         ]
@@ -97,8 +103,28 @@ class _Reader(Arithmetic, Pools, Vectors):
         for name in node.output[1:]:
             if name and any(name in other.input for other in self.graph.node):
                 raise unsupported(node, "its second output", "the first alone")
+        check(node, self.constants.opset)
         try:
             found = method(node, Attributes(node))
         except (TypeError, ValueError, AttributeError, IndexError, KeyError, OverflowError) as error:
             raise UserError(f"{label(node)} is malformed ({printable(error)}): export it again") from None
         self.values[node.output[0]] = found
+
+
+def _limits(value, readers):
+    """(lowest, highest) that an input of whole numbers takes; None for one of floating point. UserError for others.
+
+    Whole numbers are cast to floating point by whatever reads them, or only moved.
+    """
+    kind = value.type.tensor_type.elem_type if value.type.HasField("tensor_type") else NO_TENSOR
+    if kind in FLOATS:
+        return None
+    if kind not in WHOLE:
+        known = {NO_TENSOR: "no tensor"} | {number: name for name, number in TensorProto.DataType.items()}
+        name = known.get(kind, f"type {kind}")
+        raise UserError(f"the input {printable(value.name)} is {name}, expected numbers: export it with float32")
+    for node in readers:
+        if node.op_type not in ("Cast", "Transpose", "Shape"):
+            raise unsupported(node, "an input of whole numbers", "a Cast to floating point before it")
+    limits = np.iinfo(helper.tensor_dtype_to_np_dtype(kind))
+    return int(limits.min), int(limits.max)

@@ -117,15 +117,21 @@ class Pools(Access):
         return self._step(node, "padded", [x], x.channels, size, window=window)
 
     def _op_slice(self, node, attributes):
-        """Every second pixel, or fewer rows and columns at the end."""
+        """Every second pixel, or fewer rows and columns at the end; one Slice for both, or one behind the other."""
         x = self._map(node)
         starts, ends = (self._integers(node, i, attributes.get(name)) for i, name in ((1, "starts"), (2, "ends")))
         axes = self._integers(node, 3, attributes.get("axes", list(range(len(starts)))))
         steps = self._integers(node, 4, [1] * len(starts))
-        now = [self.batch, x.channels, *x.size]
+        now, before = [self.batch, x.channels, *x.size], self.sliced.get(node.input[0], {})
         taken = {axis % 4: (start, end, step) for axis, start, end, step in zip(axes, starts, ends, steps)}
+        if set(taken) & set(before):
+            raise unsupported(node, f"another Slice of axis {min(set(taken) & set(before))}", "one an axis")
+        taken |= before
         sizes = [now[axis] if axis not in taken else _taken(now[axis], *taken[axis]) for axis in range(4)]
         strides = {taken.get(axis, (0, 0, 1))[2] for axis in (2, 3)}
+        if strides == {1, 2} and self._only_sliced(node.output[0]):
+            self.sliced[node.output[0]] = taken  # its other axis comes next, as torch's exporter writes it
+            return x
         if None in sizes or sizes[:2] != now[:2] or len(strides) > 1 or not strides <= {1, 2} or min(sizes) < 1:
             raise unsupported(node, f"{starts[:4]} to {ends[:4]} by {steps[:4]} of axes {axes[:4]}",
                               "pixels from the first on, all or every second one")  # fmt: skip
@@ -134,6 +140,11 @@ class Pools(Access):
         if reach != x.size and tuple(-(-n // stride) for n in x.size) != tuple(sizes[2:]):
             x = self._step(node, "view", [x], x.channels, reach)
         return x if stride == 1 else self._step(node, "thin", [x], x.channels, tuple(sizes[2:]), stride=2)
+
+    def _only_sliced(self, name):
+        """Whether a value is read by Slices alone."""
+        readers = {node.op_type for node in self.graph.node if name in node.input}
+        return readers == {"Slice"} and name not in {value.name for value in self.graph.output}
 
 
 def _taken(count, start, end, step):

@@ -18,6 +18,8 @@ from export.onnx_reader.operators import read_steps
 from export.onnx_reader.simplify import simplify
 from hls.errors import UserError
 
+WHOLE = 0.02  # how far a number may be from a whole one: --std is written with few digits
+
 
 class Imported(NamedTuple):
     """A network, and the normalisation of its pixels, one number a channel."""
@@ -43,11 +45,25 @@ class Opened:
             raise UserError(f"the model's input has {found}: give data, --mean and --std of as many")
         if not (np.isfinite((mean, std)).all() and min(std) > 0):
             raise UserError(f"mean {tuple(mean)} and std {tuple(std)}: expected finite numbers, those of std above 0")
+        if self._steps.limits:
+            _check_whole(self._steps.limits, mean, std)
         image, steps = self._steps.all[0], self._steps
         image.shift, image.scale = np.array(mean, np.float64), np.array(std, np.float64)
         steps = simplify(steps)
         image = steps.all[0]
         return Imported(emit(steps, self.name), tuple(image.shift.tolist()), tuple(image.scale.tolist()))
+
+
+def _check_whole(limits, mean, std):
+    """UserError where an input of whole numbers would be given others, or those beyond its limits."""
+    values = (np.arange(256)[:, None] / 255 - mean) / std  # (256, channels): of every pixel
+    odd = np.abs(values - values.round()).max() > WHOLE
+    if odd or values.min() < limits[0] - WHOLE or values.max() > limits[1] + WHOLE:
+        found = f"{values.min():.4g} to {values.max():.4g}" + (", not all of them whole" if odd else "")
+        raise UserError(
+            f"the model's input is of whole numbers from {limits[0]} to {limits[1]}, --mean and --std give it {found}: "
+            f"give --mean 0 and --std {1 / 255:.8f} for the bytes of pixels, one number a channel"
+        )
 
 
 def read(source, mean, std, name=None):

@@ -65,10 +65,11 @@ class Window:
 
 @dataclass
 class Steps:
-    """Steps in order, the image first; `last` is the output."""
+    """Steps in order, the image first; `last` is the output, `limits` those of an image of whole numbers."""
 
     all: list = field(default_factory=list)
     last: Step | None = None
+    limits: tuple | None = None
 
     def add(self, step):
         """Append a step; the step."""

@@ -4,7 +4,7 @@ import base64
 import math
 from html import escape
 
-from data.png import write_png
+from data.formats.png import write_png
 
 INK, SOFT, GRID, PAPER = "#1c2430", "#5c6876", "#e3e7ec", "#ffffff"
 FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"

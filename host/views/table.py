@@ -3,6 +3,7 @@
 print(table(summary))
 """
 
+from hls.command.words import counted
 from host.budgets.budget import show
 
 BAR = 30  # columns of the longest bar
@@ -196,7 +197,7 @@ def _speed(summary):
     speed = f"{summary['seconds']:.1f} s, {summary['images_per_second']:,.0f} images/s"
     if summary["backend"] not in SIMULATIONS:
         return speed
-    return f"{speed} on {summary['threads']} thread{'s' if summary['threads'] > 1 else ''} of this machine"
+    return f"{speed} on {counted(summary['threads'], 'thread')} of this machine"
 
 
 def _exit_lines(exits):

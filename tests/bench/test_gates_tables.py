@@ -9,7 +9,8 @@ def rows(**values):
 
 def test_controls_stand_under_their_package():
     found = rows(
-        controls__a__dynamic__accuracy=0.9, controls__a__dynamic__flops=4.3e7, controls__a__p_value=0.00123,
+        controls__a__dynamic__accuracy=0.9, controls__a__dynamic__flops=4.3e7,
+        controls__a__dynamic_twin_p_value=0.00123,
         controls__b__dynamic__accuracy=0.8, controls__b__dynamic__flops=1e7, controls__b__alike__accuracy=0.7,
         controls__b__alike__flops=2e7, controls__b__wrong_minus_right=12345.6,
     )  # fmt: skip
@@ -29,8 +30,8 @@ def test_trials_are_a_line_each():
         for kind, (accuracy, flops) in keys.items():
             found[f"trials.{way}.{kind}.accuracy"] = {"value": accuracy}
             found[f"trials.{way}.{kind}.flops"] = {"value": flops}
-        found |= {f"trials.{way}.{key}": {"value": value} for key, value in
-                  (("dynamic_minus_twin", 2.0), ("p_value", 1e-5), ("dead_layer_gates", 0.25))}  # fmt: skip
+        figures = {"dynamic_minus_twin": 2.0, "dynamic_twin_p_value": 1e-5, "dead_layer_gates": 0.25}
+        found |= {f"trials.{way}.{key}": {"value": value} for key, value in figures.items()}
     lines = tables.trials_table(found)
     wanted = "90.00 % at 40M | 88.00 % at 40M | +2.00 | 1e-05 | 70.00 % at 41M | 25% |"
     assert lines[2:] == [f"| cost | {wanted}", f"| need | {wanted}"]
@@ -45,3 +46,14 @@ def test_budgets_are_named_as_a_user_gives_them():
     lines = tables.pool_table(found)
     assert lines[2] == "| a |  | none | 90.00 % at 90M |  |"
     assert lines[4] == "| a | 55.0M | `--average-budget` | 88.00 % at 54M | 80% |"
+
+
+def test_changes_stand_beside_the_plain_run():
+    found = rows(
+        shortcuts__plain__accuracy=0.5, shortcuts__plain__processor_minutes=10.04, shortcuts__exits__accuracy=0.484,
+        shortcuts__exits__first_exit=0.25, shortcuts__exits__processor_minutes=11.0,
+    )  # fmt: skip
+    assert tables.shortcuts_table(found)[2:] == [
+        "| plain | 50.0 % |  |  | 10.0 |",
+        "| exits | 48.4 % | -1.6 | 25.0 % | 11.0 |",
+    ]

@@ -11,7 +11,7 @@ import pytest
 from data import sets
 from data.arguments import Folders, folder_of, split
 from data.datasets import DATASETS, DataError, load
-from data.mat import read_mat
+from data.formats.mat import read_mat
 from tests.data.test_datasets import write_archive
 
 # scipy.io.savemat(file, {"X": X, "y": y}, do_compression=…) of scipy 1.17.1, X and y as below.

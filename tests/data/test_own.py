@@ -15,9 +15,9 @@ from data import own
 from data.arrays import holds_arrays, read_arrays
 from data.errors import DataError
 from data.folders import Collection, check_classes, holds_classes, read_folder
+from data.formats.png import write_png
 from data.own import Images, collect, divide, from_dict, is_own, read_items, suggest
 from data.parts import About, check_same, images_for, read_parts, statistics
-from data.png import write_png
 
 
 def save(path, value=0, size=(8, 8, 3)):
@@ -85,7 +85,7 @@ def test_what_is_no_picture_is_left_alone(tmp_path):
 def test_folders_that_are_none(tmp_path):
     refused("no folder", collect, tmp_path / "none")
     refused("has 0 classes, expected 2 to 1000", read_folder, tmp_path)
-    refused("has 1 classes", read_folder, photos(tmp_path / "one", {"a": 4}))
+    refused("has 1 class, expected 2", read_folder, photos(tmp_path / "one", {"a": 4}))
     photos(tmp_path / "deep", {"a": 2, "b": 2, "a/more": 1})
     refused("a folder inside of a class", read_folder, tmp_path / "deep")
     photos(tmp_path / "tiff", {"a": 2, "b": 2})
@@ -93,6 +93,8 @@ def test_folders_that_are_none(tmp_path):
     refused(r"x.TIFF is of a kind that is not read, expected .png", read_folder, tmp_path / "tiff")
     (tmp_path / "file.txt").write_text("")
     refused("is no .npz", collect, tmp_path / "file.txt")
+    photos(tmp_path / "lone", {"a": 1, "b": 9})
+    refused("class 'a' has 1 picture, expected at least 3", divide, read_folder(tmp_path / "lone"), Images((8, 8)))
     few = photos(tmp_path / "few", {"a": 2, "b": 9})
     refused(r"class 'a' has 2 pictures, expected at least 3", divide, read_folder(few), Images((8, 8)))
     photos(tmp_path / "half" / "train", {"a": 2, "b": 2})
@@ -111,7 +113,7 @@ def test_folders_that_are_none(tmp_path):
         (["straße", "STRASSE"], "read alike"),
         (["a\nb", "c"], "text that can be printed"),
         ([" ", "c"], "text that can be printed"),
-        ([str(n) for n in range(1001)], "1001 classes, expected 2 to 1000"),
+        ([str(n) for n in range(1001)], "1,001 classes, expected 2 to 1000"),
     ],
 )
 def test_class_names_that_nobody_can_tell_apart(names, expected):
@@ -172,13 +174,14 @@ def test_a_folder_of_arrays_and_names(tmp_path):
     ("members", "expected"),
     [
         ({"images": PIXELS}, "holds images, expected images and labels"),
+        ({"pictures": PIXELS, "labels": LABELS}, "holds labels, pictures, expected images and labels"),
         ({"pictures": PIXELS, "classes": np.array(["a", "b"])}, "expected images and labels"),
         ({"images": PIXELS.astype(np.float32), "labels": LABELS}, "images float32"),
         ({"images": PIXELS[0], "labels": LABELS}, r"labels int64 \(10,\)|images uint8 \(8, 8, 3, 1\)"),
         ({"images": PIXELS, "labels": LABELS[:9]}, "10 images and labels"),
         ({"images": PIXELS, "labels": LABELS / 2}, "labels float64"),
         ({"images": PIXELS, "labels": LABELS - 1}, "a label -1"),
-        ({"images": PIXELS, "labels": LABELS * 0}, "1 classes, expected 2"),
+        ({"images": PIXELS, "labels": LABELS * 0}, "1 class, expected 2"),
         ({"images": PIXELS, "labels": LABELS + 1000}, "a label 1000, expected 0 to 999"),
         ({"images": PIXELS, "labels": LABELS * 10**12}, "a label 1000000000000, expected 0 to 999"),
         ({"images": PIXELS, "labels": LABELS.astype(np.uint64) * np.uint64(2**64 - 1)}, "a label 18446744073709551615"),
@@ -192,6 +195,51 @@ def test_a_folder_of_arrays_and_names(tmp_path):
 def test_arrays_that_are_none(tmp_path, members, expected):
     np.savez(tmp_path / "a.npz", **members)
     refused(expected, collect, tmp_path / "a.npz")
+
+
+def npy(shape, kind="|u1", content=b""):
+    """A file of .npy that claims a shape."""
+    header = repr({"descr": kind, "fortran_order": False, "shape": shape}).encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + content
+
+
+@pytest.mark.parametrize(
+    ("claimed", "expected"),
+    [
+        (
+            npy((100, 100, 100, 3), content=bytes(3_000_000)),
+            "images.npy unpacks to 3,000,000 bytes, 1,000,000 are left",
+        ),
+        (npy((2**40, 64, 64, 3)), "images.npy unpacks to 13,510,798,882,111,488 bytes, 1,000,000 are left"),
+        (npy((4, 8, 8, 3), content=bytes(767)), r"claims 768 bytes for \(4, 8, 8, 3\), 767 are there"),
+        (npy((4, 8, 8, 3), content=bytes(769)), "claims 768 bytes .* 769 are there"),
+        (npy((-4, -192), content=bytes(768)), "claims 768 bytes"),
+        (npy((4, 8, 8, 3), "|O", bytes(768)), r"no array of numbers \(object\)"),
+        (npy((4, 0, 8, 3), "|V0"), "no array of numbers"),
+    ],
+)
+def test_what_an_array_claims_is_checked_before_it_is_unpacked(tmp_path, monkeypatch, claimed, expected):
+    monkeypatch.setattr("data.arrays.MOST_BYTES", 1_000_000)
+    unpacked, read = [], zipfile.ZipExtFile.read
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", lambda file, n=-1: [unpacked.append(n), read(file, n)][1])
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images.npy", claimed)
+        archive.writestr("labels.npy", npy((4,), content=bytes((0, 1, 0, 1))))
+    refused(expected, collect, tmp_path / "a.npz")
+    assert all(0 <= n <= 1000 for n in unpacked)  # of a bomb its header alone
+    (tmp_path / "images.npy").write_bytes(claimed)
+    refused(expected, collect, tmp_path)
+
+
+def test_arrays_together_are_bounded_and_others_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr("data.arrays.MOST_BYTES", 2 * PIXELS.nbytes)
+    np.savez_compressed(tmp_path / "a.npz", x_train=PIXELS, y_train=LABELS, x_test=PIXELS, y_test=LABELS)
+    refused("x_test.npy unpacks to 1,920 bytes, 1,840 are left of 3,840", collect, tmp_path / "a.npz")
+    np.savez_compressed(tmp_path / "b.npz", images=PIXELS, labels=LABELS, embeddings=np.zeros(9 * PIXELS.size))
+    assert len(collect(tmp_path / "b.npz").parts["train"][1]) == 10
+    names = np.array(["caf\u00e9".encode(), b"tea"])
+    np.savez(tmp_path / "c.npz", images=PIXELS, labels=LABELS, classes=names)
+    assert collect(tmp_path / "c.npz").classes == ("caf\u00e9", "tea")
 
 
 def test_damaged_archives_never_raise_anything_else(tmp_path):
@@ -256,7 +304,8 @@ def test_mixed_sizes_without_a_rule_are_told(tmp_path):
     photos(tmp_path, {"a": 4, "b": 4})
     save(tmp_path / "a" / "009.png", 1, (9, 8, 3))
     items, labels, _ = read_folder(tmp_path).parts["train"]
-    assert "009.png is 9 × 8, expected 8 × 8" in refused("rule", read_items, items, labels, Images((8, 8), "none").rule)
+    told = refused("another rule", read_items, items, labels, Images((8, 8), "none").rule)
+    assert "009.png is 9 × 8, expected 8 × 8" in told and "python -m training new" in told  # no other command has --fit
 
 
 @pytest.mark.parametrize(

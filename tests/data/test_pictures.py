@@ -9,8 +9,8 @@ import pytest
 
 from data import pictures
 from data.errors import DataError
+from data.formats.png import write_png
 from data.pictures import decode, orientation, read_picture, read_size, turned
-from data.png import write_png
 
 Image = pytest.importorskip("PIL.Image")
 LETTER = np.array([[9, 9, 9], [9, 0, 0], [9, 9, 0], [9, 0, 0]], np.uint8)[..., None] * np.uint8(20)  # an F
@@ -149,6 +149,9 @@ def test_a_bomb_is_refused_without_a_warning_besides(tmp_path, monkeypatch, recw
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 800)  # 960 pixels: Pillow warns from here to twice as many
     with pytest.raises(DataError, match="40 × 24 pixels, expected at most 900"):
         read_picture(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)  # and at more than twice as many it refuses by itself
+    with pytest.raises(DataError, match="has far more than 900 pixels: save it smaller"):
+        read_picture(path)
     assert not list(recwarn)
 
 
@@ -156,6 +159,56 @@ def test_a_device_without_an_end_is_not_read_to_it(monkeypatch):
     monkeypatch.setattr(pictures, "MOST_BYTES", 1000)
     with pytest.raises(DataError, match="/dev/zero has more than 1000 bytes"):
         read_picture("/dev/zero")
+
+
+def patched(content, width, height):
+    """A JPEG whose header claims another size."""
+    found = bytearray(content)
+    at = next(at for at in range(len(found)) if found[at] == 0xFF and found[at + 1] in (0xC0, 0xC1, 0xC2))
+    found[at + 5 : at + 9] = struct.pack(">2H", height, width)
+    return bytes(found)
+
+
+WAYS = ({}, {"progressive": True}, {"subsampling": 0}, {"restart_marker_rows": 1}, {"optimize": True, "quality": 30})
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("options", WAYS, ids=str)
+def test_a_jpeg_that_claims_more_than_it_holds(tmp_path, mode, options):
+    path, noise = tmp_path / "a.jpg", np.random.default_rng(1).integers(-20, 20, (104, 168, 3))
+    Image.fromarray((smooth(104, 168) + noise).clip(0, 255).astype(np.uint8)).convert(mode).save(path, **options)
+    content = path.read_bytes()
+    for width, height in ((168, 120), (184, 104), (900, 700)):
+        path.write_bytes(patched(content, width, height))
+        with pytest.raises(DataError, match=f"a.jpg has data for a part of its {width} × {height} pixels: it is cut"):
+            read_picture(path)
+    assert decode(content).shape[:2] == (104, 168)
+
+
+@pytest.mark.parametrize("lossless", [False, True])
+def test_a_webp_that_claims_more_than_it_holds(tmp_path, lossless):
+    path = saved(tmp_path / "a.webp", smooth(), lossless=lossless)
+    content, sizes = bytearray(path.read_bytes()), (struct.pack("<2H", 40, 24), struct.pack("<I", 39 | 23 << 14)[:3])
+    wider = struct.pack("<2H", 900, 700), struct.pack("<I", 899 | 699 << 14)[:3]
+    at = bytes(content).index(sizes[lossless])
+    content[at : at + len(wider[lossless])] = wider[lossless]
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.webp cannot be read"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("options", WAYS, ids=str)
+def test_a_jpeg_may_end_in_the_grey_of_missing_data(options):
+    pixels, content = smooth(104, 168), io.BytesIO()
+    pixels[64:] = 128
+    Image.fromarray(pixels).save(content, "JPEG", **options)
+    found = decode(content.getvalue())
+    assert found.shape == (104, 168, 3) and (found[-8:] == 128).all()
+    phone = io.BytesIO()
+    Image.fromarray(pixels).save(phone, "MPO", save_all=True, append_images=[Image.fromarray(pixels)], **options)
+    assert (decode(phone.getvalue()) == found).all()
+    filled = content.getvalue().replace(b"\xff\xda", b"\xff\xff\xff\xda").replace(b"\xff\xd9", b"\xff\xff\xd9")
+    assert (decode(filled) == found).all()
 
 
 def test_a_large_jpeg_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.png import CHANNELS, DEPTHS, PALETTE, PASSES, SIGNATURE, exif, read_png, read_size, write_png
+from data.formats.png import CHANNELS, DEPTHS, PALETTE, PASSES, SIGNATURE, exif, read_png, read_size, write_png
 
 Image = pytest.importorskip("PIL.Image")
 KINDS = [(colour, depth) for colour, depths in DEPTHS.items() for depth in depths]

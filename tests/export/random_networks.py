@@ -44,6 +44,7 @@ class Case:
     backbone: dict = field(default_factory=dict, hash=False)  # options of another one than a ResNet of `units`
     groups: int | str = 0  # of ACS's gates
     squeeze: bool = False  # between their convolutions
+    pairs: bool = False  # of channels, kept together by pooled gates
     seed: int = field(default=0, compare=False)
 
     @property
@@ -54,6 +55,7 @@ class Case:
         channel = {"kind": self.channel, "masks": list(self.masks), "base": self.base} if self.channel else {}
         channel |= {"groups": self.groups} if self.groups else {}
         channel |= {"squeeze": True} if self.squeeze else {}
+        channel |= {"pairs": True} if self.pairs else {}
         exits = {"after": self.exits if isinstance(self.exits, str) else list(self.exits)} if self.exits else {}
         if self.linear:
             exits = {"after": [], **exits, "linear": list(self.linear)}
@@ -81,6 +83,7 @@ VARIANTS = {
     "pooled": Case((2, 1, 2), "pooled", "pooled", HIDDEN, exits="radi"),
     "pooled, both masks": Case((1, 2, 1), "pooled", "pooled", APART, exits=(0, 2)),
     "pooled, small and grey": Case((2, 2), "pooled", "pooled", APART, (1,), classes=2, channels=1, size=(20, 28)),
+    "pooled, in pairs": Case((1, 1), "pooled", "pooled", APART, (0,), size=(12, 16), width=0.75, pairs=True),
     "mixed": Case((1, 2, 2), "recurrent", "pooled", TOGETHER, exits=(1, 2), base=1, classes=100, size=(36, 24)),
     "hidden alone": Case((2, 1), "", "pooled", HIDDEN, exits=(0, 1), width=0.75),
     "exits alone": Case((1, 1, 1), exits="radi", shortcut="conv"),
@@ -131,7 +134,8 @@ def _liven(model, x):
         if gate not in shared:
             layer, bias = last_layer(gate)
             layer.weight *= 3 / logits_of(gate, model, x).std(0).mean().clamp(min=1e-3)
-            bias -= logits_of(gate, model, x).median(0).values
+            middle = logits_of(gate, model, x).median(0).values
+            bias -= middle[[gate.chosen.index(i) for i in range(len(bias))]] if hasattr(gate, "chosen") else middle
 
 
 def logits_of(gate, model, x):

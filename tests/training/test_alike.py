@@ -9,8 +9,8 @@ from training import recipe
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "training" / "recipes"
 PAIRS = [
-    (RECIPES / "resnet12-cifar10.toml", RECIPES / "resnet24-ddi-cifar10.toml"),
-    (RECIPES / "resnet12-fashion-mnist.toml", RECIPES / "resnet74-ddi-fashion-mnist.toml"),
+    (RECIPES / "resnet8-cifar10.toml", RECIPES / "resnet24-ddi-cifar10.toml"),
+    (RECIPES / "resnet8-fashion-mnist.toml", RECIPES / "resnet74-ddi-fashion-mnist.toml"),
 ]
 SAME = ("name", "steps", "lr", "schedule", "warmup", "side")
 

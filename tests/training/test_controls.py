@@ -29,6 +29,28 @@ def test_own_decisions_replayed_change_nothing(model):
     assert np.array_equal(hits, again) and np.array_equal(flops, cost)
 
 
+def test_own_decisions_are_those_above_nothing(model):
+    split = toys.stripes(64)
+    _, flops, keep = controls.record(model, split)
+    with torch.no_grad():
+        free = model(split.normalise(split.images), with_exits=False)
+    assert np.array_equal(flops, free.flops[:, -1].numpy())
+    assert all(torch.equal(decision.keep, keep[decision.unit, decision.mask]) for decision in free.decisions)
+
+
+def test_a_higher_threshold_spends_what_was_asked_for(model):
+    split = toys.stripes(64)
+    most, least = (controls.record(model, split, at)[1].mean() for at in (0.0, 8.0))
+    assert least < most
+    assert controls.higher(model, split, most) == 0.0
+    wanted = (least + most) / 2
+    found = controls.higher(model, split, wanted)
+    step = 8.0 / 2**controls.HALVINGS
+    assert (
+        controls.record(model, split, found)[1].mean() <= wanted < controls.record(model, split, found - step)[1].mean()
+    )
+
+
 def test_majority_is_one_decision_for_all(model):
     split = toys.stripes(64)
     _, _, keep = controls.record(model, split)

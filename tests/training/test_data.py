@@ -6,7 +6,7 @@ import torch
 
 from hls.errors import UserError
 from tests.training import toys
-from training.data import Split, augment
+from training.data import Split, augment, mirror_chances
 
 
 def split(n=40, seed=0):
@@ -48,17 +48,39 @@ def test_an_epoch_shows_every_image_once():
 def test_crops_are_padded_by_reflection():
     """No pixel of the images is 0, so a black border would show."""
     pixels = split().images
-    assert augment(pixels, np.random.default_rng(0), pad=4, flip=True).min() > 0
+    assert augment(pixels, np.random.default_rng(0), pad=4, mirror=0.5).min() > 0
 
 
 def test_augment_shifts_and_mirrors():
     pixels = torch.arange(32, dtype=torch.uint8).expand(64, 3, 32, 32)
-    rows = augment(pixels, np.random.default_rng(0), pad=2, flip=True)[:, 0, 16].int()
+    rows = augment(pixels, np.random.default_rng(0), pad=2, mirror=0.5)[:, 0, 16].int()
     middle = rows[:, 4:-4].diff(dim=1)
     rising, falling = (middle == 1).all(1), (middle == -1).all(1)
     assert (rising | falling).all() and rising.any() and falling.any()
-    plain = augment(pixels, np.random.default_rng(0), pad=0, flip=False)
+    plain = augment(pixels, np.random.default_rng(0), pad=0, mirror=0.0)
     assert torch.equal(plain, pixels)
+
+
+def test_alternate_images_show_both_sides_in_any_two_epochs():
+    index = np.arange(1000)
+    first, second, third = (mirror_chances(index, epoch, seed=3, alternate=True) for epoch in range(3))
+    assert set(first) == {0.0, 1.0} and 0.4 < first.mean() < 0.6
+    assert (first + second == 1).all() and (first == third).all()
+    assert (mirror_chances(index, 0, seed=4, alternate=True) != first).any()
+    assert (
+        set(mirror_chances(index, 0, seed=3)) == {0.5}
+        and not mirror_chances(index, 0, 3, flip=False, alternate=True).any()
+    )
+
+
+def test_a_run_alternates_where_its_recipe_says_so():
+    part = split(16)
+    part.labels, part.images = torch.arange(16), torch.arange(32, dtype=torch.uint8).expand(16, 3, 32, 32)
+    rising = {}
+    for images, labels in part.batches(0, 4, 8, 0, 0, alternate=True):  # two epochs
+        for image, label in zip(images, labels.tolist(), strict=True):
+            rising.setdefault(label, set()).add(bool(image[0, 0, 1] > image[0, 0, 0]))
+    assert all(seen == {True, False} for seen in rising.values()) and len(rising) == 16
 
 
 def test_normalise():

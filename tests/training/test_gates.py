@@ -34,6 +34,18 @@ def test_a_pooled_gate_opens_as_often_as_asked_for(rate):
     assert kept.min() > 0 and kept.max() < 1  # no output is the same for all images
 
 
+@pytest.mark.parametrize("outputs", [6, 7])
+def test_a_gate_in_pairs_decides_once_for_two_neighbours(outputs):
+    torch.manual_seed(0)
+    gate = PooledGate(16, outputs, 0.6, pairs=True)
+    logits, _ = gate(None, torch.randn(512, 16), None)
+    kept = logits > 0
+    assert torch.equal(kept[:, 0:6:2], kept[:, 1:6:2]) and kept.shape == (512, outputs)
+    assert not torch.equal(kept[:, 0], kept[:, 2])
+    assert kept.float().mean().item() == pytest.approx(0.6, abs=0.05)
+    assert gate.cost((8, 8)) == PooledGate(16, outputs).cost((8, 8))  # the engine has a row for each output
+
+
 def test_costs_by_hand():
     assert PooledGate(64, 10, hidden=16).cost((8, 8)) == 2 * (64 * 16 + 16 * 10)
     recurrent = RecurrentGate(RecurrentCell(), 64)

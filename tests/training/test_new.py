@@ -57,7 +57,14 @@ def test_options(pictures, capsys):
 
 def test_minutes_are_kept(pictures, capsys):
     assert [phase.steps for phase in write(pictures, "--minutes", 1).phases] == [40, 20]
-    assert "about 60 seconds" in capsys.readouterr().out
+    assert "about 60 seconds of training here, on " in capsys.readouterr().out
+
+
+def test_a_promise_in_words(monkeypatch):
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    assert new.promised(1) == "about 1 second of training here, on 1 thread"
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    assert new.promised(3600) == "about 60 minutes of training here, on 2 threads"
 
 
 def test_more_pictures_more_steps_fewer_epochs():
@@ -123,8 +130,8 @@ def test_bad_folders_and_files(pictures, tmp_path, capsys):
         (pictures, "none/mine.toml", "there is no folder"),
         (tmp_path / "none", "a.toml", "no folder"),
         (f"cifar10={pictures}", "a.toml", "is an official data set"),
-        (photos(tmp_path / "one", {"a": 9}), "a.toml", "has 1 classes"),
-        (photos(tmp_path / "few", {"a": 9, "b": 1}), "a.toml", "class 'b' has 1 pictures"),
+        (photos(tmp_path / "one", {"a": 9}), "a.toml", "has 1 class, expected 2"),
+        (photos(tmp_path / "few", {"a": 9, "b": 1}), "a.toml", "class 'b' has 1 picture, expected"),
     ):
         assert command.main(["new", "--data", str(data), "-o", str(tmp_path / output)]) == 2
         error = capsys.readouterr().err

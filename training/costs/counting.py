@@ -135,9 +135,9 @@ class Counter:
         x.pooled = True
         return _Value(x.channels)
 
-    def linear(self, v, fc, before=None, after=None, shift=None, relu=False, inputs=None):
+    def linear(self, v, fc, before=None, after=None, shift=None, relu=False, inputs=None, outputs=None):
         """FC."""
-        return self._note("fc", v, fc.out_features)
+        return self._note("fc", v, fc.out_features if outputs is None else len(outputs))
 
     def lstm(self, v, cell, state=None):
         """LSTM."""

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from data.fit import Fit, as_channels, scale
 from data.pictures import read_picture
 from hls.errors import UserError
-from training.data import Split, per_channel
+from training.data import Split, mirror_chances, per_channel
 
 AREA, RATIO = (0.08, 1.0), (3 / 4, 4 / 3)  # of the part that training sees: its share of the picture, width to height
 TRIES = 10
@@ -69,9 +69,9 @@ class Stream(Split):
         pictures = Pictures(items, about.images.rule, torch.device(device))
         return cls(pictures, labels, statistics[0], statistics[1], len(about.classes), about)
 
-    def batches(self, start, stop, size, seed, pad=0, flip=True):
+    def batches(self, start, stop, size, seed, pad=0, flip=True, alternate=False):
         """Batches for steps `start` to `stop`, shuffled anew each epoch; `pad` is for pictures of one size alone."""
-        keys: Any = _Keys(self, start, stop, size, seed, flip)
+        keys: Any = _Keys(self, start, stop, size, seed, flip, alternate)
         count, parts = readers(self.share[1]), _Parts(self.images)
         ahead = 4 if count else None  # batches a reader
         for found in DataLoader(parts, batch_sampler=keys, collate_fn=_stack, num_workers=count, prefetch_factor=ahead):
@@ -89,7 +89,8 @@ def readers(world):
 
 @dataclass
 class _Keys:
-    """Which pictures make each batch, and how each is seen: lists of (index, key of its random numbers, flip)."""
+    """Which pictures make each batch, and how each is seen: lists of (index, key of its random numbers, chance of a
+    mirror image)."""
 
     split: Stream
     start: int
@@ -97,12 +98,14 @@ class _Keys:
     size: int
     seed: int
     flip: bool
+    alternate: bool
 
     def __iter__(self):
         rank, world = self.split.share
         for epoch, step, order in self.split._order(self.start, self.stop, self.size, self.seed):
             places = range(rank, len(order), world)
-            yield [(int(order[place]), (self.seed, epoch, step, place), self.flip) for place in places]
+            chances = mirror_chances(order, epoch, self.seed, self.flip, self.alternate)
+            yield [(int(order[place]), (self.seed, epoch, step, place), chances[place]) for place in places]
 
     def __len__(self):
         return self.stop - self.start
@@ -123,11 +126,11 @@ class _Parts(Dataset):
         except UserError as error:
             return error
 
-    def _seen(self, index, seed, flip):
+    def _seen(self, index, seed, mirror):
         rule, rng = self.pictures.rule, np.random.default_rng(seed)
         pixels = as_channels(self.pictures.read(index), rule.channels)
         pixels = scale(part(pixels, rng), rule.size)
-        return (pixels[:, ::-1] if flip and rng.random() < 0.5 else pixels), index
+        return (pixels[:, ::-1] if rng.random() < mirror else pixels), index
 
 
 def part(pixels, rng):

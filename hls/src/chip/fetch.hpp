@@ -5,7 +5,7 @@
 //          of active channels
 // Rate     a request, 8 bytes of each of three rows, and a row of the table a cycle
 // Latency  the DDR's, behind kRequests requests
-// Storage  where the rows of two groups start, and the queues
+// Storage  where the weights of two groups start, the channels whose table rows are on their way, and the queues
 #pragma once
 #include <cstdint>
 
@@ -20,9 +20,15 @@ constexpr int32_t kQueueRows = 16;   // of the table
 typedef Queue<int64_t, kQueueWords> WeightQueue;
 typedef Queue<int64_t, kQueueRows> TableQueue;
 
-// Output channels of two groups.
+constexpr int32_t kListed = 2 * kMaxResults;
+static_assert((kListed & (kListed - 1)) == 0, "channels wrap around by a mask");
+
+// The output channels whose rows of the table are on their way, in a ring: as many where a group is one channel as
+// where it is eight. And where the weights of two groups start.
 struct RowList {
-  Unsigned<kIndexBits> channel[2][kMaxResults];
+  Unsigned<kIndexBits> channel[kListed];
+  Unsigned<BitsOf(kListed - 1)> next, oldest;
+  Unsigned<BitsOf(kListed)> count;
   Unsigned<29> word[2][kMaxResults];  // of a weight port, where the channel's row starts
 };
 
@@ -36,7 +42,7 @@ struct Fetcher {
   Bursts table_rows;  // each of a word, asked for as its channel is listed
 };
 
-static_assert(2 * kMaxResults <= kRequests, "the rows of all listed channels may be on their way");
+static_assert(kListed <= kRequests, "the rows of all listed channels may be on their way");
 
 inline Fetcher MakeFetcher(const Layer& layer, const ConvPlan& plan) {
   Fetcher fetcher = Fetcher();
@@ -52,20 +58,23 @@ inline bool HasFetched(const ConvPlan& plan, const Fetcher& fetcher) {
   return fetcher.read.step.group == plan.groups && fetcher.table.step.group == plan.groups;
 }
 
-// One output channel of a group, while those of the group before it are asked for.
+// One output channel, while the weights of the group before its own are asked for, and the ring has room.
 inline void ListRow(const Layer& layer, const ConvPlan& plan, const Masks& masks, Fetcher& fetcher) {
   #pragma HLS inline
   ListPlace& place = fetcher.list;
-  const bool ahead = (layer.shape.row != 0 && IsTwoAhead(place.step.group, fetcher.request.step.group)) ||
-                     (layer.has_table && IsTwoAhead(place.step.group, fetcher.table.step.group));
-  if (place.step.group == plan.groups || ahead) return;
+  const bool ahead = layer.shape.row != 0 && IsTwoAhead(place.step.group, fetcher.request.step.group);
+  if (place.step.group == plan.groups || ahead || fetcher.rows.count == kListed) return;
   const int32_t channel =
       Unsigned<kIndexBits>(FetchedChannel(masks, layer.out_mask, place.step.first_out + place.channel));
   const int32_t offset = channel * layer.row_words;
   #pragma HLS bind_op variable = offset op = mul impl = fabric
-  fetcher.rows.channel[place.step.group & 1][place.channel] = channel;
   fetcher.rows.word[place.step.group & 1][place.channel] = (layer.weights >> 3) + offset;
-  if (layer.has_table) NoteRequest(layer.table + channel, 1, fetcher.table_rows);
+  if (layer.has_table) {
+    NoteRequest(layer.table + channel, 1, fetcher.table_rows);
+    fetcher.rows.channel[fetcher.rows.next] = channel;
+    fetcher.rows.next = (fetcher.rows.next + 1) & (kListed - 1);
+    ++fetcher.rows.count;
+  }
   if (++place.channel < GroupChannels(plan, place.step)) return;
   place.channel = 0;
   NextGroup(plan, place.step);
@@ -135,9 +144,10 @@ inline void ReadTableRow(const Layer& layer, const ConvPlan& plan, const int64_t
   TablePlace& place = fetcher.table;
   const bool arrived = HasArrived(fetcher.table_rows);
   PassCycle(fetcher.table_rows);
-  if (place.step.group == plan.groups || queue.Full() || !arrived) return;
-  if (!IsListed(fetcher.list, place.step.group, place.channel + 1)) return;
-  const int32_t row = layer.table + fetcher.rows.channel[place.step.group & 1][place.channel];
+  if (fetcher.rows.count == 0 || queue.Full() || !arrived) return;
+  const int32_t row = layer.table + fetcher.rows.channel[fetcher.rows.oldest];
+  fetcher.rows.oldest = (fetcher.rows.oldest + 1) & (kListed - 1);
+  --fetcher.rows.count;
   queue.Push(ReadRow(tables, row, fetcher.table_rows));
   if (++place.channel < GroupChannels(plan, place.step)) return;
   place.channel = 0;

@@ -5,6 +5,7 @@
 // Rate     a core's vector multiplications of packs, two a cycle on most
 // Storage  the strip and the weights of one convolution, in the cache
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -14,12 +15,15 @@
 
 namespace ddi {
 
-#if defined(__AVX512VL__) || defined(__ARM_NEON)
-constexpr int32_t kBlock = 4;  // output channels at once: 32 vector registers
+// Output channels at once, by the number of vector registers and what a vector holds.
+#if defined(__AVX512VNNI__) && defined(__AVX512VL__)
+constexpr int32_t kBlock = 6;
+#elif defined(__AVX512VL__) || defined(__ARM_NEON)
+constexpr int32_t kBlock = 4;
 #else
-constexpr int32_t kBlock = 2;  // 16
+constexpr int32_t kBlock = 2;
 #endif
-constexpr int32_t kBlockRows = isa::kTile / 2;  // of a tile at once
+constexpr int32_t kBlockRows = 4 * kVectorRows;  // of a tile at once
 
 typedef int32_t LaneSums[kBlock][kTilePixels];
 
@@ -57,11 +61,13 @@ template <int32_t kLanes, int32_t kRows>
 inline void MultiplyRows(const Strip& strip, const int32_t* at, const Lanes& lanes, const uint32_t* from, int32_t first,
                          LaneSums& sum) {
   const int32_t weights = strip.packs * strip.taps;
-  Sums8 total[kLanes][kRows];
+  const std::ptrdiff_t down = strip.down;
+  constexpr int32_t kVectors = kRows / kVectorRows;
+  Sums total[kLanes][kVectors];
 StartLanes:
   for (int32_t lane = 0; lane < kLanes; ++lane) {
-  StartRows:
-    for (int32_t y = 0; y < kRows; ++y) total[lane][y] = StartSums8(int32_t(lanes.row[lane][weights]));
+  StartVectors:
+    for (int32_t i = 0; i < kVectors; ++i) total[lane][i] = StartSums(int32_t(lanes.row[lane][weights]));
   }
 MultiplyWeights:
   for (int32_t weight = 0; weight < weights; ++weight) {
@@ -69,17 +75,20 @@ MultiplyWeights:
     Weights repeated[kLanes];
   LaneWeights:
     for (int32_t lane = 0; lane < kLanes; ++lane) repeated[lane] = RepeatWeights(lanes.row[lane][weight]);
-  WeightRows:
-    for (int32_t y = 0; y < kRows; ++y) {
-      const Packs8 packs = LoadPacks8(pixels + y * strip.down);
-    RowLanes:
-      for (int32_t lane = 0; lane < kLanes; ++lane) MultiplyPacks8(total[lane][y], packs, repeated[lane]);
+  WeightVectors:
+    for (int32_t i = 0; i < kVectors; ++i) {
+      const Pixels rows = LoadPixels(pixels, down);
+      pixels += kVectorRows * down;
+    VectorLanes:
+      for (int32_t lane = 0; lane < kLanes; ++lane) Multiply(total[lane][i], rows, repeated[lane]);
     }
   }
 StoreLanes:
   for (int32_t lane = 0; lane < kLanes; ++lane) {
-  StoreRows:
-    for (int32_t y = 0; y < kRows; ++y) StoreSums8(&sum[lane][(first + y) * isa::kTile], total[lane][y]);
+  StoreVectors:
+    for (int32_t i = 0; i < kVectors; ++i) {
+      StoreSums(&sum[lane][(first + i * kVectorRows) * isa::kTile], total[lane][i]);
+    }
   }
 }
 
@@ -104,17 +113,22 @@ LaneTiles:
   }
 }
 
-// The same for as many channels as are left: sums of few channels are of more rows.
+// The same for as many channels as are left.
 inline void RunCount(const Layer& layer, const Strip& strip, const Lanes& lanes, int32_t count, int32_t first,
                      int32_t tile_row, TileMemory& maps, ConvMemory& memory) {
-  if (count == 1) {
-    RunLanes<1, isa::kTile>(layer, strip, lanes, first, tile_row, maps, memory);
-  } else if (count == 2) {
-    RunLanes<2, kBlockRows>(layer, strip, lanes, first, tile_row, maps, memory);
-  } else if (count == 3) {
-    RunLanes<(kBlock < 3 ? kBlock : 3), kBlockRows>(layer, strip, lanes, first, tile_row, maps, memory);
-  } else {
-    RunLanes<kBlock, kBlockRows>(layer, strip, lanes, first, tile_row, maps, memory);
+  switch (count) {
+    case 1:  // sums of one channel are of more rows
+      return RunLanes<1, isa::kTile>(layer, strip, lanes, first, tile_row, maps, memory);
+    case 2:
+      return RunLanes<2, kBlockRows>(layer, strip, lanes, first, tile_row, maps, memory);
+    case 3:
+      return RunLanes<(kBlock < 3 ? kBlock : 3), kBlockRows>(layer, strip, lanes, first, tile_row, maps, memory);
+    case 4:
+      return RunLanes<(kBlock < 4 ? kBlock : 4), kBlockRows>(layer, strip, lanes, first, tile_row, maps, memory);
+    case 5:
+      return RunLanes<(kBlock < 5 ? kBlock : 5), kBlockRows>(layer, strip, lanes, first, tile_row, maps, memory);
+    default:
+      return RunLanes<kBlock, kBlockRows>(layer, strip, lanes, first, tile_row, maps, memory);
   }
 }
 

@@ -79,7 +79,7 @@ PlacePacks:
 // A row of one pack; `row` is the map's.
 inline void GatherLine(const Layer& layer, const Strip& strip, const uint8_t* const (&plane)[kPacked], int32_t row,
                        uint32_t* line) {
-  const Sums8 outside = StartSums8(int32_t(strip.raise));
+  const Packs8 outside = RepeatPack8(strip.raise);
   const int32_t columns = layer.input.columns;
   const int32_t before = -strip.first;
   const int32_t tiles = strip.pitch / isa::kTile;
@@ -93,7 +93,7 @@ LineChannels:
   for (int32_t c = 0; c < kPacked; ++c) pixels[c] = plane[c] + start;
 TilesBefore:
   for (int32_t tile = 0; tile < before; ++tile) {
-    StoreSums8(reinterpret_cast<int32_t*>(line), outside);
+    StorePacks8(line, outside);
     line += isa::kTile;
   }
 TilesInside:
@@ -105,7 +105,7 @@ TilesInside:
   }
 TilesBehind:
   for (int32_t tile = before + inside; tile < tiles; ++tile) {
-    StoreSums8(reinterpret_cast<int32_t*>(line), outside);
+    StorePacks8(line, outside);
     line += isa::kTile;
   }
 }

@@ -11,6 +11,7 @@ from export.onnx_reader.module import to_onnx
 from export.onnx_reader.reading import read
 from hls.errors import UserError
 from tests.export.onnx_reader.modules import Bottleneck, ResNet, liven, resnet18
+from training.backbones.resnet import resnet
 
 MEAN, STD = (0.5,) * 3, (0.25,) * 3
 
@@ -39,6 +40,39 @@ def test_bottlenecks():
     sums = [node for node in network.nodes if getattr(node, "add", None) is not None]
     assert len(sums) == 4 and all(node.relu for node in sums)  # each is a convolution's own
     np.testing.assert_allclose(FloatNetwork(network)(x).logits[-1].numpy(), logits.numpy(), atol=1e-3)
+
+
+def test_a_cifar_resnet_whose_shortcuts_take_every_second_pixel():
+    """The exporter writes x[:, :, ::2, ::2] as two Slices, one an axis."""
+    model = liven(resnet(10, 8, in_channels=3, shortcut="pad"))
+    exported = to_onnx(model, torch.zeros(1, 3, 32, 32))
+    assert sum(node.op_type == "Slice" for node in exported.graph.node) >= 4
+    network = read(exported, MEAN, STD, "resnet8").network
+    _, x, logits = labelled(model, 4, 32)
+    np.testing.assert_allclose(FloatNetwork(network)(x).logits[-1].numpy(), logits.numpy(), atol=1e-3)
+
+
+class Sliced(nn.Module):
+    """Slices of both axes in a row, and what reads what one of them gives."""
+
+    def __init__(self, rows, columns, again=None):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(4, 5)
+        self.rows, self.columns, self.again = rows, columns, again
+
+    def forward(self, x):
+        x = self.conv(x)[:, :, :: self.rows][:, :, :, :: self.columns]
+        x = x if self.again is None else x[:, :, :: self.again]
+        return self.fc(x.mean((2, 3)))
+
+
+def test_slices_that_do_not_go_together():
+    exported = to_onnx(liven(Sliced(2, 2)), torch.zeros(1, 3, 16, 16))
+    assert read(exported, MEAN, STD).network.classes == 5
+    for model in (Sliced(2, 1), Sliced(2, 3), Sliced(2, 2, 2)):  # the last: a pair, then a half of another one
+        exported = to_onnx(liven(model), torch.zeros(1, 3, 16, 16))
+        with pytest.raises(UserError, match=r"\(Slice\): .* pixels from the first on, all or every second one"):
+            read(exported, MEAN, STD)
 
 
 def test_a_module_that_cannot_be_exported_is_one_line():

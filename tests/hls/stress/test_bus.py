@@ -133,6 +133,27 @@ def test_a_group_s_drain_waits_for_its_last_bias(threshold, inputs):
 
 
 @pytest.mark.cosim
+def test_a_layer_waits_for_the_bus_once():
+    """An AFFINE takes a row of the table every 8 cycles, so 10 must be on their way at 80 cycles of latency."""
+    program = np.stack([
+        encode(isa.IMAGE, output=0, channels=1, height=8, width=8, weights=0),
+        encode(isa.AFFINE, flags=isa.FLAG_IN_SIGNED, input=0, output=64, in_channels=1, out_channels=48, height=8,
+               width=8, stride=1, channel_offset=7, table=0, pool=0, pool_scale=1),
+        encode(isa.EXIT, exit=0, input=0, classes=48, scale=1),
+    ])  # fmt: skip
+    rng = np.random.default_rng(5)
+    weights, images = rng.integers(-128, 128, 256, dtype=np.int8), rng.integers(0, 256, (2, 8, 8, 1), dtype=np.uint8)
+    tables = np.array([(100 * channel, 1) for channel in range(48)], np.int32).ravel()
+    case = program, weights, tables, images, Start(gates=0, classes=48)
+    trips_of = {}
+    for latency in (0, 80):
+        records, counts = trips.run(*case, flags=CHIP, bus=(latency, latency))
+        assert np.array_equal(agreed(records), golden.run(*case))
+        trips_of[latency] = counts[MAPS]
+    assert trips_of[80] - trips_of[0] == len(images) * 80
+
+
+@pytest.mark.cosim
 @pytest.mark.parametrize("bus", [(-1, 3), (4, 3)])
 def test_a_bus_that_cannot_be_is_refused(bus):
     with pytest.raises(cosim.CosimError, match="two rising numbers"):

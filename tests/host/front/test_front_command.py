@@ -13,7 +13,7 @@ import pytest
 from bench.standin import tiny
 from data.datasets import load_sample
 from data.errors import DataError
-from data.png import write_png
+from data.formats.png import write_png
 from host import job
 from host import run as command
 from host.front import command as front

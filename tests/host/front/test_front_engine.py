@@ -12,7 +12,7 @@ import host
 from bench.standin import tiny
 from data.datasets import load_sample
 from data.fit import Fit
-from data.png import write_png
+from data.formats.png import write_png
 from hls import isa
 from hls.errors import UserError
 from hls.record import decode

@@ -7,10 +7,11 @@ import pytest
 
 from bench.standin import tiny
 from data.datasets import load_sample
-from hls import golden, isa
+from hls import cosim, golden, isa, program
 from hls.errors import UserError
 from hls.package import read
 from hls.record import decode
+from hls.schedule import MULTIPLICATIONS
 from host import run as command
 from host.layers.labels import EXIT, GATE, NETWORK, labels
 from host.layers.table import layers, table
@@ -137,6 +138,33 @@ def test_a_trace_is_what_perfetto_reads():
     assert all(event["dur"] >= 0 for event in slices)
     measured = [event["args"]["cycles"] for event in slices if event["pid"] == 2]
     assert measured == (results.cycles * 1.5).tolist()
+
+
+def test_what_a_convolution_does_by_its_bytes_and_products():
+    """3×3 at stride 1 over whole tiles, channels that fill the lanes: nothing is rounded, a port feeds a lane."""
+    package = read("packages/fashion-mnist.npz")
+    start = package.start(budget_flops=package.exits[-1]["flops"])
+    images = load_sample()[0][:1]
+    results = decode(cosim.run(package.program, package.weights, package.tables, images, start), start)
+    slices = [e for e in json.loads(trace(package, start, results, images, CLOCK_HZ))["traceEvents"] if e["ph"] == "X"]
+    inside = {(e["cat"], e["args"]["pc"]): e for e in slices if "pc" in e["args"]}
+    checked = 0
+    for layer in slices:
+        fields = program.decode(package.program[layer["args"]["pc"]]) if layer["cat"] == "layers" else {}
+        if fields.get("opcode") != isa.CONV or (fields["kernel"], fields["stride"]) != (3, 1):
+            continue
+        told, pc = layer["args"], layer["args"]["pc"]
+        if told.get("active_out", fields["out_channels"]) % isa.OUT_LANES or fields["height"] % isa.TILE:
+            continue
+        multiplies, fetches, waits = (inside[name, pc] for name in ("array", "weights' ports", "stalls"))
+        assert multiplies["args"]["cycles"] == told["flops"] / 2 / MULTIPLICATIONS
+        assert fetches["args"]["cycles"] == told["weight_bytes"] / (isa.OUT_LANES * isa.PORT_BYTES)
+        assert waits["args"]["cycles"] == told["cycles"] - multiplies["args"]["cycles"] > 0
+        assert fetches["dur"] == pytest.approx(fetches["args"]["cycles"] / CLOCK_HZ * 1e6)
+        assert fetches["ts"] == waits["ts"] == layer["ts"]
+        assert multiplies["ts"] == pytest.approx(waits["ts"] + waits["dur"])
+        checked += 1
+    assert checked > 5
 
 
 # --------------------------------------------------------------------------------------------------- the command line

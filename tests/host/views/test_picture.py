@@ -10,7 +10,7 @@ import pytest
 
 from bench.standin import tiny
 from data.datasets import load_sample
-from data.png import write_png
+from data.formats.png import write_png
 from hls import golden
 from hls.record import Start, decode
 from host.board import catalog

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from data.png import write_png
+from data.formats.png import write_png
 from tests.training.large import gradients
 from training import recipe
 from training.checkpoint import read_checkpoint

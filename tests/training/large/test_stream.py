@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from data.formats.png import write_png
 from data.own import Images
-from data.png import write_png
 from hls.errors import UserError
 from training.data import Split
 from training.large import stream

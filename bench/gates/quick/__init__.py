@@ -1,0 +1,1 @@
+"""What might shorten training, each a small change of plain.toml (bench/gates/shortcuts.py)."""

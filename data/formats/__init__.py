@@ -1,0 +1,1 @@
+"""Files of images and arrays, read with numpy and zlib alone."""
