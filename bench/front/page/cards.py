@@ -9,7 +9,7 @@ from html import escape
 from bench.front.page.examples import CUT, FIRST, LAST, RAN, SKIPPED, UNREACHED
 from bench.front.page.figures import PARTS, bars, strip
 from bench.front.page.points import millions
-from data.png import write_png
+from data.formats.png import write_png
 
 STATES = {SKIPPED: "skipped by its gate", CUT: "let run, then the budget ended it", UNREACHED: "not reached"}
 
