@@ -2,6 +2,8 @@
 # make install   PyTorch and all else into .venv, for training and export
 # make test   the whole test suite, C++ engine included
 # make check  lint, format, types, the HLS subset, loops (needs clang-16), clang-tidy, generated files, import direction
+# make page   docs/index.html, from result rows and from what the engine runs for ten images
+# make bench-check   a quick run against the committed rows: cycles and FLOPs by equality, speeds within their noise
 # make deploy HOST=user@address BOARD=zedboard   copy to a board and test it there
 # make boards | synth BOARD=zedboard [STAGE=csim|hls|cosim|impl|all] [CLOCK_MHZ=143] [DRY_RUN=1] [ACCEPT=ID] | synth-report | rtl
 # make fuzz   a million mutated instruction words against the engine under the sanitizers
@@ -15,7 +17,7 @@ BIN    := $(VENV)/bin
 FORMATTED = $(filter-out hls/src/isa.hpp hls/src/top.hpp,$(wildcard hls/src/*.?pp hls/src/*/*.?pp hls/stress/*.cpp hls/bounds/*.hpp bitstreams/lockstep/*.?pp))
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run install test check fuzz deploy boards synth synth-report rtl format generate clean
+.PHONY: run install test check page bench-check fuzz deploy boards synth synth-report rtl format generate clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/run.stamp
@@ -40,7 +42,14 @@ check: $(VENV)/test.stamp
 	$(BIN)/python -m hls.generate --check
 	$(BIN)/python -m bitstreams.generate --check
 	$(BIN)/python -m bench.documents --check
+	$(BIN)/python -m bench.front.page --check
 	$(BIN)/lint-imports --no-logo
+
+page: $(VENV)/test.stamp
+	$(BIN)/python -m bench.front.page
+
+bench-check: $(VENV)/test.stamp
+	$(BIN)/python -m bench.front.regression
 
 deploy: $(VENV)/run.stamp
 	$(BIN)/python host/deploy.py $(HOST) --board $(BOARD)

@@ -37,7 +37,9 @@ def packages_table(rows):
     ]
     names = sorted({name.partition(".")[0] for name in rows if name.endswith(".over_budget")})
     for name in names:
-        budgets = [key.partition("@")[2] for key in rows if key.startswith(f"{name}.accuracy@")]
+        sha256 = rows[f"{name}.accuracy@none"]["package"]  # rows of an older package have other budgets
+        own = [key for key, row in rows.items() if key.startswith(f"{name}.accuracy@") and row["package"] == sha256]
+        budgets = [key.partition("@")[2] for key in own]
         numeric = sorted((budget for budget in budgets if budget != "none"), key=lambda text: float(text[:-1]))
         for budget in [numeric[0], *(["74.0M"] if "74.0M" in numeric[1:] else []), "none"]:
             value = {key: rows[f"{name}.{key}@{budget}"]["value"] for key in ("accuracy", "flops", "cycles", "layers")}

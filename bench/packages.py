@@ -2,9 +2,11 @@
 
     python -m bench packages --data cifar10=DIR --data fashion-mnist=DIR
 
-Rows: PACKAGE.accuracy@BUDGET, .flops@, .cycles@ (modelled), .layers@; .over_budget (images that spent more than
-allowed, over all budgets), .flops_differ (images whose FLOPs differ from the training model's count for the same
-decisions), .float_accuracy and .int8_minus_float.
+Rows: PACKAGE.budget@BUDGET (the name has it rounded, the value whole), .accuracy@, .flops@ and .flops_max@, .cycles@
+and .energy@ (both modelled), .layers@, .channels@, .exits@ (`detail`: the images that left at each); .over_budget
+(images that spent more than allowed, over all budgets), .flops_differ (images whose FLOPs differ from the training
+model's count for the same decisions), .float_accuracy and .int8_minus_float. Of the whole network, every gate open:
+.full_flops, .full_cycles, and how many .gated_blocks and .gated_channels it has.
 """
 
 import hashlib
@@ -17,6 +19,9 @@ from hls import cosim, isa
 from hls.errors import UserError
 from hls.package import read
 from hls.record import NO_BUDGET, decode
+from host.board import catalog
+from host.energy.model import modelled
+from host.views.report import gated_blocks, gated_channels
 from training.prune import apply
 from training.recipe import from_dict
 
@@ -42,8 +47,9 @@ def fingerprint(name):
 def measure(rows, name, sha256, package, images, labels, threads):
     """Add one package's rows."""
     n = len(images)
+    add_whole(rows, name, sha256, package)
     results = engine(package, images, NO_BUDGET, threads)
-    add_budget(rows, name, sha256, "none", results, labels)
+    add_budget(rows, name, sha256, None, package, results, labels)
     accuracy = float((results.label == labels).mean())
     rows.add(f"{name}.flops_differ", flops_differ(package, results), "images", "simulated", n, sha256)
     smallest = min(entry["flops"] for entry in package.exits)
@@ -54,7 +60,7 @@ def measure(rows, name, sha256, package, images, labels, threads):
     for budget in budgets:
         results = engine(package, images, budget, threads)
         over += int((results.flops > budget).sum())
-        add_budget(rows, name, sha256, f"{budget / 1e6:.1f}M", results, labels)
+        add_budget(rows, name, sha256, budget, package, results, labels)
     rows.add(f"{name}.over_budget", over, "images", "simulated", len(budgets) * n, sha256)
     reference = package.meta["training"]["metrics"]["test"]
     if reference["images"] == n:
@@ -63,13 +69,35 @@ def measure(rows, name, sha256, package, images, labels, threads):
         rows.add(f"{name}.int8_minus_float", points, "points", "simulated", n, sha256)
 
 
-def add_budget(rows, name, sha256, at, results, labels):
-    """Add the rows of one budget."""
-    n, accuracy = len(labels), float((results.label == labels).mean())
-    rows.add(f"{name}.accuracy@{at}", accuracy, "share", "simulated", n, sha256)
-    rows.add(f"{name}.flops@{at}", float(results.flops.mean()), "FLOPs", "simulated", n, sha256)
-    rows.add(f"{name}.cycles@{at}", float(results.cycles.mean()), "cycles", "modelled", n, sha256)
-    rows.add(f"{name}.layers@{at}", float(results.layers_run.mean()), "blocks", "simulated", n, sha256)
+def add_whole(rows, name, sha256, package):
+    """Add the rows of the whole network: what an image would take with every gate open, and what gates decide on."""
+    whole = package.exits[-1]
+    rows.add(f"{name}.full_flops", whole["flops"], "FLOPs", "modelled", 1, sha256)
+    rows.add(f"{name}.full_cycles", whole["cycles"], "cycles", "modelled", 1, sha256)
+    rows.add(f"{name}.gated_blocks", gated_blocks(package), "blocks", "count", 1, sha256)
+    rows.add(f"{name}.gated_channels", gated_channels(package), "channels", "count", 1, sha256)
+
+
+def add_budget(rows, name, sha256, budget, package, results, labels):
+    """Add the rows of one budget of FLOPs, None for none."""
+    at = "none" if budget is None else f"{budget / 1e6:.1f}M"
+    board, n = catalog.read(), len(labels)
+    energy, taken = modelled(results, board), np.bincount(results.exit, minlength=len(package.exits))
+    exits = {item["name"]: int(count) for item, count in zip(package.exits, taken)}
+
+    def add(what, value, unit, kind="simulated", **more):
+        rows.add(f"{name}.{what}@{at}", value, unit, kind, n, sha256, **more)
+
+    if budget is not None:
+        add("budget", budget, "FLOPs", "count")
+    add("accuracy", float((results.label == labels).mean()), "share")
+    add("flops", float(results.flops.mean()), "FLOPs")
+    add("flops_max", int(results.flops.max()), "FLOPs")
+    add("cycles", float(results.cycles.mean()), "cycles", "modelled")
+    add("energy", energy.joule_per_image * 1e3, "mJ", "modelled", note=f"{board.title}: {board.energy.kind}")
+    add("layers", float(results.layers_run.mean()), "blocks")
+    add("channels", float(results.channels_run.mean()), "channels")
+    add("exits", int((taken > 0).sum()), "exits", detail=exits)
 
 
 def engine(package, images, budget, threads):

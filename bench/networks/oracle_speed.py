@@ -109,6 +109,13 @@ def in_turn(runs):
     return speeds
 
 
+def ratios(speeds, ours, theirs):
+    """Speed of `ours` over that of the run with the best median among those called `theirs …`, a ratio a repetition."""
+    found = [name for name in speeds if name.split()[0] == theirs]
+    best = max(found, key=lambda name: statistics.median(speeds[name]))
+    return [mine / other for mine, other in zip(speeds[ours], speeds[best])]
+
+
 def median_ratio(speeds, ours, theirs):
     """Median speed of `ours` over the best median among the runs called `theirs …`."""
     best = max(statistics.median(found) for name, found in speeds.items() if name.split()[0] == theirs)
@@ -116,5 +123,7 @@ def median_ratio(speeds, ours, theirs):
 
 
 def add_ratio(rows, name, speeds, ours, theirs, package=None, target=None):
-    """Add one row."""
-    rows.add(name, median_ratio(speeds, ours, theirs), "ratio", "measured", REPETITIONS, package, target=target)
+    """Add one row, with the least and the greatest ratio of a repetition."""
+    value, each = median_ratio(speeds, ours, theirs), ratios(speeds, ours, theirs)
+    detail = {"lowest": min(each), "highest": max(each)}
+    rows.add(name, value, "ratio", "measured", REPETITIONS, package, target=target, detail=detail)

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from bench.front.newcomer import Shell, processor_seconds
 from bench.networks.onnx_writer import cifar_resnet, run_onnx, settle
-from bench.newcomer import Shell, processor_seconds
 from bench.published.imports import SETTLED, fitted
 from data.datasets import load_sample
 from data.own import collect, divide, suggest

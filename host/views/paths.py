@@ -81,12 +81,12 @@ def _gated(canvas, box, gate, ran, active):
         return
     channels = gate["channels"]
     canvas.rect(x, y, width, height, THINNED, f"block {gate['block']}: {len(active)} of {channels} channels")
-    for first, last in _runs(active.tolist()):
+    for first, last in runs(active.tolist()):
         top, bottom = y + height * first / channels, y + height * last / channels
         canvas.rect(x, top, width, bottom - top, RAN, f"block {gate['block']}: channels {first} to {last - 1}")
 
 
-def _runs(numbers):
+def runs(numbers):
     """(first, one past the last) of each row of neighbours in rising `numbers`."""
     found = []
     for number in numbers:

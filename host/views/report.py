@@ -79,8 +79,8 @@ def summarize(run):
         "energy": run.energy,
         "exits": _exits(package, results, correct),
         "class_exit": _class_exit(run),
-        "layers_run": {**_spread(_layers_run(package, results)), "total": _layers(package)},
-        "channels_run": {**_spread(results.channels_run), "total": _channels(package)},
+        "layers_run": {**_spread(_layers_run(package, results)), "total": gated_blocks(package)},
+        "channels_run": {**_spread(results.channels_run), "total": gated_channels(package)},
         "weight_bytes": _spread(results.weight_bytes),
         "instructions": _spread(results.instructions),
         "reasons": {name: int((results.reason == value).sum()) for name, value in isa.REASONS.items()},
@@ -205,7 +205,7 @@ def _spread(values):
     return {"mean": float(np.mean(values)), "min": np.min(values).item(), "max": np.max(values).item()}
 
 
-def _layers(package):
+def gated_blocks(package):
     """How many blocks a layer gate can skip: a class exit's gate has no channels."""
     channels = isa.FIELDS[isa.GATE_LAYER].index("channels") + 1
     return int(((package.program[:, 0] == isa.GATE_LAYER) & (package.program[:, channels] > 0)).sum())
@@ -218,7 +218,7 @@ def _layers_run(package, results):
     return results.layers_run - (results.trace[:, gated] == 0).sum(1)
 
 
-def _channels(package):
+def gated_channels(package):
     """The sum of a full trace: every gated block's channels."""
     return sum(gate["channels"] for gate in package.meta["gates"])
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.packages import flops_differ
+from bench.packages import add_budget, add_whole, flops_differ
+from bench.rows import Rows
 from export.build import Source, build
 from hls import golden
 from hls.errors import UserError
@@ -39,3 +40,27 @@ def test_flops_of_a_run_are_the_models(name):
 def test_two_masks_are_not_in_a_trace():
     with pytest.raises(UserError, match="unit 0 has 2 channel gates"):
         flops_differ(*ran("pruned"))
+
+
+def test_rows_of_a_budget_say_what_its_images_did():
+    package, results = ran("mixed")
+    results = replace(results, exit=np.array([0, 0, 0] + [len(package.exits) - 1] * 5), flops=np.arange(8) + 10)
+    rows, names = Rows("packages", "c"), [item["name"] for item in package.exits]
+    labels = results.label.copy()
+    labels[:2] += 1
+    add_whole(rows, "p", "abc", package)
+    add_budget(rows, "p", "abc", 12_340_000, package, results, labels)
+    add_budget(rows, "p", "abc", None, package, results, labels)
+    found = {row["name"]: row for row in rows.rows}
+    value = {name: row["value"] for name, row in found.items()}
+    assert value["p.accuracy@12.3M"] == 0.75 and value["p.budget@12.3M"] == 12_340_000 and "p.budget@none" not in value
+    assert value["p.flops@12.3M"] == 13.5 and value["p.flops_max@12.3M"] == 17 and value["p.exits@12.3M"] == 2
+    assert found["p.exits@none"]["detail"] == {
+        name: {0: 3, len(names) - 1: 5}.get(i, 0) for i, name in enumerate(names)
+    }
+    assert value["p.cycles@none"] == results.cycles.mean() and value["p.channels@none"] == results.channels_run.mean()
+    assert found["p.energy@none"]["kind"] == "modelled" and 0 < value["p.energy@none"] < 1
+    assert "not calibrated" in found["p.energy@none"]["note"]
+    assert value["p.full_flops"] == package.exits[-1]["flops"] and value["p.full_cycles"] == package.exits[-1]["cycles"]
+    gates = [gate["channels"] for gate in package.meta["gates"]]
+    assert value["p.gated_channels"] == sum(gates) and 0 < value["p.gated_blocks"] <= len(gates)

@@ -52,6 +52,15 @@ def test_blocks_are_made_from_rows():
     assert documents.rewritten(found, {"x.over_budget": row}, {}) == found
 
 
+def test_budgets_of_an_older_package_are_not_shown():
+    rows = {"x.over_budget": {}}
+    for at, sha256 in (("5.0M", "old"), ("9.0M", "new"), ("none", "new")):
+        for what, value in (("accuracy", 0.5), ("flops", 8e6), ("cycles", 9.0), ("layers", 1.0)):
+            rows[f"x.{what}@{at}"] = {"value": value, "package": sha256}
+    found = documents.packages_table(rows)[2:]
+    assert [line.split(" | ")[1] for line in found] == ["9.0M", "none"]
+
+
 def test_unknown_blocks_are_refused():
     with pytest.raises(KeyError):
         documents.rewritten("<!-- rows:nothing -->\n<!-- end -->", {}, {})

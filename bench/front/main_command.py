@@ -18,18 +18,27 @@ from hls.errors import UserError
 
 
 def run(rows, folders, options):
-    """Run host/run.py as `make run` does, once for people and once for the rows."""
+    """Run host/run.py as `make run` does, keep what it prints and draws, and add its rows."""
+    summary, printed = typed("--picture", "docs/run.svg")
+    write(ROOT / "docs" / "run.txt", printed.rstrip("\n") + "\n")
+    add(rows, summary)
+
+
+def typed(*options):
+    """(summary, what is printed for people) of the main command with more options. UserError where it fails."""
     command = [sys.executable, "host/run.py", "--budget", "74M"]
     with tempfile.TemporaryDirectory() as scratch:
         result = Path(scratch) / "result.json"
-        files = ["--json", str(result), "--picture", "docs/run.svg"]
-        done = tools.run([*command, *files], cwd=ROOT, changes={"PYTHONIOENCODING": "utf-8"})
+        given = [*command, "--json", str(result), *options]
+        done = tools.run(given, cwd=ROOT, changes={"PYTHONIOENCODING": "utf-8"})
         if done.returncode:
             raise UserError(f"{' '.join(command)} failed: {done.stderr}")
-        summary = json.loads(result.read_text(encoding="utf-8"))
-    write(ROOT / "docs" / "run.txt", done.stdout.rstrip("\n") + "\n")
-    sha256 = fingerprint("fashion-mnist")
-    n = summary["images"]
+        return json.loads(result.read_text(encoding="utf-8")), done.stdout
+
+
+def add(rows, summary):
+    """Add the rows of a summary."""
+    n, sha256 = summary["images"], fingerprint("fashion-mnist")
     rows.add("main_command.accuracy", summary["accuracy"], "share", "simulated", n, sha256)
     rows.add("main_command.flops_mean", summary["flops"]["mean"], "FLOPs", "simulated", n, sha256)
     rows.add("main_command.flops_max", summary["flops"]["max"], "FLOPs", "simulated", n, sha256)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench import newcomer
+from bench.front import newcomer
 from hls.errors import UserError
 
 
