@@ -102,7 +102,7 @@ def _beside(path):
 @contextlib.contextmanager
 def _alone(path):
     """Wait for another process that makes the build at `path`: what two need at once is made once."""
-    with _beside(path).open("a") as file:
+    with _beside(path).open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         try:
             yield

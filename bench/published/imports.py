@@ -145,8 +145,8 @@ def measure(rows, file, data, splits, folder):
     onnx.save(file.model, path)
     rest.normalise_by(file.mean, file.std)
     x = rest.normalise(rest.images).contiguous().numpy()
-    logits = run_onnx(file.model, x)
-    expected, floats = logits.argmax(1), run_onnx(file.floats, x) if file.floats else logits
+    logits = as_logits(run_onnx(file.model, x))
+    expected, floats = logits.argmax(1), as_logits(run_onnx(file.floats, x)) if file.floats else logits
     began, spent = time.perf_counter(), time.process_time()
     network, mean, std = read(path, file.mean, file.std)
     for split in splits:
@@ -177,7 +177,14 @@ def _add(rows, file, note, n, name, value, unit, kind="simulated", **more):
     rows.add(f"imports.{file}.{name}", value, unit, kind, n, note=note, **more)
 
 
+def as_logits(outputs):
+    """(N, classes) logits, an image's mean 0, from a file's outputs: they may be probabilities, behind a softmax."""
+    if (outputs >= 0).all() and np.allclose(outputs.sum(1), 1, atol=1e-4):
+        outputs = np.log(np.maximum(outputs, np.finfo(np.float32).tiny))
+    return outputs - outputs.mean(1, keepdims=True)
+
+
 def _float_distance(network, split, expected):
     """The largest difference between logits of a network as it is read and `expected` (N, classes), in their spread."""
-    found = FloatNetwork(network)(split.normalise(split.images[:FLOATS])).logits[-1].numpy()
+    found = as_logits(FloatNetwork(network)(split.normalise(split.images[:FLOATS])).logits[-1].numpy())
     return float(abs(found - expected[:FLOATS]).max() / expected.std())

@@ -66,6 +66,13 @@ def measured(tmp_path, file=None):
     return rows.values
 
 
+def test_probabilities_are_compared_as_the_logits_behind_them():
+    logits = np.random.default_rng(0).normal(0, 3, (20, 10))
+    behind = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    for outputs in (logits, logits + 5, behind):
+        assert np.allclose(imports.as_logits(outputs), logits - logits.mean(1, keepdims=True), atol=1e-6)
+
+
 def test_a_network_that_is_read_well(tmp_path):
     found = measured(tmp_path)
     assert set(found) == {"float_distance", "points_lost", "labels_agree", "seconds", "processor_seconds"}

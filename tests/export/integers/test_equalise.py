@@ -37,7 +37,8 @@ def test_the_function_in_float_is_the_same(name):
     weights = [
         (a.weight, b.weight) for a, b in zip(nodes_of(network, graph.Convolution), nodes_of(even, graph.Convolution))
     ]
-    assert sum(not np.array_equal(a, b) for a, b in weights) > len(weights) / 2, "nothing was equalised"
+    changed = sum(a.size for a, b in weights if not np.array_equal(a, b))  # small ones of grouped gates are not
+    assert changed > sum(a.size for a, _ in weights) / 2, "nothing was equalised"
 
 
 def int8_error(network, case, images, x):
