@@ -102,7 +102,12 @@ def add_budget(rows, name, sha256, budget, package, results, labels):
 
 def engine(package, images, budget, threads):
     """The decoded records of a run under a FLOP budget."""
-    start = package.start(budget_flops=budget)
+    return records(package, images, threads, budget_flops=budget)
+
+
+def records(package, images, threads=1, **options):
+    """The decoded records of a run; `options` of hls.record.Start."""
+    start = package.start(**options)
     return decode(cosim.run(package.program, package.weights, package.tables, images, start, threads), start)
 
 

@@ -29,10 +29,9 @@ import copy
 
 import numpy as np
 
-from bench.packages import PACKAGES, fingerprint
-from hls import cosim, isa
+from bench.packages import PACKAGES, fingerprint, records
+from hls import isa
 from hls.package import read
-from hls.record import decode
 from host.budgets.average import choose
 from training import controls, twin
 from training.average import renew_statistics
@@ -60,9 +59,9 @@ def run(rows, folders, options):
         model = load_model(state, train.classes, train.channels, train.size)
         add = Adder(rows, f"controls.{path.stem}", len(test), fingerprint(path.stem))
         add.one("training_hours", state["metrics"]["seconds"] / 3600, "hours")
-        measure(add, model, train, test)
-        _half(add, model, train, test)
-        _whole(add, path.stem, package, model, train, test)
+        rates = measure(add, model, train, test)
+        _half(add, model, rates, train, test)
+        _whole(add, path.stem, package, model, rates, train, test)
         seen[package.dataset] = train, test
     for name, (train, test) in seen.items():
         for kind, hidden in (("logistic_regression", 0), ("mlp_256", 256)):
@@ -92,10 +91,9 @@ class Adder:
 
 
 def measure(add, model, train, test):
-    """All rows of one network's gates alone."""
+    """All rows of one network's gates alone; its keep rates."""
     hits, flops, rates = decided(add, model, train, test)
-    best, sure = _twins(add, "twin", twin.static_twin(model, rates, flops.mean(), test.size), train, test)
-    add.better("dynamic", hits, best)
+    best, sure = _twins(add, ("dynamic", "twin"), hits, flops, model, rates, train, test)
     order, quarter = np.argsort(sure, kind="stable"), len(sure) // 4
     for name, members in (("unsure", order[:quarter]), ("confident", order[-quarter:])):
         points = 100 * (hits[members].mean() - best[members].mean())
@@ -107,6 +105,7 @@ def measure(add, model, train, test):
         if figures[name] is not None:
             add.one(name, figures[name])
     add.one("wrong_minus_right", float(flops[~hits].mean() - flops[hits].mean()), "FLOPs")
+    return rates
 
 
 def decided(add, model, train, test, rates_on=RATES_ON, renewed_on=RENEWED_ON):
@@ -122,14 +121,14 @@ def decided(add, model, train, test, rates_on=RATES_ON, renewed_on=RENEWED_ON):
         add.pair(kind, again.mean(), spent.mean())
     renewed = copy.deepcopy(model)
     size = min(RENEWED_BY, len(train))
-    forced = lambda unit, mask, logits: fixed[unit, mask].expand_as(logits)  # noqa: E731
-    renew_statistics(renewed, train, max(1, renewed_on // size), size, forced=forced)
+    options = {"forced": lambda unit, mask, logits: fixed[unit, mask].expand_as(logits)}
+    renew_statistics(renewed, train, max(1, renewed_on // size), size, **options)
     again, spent = controls.replay(renewed, test, fixed)
     add.pair("static_majority_bn", again.mean(), spent.mean())
     return hits, flops, rates
 
 
-def _half(add, model, train, test):
+def _half(add, model, rates, train, test):
     """Rows of the gates alone at half of the network's FLOPs, beside their twins; none where they cost less anyway."""
     flops = HALF * float(model.backbone.cost(test.size))
     threshold = controls.higher(model, train, flops)
@@ -137,11 +136,10 @@ def _half(add, model, train, test):
         return
     hits, spent, _ = controls.record(model, test, threshold)
     add.pair("half", hits.mean(), spent.mean())
-    static = twin.static_twin(model, keep_rates(model, train, RATES_ON), spent.mean(), test.size)
-    add.better("half", hits, _twins(add, "half_twin", static, train, test)[0])
+    _twins(add, ("half", "half_twin"), hits, spent, model, rates, train, test)
 
 
-def _whole(add, name, package, model, train, test):
+def _whole(add, name, package, model, rates, train, test):
     """Rows of gates and exits together beside a static ResNet that was trained alike, and beside their twins."""
     path = PACKAGES / "static" / f"{name}.pt"
     if not path.exists():
@@ -150,26 +148,30 @@ def _whole(add, name, package, model, train, test):
     right, flops, _ = controls.record(static, test)
     add.pair("alike", right.mean(), flops.mean())
     chosen = choose(package, f"{flops.mean() / 1e6:.1f}M").package
-    start = chosen.start(rule=isa.RULE_ENTROPY)
-    images = test.images.permute(0, 2, 3, 1).contiguous().numpy()
-    results = decode(cosim.run(chosen.program, chosen.weights, chosen.tables, images, start), start)
+    results = records(chosen, test.images.permute(0, 2, 3, 1).contiguous().numpy(), rule=isa.RULE_ENTROPY)
     hits = results.label == test.labels.numpy()
     add.pair("whole", hits.mean(), results.flops.mean())
     add.better("whole", hits, right, "alike")
-    static = twin.static_twin(model, keep_rates(model, train, RATES_ON), results.flops.mean(), test.size)
-    add.better("whole", hits, _twins(add, "whole_twin", static, train, test)[0])
+    _twins(add, ("whole", "whole_twin"), hits, results.flops, model, rates, train, test)
 
 
-def _twins(add, name, static, train, test):
-    """Rows of a static twin; of its best form the hits (N,) and how sure it is of each image (N,)."""
+def _twins(add, names, hits, flops, model, rates, train, test):
+    """Rows of the static twin of what `hits` (N,) spent, FLOPs (N,); of its best form hits and how sure it is (N,).
+
+    `names`: of what is compared, and of its twin.
+    """
+    kind, name = names
+    static = twin.static_twin(model, rates, flops.mean(), test.size)
     forms = {name: lambda: None, f"{name}_bn": lambda: renew_statistics(static, train)}
     forms[f"{name}_retrained"] = lambda: twin.retrain(static, train, RETRAIN_STEPS)
     found = []
-    for kind, prepare in forms.items():
+    for form, prepare in forms.items():
         prepare()
         found.append(twin.right(static, test))
-        add.pair(kind, found[-1][0].mean(), static.cost(test.size))
-    return max(found, key=lambda pair: pair[0].mean())
+        add.pair(form, found[-1][0].mean(), static.cost(test.size))
+    best, sure = max(found, key=lambda pair: pair[0].mean())
+    add.better(kind, hits, best)
+    return best, sure
 
 
 def first(split, count):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.packages import PACKAGES
+from bench.packages import PACKAGES, records
 from bench.papers import measure, runs
 from bench.papers.methods import backbone
 from bench.rows import ROOT
@@ -31,7 +31,7 @@ from hls import cosim, golden
 from hls.command.outputs import write
 from hls.errors import UserError
 from hls.package import read
-from hls.record import agreed, decode
+from hls.record import agreed
 from host.run import main as host
 from training.__main__ import main as training
 from training.class_exits import command
@@ -114,7 +114,7 @@ def of_package(package, images, labels):
     """The figures of all class exits of a Package, on (N, H, W, C) uint8 test images."""
     figures, items = measure.Figures(len(labels)), package.meta["class_exits"]
     figures.one("classes", len(items), "classes", "count", n=len(package.meta["classes"]))
-    plain = _run(package, images)
+    plain = records(package, images)
     figures.one("accuracy", float((plain.label == labels).mean()), kind="simulated")
     for item in items:
         name, of_test = item["name"], item["chosen"]["test"]
@@ -128,7 +128,7 @@ def of_package(package, images, labels):
 
 def _engine(figures, package, name, plain, images, members):
     """What an exit wins and costs in cycles, and whether golden model and engine agree."""
-    results = _run(package, images)
+    results = records(package, images)
     stops = [number for number, item in enumerate(package.exits) if "class" in item]
     passed = ~np.isin(results.exit, stops)
     gain = plain.cycles[members].mean() / results.cycles[members].mean()
@@ -140,8 +140,3 @@ def _engine(figures, package, name, plain, images, members):
     arrays = package.program, package.weights, package.tables, few, start
     same = (agreed(cosim.run(*arrays)) == agreed(golden.run(*arrays))).all(1)
     figures.one(f"{name}.bit_exact", int(same.sum()), "images", "simulated", len(few), len(few))
-
-
-def _run(package, images):
-    start = package.start()
-    return decode(cosim.run(package.program, package.weights, package.tables, np.asarray(images), start), start)

@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.packages import PACKAGES, fingerprint
+from bench.packages import PACKAGES, fingerprint, records
 from bench.papers import runs
 from data.datasets import load
-from hls import cosim, isa
+from hls import isa
 from hls.package import read
-from hls.record import decode
 from host.budgets.average import choose
 
 ASKED = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the way from the cheapest setting's mean FLOPs to the dearest's
@@ -68,7 +67,7 @@ def figures(name, package, images, labels):
 
 def hard_curve(package, images, labels):
     """(mean FLOPs, accuracy) of hard budgets, of rising mean."""
-    dearest = run_with(package, images).flops.max()
+    dearest = records(package, images).flops.max()
     budgets = np.linspace(package.exits[0]["flops"], dearest, HARD)
     pairs = {outcome(package, images, labels, budget_flops=int(np.ceil(budget)))[::-1] for budget in budgets}
     return sorted(pairs)
@@ -84,11 +83,5 @@ def at_mean(curve, flops):
 
 def outcome(package, images, labels, **options):
     """(accuracy, mean FLOPs) of a start."""
-    results = run_with(package, images, **options)
+    results = records(package, images, **options)
     return float((results.label == labels).mean()), float(results.flops.mean())
-
-
-def run_with(package, images, **options):
-    """Results of the engine."""
-    start = package.start(**options)
-    return decode(cosim.run(package.program, package.weights, package.tables, images, start), start)

@@ -201,7 +201,7 @@ def test_gain_and_loss_in_cycles_by_hand(monkeypatch):
     whole = SimpleNamespace(meta=meta, with_class_exit=lambda name: package)
     plain = SimpleNamespace(cycles=np.full(4, 100.0), label=np.array([0, 1, 1, 1]), exit=np.zeros(4))
     early = SimpleNamespace(cycles=np.array([110.0, 20, 20, 110]), exit=np.array([1, 0, 0, 1]))
-    monkeypatch.setattr(class_exits, "_run", lambda one, images: plain if one is whole else early)
+    monkeypatch.setattr(class_exits, "records", lambda one, images: plain if one is whole else early)
     records = {"cosim": np.zeros((4, 2)), "golden": np.array([[0, 0], [0, 0], [1, 0], [0, 0]])}
     for name, found in records.items():
         monkeypatch.setattr(getattr(class_exits, name), "run", lambda *arrays, found=found: found)
