@@ -123,6 +123,8 @@ def _table(node, numbers, number):
         table |= {name: getattr(node, name) for name in ("kernel", "stride", "padding", "average")}
     if kind == "pad":
         table |= {"channels": node.channels, "before": node.before, "stride": node.stride}
+    if kind == "slice":
+        table |= {"channels": node.channels, "before": node.first}
     if kind == "view":
         table |= {"rows": size[0] - node.x.size[0], "columns": size[1] - node.x.size[1]}
     if kind == "flatten":

@@ -43,10 +43,6 @@ def spread(add, node, x, weight, bias, unit, kernel, stride, pads, dilations=(1,
     except NoFit as fault:
         raise unsupported(node, fault.found, fault.nearest) from None
     weight = embed(weight, places, dilations)
-    if weight[0].size > isa.LANE_BYTES:
-        k = weight.shape[-1]
-        found = f"{x.channels} input channels at {k}×{k}"
-        raise unsupported(node, found, f"at most {isa.LANE_BYTES // k**2} of them at {k}×{k}")
     grown, outputs = tuple(place.grown for place in places), len(weight)
     if grown != x.size:
         x = add(node, "view", [x], x.channels, grown)

@@ -68,17 +68,21 @@ class _Emitter:
 
     def _conv(self, step):
         add = self.values[step.inputs[1]] if len(step.inputs) > 1 else None
-        numbers = {"weight": _floats(step.weight), "bias": _floats(step.bias), "unit": step.unit}
-        return self._add_node(
-            graph.Convolution,
-            step,
-            size=step.size,
-            x=self._x(step),
-            stride=step.stride,
-            add=add,
-            **numbers,
-            **self._range(step),
-        )
+        x, weight, bias = self._x(step), _floats(step.weight), _floats(step.bias)
+        fields = {"size": step.size, "stride": step.stride, "unit": step.unit}
+        most = isa.LANE_BYTES // weight[0, 0].size  # input channels whose weights a lane holds
+        for first in range(0, x.channels - most, most):  # the others are added by convolutions of their own
+            part = self._add_node(graph.Slice, step, most, x.size, ".part", x=x, first=first, signed=x.signed)
+            own = {"weight": weight[:, first : first + most], "bias": bias, "relu": False, "signed": True}
+            add = self._add_node(graph.Convolution, step, suffix=".sum", x=part, add=add, **own, **fields)
+            bias = np.zeros_like(bias)
+        first = (x.channels - 1) // most * most
+        if first:
+            x = self._add_node(
+                graph.Slice, step, x.channels - first, x.size, ".part", x=x, first=first, signed=x.signed
+            )
+        fields |= {"weight": weight[:, first:], "bias": bias, **self._range(step)}
+        return self._add_node(graph.Convolution, step, x=x, add=add, **fields)
 
     def _add(self, step):
         """A convolution by one, onto the other map."""

@@ -8,6 +8,7 @@ first layer is 1; `x` is the layer before where it is not said.
     { op = "convolution", channels = 16, kernel = 3, stride = 2, relu = true, add = 2 }
     { op = "affine", relu = true }                     # each channel times a number plus a number
     { op = "concat", parts = [1, 3] }
+    { op = "slice", before = 16, channels = 8 }        # some channels, and how many stand before them
     { op = "pool", kernel = 3, stride = 2, padding = 1, average = false }
     { op = "pad", before = 8, channels = 32, stride = 2 }
     { op = "view", rows = -1, columns = -1 }           # cut off, or zeros, at the bottom and the right
@@ -73,6 +74,10 @@ class Layers(nn.Module):
                 vectors.add(number)
             if (layer.op == "linear") != (layer.x in vectors) or vectors & {*layer.parts, layer.add}:
                 raise ValueError(f"layer {number}, {layer.op}, reads {'a vector' if layer.x in vectors else 'a map'}")
+            if layer.op == "slice" and layer.before + layer.channels > self.widths[layer.x]:
+                raise ValueError(
+                    f"layer {number} takes {layer.channels} channels behind {layer.before} of {self.widths[layer.x]}"
+                )
             if layer.add is not None and self.widths[layer.add] != self.widths[number]:
                 widths = self.widths[layer.add], self.widths[number]
                 raise ValueError(f"layer {number} adds {widths[0]} channels to {widths[1]}: expected as many")
@@ -92,6 +97,8 @@ class Layers(nn.Module):
             return _cut(y if layer.add is None else y + values[layer.add], layer)
         if layer.op == "concat":
             return torch.cat([values[part] for part in layer.parts], 1)
+        if layer.op == "slice":
+            return x[:, layer.before : layer.before + layer.channels]
         if layer.op == "pool" and layer.average:
             return functional.avg_pool2d(x, layer.kernel, layer.stride, layer.padding, count_include_pad=False)
         if layer.op == "pool":
@@ -150,6 +157,8 @@ class Layers(nn.Module):
             return graph.linear(x, member, relu=layer.relu)
         if layer.op == "concat":
             return graph.concat([values[part] for part in layer.parts])
+        if layer.op == "slice":
+            return graph.channels(x, layer.before, layer.channels)
         if layer.op == "pool":
             return graph.pool(x, layer.kernel, layer.stride, layer.padding, layer.average)
         if layer.op == "pad":

@@ -12,7 +12,7 @@ from hls import isa
 VECTORS = ("mean", "flatten", "linear")  # layers that give vectors
 LIMITS = {"channels": (0, 8192), "kernel": (1, isa.MAX_KERNEL), "stride": (1, 8), "padding": (0, isa.MAX_KERNEL)}
 LIMITS |= {"before": (0, 8192), "rows": (-256, 256), "columns": (-256, 256)}
-OPS = ("convolution", "affine", "concat", "pool", "pad", "view", *VECTORS)
+OPS = ("convolution", "affine", "concat", "slice", "pool", "pad", "view", *VECTORS)
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ def read(listed):
 
 def width_of(layer, inputs):
     """Channels of what a layer gives, for those that it reads."""
-    if layer.op in ("convolution", "linear", "pad"):
+    if layer.op in ("convolution", "linear", "pad", "slice"):
         return layer.channels
     return inputs * prod(layer.side) if layer.op == "flatten" else inputs
 
 
 def cut_of(layer, cuts):
     """(Whether no value is negative, limit) of what a layer gives; `cuts` are those of the layers before it."""
-    if layer.op in ("pool", "pad", "view"):
+    if layer.op in ("pool", "pad", "slice", "view"):
         return cuts[layer.x]
     if layer.op == "concat":
         limits = {cuts[part][1] for part in layer.parts}

@@ -101,3 +101,18 @@ def liven(model, seed=0):
             if module.bias is not None:
                 module.bias.normal_(0, 0.1, generator=generator)
     return model.eval()
+
+
+class Long(nn.Module):
+    """A convolution of 1,000 channels at 3×3, onto another map: three parts of 455 or fewer."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.long, self.short = (
+            nn.Conv2d(*sizes) for sizes in ((3, 1000, 1), (1000, 8, 3, 1, 1), (1000, 8, 1))
+        )
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x):
+        x = torch.relu(self.first(x))
+        return self.head(torch.relu(self.long(x) + self.short(x)).mean((2, 3)))

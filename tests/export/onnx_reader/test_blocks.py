@@ -19,7 +19,7 @@ from export.packing import Parts, in_integers
 from hls import golden
 from hls.errors import UserError
 from tests.export.integers.test_integer import compare_every_exit
-from tests.export.onnx_reader.modules import Bottleneck, ResNet, liven
+from tests.export.onnx_reader.modules import Bottleneck, Long, ResNet, liven
 from tests.export.onnx_reader.onnx_graphs import random_graph
 from tests.export.random_networks import Case
 from training.data import Split
@@ -103,6 +103,17 @@ def test_a_module_with_bottlenecks():
     found = read(to_onnx(model, torch.zeros(1, 3, 32, 32)), MEAN, STD, "net")
     parts, _ = rebuilt(found)
     assert parts.residual == 3
+    assert_the_same(found)
+
+
+def test_a_convolution_in_parts():
+    torch.manual_seed(0)
+    found = read(to_onnx(Long().eval(), torch.zeros(1, 3, 16, 16)), MEAN, STD, "net")
+    _, model = rebuilt(found)
+    listed = [
+        layer.op for part in (model.backbone.stem, *model.backbone.units, model.backbone.head) for layer in part.layers
+    ]
+    assert listed.count("slice") == 3
     assert_the_same(found)
 
 
@@ -202,6 +213,7 @@ def test_names_of_layers_are_checked():
         ([{"op": "mean"}, {"op": "pool"}], "layer 2, pool, reads a vector"),
         ([{"op": "linear", "channels": 4}], "layer 1, linear, reads a map"),
         ([{"op": "convolution", "channels": 4, "add": 0}], "layer 1 adds 3 channels to 4"),
+        ([{"op": "slice", "before": 2, "channels": 2}], "layer 1 takes 2 channels behind 2 of 3"),
         ([], "expected a name"),
     ]
     good = [{"op": "convolution", "channels": 4, "kernel": 3, "relu": True}]

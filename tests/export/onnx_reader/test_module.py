@@ -10,7 +10,7 @@ from export.float_network import FloatNetwork
 from export.onnx_reader.module import to_onnx
 from export.onnx_reader.reading import read
 from hls.errors import UserError
-from tests.export.onnx_reader.modules import Bottleneck, ResNet, liven, resnet18
+from tests.export.onnx_reader.modules import Bottleneck, Long, ResNet, liven, resnet18
 from training.backbones.resnet import resnet
 
 MEAN, STD = (0.5,) * 3, (0.25,) * 3
@@ -31,6 +31,22 @@ def test_a_resnet18_of_torchvision_becomes_a_package():
     assert package.image_shape == (64, 64, 3) and package.meta["accuracy"]["float"] == [1.0]
     assert package.meta["accuracy"]["int8"][0] >= 0.9
     assert len(package.meta["classes"]) == 10
+
+
+def test_weights_that_a_lane_cannot_hold_are_added_up_in_parts():
+    torch.manual_seed(1)
+    model = Long().eval()
+    images, x, _ = labelled(model, 64, 8)
+    with torch.no_grad():
+        model.head.bias.sub_(model(x).mean(0))  # so that all five classes are told
+        logits = model(x)
+    network = read(to_onnx(model, torch.zeros(1, 3, 8, 8)), MEAN, STD, "long").network
+    parts = [node for node in network.nodes if getattr(node, "add", None) is not None and node.weight.shape[-1] == 3]
+    assert [node.x.channels for node in parts] == [455, 90]
+    assert [(node.relu, node.signed) for node in parts] == [(False, True), (False, True)]  # the short one ends the sum
+    np.testing.assert_allclose(FloatNetwork(network)(x).logits[-1].numpy(), logits.numpy(), atol=1e-4)
+    package = export.from_module(model, torch.zeros(1, 3, 8, 8), (images, logits.argmax(1)), MEAN, STD)
+    assert package.meta["accuracy"]["float"] == [1.0] and package.meta["accuracy"]["int8"][0] >= 0.85
 
 
 def test_bottlenecks():

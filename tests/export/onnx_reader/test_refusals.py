@@ -67,7 +67,6 @@ def conv_of(*arguments, **options):
         (conv_of(4, 3, dilation=4), "a kernel of 9", "kernels of 1 to 7, dilation counted"),
         (conv_of(4, 3, 3), "stride [3, 3]", "1, 2, 4 or 8"),
         (conv_of(4, 3, pads=[3, 3, 3, 3]), "padding 3, 3 of a kernel of 3", "padding that keeps the map's size"),
-        (conv_of(4, 3, channels=600), "600 input channels at 3×3", "at most 455 of them at 3×3"),
     ],
     ids=lambda value: value if isinstance(value, str) else "model",
 )
