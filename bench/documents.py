@@ -9,7 +9,7 @@ A block's name says which table is made; the tables are below.
 import re
 import sys
 
-from bench.gates.tables import controls_table, pool_table, shortcuts_table, trials_table
+from bench.gates.tables import controls_table, pool_table, shortcuts_table
 from bench.papers.tables import TABLES as PAPERS
 from bench.rows import ROOT, latest
 from bench.sizes.figure import figure
@@ -261,7 +261,6 @@ TABLES = {
     "promises": promises_table,
     "speed": speed_table,
     "shortcuts": shortcuts_table,
-    "trials": trials_table,
     "dse_front": front_table,
     "dse_reason": reason_text,
     "dse_rule": rule_text,

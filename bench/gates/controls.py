@@ -84,16 +84,17 @@ class Adder:
         self.one(f"{kind}.accuracy", float(accuracy))
         self.one(f"{kind}.flops", float(flops), "FLOPs")
 
-    def better(self, kind, hits, others, whose="twin"):
-        """By how many points `hits` (N,) are better than `others` on the same images, and the p-value of it."""
-        self.one(f"{kind}_minus_{whose}", float(100 * (hits.mean() - others.mean())), "points")
-        self.one(f"{kind}_{whose}_p_value", controls.paired_p(hits, others), "p")
+
+def better(add, kind, hits, others, whose="twin"):
+    """Rows of how many points `hits` (N,) are better than `others` on the same images, and the p-value of it."""
+    add.one(f"{kind}_minus_{whose}", float(100 * (hits.mean() - others.mean())), "points")
+    add.one(f"{kind}_{whose}_p_value", controls.paired_p(hits, others), "p")
 
 
 def measure(add, model, train, test):
     """All rows of one network's gates alone; its keep rates."""
     hits, flops, rates = decided(add, model, train, test)
-    best, sure = _twins(add, ("dynamic", "twin"), hits, flops, model, rates, train, test)
+    best, sure = beside_twin(add, ("dynamic", "twin"), hits, flops, model, rates, train, test)
     order, quarter = np.argsort(sure, kind="stable"), len(sure) // 4
     for name, members in (("unsure", order[:quarter]), ("confident", order[-quarter:])):
         points = 100 * (hits[members].mean() - best[members].mean())
@@ -120,9 +121,8 @@ def decided(add, model, train, test, rates_on=RATES_ON, renewed_on=RENEWED_ON):
         again, spent = controls.replay(model, test, decisions)
         add.pair(kind, again.mean(), spent.mean())
     renewed = copy.deepcopy(model)
-    size = min(RENEWED_BY, len(train))
     options = {"forced": lambda unit, mask, logits: fixed[unit, mask].expand_as(logits)}
-    renew_statistics(renewed, train, max(1, renewed_on // size), size, **options)
+    _renew(renewed, train, renewed_on, **options)
     again, spent = controls.replay(renewed, test, fixed)
     add.pair("static_majority_bn", again.mean(), spent.mean())
     return hits, flops, rates
@@ -136,7 +136,7 @@ def _half(add, model, rates, train, test):
         return
     hits, spent, _ = controls.record(model, test, threshold)
     add.pair("half", hits.mean(), spent.mean())
-    _twins(add, ("half", "half_twin"), hits, spent, model, rates, train, test)
+    beside_twin(add, ("half", "half_twin"), hits, spent, model, rates, train, test)
 
 
 def _whole(add, name, package, model, rates, train, test):
@@ -151,27 +151,32 @@ def _whole(add, name, package, model, rates, train, test):
     results = records(chosen, test.images.permute(0, 2, 3, 1).contiguous().numpy(), rule=isa.RULE_ENTROPY)
     hits = results.label == test.labels.numpy()
     add.pair("whole", hits.mean(), results.flops.mean())
-    add.better("whole", hits, right, "alike")
-    _twins(add, ("whole", "whole_twin"), hits, results.flops, model, rates, train, test)
+    better(add, "whole", hits, right, "alike")
+    beside_twin(add, ("whole", "whole_twin"), hits, results.flops, model, rates, train, test)
 
 
-def _twins(add, names, hits, flops, model, rates, train, test):
+def beside_twin(add, names, hits, flops, model, rates, train, test, steps=RETRAIN_STEPS, size=twin.BATCH):
     """Rows of the static twin of what `hits` (N,) spent, FLOPs (N,); of its best form hits and how sure it is (N,).
 
-    `names`: of what is compared, and of its twin.
+    `names`: of what is compared, and of its twin, which is retrained for `steps` of `size` images.
     """
     kind, name = names
     static = twin.static_twin(model, rates, flops.mean(), test.size)
-    forms = {name: lambda: None, f"{name}_bn": lambda: renew_statistics(static, train)}
-    forms[f"{name}_retrained"] = lambda: twin.retrain(static, train, RETRAIN_STEPS)
+    forms = {name: lambda: None, f"{name}_bn": lambda: _renew(static, train)}
+    forms[f"{name}_retrained"] = lambda: twin.retrain(static, train, steps, size=size)
     found = []
     for form, prepare in forms.items():
         prepare()
         found.append(twin.right(static, test))
         add.pair(form, found[-1][0].mean(), static.cost(test.size))
     best, sure = max(found, key=lambda pair: pair[0].mean())
-    add.better(kind, hits, best)
+    better(add, kind, hits, best)
     return best, sure
+
+
+def _renew(model, train, images=RENEWED_ON, **options):
+    size = min(RENEWED_BY, len(train))
+    renew_statistics(model, train, max(1, images // size), size, **options)
 
 
 def first(split, count):

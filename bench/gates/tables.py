@@ -1,4 +1,4 @@
-"""Tables of what gates are worth, from result rows: of the packages, of the trials, of budgets on the average."""
+"""Tables of what gates are worth, from result rows: of the packages, of short runs, of budgets on the average."""
 
 import re
 
@@ -57,19 +57,6 @@ def controls_table(rows):
         found = [rows.get(f"controls.{name}.{key}") for name in names]
         if any(found):
             lines.append(f"| {text} | {' | '.join(form.format(row['value']) if row else '' for row in found)} |")
-    return lines
-
-
-def trials_table(rows):
-    """What each way of training gates gave, from one backbone in equally many steps."""
-    lines = ["| way | gates alone | static twin, retrained | points | p | another image's decisions | dead |"]
-    lines.append("|---" * 7 + "|")
-    for name in _names(rows, r"trials\.(.+)\.dynamic\.accuracy"):
-        pairs = [_pair(rows, f"trials.{name}.{kind}") for kind in ("dynamic", "twin_retrained", "permuted")]
-        figures = {key: rows[f"trials.{name}.{key}"]["value"] for key in ("dynamic_minus_twin", "dynamic_twin_p_value")}
-        points = f"{figures['dynamic_minus_twin']:+.2f} | {figures['dynamic_twin_p_value']:.1g}"
-        dead = rows[f"trials.{name}.dead_layer_gates"]["value"]
-        lines.append(f"| {name} | {pairs[0]} | {pairs[1]} | {points} | {pairs[2]} | {dead:.0%} |")
     return lines
 
 
