@@ -78,7 +78,10 @@ def main(argv=None):
     parser.add_argument("--data", action="append", default=[], metavar="SET=DIR", help=HELP)
     parser.add_argument("--images", type=Whole(1), help="first N test images (default: all)")
     parser.add_argument("--threads", type=THREADS, default=2, help="of the co-simulation (default: %(default)s)")
-    parser.add_argument("--method", action="append", metavar="NAME", help="papers: one of bench/papers/methods.toml")
+    parser.add_argument(
+        "--method", action="append", metavar="NAME", help="papers: one of bench/papers/methods.toml; controls: a part"
+    )
+    parser.add_argument("--package", metavar="NAME", help="controls: one of packages/ (default: all)")
     parser.add_argument("--out", type=Path, default="runs/papers", metavar="DIR", help="papers: where runs are kept")
     parser.add_argument("--files", nargs="+", metavar="FILE", help="imports: trained networks, .onnx or resnet20.th")
     parser.add_argument("--json", metavar="FILE", help="write the rows here instead of appending to bench/results/")

@@ -73,6 +73,16 @@ def shortcuts_table(rows):
     return lines
 
 
+def training_table(rows):
+    """What a gated step costs in training beside a plain one."""
+    lines = ["| recipe | images/s, backbone alone | with gates and exits | ratio |", "|---|---|---|---|"]
+    for name in _names(rows, r"training\.(.+)\.gated_over_plain"):
+        rates = [rows[f"training.{name}.{kind}_images_per_s"]["value"] for kind in ("plain", "gated")]
+        ratio = rows[f"training.{name}.gated_over_plain"]["value"]
+        lines.append(f"| {name} | {rates[0]:.0f} | {rates[1]:.0f} | {ratio:.2f} |")
+    return lines
+
+
 def pool_table(rows):
     """Budgets on the average and over windows beside the hard one."""
     lines = ["| package | budget, FLOPs | kind | accuracy at mean FLOPs | won back |", "|---|---|---|---|---|"]

@@ -43,3 +43,11 @@ def test_changes_stand_beside_the_plain_run():
         "| plain | 50.0 % |  |  | 10.0 |",
         "| exits | 48.4 % | -1.6 | 25.0 % | 11.0 |",
     ]
+
+
+def test_gated_steps_stand_beside_plain_ones():
+    found = rows(
+        training__a__gated_over_plain=0.8125, training__a__plain_images_per_s=160.4,
+        training__a__gated_images_per_s=130.2,
+    )  # fmt: skip
+    assert tables.training_table(found)[2:] == ["| a | 160 | 130 | 0.81 |"]

@@ -272,3 +272,14 @@ def test_the_table_of_runs_tells_what_was_not_run():
     missing = " ".join(lines[lines.index("") + 1 :])
     assert missing.startswith("Without rows yet: ") and "`iadi`" in missing and "`class-exits`" in missing
     assert "`skipnet`" not in missing and all(len(line) < 100 for line in lines)
+
+
+def test_ways_stand_beside_their_twins():
+    values = {"dynamic.accuracy": 0.9, "dynamic.flops": 4e6, "twin_retrained.accuracy": 0.88,
+              "twin_retrained.flops": 4e6, "dynamic_minus_twin": 2.0, "dynamic_twin_p_value": 1e-5,
+              "permuted.accuracy": 0.7, "static_majority_bn.accuracy": 0.8, "dead_layer_gates": 0.25}  # fmt: skip
+    rows = {f"papers.way-need.{key}": {"value": value} for key, value in values.items()}
+    lines = tables.twins_table(rows | {"papers.radi.dynamic.accuracy": {"value": 0.5}})
+    assert lines[2] == "| `way-need` | 90.0%, 4M | 88.0%, 4M | +2.0 | 1e-05 | 80.0% | 70.0% | 25% |"
+    assert lines[4] == f"- `way-need`: {METHODS['way-need'].text}." and len(lines) == 5
+    assert "No rows yet" in tables.twins_table({})[0]
