@@ -1,7 +1,7 @@
 """Do the gates decide anything? Every committed package beside the same network with its decisions fixed or exchanged.
 
     python -m bench controls --data cifar10=DIR --data fashion-mnist=DIR
-    python -m bench controls --data cifar10=DIR --package cifar10 --method whole      # a part: gates, half, whole, pixels
+    python -m bench controls --data cifar10=DIR --package cifar10 --method whole   # or gates, half, pixels
 
 Rows controls.PACKAGE.KIND.accuracy and .flops, of the float network on the test images, all images to the end:
 
@@ -53,7 +53,7 @@ PARTS = ("gates", "half", "whole", "pixels")
 
 
 def run(rows, folders, options):
-    """Add the rows of every package in packages/ (or of --package), and of the pixels alone; or some parts (--method)."""
+    """Add the rows of every package in packages/ (or of --package): all parts, or those of --method."""
     parts, names = options.method or PARTS, [path.stem for path in sorted(PACKAGES.glob("*.npz"))]
     for part in parts:
         if part not in PARTS:
