@@ -61,17 +61,21 @@ def _copy(source, target):
 
 
 @torch.no_grad()
-def renew_statistics(model, split, batches=100, size=128, seed=0, side=0, **options):
+def renew_statistics(model, split, batches=100, size=128, seed=0, side=0, frozen=(), **options):
     """Batch norms' means and variances anew, as plain averages over augmented training batches of `size` images.
 
-    `side`: height and width that images are resized to, 0 for none; `options` go to the model's forward.
+    `side`: height and width that images are resized to, 0 for none; `frozen`: modules whose statistics stay as they
+    are; `options` go to the model's forward.
     """
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    kept = {module for part in frozen for module in part.modules()}
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m not in kept]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a plain average
     model.train()
+    for part in frozen:
+        part.eval()
     for images, _ in split.batches(0, batches, size, seed):
         model(resized(images, side), **options)
     for norm, momentum in zip(norms, momenta):

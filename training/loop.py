@@ -187,12 +187,13 @@ class Trainer:
         self.save()
 
     def _settle(self, phase):
-        """The averaged weights for good, with statistics of their own."""
+        """The averaged weights for good, with statistics of their own where a part has learnt."""
         self.average.store()
+        frozen = [one for part, modules in parts(self.model).items() if part not in phase.train for one in modules]
         options = {"gated": phase.gated, "with_exits": phase.exits, "left_out": phases.absent(phase, self.places)}
         batch, seed = self.recipe.batch, self.recipe.seed
         steps = min(SETTLE_STEPS, max(SETTLE_EPOCHS * len(self.train) // batch, 1))
-        renew_statistics(self.model, self.train, steps, batch, seed, phase.side, **options)
+        renew_statistics(self.model, self.train, steps, batch, seed, phase.side, frozen, **options)
         self.average = Average(self.model, self.recipe.average)
 
     # ---------------------------------------------------------------------------------------------- measuring

@@ -194,9 +194,11 @@ def test_seeds_reproduce_and_differ(whole, splits, tmp_path):
     assert torch.equal(weights(again), weights(whole)) and not torch.equal(weights(other), weights(whole))
 
 
+@pytest.mark.parametrize("average", [0.0, 0.9])
 @pytest.mark.parametrize("part", ["layer_gates", "exits", "backbone"])
-def test_what_is_frozen_stays_as_it_is(splits, tmp_path, part):
-    run = trainer(splits, tmp_path, tiny([toys.phase(steps=3, train=[part])], average=0.0))
+def test_what_is_frozen_stays_as_it_is(splits, tmp_path, part, average):
+    """Weights and statistics, also where those of what learns are renewed for the averaged weights."""
+    run = trainer(splits, tmp_path, tiny([toys.phase(steps=3, train=[part])], average=average))
     before = {name: value.clone() for name, value in run.model.state_dict().items()}
     run.run()
     changed = {name for name, value in run.model.state_dict().items() if not torch.equal(value, before[name])}
