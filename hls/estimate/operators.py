@@ -443,7 +443,7 @@ class Walk:
 
 
 def _chosen(condition, branches):
-    """Of two branches, or of one, those that a condition leaves: one, or none, where it is a constant of the sources."""
+    """Of two branches, or of one, those that a condition leaves: fewer where it is a constant of the sources."""
     if not condition.static or condition.on:
         return branches
     return branches[:1] if condition.low else branches[1:]

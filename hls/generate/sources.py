@@ -135,7 +135,7 @@ def cpp_top(contract):
 
 
 def batch_memories(contract):
-    """The memory ports that RunBatch takes: all of weights0 … weights2, where the last one stands for those not there."""
+    """The memory ports that RunBatch takes: of weights0 … weights2 the last one stands for those not there."""
     memories = [port["name"] for port in contract["port"] if port["kind"] == "memory"]
     bursts = [port["name"] for port in contract["port"] if port.get("burst")]
     at = memories.index(bursts[-1]) + 1
