@@ -23,7 +23,6 @@ from hls.package import read
 from hls.program import Limits, ProgramError, check
 from hls.record import agreed
 
-
 QUICK = ("-std=c++14", "-O1", "-fPIC", "-shared", "-pthread", *cosim.WARNINGS)  # compiled for a few images
 FORMS = {"cpu": QUICK, "chip": (*QUICK, "-DDDI_CHIP")}
 
