@@ -12,9 +12,8 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.dse import entry
 from bench.packages import PACKAGES, engine, fingerprint
-from bench.sizes.variants import ask, unchanged, variant
+from bench.sizes.variants import ask, entry, unchanged, variant
 from bitstreams import points as of_boards
 from bitstreams import resources
 from data.datasets import load_sample
