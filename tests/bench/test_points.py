@@ -39,9 +39,18 @@ def test_a_file_that_is_wrong_is_refused(text, said, tmp_path):
 
 def test_a_point_s_rows():
     rows, limits = Rows(), {"dsp": 400, "bram18": 800, "lut": 200, "ff": 1000}
-    found = {"whole": dict.fromkeys(resources.RESOURCES, 200), "ii_gap": 0, "period_ns": 6.5,
-             "cycles": {"resnet8": 50_000}, "same": {}}  # fmt: skip
+    found = {"whole": dict.fromkeys(resources.RESOURCES, 200), "cycles": {"resnet8": 50_000}}
     points.add_point(rows, points.Point("a", "x", 100, {}, limits), found)
     assert rows == {"points.a.dsp_share": 0.5, "points.a.bram18_share": 0.25, "points.a.lut_share": 1.0,
-                    "points.a.ff_share": 0.2, "points.a.ii_gap": 0, "points.a.period_ns": 6.5,
+                    "points.a.ff_share": 0.2,
                     "points.a.resnet8.images_per_s": 2000, "points.a.resnet8.cycles": 50_000}  # fmt: skip
+
+
+def test_a_point_s_checks(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(points.of_boards, "reprice_into", lambda place, name: f"{name}.npz")
+    monkeypatch.setattr(points, "ask", lambda place, question: asked.update(question) or
+                        {"ii_gap": 0, "period_ns": 6.5, "same": {"cifar10": [3, 4]}})  # fmt: skip
+    points.add_checks(rows := Rows(), points.Point("a", "x", 100, {"TILE_WORDS": 64}, {}))
+    assert rows == {"points.a.ii_gap": 0, "points.a.period_ns": 6.5, "points.a.cifar10.same_records": 3}
+    assert asked["bounds"] == 100 and asked["compared"]["cifar10"] == "cifar10.npz"
