@@ -18,18 +18,18 @@ class Target(NamedTuple):
     bound: str = ""
 
 
-FITS = "a share of the chip, adapters and converters with it"
 MASKS = (
     "an odd channel leaves half of a pair of lanes idle, the drain takes 8 cycles a channel however few are "
     "multiplied, and FETCH, depth and start of each instruction are not saved"
 )
+SAME = "as of the mean at 74M"
 TARGETS = (
     Target("bounds.worst_ii_gap", "least II over the model's, worst loop", AT_MOST, 0),
     Target("bounds.worst_period_ns", "least period of a loop, ns", AT_MOST, 7),
-    Target("points.zedboard-safe.lut_share", "LUTs of the safe point", AT_MOST, 0.75, FITS),
-    Target("points.zedboard-safe.dsp_share", "DSPs of the safe point", AT_MOST, 0.75, FITS),
-    Target("points.zedboard-safe.bram18_share", "block RAM of the safe point", AT_MOST, 0.75, FITS),
-    Target("points.zedboard.lut_share", "LUTs of the large point", AT_MOST, 0.75,
+    Target("points.zedboard-safe.lut_share", "LUTs of the safe point, share with what stands around it", AT_MOST, 0.75),
+    Target("points.zedboard-safe.dsp_share", "DSPs of the safe point", AT_MOST, 0.75),
+    Target("points.zedboard-safe.bram18_share", "block RAM of the safe point", AT_MOST, 0.75),
+    Target("points.zedboard.lut_share", "LUTs of the large (shipped) point, alike", AT_MOST, 0.75,
            "windows, sums and their choices for 64 pixels × 2 channels × 3 taps; three ports of weights"),
     Target("points.zedboard.dsp_share", "DSPs of the large point", AT_MOST, 0.75, "192 multipliers of two products"),
     Target("points.zedboard.bram18_share", "block RAM of the large point", AT_MOST, 0.75, "384 KB of tile memory"),
@@ -39,9 +39,9 @@ TARGETS = (
     Target("densenet201.array_busy", "array busy, DenseNet-201", AT_LEAST, 0.65,
            "AFFINE and MOVE run alone, and of a 1 × 1 kernel two of three taps are used"),
     Target("proportionality.mean", "cycles ÷ FLOPs saved at 74M, mean", AT_LEAST, 0.95, MASKS),
-    Target("proportionality.p5", "the same, 5th percentile", AT_LEAST, 0.92, MASKS),
-    Target("proportionality.mean.none", "the same without a budget, mean", AT_LEAST, 0.95, MASKS),
-    Target("proportionality.random_masks", "random channel masks", AT_LEAST, 0.95, MASKS),
+    Target("proportionality.p5", "the same, 5th percentile", AT_LEAST, 0.92, SAME),
+    Target("proportionality.mean.none", "the same without a budget, mean", AT_LEAST, 0.95, SAME),
+    Target("proportionality.random_masks", "random channel masks", AT_LEAST, 0.95, SAME),
     Target("resnet8.images_per_s_143MHz", "ResNet-8 at 143 MHz, images/s", AT_LEAST, 2431),
     Target("ic02.images_per_s_143MHz", "IC02 at 143 MHz, images/s", AT_LEAST, 600),
     Target("stalls.ddi_74M", "time lost to a DDR of 20 to 80 cycles, at 74M", AT_MOST, 0.05),
