@@ -14,7 +14,7 @@ from bench.papers.tables import TABLES as PAPERS
 from bench.rows import ROOT, latest
 from bench.sizes.figure import figure
 from bench.sizes.page import front_table, reason_text, rule_text
-from bench.targets import targets_table
+from bench.sizes.targets import targets_table
 from hls.command.arguments import Parser
 from hls.command.entry import guarded
 from hls.command.generated import renewed

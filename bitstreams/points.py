@@ -5,7 +5,8 @@
     make synth BOARD=zedboard POINT=safe                                         # the same
 
 The module runs in a process of its own, which finds hls/ of these sizes in build/points/BOARD-POINT/, and beside it the
-committed packages that this engine holds, priced by its schedule (hls/reprice.py). The shipped engine is a point, too.
+committed packages that this engine holds, priced by its schedule (bitstreams/reprice.py). The shipped
+engine is a point, too.
 """
 
 import os
@@ -16,8 +17,8 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
-from bitstreams import design
-from hls import isa, reprice
+from bitstreams import design, reprice
+from hls import isa
 from hls.command import tools
 from hls.command.arguments import Parser
 from hls.command.entry import guarded
@@ -93,7 +94,7 @@ def reprice_into(folder, name):
     target.unlink(missing_ok=True)
     with parts.open("wb") as file:
         reprice.save_parts(file, read_package(ROOT / "packages" / f"{name}.npz"))
-    command = [sys.executable, "-m", "hls.reprice", str(parts), str(target)]
+    command = [sys.executable, "-m", "bitstreams.reprice", str(parts), str(target)]
     made = tools.run(command, cwd=folder, changes=environment(folder))
     parts.unlink()
     if made.returncode:

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from bitstreams import design, points
-from hls import isa, reprice
+from bitstreams import design, points, reprice
+from hls import isa
 from hls.errors import UserError
 from hls.package import PackageError, encoded, read
 

@@ -1,6 +1,6 @@
 """A package for an engine of other sizes: the same instructions and weights, priced by that engine's schedule.
 
-    python -m hls.reprice PARTS.npz PACKAGE.npz      # from bitstreams/points.py, with that engine's hls
+    python -m bitstreams.reprice PARTS.npz PACKAGE.npz      # from bitstreams/points.py, with that engine's hls
 
 What a package is computes the same on every engine that holds it; how long it takes differs, and so what exits reserve.
 Class exits are programs of their own and are left out: export the checkpoint again with that engine.
