@@ -5,13 +5,14 @@
 # make page   docs/index.html, from result rows and from what the engine runs for ten images
 # make bench-check   a quick run against the committed rows: cycles and FLOPs by equality, speeds within their noise
 # make deploy HOST=user@address BOARD=zedboard   copy to a board and test it there
-# make boards | synth BOARD=zedboard [STAGE=csim|hls|cosim|impl|all] [CLOCK_MHZ=143] [DRY_RUN=1] [ACCEPT=ID] | synth-report | rtl
+# make boards | synth BOARD=zedboard [POINT=safe|large] [STAGE=csim|hls|cosim|impl|all] [CLOCK_MHZ=100] [DRY_RUN=1] [ACCEPT=ID] | synth-report | rtl
 # make fuzz   a million mutated instruction words against the engine under the sanitizers
 
 PYTHON ?= python3
 BUDGET ?= 74M
 BOARD  ?= zedboard
 STAGE  ?= all
+POINT  ?= safe
 VENV   := .venv
 BIN    := $(VENV)/bin
 FORMATTED = $(filter-out hls/src/isa.hpp hls/src/top.hpp,$(wildcard hls/src/*.?pp hls/src/*/*.?pp hls/stress/*.cpp hls/bounds/*.hpp bitstreams/lockstep/*.?pp))
@@ -58,10 +59,10 @@ boards: $(VENV)/run.stamp
 	$(BIN)/python -m bitstreams.design
 
 synth: $(VENV)/run.stamp
-	$(BIN)/python -m bitstreams.vitis.synth $(BOARD) --stage $(STAGE) $(if $(CLOCK_MHZ),--clock-mhz $(CLOCK_MHZ)) $(if $(DRY_RUN),--dry-run) $(if $(ACCEPT),--accept "$(ACCEPT)")
+	$(BIN)/python -m bitstreams.points $(BOARD) $(POINT) bitstreams.vitis.synth $(BOARD) --stage $(STAGE) $(if $(CLOCK_MHZ),--clock-mhz $(CLOCK_MHZ)) $(if $(DRY_RUN),--dry-run) $(if $(ACCEPT),--accept "$(ACCEPT)")
 
 synth-report: $(VENV)/run.stamp
-	$(BIN)/python -m bitstreams.report $(BOARD)
+	$(BIN)/python -m bitstreams.points $(BOARD) $(POINT) bitstreams.report $(BOARD)
 
 rtl: $(VENV)/run.stamp
 	$(PIP) -r requirements/rtl.txt

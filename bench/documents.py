@@ -14,14 +14,15 @@ from bench.papers.tables import TABLES as PAPERS
 from bench.rows import ROOT, latest
 from bench.sizes.figure import figure
 from bench.sizes.page import front_table, reason_text, rule_text
+from bench.sizes.targets import targets_table
 from hls.command.arguments import Parser
 from hls.command.entry import guarded
 from hls.command.generated import renewed
 from hls.generate.markdown import items
 
 DOCUMENTS = (
-    "README.md", "docs/dse.md", "docs/hls4ml.md", "docs/own.md", "docs/papers.md", "docs/synthesis.md",
-    "docs/training.md",
+    "README.md", "docs/dse.md", "docs/engine.md", "docs/hls4ml.md", "docs/own.md", "docs/papers.md",
+    "docs/synthesis.md", "docs/training.md",
 )  # fmt: skip
 FIGURES = {"docs/dse.svg": figure}  # file → what draws it from the rows
 # Block → what commands printed: `python -m bench main_command`, `newcomer`, `papers --method class-exits-cifar10`, and
@@ -102,10 +103,11 @@ ENGINE = {
     "resnet8.images_per_s_100MHz": "the same at 100 MHz",
     "ic02.images_per_s_143MHz": "MLPerf Tiny's IC02 (the same with 40 filters) at 143 MHz, images/s",
     "ic02.images_per_s_100MHz": "the same at 100 MHz",
-    "points.zedboard.lut_share": "LUTs of the ZedBoard's chip that engine and adapters take",
-    "points.zedboard.bram18_share": "its block RAMs",
-    "points.zedboard.dsp_share": "its DSPs",
-    "points.zedboard-safe.bram18_share": "its block RAMs with 128 KB of tile memory",
+    "points.zedboard-safe.lut_share": "LUTs of the ZedBoard's chip that the safe engine and adapters take",
+    "points.zedboard-safe.bram18_share": "its block RAMs",
+    "points.zedboard-safe.dsp_share": "its DSPs",
+    "points.zedboard-safe.resnet8.images_per_s": "ResNet-8 on the safe engine at 100 MHz, images/s",
+    "points.zedboard.lut_share": "LUTs that the large (shipped) engine and adapters take",
     "points.kv260.lut_share": "LUTs of a KV260's chip",
     "bounds.worst_ii_gap": "loops: least II by docs/bounds.md over the model's, the worst, cycles",
     "bounds.worst_period_ns": "loops: least period by docs/bounds.md, the worst, ns",
@@ -256,6 +258,7 @@ TABLES = {
     "rtl": rtl_table,
     "lockstep": lockstep_table,
     "engine": engine_table,
+    "targets": targets_table,
     "equalise": equalise_table,
     "host": host_table,
     "packages": packages_table,

@@ -13,15 +13,12 @@ import contextlib
 import itertools
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from math import prod
 from pathlib import Path
-
-import numpy as np
 
 from bench.packages import PACKAGES, engine, fingerprint
 from bench.sizes import chips
 from bench.sizes.page import LARGE, OWN
-from bench.sizes.variants import ask, unchanged, variant
+from bench.sizes.variants import ask, entry, unchanged, variant
 from data.datasets import load_sample
 from export.compile.layout import LowerError
 from export.compile.shapes import densenet201
@@ -81,14 +78,6 @@ def question(package, traces, tile_words, folder):
     with contextlib.suppress(LowerError):  # it needs more: the point has no rate for it
         asked[LARGE] = entry(densenet201(tile_words=tile_words), [[]], folder / f"{LARGE}-{tile_words}.npz")
     return asked
-
-
-def entry(compiled, traces, file):
-    """One program of a question, its instructions in a file; a package or a Compiled."""
-    np.savez(file, program=compiled.program)
-    sizes = len(compiled.program), len(compiled.weights), len(compiled.tables), prod(compiled.image_shape)
-    limits = [*sizes, compiled.gates, compiled.classes, compiled.map_words]
-    return {"file": str(file), "limits": limits, "traces": traces}
 
 
 def rates(sizes, programs):

@@ -20,7 +20,7 @@ from hls.errors import UserError
 FOLDER = Path(__file__).resolve().parent
 OUTPUT = FOLDER / "boards.json"
 BOARDS = FOLDER / "boards"
-CHIP = ("limits", "energy")  # tables that belong to the chip and not to the board
+CHIP = ("limits", "energy", "points")  # tables that belong to the chip and not to the board
 CLOCK_KINDS = ("target", "met", "measured")
 _LEVEL = {"published_pj": float, "scale": float, "source": str}  # energy of one access, host/energy/model.py
 SCHEMA = {
@@ -30,6 +30,7 @@ SCHEMA = {
     "clock_mhz": float,
     "clock_kind": str,
     "limits": {"dsp": int, "bram36": int, "bram18": int, "lut": int, "ff": int},
+    "points": {str: {"title": str, "clock_mhz": float, "sizes": {str: int}}},  # bitstreams/points.py
     "memory": {"ddr_mb": int, "axi_hp_ports": int, "axi_hp_bits": int, "ddr_latency_cycles": int},
     "processing_system": {
         "preset": str,  # built into the IP; for a tool without the board's files
@@ -48,7 +49,9 @@ SCHEMA = {
     },
 }
 
-OPTIONAL = {"processing_system.preset", "processing_system.properties", "power.shunt_ohm", "power.connector"}
+OPTIONAL = {"points", "processing_system.preset", "processing_system.properties", "power.shunt_ohm", "power.connector"}
+
+OPTIONAL_SIZES = r"points\.[^.]+\.sizes"  # where they are the shipped ones
 
 
 def read_board(path):
@@ -104,7 +107,7 @@ def _with_chip(path, board, name):
 def _check(path, found, schema, prefix):
     if str in schema:  # any keys, all of one kind
         schema = dict.fromkeys(found, schema[str])
-    optional = {key for key in schema if prefix + key in OPTIONAL}
+    optional = {key for key in schema if prefix + key in OPTIONAL or re.fullmatch(OPTIONAL_SIZES, prefix + key)}
     unknown, missing = sorted(set(found) - set(schema)), sorted(set(schema) - set(found) - optional)
     if unknown:
         raise UserError(f"{path}: unknown key {prefix}{unknown[0]}: expected {', '.join(schema)}")

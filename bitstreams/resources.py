@@ -85,6 +85,14 @@ def page(found, limit):
             *(f"Over the {CLOSES:.0%} with which a build closes: {text}." for text in crowded(whole, limit)),
         ]
     )
+    lines += [
+        "",
+        "This is the engine of `hls/isa.toml`. Boards' files name smaller ones, of which `make synth` builds one by",
+    ]
+    lines += [
+        "default ([synthesis.md](synthesis.md#which-engine-is-built)); `python -m bench points` estimates them by"
+    ]
+    lines += ["the same rules."]
     lines += ["", "## How each estimate is made", "", *items(RULES), ""]
     lines += ["What is around the engine, each:", ""]
     lines += items(f"**{part.name}**: {taken(part)}; {part.source}." for part in adapters.parts())

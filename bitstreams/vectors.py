@@ -27,6 +27,7 @@ from hls.record import MEASURED, NO_BUDGET, scalars, words
 from host.board.ports import room
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = Path(isa.__file__).resolve().parents[1] / "packages"  # of this engine: a point's has its own
 FLOW = ROOT / "bitstreams" / "flow"
 TESTBENCH = "testbench.cpp"
 STANDARD = "-std=c++14"
@@ -100,7 +101,7 @@ def simulate(folder, flags=()):
 
 def batch(name="fashion-mnist", count=IMAGES, budget_flops=NO_BUDGET, data=None):
     """(package, images, start) of the committed package `name`, or of a file, and its dataset's first test images."""
-    path = Path(name) if name.endswith(".npz") else ROOT / "packages" / f"{name}.npz"
+    path = Path(name) if name.endswith(".npz") else PACKAGES / f"{name}.npz"
     package = read(path)
     if data is not None:
         images = test_images(package, folder_of(data, package.dataset))[0][:count]

@@ -11,7 +11,8 @@ ROW_TAPS taps of one input channel a cycle. It covers
 a tile  for OUT_LANES channels: stride 1
 a part  of a tile, for FOLD times as many channels: stride 2, whose windows of a tile would not be read in time, and
         maps of at most PART × PART pixels, which fill no more of a tile
-A 1 × 1 kernel over tiles takes two input channels a cycle, where no mask sets their weights apart.
+A 1 × 1 kernel over tiles takes two input channels a cycle, where no mask sets their weights apart and the window holds
+two tiles side by side.
 AFFINE, POOL and GLOBAL_POOL use the same loop, a channel at a time: POOL by parts, the others as a convolution.
 """
 
@@ -83,7 +84,7 @@ def conv_plan(fields, active_in, active_out):
     height, width = output_size(fields)
     by_parts = fields["stride"] > 1 or max(height, width) <= isa.PART
     side, lanes = (isa.PART, isa.OUT_LANES * isa.FOLD) if by_parts else (isa.TILE, isa.OUT_LANES)
-    paired = fields["kernel"] == 1 and not by_parts and not fields["in_mask"]
+    paired = isa.WINDOW >= 2 * isa.TILE and fields["kernel"] == 1 and not by_parts and not fields["in_mask"]
     inputs, adds = ceil(active_in / 2) if paired else active_in, bool(fields["flags"] & isa.FLAG_ADD)
     row = fetched_row(fields, active_in)
     return _plan(
@@ -120,9 +121,9 @@ def _group(shape, count, channels):
     reads = window_reads(kernel, shape.stride, shape.paired)
     drain = ceil(channels * shape.side**2 / isa.DRAIN)
     beat = max(kernel * ceil(kernel / isa.ROW_TAPS), ceil(reads / isa.MAP_READS))
-    # The drain reads the identity and writes its word through the same ports as the windows: what the windows lack
-    # then, and over the whole step.
-    uses = channels * (1 + shape.reads_identity)
+    # The drain reads the identity and writes its word through the same ports as the windows, or, where these have one
+    # port alone, writes through the other: what the windows lack then, and over the whole step.
+    uses = channels * ((isa.MAP_READS == 2) + shape.reads_identity)
     # A pair's two reads take a cycle, and another one where the drain takes a port.
     late = max(0, ceil((reads * drain - beat * (isa.MAP_READS * drain - uses)) / reads))
     late = uses if shape.paired else late

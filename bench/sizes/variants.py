@@ -12,7 +12,10 @@ import hashlib
 import json
 import sys
 import tempfile
+from math import prod
 from pathlib import Path
+
+import numpy as np
 
 from bench.rows import ROOT
 from hls.command import tools
@@ -50,3 +53,11 @@ def ask(folder, question):
     if result.returncode:
         raise CosimError(f"{' '.join(command)} failed: {(result.stderr.splitlines() or ['no message'])[-1]}")
     return json.loads(result.stdout)
+
+
+def entry(compiled, traces, file):
+    """One program of a question, its instructions in a file; a package or a Compiled."""
+    np.savez(file, program=compiled.program)
+    sizes = len(compiled.program), len(compiled.weights), len(compiled.tables), prod(compiled.image_shape)
+    limits = [*sizes, compiled.gates, compiled.classes, compiled.map_words]
+    return {"file": str(file), "limits": limits, "traces": traces}

@@ -1,7 +1,7 @@
 """From the C++ engine to a bitstream: Vitis HLS and Vivado in batch, one stage after the other, each one checked.
 
-    make synth BOARD=zedboard [STAGE=csim|hls|cosim|impl|all] [CLOCK_MHZ=143] [DRY_RUN=1]
-    python -m bitstreams.vitis.synth zedboard --stage all --clock-mhz 143
+    make synth BOARD=zedboard [POINT=safe] [STAGE=csim|hls|cosim|impl|all] [CLOCK_MHZ=100] [DRY_RUN=1]
+    python -m bitstreams.vitis.synth zedboard --stage all --clock-mhz 143      # the shipped engine
 
 csim and cosim compare the C++ and the RTL with the golden vectors of a real package. What is built goes to
 bitstreams/BOARD/ (.bit, .hwh, build.json, reports), whole or not at all; on the way all is in build/synth/BOARD/.
@@ -17,7 +17,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitstreams import design, sources, vectors
+from bitstreams import design, points, sources, vectors
 from bitstreams.generate import FOLDER
 from bitstreams.vitis import checks, commands, logs
 from bitstreams.vitis.install import install
@@ -73,7 +73,7 @@ def prepare(board, clock_mhz, tools, folder, jobs=None, accepted=()):
     design.check_path(commands.FLOW, "this checkout's folder")
     made(folder, "--build")
     data, top = design.read(board), sources.read_top()
-    facts = design.facts(board, clock_mhz, widened=top.widened, board=data)
+    facts = design.facts(board, clock_mhz or points.clock_mhz(board, data), widened=top.widened, board=data)
     package, images, start = vectors.batch()
     records = vectors.write(folder, package, images, start, top)
     flags = (f"{vectors.STANDARD} {VENDOR}", f"{vectors.STANDARD} {vectors.CHIP} {VENDOR} -I{folder}")
@@ -196,7 +196,7 @@ def parse(argv):
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("board", nargs="?", default="zedboard", help="one of `make boards` (default: %(default)s)")
     parser.add_argument("--stage", choices=STAGES, default="all", help="what to run (default: %(default)s)")
-    parser.add_argument("--clock-mhz", type=CLOCK, help="of the engine (default: the board's)")
+    parser.add_argument("--clock-mhz", type=CLOCK, help="of the engine (default: its point's, bitstreams/points.py)")
     parser.add_argument("--generation", choices=tuple(GENERATIONS), help="of the tools (default: the first found)")
     parser.add_argument("--dry-run", action="store_true", help="write every file, print every command, run nothing")
     parser.add_argument("--jobs", type=Whole(1, 256), help="processes of Vivado (default: one for each processor)")

@@ -98,10 +98,14 @@ class Walk:
                 self._statement(child, scope)
 
     def _branches(self, parts, scope):
-        """A condition, and one or two branches of which one runs: what accesses a memory in both takes turns."""
-        self._statement(parts[0], scope)
+        """A condition, and one or two branches of which one runs: what accesses a memory in both takes turns.
+
+        A constant leaves one of them.
+        """
+        condition = self._value(parts[0], scope)
+        branches = _chosen(condition, parts[1:])
         before, taken = self.ports, []
-        for branch in parts[1:]:
+        for branch in branches:
             self.ports = Counter()
             self._statement(branch, scope)
             taken.append(self.ports)
@@ -202,7 +206,10 @@ class Walk:
         return value if fits else values.depending(whole._replace(static=value.static), value)
 
     def _choice(self, cursor, parts, scope):
-        condition, left, right = (self._value(part, scope) for part in parts)
+        condition = self._value(parts[0], scope)
+        if len(chosen := _chosen(condition, parts[1:])) == 1:
+            return self._value(chosen[0], scope)
+        left, right = (self._value(part, scope) for part in parts[1:])
         if condition.static:
             return left if condition.low else right
         chosen = values.either(left, right)
@@ -433,3 +440,10 @@ class Walk:
         self.use[scope.unit, resource] += total
         where = f"{cpp.name_of(cursor, self.folder)}, {scope.function}"
         self.largest[scope.unit, resource, where, what] += total
+
+
+def _chosen(condition, branches):
+    """Of two branches, or of one, those that a condition leaves: fewer where it is a constant of the sources."""
+    if not condition.static or condition.on:
+        return branches
+    return branches[:1] if condition.low else branches[1:]

@@ -15,14 +15,19 @@ SECTIONS = ("sizes", "timing")
 
 
 def changed(contract, sizes):
-    """The contract with some of its sizes replaced. ValueError for a name that it does not have."""
+    """The contract with some of its sizes replaced, and as many ports of weights as they say.
+
+    ValueError for a name that it does not have.
+    """
     known = {name for section in SECTIONS for name in contract[section]}
     if unknown := sorted(set(sizes) - known):
         raise ValueError(f"no size {unknown[0]} in hls/isa.toml: expected one of {', '.join(sorted(known))}")
     parts = {
         section: {name: sizes.get(name, value) for name, value in contract[section].items()} for section in SECTIONS
     }
-    return contract | parts
+    held = parts["timing"]["WEIGHT_PORTS"]
+    extra = [port["name"] for port in contract["port"] if port.get("burst")][held:]
+    return contract | parts | {"port": [port for port in contract["port"] if port["name"] not in extra]}
 
 
 def write(folder, sizes):
@@ -32,3 +37,4 @@ def write(folder, sizes):
     shutil.copytree(sources.ROOT / "hls", package, ignore=shutil.ignore_patterns("__pycache__"))
     (package / "isa.py").write_text(sources.python_module(contract), encoding="utf-8")
     (package / "src" / "isa.hpp").write_text(sources.cpp_header(contract), encoding="utf-8")
+    (package / "src" / "top.hpp").write_text(sources.cpp_top(contract), encoding="utf-8")

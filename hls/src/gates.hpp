@@ -135,8 +135,11 @@ inline void FinishRow(const RowsOutput& to, const int64_t* tables, FinishedRows&
     gates.activation[finished.gate & (kGates - 1)][finished.unit] =
         int16_t(finished.gate == 2 ? Tanh(narrow, kPreactivationBits, kTanhShift) : Sigmoid(narrow));
   }
-  finished.sum[0] = finished.sum[1];
-  finished.sum[1] = finished.sum[2];
+NextSums:
+  for (int32_t port = 1; port < isa::kWeightPorts; ++port) {
+    #pragma HLS unroll
+    finished.sum[port - 1] = finished.sum[port];
+  }
   ++finished.row;
   --finished.left;
   if (++finished.unit == to.hidden) {

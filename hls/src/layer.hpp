@@ -27,9 +27,9 @@ constexpr int32_t kReduce = 2;   // POOL: a window's sum or its largest pixel
 struct Layer {
   ConvShape shape;
   Map input, output, identity;
-  Unsigned<2> mode;               // kOutputs for CONV, kPass for AFFINE and GLOBAL_POOL, kReduce for POOL
-  Unsigned<kKernelBits + 1> top;  // rows of pixels before the band's first
-  Unsigned<2> padding;
+  Unsigned<2> mode;                  // kOutputs for CONV, kPass for AFFINE and GLOBAL_POOL, kReduce for POOL
+  Unsigned<BitsOf(isa::kTile)> top;  // rows of pixels before the band's first
+  Unsigned<kPaddingBits> padding;
   Unsigned<BitsOf(isa::kMasks - 1)> in_mask, out_mask;
   int32_t weights;                      // byte of the first row
   Unsigned<kLaneByteBits> row_pitch;    // bytes from row to row

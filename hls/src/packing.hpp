@@ -1,9 +1,8 @@
-// Packed multiplication: two weights share one DSP48E1, because both meet the same pixel, and three DSPs add up.
+// Packed multiplication: two weights share one DSP48E1, because both meet the same pixel, and a row of DSPs adds up.
 //
-// Role     Σ high · pixel and Σ low · pixel over three taps from three multiplications, for any weights and pixels
-// Rate     three pairs a cycle; the pair is the DSP's pre-adder's and the sum its post-adder's, along a column of DSPs
-// Latency  that of three DSPs, and a carry into the sums behind
-// Storage  none
+// Role     Σ high · pixel and Σ low · pixel over two or three taps, a multiplication each, for any weights and pixels
+// Rate     kRowTaps pairs a cycle; the pair is the DSP's pre-adder's and the sum its post-adder's, along a column of
+// DSPs Latency  that of kRowTaps DSPs, and a carry into the sums behind Storage  none
 //
 // P = Σ (high · 2^17 + low) · pixel = H · 2^17 + L with H = Σ high · pixel and L = Σ low · pixel. A weight lies in
 // [-127, 127] and a pixel in [-128, 255], so |L| < 2^17: the lowest 17 bits of P are L, or L + 2^17 where L is below
@@ -22,7 +21,7 @@ constexpr int32_t kPackShift = 17;
 constexpr int32_t kMaxWeight = 127;
 constexpr int32_t kMinPackedPixel = -128;
 constexpr int32_t kMaxPackedPixel = 255;
-static_assert(isa::kRowTaps == 3, "three products are added up");
+static_assert(isa::kRowTaps == 2 || isa::kRowTaps == 3, "so many products are added up below");
 
 constexpr int64_t kMaxPair = int64_t(kMaxWeight) * (1 << kPackShift) + kMaxWeight;  // what leaves the pre-adder
 static_assert(kMaxPair < (1 << 24), "25 bits hold a pair of weights");
@@ -38,7 +37,7 @@ inline int8_t ReadableWeight(int8_t byte) {
   return int8_t(byte == -128 ? -127 : byte);
 }
 
-// What three packed multiplications give: Σ low · pixel = low, Σ high · pixel = high + carry, exactly.
+// What packed multiplications give that are added up: Σ low · pixel = low, Σ high · pixel = high + carry, exactly.
 struct PackedSum {
   int32_t high;
   int32_t low;
@@ -72,9 +71,17 @@ inline PackedSum UnpackSum(int64_t sum, int32_t odd) {
   return packed;
 }
 
-// Three pairs of weights, each with a pixel of its own.
-inline PackedSum MultiplyTaps(const int8_t (&high)[isa::kRowTaps], const int8_t (&low)[isa::kRowTaps],
-                              const int16_t (&pixel)[isa::kRowTaps]) {
+// Two pairs of weights, each with a pixel of its own.
+inline PackedSum MultiplyTaps(const int8_t (&high)[2], const int8_t (&low)[2], const int16_t (&pixel)[2]) {
+  #pragma HLS inline
+  const int64_t first = MultiplyPacked(high[0], low[0], pixel[0]);
+  const int64_t sum = first + MultiplyPacked(high[1], low[1], pixel[1]);
+  #pragma HLS bind_op variable = sum op = add impl = dsp
+  return UnpackSum(sum, OddProduct(high[0], pixel[0]) ^ OddProduct(high[1], pixel[1]));
+}
+
+// Three of them.
+inline PackedSum MultiplyTaps(const int8_t (&high)[3], const int8_t (&low)[3], const int16_t (&pixel)[3]) {
   #pragma HLS inline
   const int64_t first = MultiplyPacked(high[0], low[0], pixel[0]);
   const int64_t two = first + MultiplyPacked(high[1], low[1], pixel[1]);

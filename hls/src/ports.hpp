@@ -10,7 +10,9 @@
 
 namespace ddi {
 
-static_assert(isa::kWeightPorts == 3, "a port is chosen by hand, for a pointer may not be kept");
+// A port is chosen by hand, for a pointer may not be kept. With one port the names of the other two stand for it, and
+// nothing asks for them.
+static_assert(isa::kWeightPorts == 1 || isa::kWeightPorts == 3, "weights0, or weights0 … weights2");
 
 constexpr int32_t kRequests = isa::kReadRequests;
 static_assert((kRequests & (kRequests - 1)) == 0, "requests wrap around by a mask");

@@ -21,6 +21,19 @@ constexpr int32_t kMaxResults = isa::kOutLanes * isa::kFold;  // channels of a g
 static_assert(kPartPixels * isa::kFold == kTilePixels && isa::kPart == 4, "four parts are a tile");
 static_assert(kMaxResults == 8 && isa::kOutLanes == 2, "groups of channels are counted by shifts");
 
+// Two input channels of a 1 × 1 kernel stand side by side in a window, the second under the second tap.
+constexpr bool kPairs = isa::kWindow >= 2 * isa::kTile;
+constexpr int32_t kPairColumn = kPairs ? isa::kTile : 0;
+
+// Cycles of the taps of a kernel's row, at most three, and of those of a channel.
+inline Unsigned<2> TapsAcross(int32_t kernel) {
+  return Unsigned<2>(kernel > 2 * isa::kRowTaps ? 3 : kernel > isa::kRowTaps ? 2 : 1);
+}
+
+static_assert(isa::kMaxKernel <= 3 * isa::kRowTaps, "three cycles take the taps of a kernel's row");
+constexpr int32_t kBeatBits = BitsOf(3 * isa::kMaxKernel);
+static_assert(3 * isa::kMaxKernel >= 4 / isa::kMapReads, "a beat is as long as the reads of a window");
+
 struct ConvShape {
   Unsigned<kKernelBits> kernel;
   Unsigned<2> stride;
@@ -40,8 +53,8 @@ struct ConvPlan {
   Unsigned<kChannelBits> groups;
   Unsigned<kResultBits> channels;  // of a group
   Unsigned<kResultBits> last;      // of the last one
-  Unsigned<5> beat;                // cycles from one input channel to the next
-  Unsigned<5> taps;                // of these, with taps of the kernel
+  Unsigned<kBeatBits> beat;        // cycles from one input channel to the next
+  Unsigned<kBeatBits> taps;        // of these, with taps of the kernel
   int32_t cycles;                  // of the main loop
 };
 
@@ -66,7 +79,7 @@ inline ConvShape MakeConvShape(const Instruction& instruction, const Masks& mask
   shape.lanes = shape.by_parts ? kMaxResults : isa::kOutLanes;
   shape.active_in = ActiveCount(masks, in_mask, word[isa::kConvInChannels]);
   shape.active_out = ActiveCount(masks, word[isa::kConvOutMask], word[isa::kConvOutChannels]);
-  shape.paired = shape.kernel == 1 && !shape.by_parts && in_mask == 0;
+  shape.paired = kPairs && shape.kernel == 1 && !shape.by_parts && in_mask == 0;
   shape.inputs = shape.paired ? (shape.active_in + 1) >> 1 : shape.active_in;
   shape.filter_bytes = FilterBytes(int8_t(shape.kernel), in_mask);
   shape.row = in_mask != 0 ? int32_t(Product(uint32_t(shape.active_in), uint16_t(shape.filter_bytes)))
@@ -97,14 +110,16 @@ inline int32_t WindowBlocks(int32_t kernel, int32_t stride) {
   return last + kernel > isa::kTile ? 2 : 1;
 }
 
-static_assert(isa::kMapReads == 2 && isa::kWindow <= 2 * isa::kTile, "a window is read in a cycle or two");
+static_assert((isa::kMapReads == 1 || isa::kMapReads == 2) && isa::kWindow <= 2 * isa::kTile, "four reads or fewer");
 static_assert(isa::kTile - 1 + isa::kMaxKernel <= isa::kWindow, "the window of a tile");
 static_assert(2 * (isa::kPart - 1) + isa::kMaxKernel <= isa::kWindow, "the window of a part");
 
 // Rows of weights that each port fetches, for the rows of a group.
-inline int32_t Turns(int32_t rows) { return DivideBy3(uint16_t(rows + isa::kWeightPorts - 1)); }
+inline int32_t Turns(int32_t rows) {
+  return isa::kWeightPorts == 1 ? rows : int32_t(DivideBy3(uint16_t(rows + isa::kWeightPorts - 1)));
+}
 
-// Cycles in which `bytes` of each of some rows of weights arrive, three rows at once.
+// Cycles in which `bytes` of each of some rows of weights arrive, a row a port at once.
 inline int32_t FetchCycles(int32_t rows, int32_t bytes) {
   return int32_t(Product(uint32_t(bytes), uint16_t(Turns(rows))) >> 3);
 }
@@ -114,18 +129,25 @@ inline int32_t DrainCycles(const ConvShape& shape, int32_t channels) {
   return channels * ((shape.by_parts ? kPartPixels : kTilePixels) / isa::kDrain);
 }
 
+// Reads of a window: 4, 2 of a pair, or 1, as a power of two.
+inline Unsigned<2> WindowShift(const ConvShape& shape) {
+  return Unsigned<2>(WindowBlocks(shape.kernel, shape.stride) == 2 ? 2 : shape.paired ? 1 : 0);
+}
+
+// Cycles in which the ports that read windows make that many accesses.
+inline int32_t PortCycles(int32_t accesses) { return isa::kMapReads == 2 ? (accesses + 1) >> 1 : accesses; }
+
 // Cycles of a step of that many channels. It is the largest of three: `multiply` cycles and the reads that windows miss
 // while the drain uses their ports; the accesses of the ports over the whole step; the drain.
 inline int32_t StepCycles(const ConvShape& shape, int32_t beat, int32_t multiply, int32_t channels) {
-  const int32_t blocks = WindowBlocks(shape.kernel, shape.stride);
-  const int32_t uses = shape.reads_identity ? 2 * channels : channels;
+  const int32_t uses = (isa::kMapReads == 2 ? channels : 0) + (shape.reads_identity ? channels : 0);
   const int32_t drain = DrainCycles(shape, channels);
-  const int32_t free = int32_t(Product(uint32_t(beat), uint16_t(2 * drain - uses)));
-  const int32_t shift = blocks == 2 ? 2 : shape.paired ? 1 : 0;  // 4, 2 or 1 reads a window
+  const int32_t free = int32_t(Product(uint32_t(beat), uint16_t(isa::kMapReads * drain - uses)));
+  const int32_t shift = WindowShift(shape);
   const int32_t lacks = (drain << shift) - free;
-  const int32_t few = lacks <= 0 ? 0 : blocks == 2 ? (lacks + 3) >> 2 : lacks;
+  const int32_t few = lacks <= 0 ? 0 : shift == 2 ? (lacks + 3) >> 2 : lacks;
   const int32_t late = shape.paired ? uses : few;  // a pair's reads take a cycle, and another one without a port
-  return Larger(Larger(multiply + late, ((shape.inputs << shift) + uses + 1) >> 1), drain);
+  return Larger(Larger(multiply + late, PortCycles((shape.inputs << shift) + uses)), drain);
 }
 
 // The plan of an instruction with at least one output channel: full groups, then one of the channels that are left.
@@ -133,14 +155,13 @@ inline ConvPlan MakePlan(const ConvShape& shape) {
   const int32_t all = shape.active_out;
   const int32_t full = shape.lanes == kMaxResults ? all >> 3 : shape.lanes == isa::kOutLanes ? all >> 1 : all;
   const int32_t rest = all & (shape.lanes - 1);
-  const int32_t blocks = WindowBlocks(shape.kernel, shape.stride);
+  const int32_t window = Unsigned<3>(PortCycles(1 << WindowShift(shape)));
   ConvPlan plan;
   plan.groups = rest > 0 ? full + 1 : full;
   plan.channels = shape.lanes;
   plan.last = rest > 0 ? rest : shape.lanes;
-  const int32_t across = shape.kernel > 2 * isa::kRowTaps ? 3 : shape.kernel > isa::kRowTaps ? 2 : 1;
-  plan.taps = shape.kernel * across;
-  plan.beat = Larger(plan.taps, blocks);
+  plan.taps = shape.kernel * TapsAcross(shape.kernel);
+  plan.beat = Larger(plan.taps, window);
   const int32_t first = full > 0 ? plan.channels : plan.last;
   const int32_t multiply = int32_t(Product(uint32_t(shape.inputs), uint16_t(plan.beat)));
   const int32_t step = StepCycles(shape, plan.beat, multiply, first);
@@ -155,12 +176,12 @@ inline ConvPlan MakePlan(const ConvShape& shape) {
   const int32_t fetch = int32_t(Product(uint32_t(load), uint16_t(before))) +
                         Larger(int32_t(last_group), FetchCycles(plan.last, shape.row));
   const int32_t beats = int8_t(Smaller(isa::kBurst, shape.row) >> 3);
-  const int32_t turns = Turns(first);  // 1 … 3
-  const int32_t bursts = (turns > 1 ? beats : 0) + (turns > 2 ? beats : 0) + Smaller(first, isa::kWeightPorts);
+  const Unsigned<kResultBits> turns(Turns(first));
+  const int32_t bursts = (turns - 1) * beats + Smaller(first, isa::kWeightPorts);
   // One cycle in the queue. Without weights the biases and scales are waited for, one a cycle.
   const int32_t weights = shape.row > 0 ? Larger(first, bursts) + 1 : first;
   const int32_t wait = before > 0 ? Larger(0, DrainCycles(shape, first) - last_step) : 0;
-  plan.cycles = Larger(weights, blocks) + 1 + (before > 0 ? Larger(compute, fetch) : compute) + wait +
+  plan.cycles = Larger(weights, window) + 1 + (before > 0 ? Larger(compute, fetch) : compute) + wait +
                 DrainCycles(shape, plan.last) + isa::kWriteDelay;
   return plan;
 }

@@ -52,7 +52,7 @@ inline int32_t Inside(int32_t tile, int32_t size) {
 struct Corner {
   Unsigned<kTileAddressBits> address[2][2];
   Signed<kSideBits + 2> row, column;  // of the first pixel
-  Unsigned<2> padding;                // by which these are less than multiples of eight
+  Unsigned<kPaddingBits> padding;     // by which these are less than multiples of eight
 };
 
 // `base` is the channel's first word; pixels may lie outside the map.
@@ -122,14 +122,13 @@ struct Presence {
   bool row[isa::kTile], column[isa::kTile];
 };
 
-static_assert(isa::kMaxKernel / 2 <= 3, "two bits hold a padding");
-
 // Of eight places from `first` on, which is at most a padding before a map's first: those among the map's `size`. Each
 // follows from six bits.
 inline void FindSide(int32_t first, int32_t size, bool (&there)[isa::kTile]) {
   #pragma HLS inline
   const Unsigned<4> end = Unsigned<4>(Clamp(size - first, 0, isa::kTile));
-  const Unsigned<2> begin = Unsigned<2>(first < 0 ? -first & 3 : 0);
+  constexpr int32_t kMost = (1 << kPaddingBits) - 1;
+  const Unsigned<kPaddingBits> begin = Unsigned<kPaddingBits>(first < 0 ? -first & kMost : 0);
 FindPlaces:
   for (int32_t i = 0; i < isa::kTile; ++i) {
     #pragma HLS unroll

@@ -101,5 +101,6 @@ constexpr int32_t kLaneByteBits = BitsOf(isa::kLaneBytes);
 constexpr int32_t kLaneWordBits = BitsOf(isa::kLaneBytes / isa::kPortBytes);
 constexpr int32_t kResultBits = BitsOf(isa::kOutLanes * isa::kFold);
 constexpr int32_t kKernelBits = BitsOf(isa::kMaxKernel);
+constexpr int32_t kPaddingBits = BitsOf(isa::kMaxKernel / 2);
 
 }  // namespace ddi

@@ -17,6 +17,10 @@ from hls.stress.maps import Map
 
 PRIMES = (1, 2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 WIDE, LARGE = (31, 97, 257, 509), (67, 131, 251, 256)  # channels of small maps; sides of maps of few channels
+KERNELS, WINDOWS = (
+    tuple(kernel for kernel in kernels if kernel <= isa.MAX_KERNEL)
+    for kernels in ((1, 1, 3, 3, 3, 5, 7), (1, 2, 3, 3, 5, 7))
+)  # of CONV and POOL
 MAX_MACS = 1 << 20  # of one convolution, so that thousands of programs run in a minute
 FIELDS_AT = {code: {name: at for at, name in enumerate(names, 1)} for code, names in isa.FIELDS.items()}
 
@@ -106,8 +110,13 @@ class Builder:
     def keep(self, new):
         self.maps = [*[old for old in self.maps if old.base != new.base][-4:], new]
 
+    def image_shape(self):
+        """(channels, height, width), drawn again where tile memory does not hold them."""
+        shape = self.pick(self.counts[:4]), self.pick(self.sides), self.pick(self.sides)
+        return shape if shape[0] * tiles(*shape[1:]) <= isa.TILE_WORDS else self.image_shape()
+
     def image(self):
-        self.shape = self.pick(self.counts[:4]), self.pick(self.sides), self.pick(self.sides)
+        self.shape = self.image_shape()
         channels, height, width = self.shape
         new = self.new_map(self.shape, True)
         table = self.add_weights(channels, 256)
@@ -124,7 +133,7 @@ class Builder:
 
     def conv(self, source, channels=None, target=None, kernel=None, out_mask=None):
         """A convolution into a new map, or in place into `target` under a mask; None if it would be too big."""
-        kernel = kernel or self.pick((1, 1, 3, 3, 3, 5, 7))
+        kernel = kernel or self.pick(KERNELS)
         channels = target.channels if target else channels or self.pick(self.counts)
         in_mask = source.mask or self.pick([0] + [m for m, built in self.masks.items() if built == source.channels])
         shape = {"height": source.height, "width": source.width, "kernel": kernel, "in_channels": source.channels}
@@ -177,7 +186,7 @@ class Builder:
         self.keep(Map(new.base, *new.shape, signed, pooled=pool))
 
     def pool(self, source):
-        kernel = self.pick([k for k in (1, 2, 3, 3, 5, 7) if k <= min(source.height, source.width)])
+        kernel = self.pick([k for k in WINDOWS if k <= min(source.height, source.width)])
         average = self.chance(0.4)
         padding = 0 if average else self.pick((kernel // 2, int(self.rng.integers(kernel // 2 + 1))))
         shape = {"height": source.height, "width": source.width, "kernel": kernel, "padding": padding}

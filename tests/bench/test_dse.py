@@ -29,7 +29,7 @@ def network():
 
 
 def asked(network, folder, resources=False):
-    entry = dse.entry(network, [[]], folder / "program.npz")
+    entry = variants.entry(network, [[]], folder / "program.npz")
     return {"programs": {"network": entry}, "resources": resources}
 
 

@@ -26,10 +26,10 @@ def test_the_file_s_points():
 @pytest.mark.parametrize("text, said", [
     ("clock = 3", "a.clock is 3, expected one of title, board"),
     ('clock_mhz = "fast"', "a.clock_mhz is 'fast', expected int"),
-    ("clock_mhz = 1", "neither board nor limits"),
-    ('board = "zedboard"\nlimits = { dsp = 1 }\nsource = "me"', "neither board nor limits, or both"),
-    ("limits = { dsp = 1 }", "limits and their source"),
-    ('board = "zedboard"', "a has no clock_mhz"),
+    ("clock_mhz = 1", "a has clock_mhz: give board, point or clock_mhz, limits, source, title"),
+    ('board = "zedboard"\npoint = "large"\nlimits = { dsp = 1 }', "a has board, limits, point: give"),
+    ("", "a has nothing: give"),
+    ('board = "zedboard"\npoint = "huge"', "no point 'huge' of zedboard"),
 ])  # fmt: skip
 def test_a_file_that_is_wrong_is_refused(text, said, tmp_path):
     (tmp_path / "points.toml").write_text(f"[a]\n{text}\n")
@@ -37,14 +37,20 @@ def test_a_file_that_is_wrong_is_refused(text, said, tmp_path):
         points.read(tmp_path / "points.toml")
 
 
-def test_a_point_s_rows(monkeypatch):
-    parts = [[100, "chip/layer", name, "x"] for name in resources.RESOURCES]
-    monkeypatch.setattr(points, "NETWORKS", {"resnet8": 16})
-    monkeypatch.setattr(points.adapters, "total", lambda use: {name: 2 * amount for name, amount in use.items()})
-    rows = Rows()
-    points.add_point(rows, points.Point("a", "x", 100, {}, {"dsp": 400, "bram18": 800, "lut": 200, "ff": 1000}), parts)
-    rates = {name: rows.pop(name) for name in list(rows) if name.endswith("images_per_s")}
+def test_a_point_s_rows():
+    rows, limits = Rows(), {"dsp": 400, "bram18": 800, "lut": 200, "ff": 1000}
+    found = {"whole": dict.fromkeys(resources.RESOURCES, 200), "cycles": {"resnet8": 50_000}}
+    points.add_point(rows, points.Point("a", "x", 100, {}, limits), found)
     assert rows == {"points.a.dsp_share": 0.5, "points.a.bram18_share": 0.25, "points.a.lut_share": 1.0,
-                    "points.a.ff_share": 0.2}  # fmt: skip
-    points.add_point(fast := Rows(), points.Point("a", "x", 200, {}, {"dsp": 1, "bram18": 1, "lut": 1, "ff": 1}), parts)
-    assert fast["points.a.resnet8_images_per_s"] == pytest.approx(2 * rates["points.a.resnet8_images_per_s"])
+                    "points.a.ff_share": 0.2,
+                    "points.a.resnet8.images_per_s": 2000, "points.a.resnet8.cycles": 50_000}  # fmt: skip
+
+
+def test_a_point_s_checks(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(points.of_boards, "reprice_into", lambda place, name: f"{name}.npz")
+    monkeypatch.setattr(points, "ask", lambda place, question: asked.update(question) or
+                        {"ii_gap": 0, "period_ns": 6.5, "same": {"cifar10": [3, 4]}})  # fmt: skip
+    points.add_checks(rows := Rows(), points.Point("a", "x", 100, {"TILE_WORDS": 64}, {}))
+    assert rows == {"points.a.ii_gap": 0, "points.a.period_ns": 6.5, "points.a.cifar10.same_records": 3}
+    assert asked["bounds"] == 100 and asked["compared"]["cifar10"] == "cifar10.npz"

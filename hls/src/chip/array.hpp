@@ -21,13 +21,14 @@ struct ArrayMemory {
 
 struct MultiplyPlace {
   StepPlace step;
-  Unsigned<kChannelBits> input;       // index in the list of active input channels, or of a pair of them
-  Unsigned<kLaneByteBits> filter;     // byte of a row of weights where the channel's start
-  Unsigned<5> beat;                   // of the channel
-  Unsigned<kKernelBits> row, column;  // of the first of the taps
-  Unsigned<kLaneByteBits> row_end;    // behind the weights of the kernel's row
-  bool loaded;                        // this channel's window stands under the multipliers
-  uint32_t busy;                      // cycles with products
+  Unsigned<kChannelBits> input;    // index in the list of active input channels, or of a pair of them
+  Unsigned<kLaneByteBits> filter;  // byte of a row of weights where the channel's start
+  Unsigned<kBeatBits> beat;        // of the channel
+  Unsigned<kBeatBits> row;         // of the first of the taps, or behind the kernel
+  Unsigned<kKernelBits> column;
+  Unsigned<kLaneByteBits> row_end;  // behind the weights of the kernel's row
+  bool loaded;                      // this channel's window stands under the multipliers
+  uint32_t busy;                    // cycles with products
 };
 
 // A sum of at most kLaneBytes products of 16 bits, in as few bits as hold it, since there are 128 such registers.
@@ -71,10 +72,12 @@ inline void WindowPixels(const Layer& layer, const PartBytes& part, const Window
   const int32_t of_part = pixel % kPartPixels;
   const int32_t y = pixel >> 3;
   const int32_t x = pixel & 7;
-  const uint8_t second = layer.shape.paired ? window[y][x + isa::kTile] : window[y][x + 1];
-  value[0] = WindowPixel(layer, part[of_part][0], window[y][x]);
-  value[1] = WindowPixel(layer, part[of_part][1], second);
-  value[2] = WindowPixel(layer, part[of_part][2], window[y][x + 2]);
+  const uint8_t second = kPairs && layer.shape.paired ? window[y][x + kPairColumn] : window[y][x + 1];
+PixelTaps:
+  for (int32_t tap = 0; tap < isa::kRowTaps; ++tap) {
+    #pragma HLS unroll
+    value[tap] = WindowPixel(layer, part[of_part][tap], tap == 1 ? second : window[y][x + tap]);
+  }
 }
 
 // The weights of a row of output channels for the taps at `place`, or ones for the first row and else zeros.
@@ -137,10 +140,12 @@ inline void TakeLargest(const Layer& layer, const MultiplyPlace& place, const Pa
 LargestPixels:
   for (int32_t pixel = 0; pixel < kPartPixels; ++pixel) {
     #pragma HLS unroll
-    const int32_t first = PartPixel(layer, place, part, pixel, 0);
-    const int32_t second = PartPixel(layer, place, part, pixel, 1);
-    const int32_t third = PartPixel(layer, place, part, pixel, 2);
-    const int32_t largest = Larger(Larger(first, second), third);
+    Signed<9> largest = Signed<9>(PartPixel(layer, place, part, pixel, 0));
+  LargestTaps:
+    for (int32_t tap = 1; tap < isa::kRowTaps; ++tap) {
+      #pragma HLS unroll
+      largest = Larger(largest, PartPixel(layer, place, part, pixel, tap));
+    }
     const int32_t before = place.beat == 0 ? kMinPackedPixel : NarrowPixel(memory.sum[0][pixel]);
     memory.sum[0][pixel] = Larger(before, largest);
   }

@@ -10,15 +10,17 @@
 
 namespace ddi {
 
-constexpr int32_t kDrainLines = isa::kDrain / isa::kPart;  // rows of a part that are drained at once
-static_assert(isa::kDrain == isa::kTile, "a row of a tile is drained at once");
+constexpr int32_t kDrainLines = isa::kDrain / isa::kPart;   // rows of a part that are drained at once
+constexpr int32_t kDrainAcross = isa::kTile / isa::kDrain;  // blocks of pixels that are a row of a tile
+static_assert(isa::kDrain == isa::kTile || isa::kDrain == isa::kPart, "a row of a tile, or of a part");
+constexpr int32_t kDrains = kTilePixels / isa::kDrain;  // of a tile
 
 // Some pixels on their way to the word that they are part of. They are made in several stages, but a port that writes
 // in the same stage as it reads can do either each cycle; so they are kept until they must be there, and written then.
 struct LateRow {
   bool full, last;                  // of its word
   Unsigned<kSideBits> row, column;  // of the step
-  Unsigned<3> block;
+  Unsigned<BitsOf(kDrains - 1)> block;
   Unsigned<kTileAddressBits> word;  // of the output
   uint8_t pixel[isa::kDrain];
 };
@@ -29,7 +31,7 @@ struct LateRows {
   bool last[isa::kWriteDelay];
   Unsigned<kSideBits> row[isa::kWriteDelay];
   Unsigned<kSideBits> column[isa::kWriteDelay];
-  Unsigned<3> block[isa::kWriteDelay];
+  Unsigned<BitsOf(kDrains - 1)> block[isa::kWriteDelay];
   Unsigned<kTileAddressBits> word[isa::kWriteDelay];
   uint8_t pixel[isa::kWriteDelay][isa::kDrain];
 };
@@ -56,8 +58,8 @@ struct DrainMemory {
 struct DrainPlace {
   bool busy;
   StepPlace step;
-  Unsigned<kResultBits> result;  // channel of the group
-  Unsigned<4> block;             // of kDrain pixels
+  Unsigned<kResultBits> result;     // channel of the group
+  Unsigned<BitsOf(kDrains)> block;  // of kDrain pixels
 };
 
 inline int32_t DrainBlocks(const Layer& layer) {
@@ -167,13 +169,13 @@ PlaceLines:
     #pragma HLS unroll
     const int32_t x = i % isa::kTile;
     const int32_t of_part = i / isa::kTile * isa::kPart + x % isa::kPart;
-    line[i / isa::kTile][x] = by_parts ? due.pixel[of_part] : due.pixel[x];
+    line[i / isa::kTile][x] = by_parts ? due.pixel[of_part] : due.pixel[x % isa::kDrain];
   }
 PlaceLatePixels:
   for (int32_t i = 0; i < kTilePixels; ++i) {
     #pragma HLS unroll
     const int32_t y = i / isa::kTile;
-    const int32_t block = by_parts ? y % isa::kPart / kDrainLines : y;
+    const int32_t block = by_parts ? y % isa::kPart / kDrainLines : i / isa::kDrain;
     if (due.full && due.block == block) memory.word[i] = line[y % kDrainLines][i % isa::kTile];
   }
 }
@@ -195,7 +197,7 @@ inline void Drain(const Layer& layer, int32_t channel, int32_t word, const LaneM
   #pragma HLS inline
   if (!place.busy) return;
   const bool by_parts = layer.shape.by_parts;
-  const int32_t block = place.block & (isa::kTile - 1);
+  const int32_t block = place.block & (kDrains - 1);
   const int32_t result = place.result & (kMaxResults - 1);
   const int32_t bank = place.step.group & (kRowBanks - 1);
   const Finish finish = MakeFinish(layer, lanes.bias[bank][result], lanes.scale[bank][result]);
@@ -209,9 +211,11 @@ DrainPixels:
     const int32_t part = (result >> 1) * kPartPixels;
     const int32_t plain = NarrowSum(array.result[result & 1][by_parts ? part + (within & 15) : within]);
     const int32_t sum = layer.has_fraction ? NarrowSum(plain * (1 << isa::kFractionBits)) : plain;
-    // A block is a row of a tile, or two rows of a part.
-    const int32_t down = by_parts ? (place.step.row & 4) + block * kDrainLines + i / isa::kPart : block;
-    const int32_t across = by_parts ? (place.step.column & 4) + i % isa::kPart : i;
+    // A block is a row of a tile or half of one, or two rows of a part or one.
+    const int32_t of_tile = kDrainAcross == 2 ? block >> 1 : block;
+    const int32_t half = kDrainAcross == 2 ? (block & 1) * isa::kPart : 0;
+    const int32_t down = by_parts ? (place.step.row & 4) + block * kDrainLines + i / isa::kPart : of_tile;
+    const int32_t across = by_parts ? (place.step.column & 4) + i % isa::kPart : half + i;
     const int32_t at = (down & 7) * isa::kTile + across;
     const uint8_t byte = FinishPixel(layer, finish, sum, memory.identity[at]);
     late.pixel[i] = byte;
@@ -234,7 +238,9 @@ DrainPixels:
       whole && place.step.row + side >= layer.output.height && place.step.column + side >= layer.output.width;
   memory.row.result = result;
   memory.row.channel = channel;
-  memory.row.sum = ((row[0] + row[1]) + (row[2] + row[3])) + ((row[4] + row[5]) + (row[6] + row[7]));
+  constexpr int32_t kLast = isa::kDrain - isa::kPart;
+  const int32_t first = (row[0] + row[1]) + (row[2] + row[3]);
+  memory.row.sum = kLast == 0 ? first : first + ((row[kLast] + row[kLast + 1]) + (row[kLast + 2] + row[kLast + 3]));
 }
 
 // What a bank takes of a word: its pixel; zero outside the map; nothing if its pixel belongs to another part.

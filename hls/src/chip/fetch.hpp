@@ -68,7 +68,7 @@ inline void ListRow(const Layer& layer, const ConvPlan& plan, const Masks& masks
       Unsigned<kIndexBits>(FetchedChannel(masks, layer.out_mask, place.step.first_out + place.channel));
   const int32_t offset = channel * layer.row_words;
   #pragma HLS bind_op variable = offset op = mul impl = fabric
-  const int32_t turn = place.channel < isa::kWeightPorts ? 0 : place.channel < 2 * isa::kWeightPorts ? 1 : 2;
+  const Unsigned<BitsOf(kTurns - 1)> turn = TurnOf(place.channel);
   const int32_t port = place.channel - turn * isa::kWeightPorts;
   fetcher.rows.word[place.step.group & 1][port][turn] = (layer.weights >> 3) + offset;
   if (layer.has_table) {

@@ -19,8 +19,7 @@ constexpr int32_t kLaneWord = 4;  // bytes of a word: those of two neighbours ho
 constexpr int32_t kLaneDepth = isa::kLaneBytes / (2 * kLaneWord);
 static_assert(2 * kLaneWord == isa::kPortBytes, "a port's bytes are a word of each of a lane's memories");
 static_assert(isa::kRowTaps <= kLaneWord + 1, "three weights lie in two words");
-constexpr int32_t kTurns = 3;
-static_assert(kMaxResults <= kTurns * isa::kWeightPorts, "three turns fetch a group's rows");
+constexpr int32_t kTurns = (kMaxResults + isa::kWeightPorts - 1) / isa::kWeightPorts;  // that fetch a group's rows
 static_assert((kLaneDepth & (kLaneDepth - 1)) == 0, "addresses wrap around by a mask");
 
 constexpr int32_t kBurstWords = isa::kBurst / isa::kPortBytes;
@@ -73,7 +72,7 @@ inline void NextStep(const Layer& layer, const ConvPlan& plan, StepPlace& place)
 // each is counted down, so that where a piece ends is known at the start of a cycle.
 struct FetchPlace {
   StepPlace step;
-  Unsigned<2> turn;                     // first of the three
+  Unsigned<BitsOf(kTurns - 1)> turn;    // of kWeightPorts rows each
   Unsigned<kLaneWordBits> chunk;        // words before the chunk
   Unsigned<kBurstBits> size, left;      // words of the chunk, and those of them that are still to come
   Unsigned<kLaneWordBits> rest;         // words of the row behind the chunk
@@ -146,10 +145,24 @@ inline Piece OneWord(const Layer& layer, const FetchPlace& place) {
   return piece;
 }
 
-// The first of the three rows.
+static_assert(isa::kWeightPorts == 1 || kTurns == 3, "a turn's rows are found without a product");
+
+// The first row of the turn.
 inline int32_t FirstRow(const FetchPlace& place) {
   #pragma HLS inline
-  return place.turn == 0 ? 0 : place.turn == 1 ? isa::kWeightPorts : 2 * isa::kWeightPorts;
+  return isa::kWeightPorts == 1 ? int32_t(place.turn)
+         : place.turn == 0      ? 0
+         : place.turn == 1      ? isa::kWeightPorts
+                                : 2 * isa::kWeightPorts;
+}
+
+// The turn of a channel of the group.
+inline Unsigned<BitsOf(kTurns - 1)> TurnOf(int32_t channel) {
+  #pragma HLS inline
+  return Unsigned<BitsOf(kTurns - 1)>(isa::kWeightPorts == 1            ? channel
+                                      : channel < isa::kWeightPorts     ? 0
+                                      : channel < 2 * isa::kWeightPorts ? 1
+                                                                        : 2);
 }
 
 // Behind a piece. Behind a chunk come the same words of the next three rows.

@@ -24,6 +24,7 @@
 namespace ddi {
 
 constexpr int64_t kMaxMapCycles = int64_t(1) << 34;
+constexpr bool kReadsTwice = isa::kMapReads == 2;  // does the port that writes read windows, too?
 
 struct LayerMemory {
   LaneMemory lanes;
@@ -72,13 +73,14 @@ ReadBanks:
   PlaceBlock(layer, read, bank, memory.window);
 }
 
-// The second port: the word that is due, or a block of the next window.
+// The second port: the word that is due, or, where it reads as well, a block of the next window.
 inline void UseWritePort(const Layer& layer, const ConvPlan& plan, int32_t window, const LateRow& due, TileMemory& maps,
                          LayerPlaces& places, LayerMemory& memory) {
   #pragma HLS inline
-  const BlockRead read = NextRead(layer, plan, window, !due.last, places.gather);
+  const BlockRead read = kReadsTwice ? NextRead(layer, plan, window, !due.last, places.gather) : BlockRead();
   const Presence there = PresenceOf(layer, due.row, due.column);
-  const Corner corner = due.last ? MakeWordCorner(layer.output.address + due.word) : read.corner;
+  const int32_t target = due.last ? layer.output.address + due.word : 0;
+  const Corner corner = !kReadsTwice || due.last ? MakeWordCorner(target) : read.corner;
   BankAddresses addresses;
   #pragma HLS array_partition variable = addresses.of complete dim = 0
   AddressBanks(corner, addresses);
@@ -92,12 +94,12 @@ UseBanks:
     if (due.last && write.writes) {
       maps[address][i] = write.pixel;
       bank[i] = 0;
-    } else {
+    } else if (kReadsTwice) {
       bank[i] = read.wanted ? maps[address][i] : uint8_t(0);
     }
   }
-  if (!due.last && !read.wanted) ++places.idle_ports;
-  PlaceBlock(layer, read, bank, memory.window);
+  if (kReadsTwice && !due.last && !read.wanted) ++places.idle_ports;
+  if (kReadsTwice) PlaceBlock(layer, read, bank, memory.window);
 }
 
 // A cycle of the maps' process.

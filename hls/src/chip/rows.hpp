@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "../gates.hpp"
+#include "../schedule.hpp"
 #include "../widths.hpp"
 
 namespace ddi {
@@ -102,8 +103,7 @@ inline Rows MakeRows(int32_t weights, int32_t rows, int32_t row_bytes) {
 }
 
 inline int32_t CountCycles(const Rows& place) {
-  return int32_t(Product(DivideBy3(uint16_t(place.rows + isa::kWeightPorts - 1)), uint16_t(place.cycles))) +
-         isa::kWeightPorts;
+  return int32_t(Product(uint32_t(Turns(place.rows)), uint16_t(place.cycles))) + isa::kWeightPorts;
 }
 
 // What two bits of a weight make of an operand, once for all three rows. The array has the DSPs.
@@ -170,7 +170,7 @@ AskPorts:
   }
   place.asked = int16_t(place.asked + isa::kWeightPorts);
   ++place.requests;
-  place.word += 3 * place.beats;
+  place.word += isa::kWeightPorts * place.beats;
 }
 
 // Multiply one beat of each of the three rows.
