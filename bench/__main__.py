@@ -6,6 +6,7 @@
     python -m bench shortcuts --data cifar10=DIR
     python -m bench pool --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench papers --data cifar10=DIR --data fashion-mnist=DIR --method skipnet
+    python -m bench table1 --meter serial:/dev/ttyUSB0 --backend remote:xilinx@192.168.2.99
     python -m bench training
     python -m bench speed --data cifar10=DIR --json rows.jsonl
     python -m bench main_command
@@ -49,6 +50,7 @@ BENCHMARKS = {  # name → module of bench
     "shortcuts": "gates.shortcuts",
     "pool": "gates.pool",
     "papers": "papers.command",
+    "table1": "papers.table1",
     "training": "gates.training",
     "speed": "speed",
     "main_command": "front.main_command",
@@ -84,6 +86,8 @@ def main(argv=None):
     parser.add_argument("--method", action="append", metavar="NAME", help="papers: one of bench/papers/methods.toml")
     parser.add_argument("--out", type=Path, default="runs/papers", metavar="DIR", help="papers: where runs are kept")
     parser.add_argument("--files", nargs="+", metavar="FILE", help="imports: trained networks, .onnx or resnet20.th")
+    parser.add_argument("--meter", metavar="M", help="table1: measure energy, as host/run.py --meter does")
+    parser.add_argument("--backend", metavar="B", help="table1: where to run, as host/run.py --backend (default: auto)")
     parser.add_argument("--json", metavar="FILE", help="write the rows here instead of appending to bench/results/")
     options = parser.parse_args(argv)
     return guarded("bench", lambda: _run(options, argv), "interrupted: no row was kept")

@@ -1,0 +1,186 @@
+"""Accuracy against FLOPs: the committed packages among what others printed; short runs of the methods beside each other.
+
+    text = against_others(rows)        # docs/figures/fig6.svg; "" where there are no rows
+    lines = against_others_table(rows)
+"""
+
+import re
+
+from bench.papers.figures import cited
+from bench.papers.figures.chart import INCHES, OTHER, OURS, SOFT, STATIC, WARM, legend_below, plain_log, svg, titled
+from bench.papers.methods import methods
+
+PACKAGE = "cifar10"
+PLACES = (10, 20, 50, 100, 200, 400)  # MFLOPs
+WAYS = {  # of a short run's row → what a reader calls it
+    "dynamic": ("its own decisions", OURS, "o"),
+    "static_majority_bn": ("every gate fixed", STATIC, "|"),
+    "permuted": ("another image's decisions", WARM, "x"),
+}
+
+
+def budgets(rows, package):
+    """[(MFLOPs spent on the mean, accuracy in %)] of a package under hard budgets, by rising FLOPs."""
+    found = []
+    for name in rows:
+        match = re.fullmatch(rf"{re.escape(package)}\.accuracy@(.+)", name)
+        spent = match and rows.get(f"{package}.flops@{match[1]}")
+        if spent:
+            found.append((spent["value"] / 1e6, 100 * rows[name]["value"]))
+    return sorted(found)
+
+
+def averages(rows, package):
+    """The same under budgets on the average, whose images leave by their own entropy."""
+    prefix, found = f"papers.entropy-search.{package}", []
+    for name in rows:
+        match = re.fullmatch(rf"{re.escape(prefix)}\.accuracy@(.+)", name)
+        if match and f"{prefix}.flops@{match[1]}" in rows:
+            found.append((rows[f"{prefix}.flops@{match[1]}"]["value"] / 1e6, 100 * rows[name]["value"]))
+    return sorted(found)
+
+
+def alike(rows, package):
+    """(MFLOPs, accuracy in %) of the static network that was trained alike, or None without rows."""
+    found = [rows.get(f"controls.{package}.alike.{what}") for what in ("flops", "accuracy")]
+    return (found[0]["value"] / 1e6, 100 * found[1]["value"]) if all(found) else None
+
+
+# ------------------------------------------------------------------------------------------- beside what others printed
+def against_others(rows):
+    """The package under budgets, and what others printed on the same data set."""
+    if not budgets(rows, PACKAGE):
+        return ""
+
+    def draw(figure):
+        axes = figure.subplots()
+        titled(axes, "CIFAR-10: accuracy against FLOPs", "MFLOPs an image, 2 × MACs", "accuracy, %")
+        ours = budgets(rows, PACKAGE)
+        axes.plot(*zip(*ours), "o-", color=OURS, markersize=3, label="our package, hard budgets (simulated)")
+        if averages(rows, PACKAGE):
+            axes.plot(*zip(*averages(rows, PACKAGE)), "s-", color=OURS, markersize=4, markerfacecolor="white",
+                      label="our package, budgets on the average (simulated)")  # fmt: skip
+        if alike(rows, PACKAGE):
+            axes.plot(*alike(rows, PACKAGE), "D", color=WARM, label="our static ResNet, trained alike (measured)")
+        series = {"iccv-table1": ("DDI of the papers, ICCV Table 1 (cited)", OTHER, "^", "DDI"),
+                  "static": ("static ResNets, DynConv, MobileNetV2 (cited)", STATIC, "v", ""),
+                  "elsewhere": ("BlockDrop, PFEC (cited)", SOFT, "P", "")}  # fmt: skip
+        for name, (text, colour, mark, _) in series.items():
+            found = [point[:2] for point in cited.points(name)]
+            axes.plot(*zip(*found), mark, color=colour, markersize=5, label=text)
+        plain_log(axes.xaxis, PLACES)
+        legend_below(axes)
+
+    return svg(draw, "fig6", (INCHES[0], 5.2))
+
+
+def against_others_table(rows):
+    """What of the drawing is ours."""
+    lines = ["| ours, CIFAR-10 | mean FLOPs | accuracy | kind |", "|---|---|---|---|"]
+    for text, found in (("hard budgets", budgets(rows, PACKAGE)), ("on the average", averages(rows, PACKAGE))):
+        lines += [f"| {text} | {flops:.1f}M | {accuracy:.2f} % | simulated |" for flops, accuracy in _ends(found)]
+    if alike(rows, PACKAGE):
+        flops, accuracy = alike(rows, PACKAGE)
+        lines.append(f"| static ResNet, trained alike | {flops:.1f}M | {accuracy:.2f} % | measured |")
+    return lines if len(lines) > 2 else []
+
+
+def _ends(found):
+    """First, middle and last of a curve."""
+    return [found[i] for i in sorted({0, len(found) // 2, len(found) - 1})] if found else []
+
+
+# -------------------------------------------------------------------------------------------------------- short runs
+def ran(rows, names):
+    """Those of `names` whose short run has rows."""
+    return [name for name in names if f"papers.{name}.dynamic.accuracy" in rows]
+
+
+def pair(rows, name, way="dynamic"):
+    """(MFLOPs, accuracy in %) of a short run, None where it has no such row."""
+    found = [rows.get(f"papers.{name}.{way}.{what}") for what in ("flops", "accuracy")]
+    return (found[0]["value"] / 1e6, 100 * found[1]["value"]) if all(found) else None
+
+
+def short_runs(rows, names, title, salt):
+    """A line a method: its accuracy, with gates fixed, and with another image's decisions; its FLOPs beside it."""
+    found = ran(rows, names)
+    if not found:
+        return ""
+
+    def draw(figure):
+        axes = figure.subplots()
+        titled(axes, title, "accuracy on the first test images, %", "")
+        for way, (text, colour, mark) in WAYS.items():
+            points = [(pair(rows, name, way)[1], i) for i, name in enumerate(found) if pair(rows, name, way)]
+            if points:
+                axes.plot(*zip(*points), mark, color=colour, markersize=7, label=text)
+        axes.set_yticks(range(len(found)), [methods()[name].text.split(":")[-1].strip() for name in found])
+        axes.invert_yaxis()
+        right = axes.secondary_yaxis("right")
+        right.set_yticks(range(len(found)), [f"{pair(rows, name)[0]:.1f}M" for name in found])
+        right.tick_params(length=0)
+        right.set_ylabel("mean FLOPs")
+        legend_below(axes, 3)
+
+    return svg(draw, salt, (INCHES[0], 1.7 + 0.32 * len(found)))
+
+
+def short_runs_table(rows, names):
+    """The same as a table."""
+    found = ran(rows, names)
+    if not found:
+        return []
+    lines = ["| ours, short run | accuracy | FLOPs | gates fixed | other image's | cycles |", "|---" * 6 + "|"]
+    for name in found:
+        flops, accuracy = pair(rows, name)
+        others = [pair(rows, name, way) for way in ("static_majority_bn", "permuted")]
+        cells = [f"{other[1]:.1f} %" if other else "" for other in others]
+        cycles = rows.get(f"papers.{name}.cycles")
+        cells.append(f"{cycles['value']:,.0f}" if cycles else "")
+        lines.append(f"| {methods()[name].text.split(' (')[0]} | {accuracy:.1f} % | {flops:.2f}M | {' | '.join(cells)} |")
+    return lines
+
+
+def beside(rows, group):
+    """A table of cited.toml with the short runs that its rows name: both accuracies, and points over their baselines."""
+    printed = [row for row in cited.group(group)["rows"] if "ours" in row]
+    if not ran(rows, [row["ours"] for row in printed]):
+        return []
+    has_flops = any("flops" in row for row in printed)
+    lines = ["| | printed |" + (" FLOPs |" if has_flops else "") + " ours, short run | accuracy | FLOPs |"]
+    lines.append("|---" * (6 if has_flops else 5) + "|")
+    for row in printed:
+        ours = pair(rows, row["ours"])
+        cells = [row["name"], f"{row['accuracy']:.2f} %"]
+        cells += [f"{row['flops']:g}M"] if has_flops else []
+        cells += [f"`{row['ours']}`", *((f"{ours[1]:.1f} %", f"{ours[0]:.2f}M") if ours else ("no rows yet", ""))]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def costs(rows, names, title, salt):
+    """FLOPs of each method over its plain network, gates' own part marked."""
+    found = [name for name in ran(rows, names) if _plain(rows, name)]
+    if not found:
+        return ""
+
+    def draw(figure):
+        axes = figure.subplots()
+        titled(axes, title, "FLOPs, % of the plain network", "")
+        shares = [100 * pair(rows, name)[0] / _plain(rows, name) for name in found]
+        gates = [rows.get(f"papers.{name}.gate_share", {"value": 0})["value"] for name in found]
+        axes.barh(range(len(found)), shares, color=SOFT, label="network")
+        own = [share * gate for share, gate in zip(shares, gates)]
+        axes.barh(range(len(found)), own, color=WARM, label="of these, gates")
+        axes.set_yticks(range(len(found)), [methods()[name].text.split(":")[-1].strip() for name in found])
+        axes.invert_yaxis()
+        legend_below(axes)
+
+    return svg(draw, salt, (INCHES[0], 1.7 + 0.32 * len(found)))
+
+
+def _plain(rows, name):
+    """MFLOPs of the plain network that a method began with, or None."""
+    found = pair(rows, f"plain-{methods()[name].of}")
+    return found and found[0]
