@@ -22,7 +22,8 @@
     python -m bench where --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench lockstep
     python -m bench mutants
-    python -m bench.documents          # put the newest rows into README.md
+    python -m bench all                # all documents, tables and figures from the newest rows
+    python -m bench all --figure fig9
 
 Figures of the same run are comparable; those of different machines are not.
 """
@@ -73,12 +74,15 @@ BENCHMARKS = {  # name → module of bench
 }
 
 
+ALL = "all"  # makes documents of rows, and no row
+
+
 def main(argv=None):
     """Exit code 0, or 2 for bad input."""
     argv = sys.argv[1:] if argv is None else argv
     raw = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog="python -m bench", description=__doc__, formatter_class=raw)
-    parser.add_argument("name", choices=BENCHMARKS)
+    parser.add_argument("name", choices=[*BENCHMARKS, ALL])
     parser.add_argument("--data", action="append", default=[], metavar="SET=DIR", help=HELP)
     parser.add_argument("--images", type=Whole(1), help="first N test images (default: all)")
     parser.add_argument("--threads", type=THREADS, default=2, help="of the co-simulation (default: %(default)s)")
@@ -88,12 +92,16 @@ def main(argv=None):
     parser.add_argument("--files", nargs="+", metavar="FILE", help="imports: trained networks, .onnx or resnet20.th")
     parser.add_argument("--meter", metavar="M", help="table1: measure energy, as host/run.py --meter does")
     parser.add_argument("--backend", metavar="B", help="table1: where to run, as host/run.py --backend (default: auto)")
+    parser.add_argument("--figure", action="append", metavar="NAME", help="all: one table or figure of docs/figures.md")
+    parser.add_argument("--check", action="store_true", help="all: write nothing; fail where something is stale")
     parser.add_argument("--json", metavar="FILE", help="write the rows here instead of appending to bench/results/")
     options = parser.parse_args(argv)
     return guarded("bench", lambda: _run(options, argv), "interrupted: no row was kept")
 
 
 def _run(options, argv):
+    if options.name == ALL:
+        return importlib.import_module("bench.papers.figures.command").run(options.figure, options.check)
     folders = Folders(options.data)
     folders.check(sorted({*DATASETS, *(read(path).dataset for path in PACKAGES.glob("*.npz"))}))
     with Output(options.json or own_file(options.name), "--json" if options.json else "") as output:

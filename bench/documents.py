@@ -10,6 +10,7 @@ import re
 import sys
 
 from bench.gates.tables import controls_table, pool_table, shortcuts_table, trials_table
+from bench.papers.figures import page as papers
 from bench.papers.tables import TABLES as PAPERS
 from bench.rows import ROOT, latest
 from bench.sizes.figure import figure
@@ -292,11 +293,15 @@ def main(argv=None):
 
 
 def _rewrite(check):
-    rows = latest()
+    return renewed(made(latest()), ROOT, "python -m bench.documents, which reads bench/results/", check)
+
+
+def made(rows):
+    """Path → text of all documents and drawings."""
     printed = {name: path.read_text(encoding="utf-8") for name, path in PRINTED.items() if path.exists()}
-    made = {ROOT / name: rewritten((ROOT / name).read_text(encoding="utf-8"), rows, printed) for name in DOCUMENTS}
-    made |= {ROOT / name: draw(rows) for name, draw in FIGURES.items()}
-    return renewed(made, ROOT, "python -m bench.documents, which reads bench/results/", check)
+    texts = {ROOT / name: rewritten((ROOT / name).read_text(encoding="utf-8"), rows, printed) for name in DOCUMENTS}
+    texts |= {ROOT / name: draw(rows) for name, draw in FIGURES.items()}
+    return texts | {ROOT / name: text for name, text in papers.made(rows).items()}
 
 
 if __name__ == "__main__":

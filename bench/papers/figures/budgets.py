@@ -9,7 +9,7 @@ import re
 from bench.packages import PACKAGES
 from bench.papers.figures import cited
 from bench.papers.figures.chart import OTHER, OURS, WARM, legend_below, svg, titled
-from bench.papers.figures.curves import alike
+from bench.papers.figures.curves import alike, at_budgets
 
 TITLES = {"fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 COLOURS = {"cifar10": OURS, "fashion-mnist": WARM}
@@ -20,21 +20,11 @@ def packages():
     return sorted(path.stem for path in PACKAGES.glob("*.npz"))
 
 
-def budgets(rows, package):
-    """The budgets that a package has rows of, as its rows call them, rising; the one without at the end."""
-    prefix = f"{package}.accuracy@"
-    found = [name.removeprefix(prefix) for name in rows if name.startswith(prefix)]
-    found = [at for at in found if f"{package}.flops@{at}" in rows]
-    newest = rows.get(f"{prefix}none", {}).get("package")
-    found = [at for at in found if rows[f"{prefix}{at}"]["package"] == newest]
-    return sorted(found, key=lambda at: float("inf") if at == "none" else float(at.removesuffix("M")))
-
-
 def hard_table(rows):
     """Accuracy, FLOPs and energy under hard budgets; the static networks that were trained alike under them."""
     lines = ["| ours | hard budget | accuracy | mean FLOPs | energy, modelled | exits taken |", "|---" * 6 + "|"]
     for name in packages():
-        for at in _few(budgets(rows, name)):
+        for at in _few(at_budgets(rows, name)):
             value = {what: rows[f"{name}.{what}@{at}"]["value"] for what in ("accuracy", "flops", "exits", "energy")}
             lines.append(f"| {TITLES.get(name, name)} | {at} | {value['accuracy']:.2%} | {value['flops'] / 1e6:.1f}M "
                          f"| {value['energy']:.3f} mJ | {value['exits']} |")  # fmt: skip

@@ -28,14 +28,14 @@ def svg(draw, salt, inches=INCHES):
 
 def titled(axes, title, x, y):
     """Name axes and drawing."""
-    axes.set_title(title, loc="left", fontweight="bold")
+    axes.figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
     axes.set_xlabel(x)
     axes.set_ylabel(y)
 
 
 def legend_below(axes, columns=2):
     """What the marks mean, under the drawing: there it covers nothing."""
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncol=columns, frameon=False)
+    axes.figure.legend(loc="outside lower center", ncols=columns, frameon=False)
 
 
 def plain_log(axis, places):

@@ -5,6 +5,7 @@
     rows()                              # name → row of kind `cited`, as bench/rows.py has rows
 """
 
+import re
 import textwrap
 import tomllib
 from functools import cache
@@ -56,8 +57,13 @@ def table(name):
         for row in found["rows"]:
             cells = [COLUMNS[key][1].format(row[key]) if key in row else "" for key in keys]
             lines.append(f"| {row['name']} | {' | '.join(cells)} |")
-    said = textwrap.wrap(found.get("says", ""), WIDTH, break_on_hyphens=False)
+    said = textwrap.wrap(_tied(found.get("says", "")), WIDTH, break_on_hyphens=False)
     return [*lines, "", *said] if said else lines
+
+
+def _tied(text):
+    """The text with numbers and their units on one line."""
+    return re.sub(r"(?<=\d) (?=[×%])", "\u00a0", text)
 
 
 def points(name):

@@ -12,6 +12,14 @@ from bench.papers.methods import methods
 
 PACKAGE = "cifar10"
 PLACES = (10, 20, 50, 100, 200, 400)  # MFLOPs
+CITED = (  # group of cited.toml, what names of it begin with, what a reader calls it, colour, mark
+    ("iccv-table1", "ResNet74", "ResNet74-DDI at its exits, ICCV Table 1", OTHER, "^"),
+    ("iccv-table1", "DenseNet100", "DenseNet100-DDI at its exits", OTHER, "2"),
+    ("static", "static ResNet", "static ResNets", STATIC, "v"),
+    ("static", "DynConv", "DynConv, ResNet-32", STATIC, "x"),
+    ("elsewhere", "BlockDrop", "BlockDrop, ResNet-110", SOFT, "P"),
+    ("elsewhere", "PFEC", "PFEC, pruned ResNets", SOFT, "d"),
+)
 WAYS = {  # of a short run's row → what a reader calls it
     "dynamic": ("its own decisions", OURS, "o"),
     "static_majority_bn": ("every gate fixed", STATIC, "|"),
@@ -19,24 +27,32 @@ WAYS = {  # of a short run's row → what a reader calls it
 }
 
 
+def at_budgets(rows, package):
+    """The hard budgets that a package has rows of, as its rows call them, rising; `none` at the end."""
+    prefix = f"{package}.accuracy@"
+    found = [name.removeprefix(prefix) for name in rows if name.startswith(prefix)]
+    return sorted(found, key=lambda at: float("inf") if at == "none" else float(at.removesuffix("M")))
+
+
 def budgets(rows, package):
     """[(MFLOPs spent on the mean, accuracy in %)] of a package under hard budgets, by rising FLOPs."""
-    found = []
-    for name in rows:
-        match = re.fullmatch(rf"{re.escape(package)}\.accuracy@(.+)", name)
-        spent = match and rows.get(f"{package}.flops@{match[1]}")
-        if spent:
-            found.append((spent["value"] / 1e6, 100 * rows[name]["value"]))
-    return sorted(found)
+    pairs = [(rows[f"{package}.flops@{at}"], rows[f"{package}.accuracy@{at}"]) for at in at_budgets(rows, package)]
+    return sorted((spent["value"] / 1e6, 100 * accuracy["value"]) for spent, accuracy in pairs)
 
 
 def averages(rows, package):
     """The same under budgets on the average, whose images leave by their own entropy."""
-    prefix, found = f"papers.entropy-search.{package}", []
-    for name in rows:
-        match = re.fullmatch(rf"{re.escape(prefix)}\.accuracy@(.+)", name)
-        if match and f"{prefix}.flops@{match[1]}" in rows:
-            found.append((rows[f"{prefix}.flops@{match[1]}"]["value"] / 1e6, 100 * rows[name]["value"]))
+    search, saved = rf"papers\.entropy-search\.{package}\.accuracy@(.+)", rf"table1\.{package}\.accuracy@(\d+)"
+    found = []
+    for name, row in rows.items():
+        if match := re.fullmatch(search, name):
+            spent = rows[f"papers.entropy-search.{package}.flops@{match[1]}"]["value"]
+        elif match := re.fullmatch(saved, name):
+            share = 1 - rows[f"table1.{package}.flops_saved@{match[1]}"]["value"]
+            spent = share * rows[f"{package}.full_flops"]["value"]
+        else:
+            continue
+        found.append((spent / 1e6, 100 * row["value"]))
     return sorted(found)
 
 
@@ -62,16 +78,13 @@ def against_others(rows):
                       label="our package, budgets on the average (simulated)")  # fmt: skip
         if alike(rows, PACKAGE):
             axes.plot(*alike(rows, PACKAGE), "D", color=WARM, label="our static ResNet, trained alike (measured)")
-        series = {"iccv-table1": ("DDI of the papers, ICCV Table 1 (cited)", OTHER, "^", "DDI"),
-                  "static": ("static ResNets, DynConv, MobileNetV2 (cited)", STATIC, "v", ""),
-                  "elsewhere": ("BlockDrop, PFEC (cited)", SOFT, "P", "")}  # fmt: skip
-        for name, (text, colour, mark, _) in series.items():
-            found = [point[:2] for point in cited.points(name)]
-            axes.plot(*zip(*found), mark, color=colour, markersize=5, label=text)
+        for group, start, text, colour, mark in CITED:
+            found = [point[:2] for point in cited.points(group) if point[2].startswith(start)]
+            axes.plot(*zip(*found), mark, color=colour, markersize=5, label=f"{text} (cited)")
         plain_log(axes.xaxis, PLACES)
         legend_below(axes)
 
-    return svg(draw, "fig6", (INCHES[0], 5.2))
+    return svg(draw, "fig6", (INCHES[0], 5.4))
 
 
 def against_others_table(rows):
@@ -115,7 +128,7 @@ def short_runs(rows, names, title, salt):
             points = [(pair(rows, name, way)[1], i) for i, name in enumerate(found) if pair(rows, name, way)]
             if points:
                 axes.plot(*zip(*points), mark, color=colour, markersize=7, label=text)
-        axes.set_yticks(range(len(found)), [methods()[name].text.split(":")[-1].strip() for name in found])
+        axes.set_yticks(range(len(found)), found)
         axes.invert_yaxis()
         right = axes.secondary_yaxis("right")
         right.set_yticks(range(len(found)), [f"{pair(rows, name)[0]:.1f}M" for name in found])
@@ -131,15 +144,21 @@ def short_runs_table(rows, names):
     found = ran(rows, names)
     if not found:
         return []
-    lines = ["| ours, short run | accuracy | FLOPs | gates fixed | other image's | cycles |", "|---" * 6 + "|"]
+    lines = ["| ours | short run | accuracy | FLOPs | gates fixed | other image's | cycles |", "|---" * 7 + "|"]
     for name in found:
         flops, accuracy = pair(rows, name)
         others = [pair(rows, name, way) for way in ("static_majority_bn", "permuted")]
         cells = [f"{other[1]:.1f} %" if other else "" for other in others]
         cycles = rows.get(f"papers.{name}.cycles")
         cells.append(f"{cycles['value']:,.0f}" if cycles else "")
-        lines.append(f"| {methods()[name].text.split(' (')[0]} | {accuracy:.1f} % | {flops:.2f}M | {' | '.join(cells)} |")
+        lines.append(f"| `{name}` | {_short(methods()[name].text)} | {accuracy:.1f} % | {flops:.2f}M | {' | '.join(cells)} |")
     return lines
+
+
+def _short(text, most=36):
+    """What a method is, in the room that a table has."""
+    text = text.split(" (")[0].split(";")[0].split(", with")[0]
+    return text if len(text) <= most else text[: most - 1].rsplit(" ", 1)[0] + " …"
 
 
 def beside(rows, group):
@@ -173,7 +192,7 @@ def costs(rows, names, title, salt):
         axes.barh(range(len(found)), shares, color=SOFT, label="network")
         own = [share * gate for share, gate in zip(shares, gates)]
         axes.barh(range(len(found)), own, color=WARM, label="of these, gates")
-        axes.set_yticks(range(len(found)), [methods()[name].text.split(":")[-1].strip() for name in found])
+        axes.set_yticks(range(len(found)), found)
         axes.invert_yaxis()
         legend_below(axes)
 
