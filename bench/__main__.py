@@ -18,6 +18,7 @@
     python -m bench newcomer
     python -m bench imports --data cifar10=DIR --files resnet20.th
     python -m bench hls4ml
+    python -m bench peers
     python -m bench dynamic
     python -m bench where --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench lockstep
@@ -68,6 +69,7 @@ BENCHMARKS = {  # name → module of bench
     "lockstep": "circuits.lockstep",
     "imports": "published.imports",
     "hls4ml": "published.peer",
+    "peers": "networks.peers",
     "dynamic": "published.dynamic",
     "where": "published.where",
     "mutants": "mutants",

@@ -5,9 +5,9 @@
     python -m bench table1 --meter serial:/dev/ttyUSB0 --backend remote:xilinx@192.168.2.99
 
 Each package runs through host/run.py with every gate open, which is what energy is saved of; by its gates alone; and
-under budgets on the average that are to save S % of its whole network's FLOPs, where it has such a setting: of a network
-whose gates and exits save more by themselves the smaller S are left out. With a meter energy is measured above idle on
-the board; until there is one it is modelled (the papers' Eq. 6), and each row says which.
+under budgets on the average that are to save S % of its whole network's FLOPs, where it has such a setting: where gates
+and exits save more by themselves, the smaller S are left out. With a meter energy is measured above idle on the board;
+until there is one it is modelled (the papers' Eq. 6), and each row says which.
 Rows table1.PACKAGE.accuracy@S, .flops_saved@S, .energy_saved@S, .energy@S, S also `gates`; .whole_energy,
 .whole_accuracy.
 """
@@ -67,7 +67,8 @@ def measure(rows, name, package, given):
 
 def settings(package):
     """What is to be saved → options of host/run.py: the gates alone, and the averages that the package can keep."""
-    known, found = package.meta["average"]["flops"], {"gates": ()}
+    known = package.meta["average"]["flops"]
+    found: dict[str, tuple[str, ...]] = {"gates": ()}
     for saved in SAVED:
         budget = (1 - saved / 100) * package.exits[-1]["flops"]
         if known[0] <= budget <= known[-1]:

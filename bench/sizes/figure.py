@@ -1,6 +1,6 @@
 """docs/dse.svg: images/s of every size against the DSP it takes, block RAM as the size of a dot.
 
-    text = figure(rows)     # the same text for the same rows, on any machine
+text = figure(rows)     # the same text for the same rows, on any machine
 """
 
 from bench.papers.figures.chart import svg

@@ -1,1 +1,1 @@
-"""Each table and figure of the papers, drawn from result rows, and what the papers print beside it (docs/figures.md)."""
+"""Each table and figure of the papers, drawn from result rows, beside what they print (docs/figures.md)."""

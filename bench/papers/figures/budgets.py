@@ -1,7 +1,7 @@
 """What packages do under budgets, beside the papers' tables: hard ones, exits that all take, energy that is saved.
 
-    lines = hard_table(rows)
-    text = energy_chart(rows)
+lines = hard_table(rows)
+text = energy_chart(rows)
 """
 
 import re
@@ -29,8 +29,8 @@ def hard_table(rows):
             lines.append(f"| {TITLES.get(name, name)} | {at} | {value['accuracy']:.2%} | {value['flops'] / 1e6:.1f}M "
                          f"| {value['energy']:.3f} mJ | {value['exits']} |")  # fmt: skip
         if alike(rows, name):
-            flops, accuracy = alike(rows, name)
-            lines.append(f"| {TITLES.get(name, name)}, static, trained alike | – | {accuracy:.2f}% | {flops:.1f}M | – | – |")
+            title, (flops, accuracy) = f"{TITLES.get(name, name)}, static, trained alike", alike(rows, name)
+            lines.append(f"| {title} | – | {accuracy:.2f}% | {flops:.1f}M | – | – |")
     return lines if len(lines) > 2 else []
 
 
@@ -47,7 +47,8 @@ def average_table(rows):
     found = [match.groups() for match in (re.fullmatch(pattern, name) for name in rows) if match]
     lines = ["| ours | budget on the average | accuracy | mean FLOPs | over hard budgets, points |", "|---" * 5 + "|"]
     for name, at in sorted(found, key=lambda pair: (pair[0], float(pair[1][:-1]))):
-        own = {key: rows[f"papers.entropy-search.{name}.{key}@{at}"]["value"] for key in ("accuracy", "flops", "over_hard")}
+        prefix, keys = f"papers.entropy-search.{name}", ("accuracy", "flops", "over_hard")
+        own = {key: rows[f"{prefix}.{key}@{at}"]["value"] for key in keys}
         lines.append(f"| {TITLES.get(name, name)} | {at} | {own['accuracy']:.2%} | {own['flops'] / 1e6:.1f}M "
                      f"| {own['over_hard']:+.2f} |")  # fmt: skip
     return lines if len(lines) > 2 else []
@@ -91,8 +92,8 @@ def _savings(rows):
     pattern = r"table1\.(.+)\.accuracy@(gates|\d+)"
     found = [match.groups() for match in (re.fullmatch(pattern, name) for name in rows) if match]
     found.sort(key=lambda pair: (pair[0], 0 if pair[1] == "gates" else int(pair[1])))
-    return [(name, asked, {key: rows[f"table1.{name}.{key}@{asked}"] for key in ("flops_saved", "energy_saved", "accuracy")})
-            for name, asked in found]  # fmt: skip
+    keys = ("flops_saved", "energy_saved", "accuracy")
+    return [(name, asked, {key: rows[f"table1.{name}.{key}@{asked}"] for key in keys}) for name, asked in found]
 
 
 def energy_chart(rows):
@@ -107,8 +108,9 @@ def energy_chart(rows):
         for name in sorted({name for name, _, _ in found}):
             own = [values for one, _, values in found if one == name]
             kinds = "/".join(sorted({values["energy_saved"]["kind"] for values in own}))
-            points = sorted((100 * values["energy_saved"]["value"], 100 * values["accuracy"]["value"]) for values in own)
-            axes.plot(*zip(*points), "o-", color=COLOURS.get(name), label=f"our package, {TITLES.get(name, name)} ({kinds})")
+            text = f"our package, {TITLES.get(name, name)} ({kinds})"
+            points = sorted([100 * values[key]["value"] for key in ("energy_saved", "accuracy")] for values in own)
+            axes.plot(*zip(*points), "o-", color=COLOURS.get(name), label=text)
         printed = [(row["energy_saved"], row["accuracy"]) for row in cited.group("jstsp-table1")["rows"]]
         axes.plot(*zip(*printed), "^-", color=OTHER, label="JSTSP Table I, ResNet74-IADI, CIFAR-10 (cited)")
         legend_below(axes, 1)

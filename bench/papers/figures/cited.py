@@ -1,8 +1,8 @@
 """What the papers and others printed, from cited.toml: tables for a document, points for a drawing, rows.
 
-    print(table("jstsp-table1"))
-    points("static")                    # [(FLOPs in millions, accuracy in %, name), …]
-    rows()                              # name → row of kind `cited`, as bench/rows.py has rows
+print(table("jstsp-table1"))
+points("static")                    # [(FLOPs in millions, accuracy in %, name), …]
+rows()                              # name → row of kind `cited`, as bench/rows.py has rows
 """
 
 import re

@@ -1,7 +1,7 @@
 """Exits of their own for single classes: gain and loss of each, ours beside the printed.
 
-    text = gains(rows)          # docs/figures/class-fig5.svg
-    lines = gains_table(rows)
+text = gains(rows)          # docs/figures/class-fig5.svg
+lines = gains_table(rows)
 """
 
 import re
@@ -33,11 +33,11 @@ def gains(rows):
         axes = figure.subplots()
         titled(axes, "Class exits: time of the class without its exit ÷ with it", "", "gain, ×")
         printed = {row["name"]: row["gain"] for row in cited.group("class-table3")["rows"]}
-        bars = {"ours, by the paper's equations (modelled)": (OURS, [_value(rows, PACKAGE, name, "gain") for name in names]),
-                "ours, cycles on the engine (modelled)":
-                    (SOFT, [_value(rows, PACKAGE, name, "engine_gain") for name in names]),
-                "the paper, ResNet-21, Table 3 (cited)": (OTHER, [printed.get(name, 0) for name in names])}  # fmt: skip
-        for number, (text, (colour, values)) in enumerate(bars.items()):
+        own = [[_value(rows, PACKAGE, name, key) for name in names] for key in ("gain", "engine_gain")]
+        bars = (("ours, by the paper's equations (modelled)", OURS, own[0]),
+                ("ours, cycles on the engine (modelled)", SOFT, own[1]),
+                ("the paper, ResNet-21, Table 3 (cited)", OTHER, [printed.get(name, 0) for name in names]))  # fmt: skip
+        for number, (text, colour, values) in enumerate(bars):
             axes.bar([i + 0.27 * (number - 1) for i in range(len(names))], values, 0.25, color=colour, label=text)
         axes.axhline(1, color="#1c2430", linewidth=0.8)
         axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
@@ -55,7 +55,8 @@ def gains_table(rows):
         own = [_value(rows, PACKAGE, name, key) for key in ("gain", "loss", "precision")]
         cells = [f"{own[0]:.2f} ×", f"{own[1]:.3f} ×", f"{own[2]:.1%}" if own[2] is not None else ""]
         other = printed.get(name)
-        cells += [f"{other['gain']:.2f} ×", f"{other['loss']:.2f} ×", f"{other['precision']:.1f} %"] if other else [""] * 3
+        forms = {"gain": "{:.2f} ×", "loss": "{:.2f} ×", "precision": "{:.1f} %"}
+        cells += [form.format(other[key]) if other else "" for key, form in forms.items()]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines if len(lines) > 2 else []
 

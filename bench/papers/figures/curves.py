@@ -1,7 +1,7 @@
-"""Accuracy against FLOPs: the committed packages among what others printed; short runs of the methods beside each other.
+"""Accuracy against FLOPs: the committed packages among what others printed; short runs of the methods compared.
 
-    text = against_others(rows)        # docs/figures/fig6.svg; "" where there are no rows
-    lines = against_others_table(rows)
+text = against_others(rows)        # docs/figures/fig6.svg; "" where there are no rows
+lines = against_others_table(rows)
 """
 
 import re
@@ -151,7 +151,8 @@ def short_runs_table(rows, names):
         cells = [f"{other[1]:.1f} %" if other else "" for other in others]
         cycles = rows.get(f"papers.{name}.cycles")
         cells.append(f"{cycles['value']:,.0f}" if cycles else "")
-        lines.append(f"| `{name}` | {_short(methods()[name].text)} | {accuracy:.1f} % | {flops:.2f}M | {' | '.join(cells)} |")
+        cells = [f"`{name}`", _short(methods()[name].text), f"{accuracy:.1f} %", f"{flops:.2f}M", *cells]
+        lines.append(f"| {' | '.join(cells)} |")
     return lines
 
 
@@ -162,7 +163,7 @@ def _short(text, most=36):
 
 
 def beside(rows, group):
-    """A table of cited.toml with the short runs that its rows name: both accuracies, and points over their baselines."""
+    """A table of cited.toml with the short runs that its rows name: accuracy and FLOPs of both."""
     printed = [row for row in cited.group(group)["rows"] if "ours" in row]
     if not ran(rows, [row["ours"] for row in printed]):
         return []

@@ -7,7 +7,7 @@ They need no rows: what they show is run when they are drawn (runs.py).
 
 import numpy as np
 
-from bench.papers.figures.chart import INCHES, OTHER, OURS, SOFT, WARM, legend_below, svg, titled
+from bench.papers.figures.chart import OTHER, OURS, SOFT, WARM, legend_below, svg, titled
 from bench.papers.figures.runs import SHOWN, blocks, early, features, sample_runs
 from host.views.svg import INK, Canvas
 
@@ -57,7 +57,8 @@ def easy_and_hard_table(rows):
     lines = ["| ours, 1,000 images of Fashion-MNIST | images | right | mean skipped |", "|---|---|---|---|"]
     for name, numbers in [*groups().items(), ("all", np.arange(len(right)))]:
         if len(numbers):
-            lines.append(f"| {name} | {len(numbers):,} | {right[numbers].mean():.1%} | {found.skipped[numbers].mean():.1%} |")
+            shares = f"{right[numbers].mean():.1%} | {found.skipped[numbers].mean():.1%}"
+            lines.append(f"| {name} | {len(numbers):,} | {shares} |")
     return lines
 
 
@@ -99,10 +100,9 @@ def skipping_by_block(rows):
         axes.bar(places - 0.2, [100 * line[2] for line in lines], 0.38, color=OTHER, label="images that skip the block")
         axes.bar(places + 0.2, [100 * line[3] for line in lines], 0.38, color=SOFT,
                  label="its channels that are skipped where it runs")  # fmt: skip
-        for place, (block, stage, *_, can_skip) in zip(places, lines):
-            if not can_skip:
-                axes.annotate("first of its stage" if block else "first", (place, 2), rotation=90, ha="center", fontsize=7,
-                              xytext=(-8, 0), textcoords="offset points", color=WARM)  # fmt: skip
+        for place in (place for place, line in zip(places, lines) if not line[-1]):
+            axes.annotate("no layer gate", (place, 2), (-8, 0), textcoords="offset points", rotation=90, ha="center",
+                          fontsize=7, color=WARM)  # fmt: skip
         axes.set_xticks(places, [str(line[0]) for line in lines])
         axes.set_ylim(0, 100)
         legend_below(axes)
@@ -126,7 +126,8 @@ def one_exit(rows):
 
     def draw(figure):
         axes = figure.subplots()
-        titled(axes, "Accuracy as more images leave at one exit", "images that leave there, the surest first, %", "accuracy, %")
+        title, x = "Accuracy as more images leave at one exit", "images that leave there, the surest first, %"
+        titled(axes, title, x, "accuracy, %")
         for number, one in enumerate(exits):
             points = early(found, number)
             shade = (number + 1) / len(exits)

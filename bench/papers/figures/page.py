@@ -128,26 +128,15 @@ def page(ours):
     parts = [HEAD, "| paper | | ours |", "|---|---|---|"]
     for name, item in items().items():
         state = "here" if any(ours[name]) else "not run yet"
-        parts.append(f"| [{item['paper']}](#{anchor(item)}) | {item['title']} | {state} |")
+        parts.append(f"| [{item['paper']}](#{name}) | {item['title']} | {state} |")
     for name, item in items().items():
         parts += ["", *section(name, item, ours[name])]
     return "\n".join(parts) + "\n"
 
 
-def heading(item):
-    """The title of a section."""
-    return f"{item['paper']}: {item['title']}"
-
-
-def anchor(item):
-    """What a link to a section says, as GitHub makes it of the heading."""
-    text = heading(item).lower()
-    return "".join(letter for letter in text if letter.isalnum() or letter in " -_").replace(" ", "-")
-
-
 def section(name, item, ours):
     """Lines of one table or figure: ours, the paper's, what differs, the command of the whole."""
-    lines = [f"## {heading(item)}"]
+    lines = [f'<a id="{name}"></a>', "", f"## {item['paper']}: {item['title']}"]
     lines += ["", f"![{item['title']}](figures/{name}.svg)"] if ours.drawn else []
     lines += ["", *ours.lines] if ours.lines else []
     lines += [] if any(ours) else ["", "Ours: not run yet."]

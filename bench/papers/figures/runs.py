@@ -109,7 +109,7 @@ def behind(package, block):
 
 @cache
 def features():
-    """({way: (channels, height, width) of one image}, {way: mean distance from nothing skipped}, block's number, image).
+    """({way: (channels, height, width) of one image}, {way: mean distance from nothing skipped}, block, image).
 
     The distance is the root mean square of the difference over that of the map itself. The image is the one of the
     first ASKED that skips most layers.
@@ -117,10 +117,12 @@ def features():
     found = sample_runs()
     pc, block = behind(found.package, BLOCK)
     most = int(np.argmax(-found.results.layers_run[:ASKED]))
-    maps = {way: [_map(found.package, kinds, pc, image) for image in found.images[:ASKED]] for way, kinds in WAYS.items()}
+    maps, images = {}, found.images[:ASKED]
+    for way, kinds in WAYS.items():
+        maps[way] = [_map(found.package, kinds, pc, image) for image in images]
     whole = maps["nothing skipped"]
-    distance = {way: float(np.mean([_distance(*pair) for pair in zip(found_maps, whole)])) for way, found_maps in maps.items()}
-    return {way: found_maps[most] for way, found_maps in maps.items()}, distance, block, most
+    distance = {way: float(np.mean([_distance(*pair) for pair in zip(own, whole)])) for way, own in maps.items()}
+    return {way: own[most] for way, own in maps.items()}, distance, block, most
 
 
 def _map(package, kinds, pc, image):
