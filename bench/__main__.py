@@ -2,7 +2,6 @@
 
     python -m bench packages --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench controls --data cifar10=DIR --data fashion-mnist=DIR
-    python -m bench trials --data cifar10=DIR --checkpoint FILE
     python -m bench shortcuts --data cifar10=DIR
     python -m bench pool --data cifar10=DIR --data fashion-mnist=DIR
     python -m bench papers --data cifar10=DIR --data fashion-mnist=DIR --method skipnet
@@ -48,7 +47,6 @@ from hls.package import read
 BENCHMARKS = {  # name → module of bench
     "packages": "packages",
     "controls": "gates.controls",
-    "trials": "gates.trials",
     "shortcuts": "gates.shortcuts",
     "pool": "gates.pool",
     "papers": "papers.command",
@@ -88,8 +86,10 @@ def main(argv=None):
     parser.add_argument("--data", action="append", default=[], metavar="SET=DIR", help=HELP)
     parser.add_argument("--images", type=Whole(1), help="first N test images (default: all)")
     parser.add_argument("--threads", type=THREADS, default=2, help="of the co-simulation (default: %(default)s)")
-    parser.add_argument("--checkpoint", metavar="FILE", help="trials: of a run whose backbone is trained")
-    parser.add_argument("--method", action="append", metavar="NAME", help="papers: one of bench/papers/methods.toml")
+    parser.add_argument(
+        "--method", action="append", metavar="NAME", help="papers: one of bench/papers/methods.toml; controls: a part"
+    )
+    parser.add_argument("--package", metavar="NAME", help="controls: one of packages/ (default: all)")
     parser.add_argument("--out", type=Path, default="runs/papers", metavar="DIR", help="papers: where runs are kept")
     parser.add_argument("--files", nargs="+", metavar="FILE", help="imports: trained networks, .onnx or resnet20.th")
     parser.add_argument("--meter", metavar="M", help="table1: measure energy, as host/run.py --meter does")

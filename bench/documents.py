@@ -9,7 +9,7 @@ A block's name says which table is made; the tables are below.
 import re
 import sys
 
-from bench.gates.tables import controls_table, pool_table, shortcuts_table, trials_table
+from bench.gates.tables import controls_table, pool_table, shortcuts_table, training_table
 from bench.papers.figures import page as papers
 from bench.papers.tables import TABLES as PAPERS
 from bench.rows import ROOT, latest
@@ -25,8 +25,9 @@ DOCUMENTS = (
     "docs/training.md",
 )  # fmt: skip
 FIGURES = {"docs/dse.svg": figure}  # file → what draws it from the rows
-# Block → what commands printed: `python -m bench main_command`, `newcomer`, `papers --method class-exits-cifar10`.
-PRINTED = {name: ROOT / "docs" / f"{name}.txt" for name in ("run", "own", "classes")}
+# Block → what commands printed: `python -m bench main_command`, `newcomer`, `papers --method class-exits-cifar10`, and
+# the three commands above it in docs/training.md.
+PRINTED = {name: ROOT / "docs" / f"{name}.txt" for name in ("run", "own", "classes", "published")}
 BLOCK = re.compile(r"(<!-- rows:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -262,7 +263,7 @@ TABLES = {
     "promises": promises_table,
     "speed": speed_table,
     "shortcuts": shortcuts_table,
-    "trials": trials_table,
+    "training": training_table,
     "dse_front": front_table,
     "dse_reason": reason_text,
     "dse_rule": rule_text,

@@ -18,6 +18,8 @@ from torch.nn import functional
 
 from training.dynamic import LAYER
 
+BATCH = 128  # images of a step
+
 
 class Twin(nn.Module):
     """A backbone some of whose units and channels are gone."""
@@ -108,7 +110,7 @@ def _fill(backbone, keep, unit, flops, size):
     return keep
 
 
-def retrain(model, split, steps, lr=0.02, size=128, seed=0, smoothing=0.0):
+def retrain(model, split, steps, lr=0.02, size=BATCH, seed=0, smoothing=0.0):
     """Train a static model briefly: SGD with Nesterov's momentum, the rate falling to 0."""
     optimizer = torch.optim.SGD(model.parameters(), lr, momentum=0.9, nesterov=True, weight_decay=5e-4)
     model.train()

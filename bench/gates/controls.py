@@ -1,6 +1,7 @@
 """Do the gates decide anything? Every committed package beside the same network with its decisions fixed or exchanged.
 
     python -m bench controls --data cifar10=DIR --data fashion-mnist=DIR
+    python -m bench controls --data cifar10=DIR --package cifar10 --method whole   # or gates, half, pixels
 
 Rows controls.PACKAGE.KIND.accuracy and .flops, of the float network on the test images, all images to the end:
 
@@ -21,8 +22,8 @@ Rows controls.PACKAGE.KIND.accuracy and .flops, of the float network on the test
 And .dynamic_minus_twin, .half_minus_twin, .whole_minus_twin, each against the better twin, and .whole_minus_alike, in
 points, with .KIND_WHOSE_p_value (McNemar); .confident_quarter_minus_twin and .unsure_quarter_minus_twin, the same on
 the quarter of the images that the twin is most and least sure of; .dead_layer_gates, .varying_channels, .gate_share,
-.flops_spread, .wrong_minus_right (FLOPs), .training_hours; and per data set logistic regression and an MLP of 256
-units on the same pixels.
+.flops_spread, .wrong_minus_right (FLOPs), .training_hours; and logistic regression and an MLP of 256 units on the same
+pixels.
 """
 
 import copy
@@ -31,6 +32,7 @@ import numpy as np
 
 from bench.packages import PACKAGES, fingerprint, records
 from hls import isa
+from hls.errors import UserError
 from hls.package import read
 from host.budgets.average import choose
 from training import controls, twin
@@ -47,26 +49,39 @@ RENEWED_ON, RENEWED_BY = 12_800, 128  # training images that statistics are rene
 HALF = 0.5  # of the static network's FLOPs
 
 
+PARTS = ("gates", "half", "whole", "pixels")
+
+
 def run(rows, folders, options):
-    """Add the rows of every package in packages/, and of the pixels alone."""
-    seen = {}
-    for path in sorted(PACKAGES.glob("*.npz")):
-        package = read(path)
-        state = read_checkpoint(PACKAGES / "checkpoints" / f"{path.stem}.pt")
+    """Add the rows of every package in packages/ (or of --package): all parts, or those of --method."""
+    parts, names = options.method or PARTS, [path.stem for path in sorted(PACKAGES.glob("*.npz"))]
+    for part in parts:
+        if part not in PARTS:
+            raise UserError(f"--method {part}: expected {', '.join(PARTS)}")
+    if options.package and options.package not in names:
+        raise UserError(f"--package {options.package}: expected {', '.join(names)}")
+    for name in [options.package] if options.package else names:
+        package, state = read(PACKAGES / f"{name}.npz"), read_checkpoint(PACKAGES / "checkpoints" / f"{name}.pt")
         recipe = from_dict(state["recipe"])
         splits = Split.load(recipe.dataset, folders.get(recipe.dataset), "cpu", recipe.validation, recipe.images)
         train, _, test = (first(split, options.images) for split in splits)
         model = load_model(state, train.classes, train.channels, train.size)
-        add = Adder(rows, f"controls.{path.stem}", len(test), fingerprint(path.stem))
-        add.one("training_hours", state["metrics"]["seconds"] / 3600, "hours")
-        rates = measure(add, model, train, test)
-        _half(add, model, rates, train, test)
-        _whole(add, path.stem, package, model, rates, train, test)
-        seen[package.dataset] = train, test
-    for name, (train, test) in seen.items():
-        for kind, hidden in (("logistic_regression", 0), ("mlp_256", 256)):
-            accuracy, flops = controls.pixels_alone(train, test, hidden)
-            Adder(rows, f"controls.{name}", len(test), None).pair(kind, accuracy, flops)
+        add = Adder(rows, f"controls.{name}", len(test), fingerprint(name))
+        if "gates" in parts:
+            add.one("training_hours", state["metrics"]["seconds"] / 3600, "hours")
+            measure(add, model, train, test)
+        if "half" in parts:
+            _half(add, model, train, test)
+        if "whole" in parts:
+            _whole(add, name, package, model, train, test)
+        if "pixels" in parts:
+            _pixels(add, train, test)
+
+
+def _pixels(add, train, test):
+    """Rows of what needs no network of this project: classifiers on the pixels."""
+    for kind, hidden in (("logistic_regression", 0), ("mlp_256", 256)):
+        add.pair(kind, *controls.pixels_alone(train, test, hidden))
 
 
 class Adder:
@@ -84,16 +99,17 @@ class Adder:
         self.one(f"{kind}.accuracy", float(accuracy))
         self.one(f"{kind}.flops", float(flops), "FLOPs")
 
-    def better(self, kind, hits, others, whose="twin"):
-        """By how many points `hits` (N,) are better than `others` on the same images, and the p-value of it."""
-        self.one(f"{kind}_minus_{whose}", float(100 * (hits.mean() - others.mean())), "points")
-        self.one(f"{kind}_{whose}_p_value", controls.paired_p(hits, others), "p")
+
+def better(add, kind, hits, others, whose="twin"):
+    """Rows of how many points `hits` (N,) are better than `others` on the same images, and the p-value of it."""
+    add.one(f"{kind}_minus_{whose}", float(100 * (hits.mean() - others.mean())), "points")
+    add.one(f"{kind}_{whose}_p_value", controls.paired_p(hits, others), "p")
 
 
 def measure(add, model, train, test):
-    """All rows of one network's gates alone; its keep rates."""
+    """All rows of one network's gates alone."""
     hits, flops, rates = decided(add, model, train, test)
-    best, sure = _twins(add, ("dynamic", "twin"), hits, flops, model, rates, train, test)
+    best, sure = beside_twin(add, ("dynamic", "twin"), hits, flops, model, rates, train, test)
     order, quarter = np.argsort(sure, kind="stable"), len(sure) // 4
     for name, members in (("unsure", order[:quarter]), ("confident", order[-quarter:])):
         points = 100 * (hits[members].mean() - best[members].mean())
@@ -105,7 +121,6 @@ def measure(add, model, train, test):
         if figures[name] is not None:
             add.one(name, figures[name])
     add.one("wrong_minus_right", float(flops[~hits].mean() - flops[hits].mean()), "FLOPs")
-    return rates
 
 
 def decided(add, model, train, test, rates_on=RATES_ON, renewed_on=RENEWED_ON):
@@ -120,15 +135,14 @@ def decided(add, model, train, test, rates_on=RATES_ON, renewed_on=RENEWED_ON):
         again, spent = controls.replay(model, test, decisions)
         add.pair(kind, again.mean(), spent.mean())
     renewed = copy.deepcopy(model)
-    size = min(RENEWED_BY, len(train))
     options = {"forced": lambda unit, mask, logits: fixed[unit, mask].expand_as(logits)}
-    renew_statistics(renewed, train, max(1, renewed_on // size), size, **options)
+    _renew(renewed, train, renewed_on, **options)
     again, spent = controls.replay(renewed, test, fixed)
     add.pair("static_majority_bn", again.mean(), spent.mean())
     return hits, flops, rates
 
 
-def _half(add, model, rates, train, test):
+def _half(add, model, train, test):
     """Rows of the gates alone at half of the network's FLOPs, beside their twins; none where they cost less anyway."""
     flops = HALF * float(model.backbone.cost(test.size))
     threshold = controls.higher(model, train, flops)
@@ -136,10 +150,10 @@ def _half(add, model, rates, train, test):
         return
     hits, spent, _ = controls.record(model, test, threshold)
     add.pair("half", hits.mean(), spent.mean())
-    _twins(add, ("half", "half_twin"), hits, spent, model, rates, train, test)
+    beside_twin(add, ("half", "half_twin"), hits, spent, model, keep_rates(model, train, RATES_ON), train, test)
 
 
-def _whole(add, name, package, model, rates, train, test):
+def _whole(add, name, package, model, train, test):
     """Rows of gates and exits together beside a static ResNet that was trained alike, and beside their twins."""
     path = PACKAGES / "static" / f"{name}.pt"
     if not path.exists():
@@ -151,27 +165,33 @@ def _whole(add, name, package, model, rates, train, test):
     results = records(chosen, test.images.permute(0, 2, 3, 1).contiguous().numpy(), rule=isa.RULE_ENTROPY)
     hits = results.label == test.labels.numpy()
     add.pair("whole", hits.mean(), results.flops.mean())
-    add.better("whole", hits, right, "alike")
-    _twins(add, ("whole", "whole_twin"), hits, results.flops, model, rates, train, test)
+    better(add, "whole", hits, right, "alike")
+    rates = keep_rates(model, train, RATES_ON)
+    beside_twin(add, ("whole", "whole_twin"), hits, results.flops, model, rates, train, test)
 
 
-def _twins(add, names, hits, flops, model, rates, train, test):
+def beside_twin(add, names, hits, flops, model, rates, train, test, steps=RETRAIN_STEPS, size=twin.BATCH):
     """Rows of the static twin of what `hits` (N,) spent, FLOPs (N,); of its best form hits and how sure it is (N,).
 
-    `names`: of what is compared, and of its twin.
+    `names`: of what is compared, and of its twin, which is retrained for `steps` of `size` images.
     """
     kind, name = names
     static = twin.static_twin(model, rates, flops.mean(), test.size)
-    forms = {name: lambda: None, f"{name}_bn": lambda: renew_statistics(static, train)}
-    forms[f"{name}_retrained"] = lambda: twin.retrain(static, train, RETRAIN_STEPS)
+    forms = {name: lambda: None, f"{name}_bn": lambda: _renew(static, train)}
+    forms[f"{name}_retrained"] = lambda: twin.retrain(static, train, steps, size=size)
     found = []
     for form, prepare in forms.items():
         prepare()
         found.append(twin.right(static, test))
         add.pair(form, found[-1][0].mean(), static.cost(test.size))
     best, sure = max(found, key=lambda pair: pair[0].mean())
-    add.better(kind, hits, best)
+    better(add, kind, hits, best)
     return best, sure
+
+
+def _renew(model, train, images=RENEWED_ON, **options):
+    size = min(RENEWED_BY, len(train))
+    renew_statistics(model, train, max(1, images // size), size, **options)
 
 
 def first(split, count):

@@ -1,4 +1,4 @@
-"""Tables of what gates are worth, from result rows: of the packages, of the trials, of budgets on the average."""
+"""Tables of what gates are worth, from result rows: of the packages, of short runs, of budgets on the average."""
 
 import re
 
@@ -60,19 +60,6 @@ def controls_table(rows):
     return lines
 
 
-def trials_table(rows):
-    """What each way of training gates gave, from one backbone in equally many steps."""
-    lines = ["| way | gates alone | static twin, retrained | points | p | another image's decisions | dead |"]
-    lines.append("|---" * 7 + "|")
-    for name in _names(rows, r"trials\.(.+)\.dynamic\.accuracy"):
-        pairs = [_pair(rows, f"trials.{name}.{kind}") for kind in ("dynamic", "twin_retrained", "permuted")]
-        figures = {key: rows[f"trials.{name}.{key}"]["value"] for key in ("dynamic_minus_twin", "dynamic_twin_p_value")}
-        points = f"{figures['dynamic_minus_twin']:+.2f} | {figures['dynamic_twin_p_value']:.1g}"
-        dead = rows[f"trials.{name}.dead_layer_gates"]["value"]
-        lines.append(f"| {name} | {pairs[0]} | {pairs[1]} | {points} | {pairs[2]} | {dead:.0%} |")
-    return lines
-
-
 def shortcuts_table(rows):
     """What each small change of a short run did to its accuracy and its time, beside the plain run."""
     lines = ["| change | accuracy | over plain, points | first exit | processor minutes |", "|---" * 5 + "|"]
@@ -83,6 +70,16 @@ def shortcuts_table(rows):
         over = "" if name == "plain" else f"{100 * (accuracy - rows['shortcuts.plain.accuracy']['value']):+.1f}"
         early = f"{100 * first:.1f} %" if first else ""
         lines.append(f"| {name.replace('_', ' ')} | {100 * accuracy:.1f} % | {over} | {early} | {minutes:.1f} |")
+    return lines
+
+
+def training_table(rows):
+    """What a gated step costs in training beside a plain one."""
+    lines = ["| recipe | images/s, backbone alone | with gates and exits | ratio |", "|---|---|---|---|"]
+    for name in _names(rows, r"training\.(.+)\.gated_over_plain"):
+        rates = [rows[f"training.{name}.{kind}_images_per_s"]["value"] for kind in ("plain", "gated")]
+        ratio = rows[f"training.{name}.gated_over_plain"]["value"]
+        lines.append(f"| {name} | {rates[0]:.0f} | {rates[1]:.0f} | {ratio:.2f} |")
     return lines
 
 

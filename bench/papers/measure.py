@@ -9,7 +9,7 @@ Nothing is rounded, so that a run that is repeated gives the same figures.
 import numpy as np
 import torch
 
-from bench.gates.controls import decided
+from bench.gates.controls import beside_twin, decided
 from bench.papers import runs
 from export.build import Source, build
 from export.compile.lower import stop_after
@@ -54,7 +54,10 @@ def network(figures, method, model, plan, splits, place):
     train, _, test = splits
     found = evaluate(model, test)
     if model.gates():
-        decided(figures, model, train, test, RATES_ON, RATES_ON)
+        hits, flops, rates = decided(figures, model, train, test, RATES_ON, RATES_ON)
+        if method.twin:
+            names = "dynamic", "twin"
+            beside_twin(figures, names, hits, flops, model, rates, train, test, method.steps, plan.batch)
         for name in GATES:
             if found[name] is not None:
                 figures.one(name, found[name])

@@ -5,6 +5,7 @@ method.recipe(), method.target          # a recipe's plain values; ("flops", 0.6
 backbone(method.of)                     # the recipe of the weights that it begins with
 """
 
+import copy
 import tomllib
 from dataclasses import dataclass
 from functools import cache
@@ -13,9 +14,9 @@ from pathlib import Path
 from training.bases import merged, nested
 
 FILE = Path(__file__).with_suffix(".toml")
-USUAL = {"of": "resnet", "goes": ("opening", "skipping"), "exported": True}
+USUAL = {"of": "resnet", "goes": ("opening", "skipping"), "exported": True, "twin": False}
 STEPS = ("steps",)  # of a backbone, where it learns for fewer or more steps than the others
-TARGETED = ("signed_cost", "budget_cost")  # terms whose target is to be reached
+TARGETED = ("signed_cost", "budget_cost", "cost")  # terms whose target is to be reached
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Method:
     of: str
     goes: tuple
     exported: bool  # whether the engine has all that it needs
+    twin: bool  # whether it is held against a static twin that is trained for as many steps
     changes: dict
 
     def recipe(self):
@@ -52,13 +54,31 @@ def _file():
 
 
 def methods():
-    """Name → Method, in the order of the file."""
-    return {name: _method(name, dict(values)) for name, values in _file()["methods"].items()}
+    """Name → Method, in the order of the file; NAME-60 is the method NAME that is to save 60 %."""
+    found = {}
+    for name, values in _file()["methods"].items():
+        more = values.get("saves", [])
+        found[name] = _method(name, values)
+        found |= {f"{name}-{saved}": _method(f"{name}-{saved}", _saving(values, saved)) for saved in more}
+    return found
+
+
+def _saving(values, saved):
+    """A method's values with another target: percent of the FLOPs that are to be saved."""
+    changed = copy.deepcopy(values) | {"text": f"{values['text']}; {saved} % saved"}
+    last = values.get("goes", USUAL["goes"])[-1]
+    term = next(term for term in TARGETED if term in _file()["phases"][last]["terms"])
+    place = changed
+    for key in ("phases", last, "terms", term):
+        place = place.setdefault(key, {})
+    place["target"] = (100 - saved) / 100
+    return changed
 
 
 def _method(name, values):
-    own = {key: values.pop(key, usual) for key, usual in USUAL.items()}
-    return Method(name, values.pop("text"), own["of"], tuple(own["goes"]), own["exported"], values)
+    own = {key: values.get(key, usual) for key, usual in USUAL.items()}
+    changes = {key: value for key, value in values.items() if key not in (*USUAL, "text", "saves")}
+    return Method(name, values["text"], own["of"], tuple(own["goes"]), own["exported"], own["twin"], changes)
 
 
 def backbone(of):

@@ -12,6 +12,7 @@ from functools import cache, partial
 from bench.papers.methods import FILE, methods
 from bench.rows import ROOT
 from hls.errors import UserError
+from hls.generate.markdown import items
 
 OTHERS = ("class-exits", "class-exits-cifar10", "entropy-search")  # rows of no recipe of methods.toml
 EQUATIONS = FILE.with_name("equations.toml")
@@ -81,6 +82,20 @@ def runs_table(rows):
     return lines
 
 
+def twins_table(rows):
+    """What ways of training gates gave, beside static twins that were trained on for as many steps."""
+    lines = ["| way | decisions as they are | static twin | points | p | fixed | other | dead |", "|---" * 8 + "|"]
+    names = [name for name in methods() if f"papers.{name}.dynamic_minus_twin" in rows]
+    for name in names:
+        cells = [f"`{name}`", *(_pair(rows, f"papers.{name}.{kind}") for kind in ("dynamic", "twin_retrained"))]
+        shown = {"dynamic_minus_twin": "{:+.1f}", "dynamic_twin_p_value": "{:.1g}"}
+        shown |= {"static_majority_bn.accuracy": "{:.1%}", "permuted.accuracy": "{:.1%}", "dead_layer_gates": "{:.0%}"}
+        cells += [_value(rows, f"papers.{name}", key, form) for key, form in shown.items()]
+        lines.append(f"| {' | '.join(cells)} |")
+    told = [f"`{name}`: {methods()[name].text}." for name in names]
+    return [*lines, "", *items(told)] if names else ["No rows yet: `python -m bench papers --data cifar10=DIR`."]
+
+
 def class_exits_table(method, rows):
     """Gain and loss of each class of a network."""
     pattern = rf"papers\.{method}\.(.+)\.gain"
@@ -133,6 +148,7 @@ def _bits(rows, name):
 TABLES = {
     **GROUPS,
     "papers_runs": runs_table,
+    "ways": twins_table,
     "papers_class_exits": partial(class_exits_table, "class-exits"),
     "papers_class_exits_cifar10": partial(class_exits_table, "class-exits-cifar10"),
     "papers_thresholds": thresholds_table,

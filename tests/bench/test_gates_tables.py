@@ -23,20 +23,6 @@ def test_controls_stand_under_their_package():
     assert len(lines) == 6
 
 
-def test_trials_are_a_line_each():
-    keys = {"dynamic": (0.9, 4e7), "twin_retrained": (0.88, 4e7), "permuted": (0.7, 4.1e7)}
-    found = {}
-    for way in ("need", "cost"):
-        for kind, (accuracy, flops) in keys.items():
-            found[f"trials.{way}.{kind}.accuracy"] = {"value": accuracy}
-            found[f"trials.{way}.{kind}.flops"] = {"value": flops}
-        figures = {"dynamic_minus_twin": 2.0, "dynamic_twin_p_value": 1e-5, "dead_layer_gates": 0.25}
-        found |= {f"trials.{way}.{key}": {"value": value} for key, value in figures.items()}
-    lines = tables.trials_table(found)
-    wanted = "90.00 % at 40M | 88.00 % at 40M | +2.00 | 1e-05 | 70.00 % at 41M | 25% |"
-    assert lines[2:] == [f"| cost | {wanted}", f"| need | {wanted}"]
-
-
 def test_budgets_are_named_as_a_user_gives_them():
     found = rows(
         pool__a__budget=5.5e7, pool__a__hard__accuracy=0.8, pool__a__hard__flops=5e7, pool__a__none__accuracy=0.9,
@@ -57,3 +43,11 @@ def test_changes_stand_beside_the_plain_run():
         "| plain | 50.0 % |  |  | 10.0 |",
         "| exits | 48.4 % | -1.6 | 25.0 % | 11.0 |",
     ]
+
+
+def test_gated_steps_stand_beside_plain_ones():
+    found = rows(
+        training__a__gated_over_plain=0.8125, training__a__plain_images_per_s=160.4,
+        training__a__gated_images_per_s=130.2,
+    )  # fmt: skip
+    assert tables.training_table(found)[2:] == ["| a | 160 | 130 | 0.81 |"]

@@ -25,7 +25,7 @@ def test_a_method_is_a_recipe_on_its_backbone(name):
     model = plan.network.build(10)
     model.backbone.load_state_dict(start.network.build(10).backbone.state_dict())
     gated = bool(model.gates())
-    assert gated == ("skipping" in method.goes) and plan.name == f"papers-{name}"
+    assert gated == (method.goes not in (("plain",), ("exits",))) and plan.name == f"papers-{name}"
     assert all(terms.build(phase.terms) for phase in plan.phases)
     assert (method.target is not None) == (gated and name != "acs-rule")
 
@@ -33,6 +33,14 @@ def test_a_method_is_a_recipe_on_its_backbone(name):
 def test_methods_of_one_backbone_train_for_as_many_steps():
     for of in ("resnet", "densenet"):
         assert len({method.steps for method in METHODS.values() if method.of == of}) == 1
+
+
+def test_a_method_that_saves_more_differs_in_its_target_alone():
+    usual, more = METHODS["skipnet"].recipe(), METHODS["skipnet-80"].recipe()
+    assert (METHODS["skipnet"].target, METHODS["skipnet-80"].target) == (("flops", 0.6), ("flops", 0.2))
+    assert more["phases"][-1]["terms"]["signed_cost"].pop("target") == 0.2
+    assert usual["phases"][-1]["terms"]["signed_cost"].pop("target") == 0.6
+    assert usual.pop("name") == "papers-skipnet" and more.pop("name") == "papers-skipnet-80" and usual == more
 
 
 def test_every_method_says_what_differs():
@@ -97,8 +105,8 @@ def test_what_differs_has_another_folder():
 @pytest.fixture
 def bench(splits, tmp_path, monkeypatch):
     """The command on two toys: a network with gates and the plain one."""
-    toy = methods.Method("toy", "a toy", "toy", (), True, {})
-    plain = methods.Method("plain-toy", "plain", "toy", (), False, {})
+    toy = methods.Method("toy", "a toy", "toy", (), True, True, {})
+    plain = methods.Method("plain-toy", "plain", "toy", (), False, False, {})
     recipes = {"toy": short(), "plain-toy": short() | {"name": "papers-plain-toy"}}
     recipes["plain-toy"]["phases"][0].update(gated=False)
     monkeypatch.setattr(methods.Method, "recipe", lambda self: recipes[self.name])
@@ -120,7 +128,8 @@ def test_the_command_gives_the_same_rows_again(bench, tmp_path):
     found = bench.run()
     keys = {name.removeprefix("papers.toy.") for name in found}
     assert {"dynamic.accuracy", "minus_plain", "share_minus_target", "held_within", "permuted.accuracy",
-            "static_majority_bn.flops", "gate_share", "exit0.accuracy"} <= keys  # fmt: skip
+            "static_majority_bn.flops", "gate_share", "twin_retrained.flops", "dynamic_minus_twin",
+            "exit0.accuracy"} <= keys  # fmt: skip
     assert found == bench.run()  # what was kept
     bench.options.out = tmp_path / "anew"
     assert found == bench.run()  # trained again
@@ -263,3 +272,14 @@ def test_the_table_of_runs_tells_what_was_not_run():
     missing = " ".join(lines[lines.index("") + 1 :])
     assert missing.startswith("Without rows yet: ") and "`iadi`" in missing and "`class-exits`" in missing
     assert "`skipnet`" not in missing and all(len(line) < 100 for line in lines)
+
+
+def test_ways_stand_beside_their_twins():
+    values = {"dynamic.accuracy": 0.9, "dynamic.flops": 4e6, "twin_retrained.accuracy": 0.88,
+              "twin_retrained.flops": 4e6, "dynamic_minus_twin": 2.0, "dynamic_twin_p_value": 1e-5,
+              "permuted.accuracy": 0.7, "static_majority_bn.accuracy": 0.8, "dead_layer_gates": 0.25}  # fmt: skip
+    rows = {f"papers.way-need.{key}": {"value": value} for key, value in values.items()}
+    lines = tables.twins_table(rows | {"papers.radi.dynamic.accuracy": {"value": 0.5}})
+    assert lines[2] == "| `way-need` | 90.0%, 4M | 88.0%, 4M | +2.0 | 1e-05 | 80.0% | 70.0% | 25% |"
+    assert lines[4] == f"- `way-need`: {METHODS['way-need'].text}." and len(lines) == 5
+    assert "No rows yet" in tables.twins_table({})[0]

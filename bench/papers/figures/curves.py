@@ -11,6 +11,7 @@ from bench.papers.figures.chart import INCHES, OTHER, OURS, SOFT, STATIC, WARM, 
 from bench.papers.methods import methods
 
 PACKAGE = "cifar10"
+MARKS = "o^sDvP*X"
 PLACES = (10, 20, 50, 100, 200, 400)  # MFLOPs
 CITED = (  # group of cited.toml, what names of it begin with, what a reader calls it, colour, mark
     ("iccv-table1", "ResNet74", "ResNet74-DDI at its exits, ICCV Table 1", OTHER, "^"),
@@ -24,6 +25,7 @@ WAYS = {  # of a short run's row → what a reader calls it
     "dynamic": ("its own decisions", OURS, "o"),
     "static_majority_bn": ("every gate fixed", STATIC, "|"),
     "permuted": ("another image's decisions", WARM, "x"),
+    "twin_retrained": ("static twin, trained on", OTHER, "D"),
 }
 
 
@@ -105,8 +107,9 @@ def _ends(found):
 
 # -------------------------------------------------------------------------------------------------------- short runs
 def ran(rows, names):
-    """Those of `names` whose short run has rows."""
-    return [name for name in names if f"papers.{name}.dynamic.accuracy" in rows]
+    """Those of `names` whose short run has rows, each followed by itself at other savings (NAME-60)."""
+    wanted = [one for name in names for one in methods() if re.fullmatch(rf"{re.escape(name)}(-\d+)?", one)]
+    return [name for name in wanted if f"papers.{name}.dynamic.accuracy" in rows]
 
 
 def pair(rows, name, way="dynamic"):
@@ -137,6 +140,31 @@ def short_runs(rows, names, title, salt):
         legend_below(axes, 3)
 
     return svg(draw, salt, (INCHES[0], 1.7 + 0.32 * len(found)))
+
+
+def over_savings(rows, names, title, salt):
+    """A line a method through its short runs at several savings; one below the other where each has but one."""
+    families = {name: ran(rows, [name]) for name in names}
+    if max(map(len, families.values())) < 2:
+        return short_runs(rows, names, title, salt)
+
+    def draw(figure):
+        axes = figure.subplots()
+        titled(axes, title, "mean FLOPs, millions", "accuracy on the first test images, %")
+        for number, (name, found) in enumerate(families.items()):
+            if found:
+                points = sorted(pair(rows, one) for one in found)
+                axes.plot(*zip(*points), f"{MARKS[number % len(MARKS)]}-", color=f"C{number}", markersize=5, label=name)
+        twins = sorted(
+            twin for found in families.values() for one in found if (twin := pair(rows, one, "twin_retrained"))
+        )
+        if twins:
+            axes.plot(
+                *zip(*twins), "D", color=STATIC, markersize=4, markerfacecolor="white", label="their static twins"
+            )
+        legend_below(axes, 4)
+
+    return svg(draw, salt)
 
 
 def short_runs_table(rows, names):

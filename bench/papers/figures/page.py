@@ -26,8 +26,8 @@ COSTS = ("iadi", "energy", "cycles", "units")
 RESNETS, DENSENETS = "Short runs on a small ResNet, CIFAR-10", "Short runs on a small DenseNet, CIFAR-10"
 DRAWN = {  # name of an item → rows → SVG, "" where it has no rows
     "fig6": curves.against_others,
-    "fig9": partial(curves.short_runs, names=LAYERS_AND_CHANNELS, title=RESNETS, salt="fig9"),
-    "fig10": partial(curves.short_runs, names=DENSE, title=DENSENETS, salt="fig10"),
+    "fig9": partial(curves.over_savings, names=LAYERS_AND_CHANNELS, title=RESNETS, salt="fig9"),
+    "fig10": partial(curves.over_savings, names=DENSE, title=DENSENETS, salt="fig10"),
     "fig12": budgets.energy_chart,
     "fig13": looks.easy_and_hard,
     "fig14": looks.feature_maps,
