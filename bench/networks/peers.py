@@ -13,7 +13,7 @@ hls4ml      the package as hls4ml's project (export/with_hls4ml/), by its C simu
 
 Rows peers.NETWORK.WHO.accuracy, .labels_agree (images whose label is the engine's), .images_per_s.t1 and .t2 (threads;
 medians of runs that take turns, the better batch size of those that have one; hls4ml has no threads and one run).
-Speeds of a simulation are those of simulations: the chip's are in docs/engine.md.
+And peers.NETWORK.flops, .cycles, .energy of an image on the engine, by its schedule and its energy model.
 """
 
 import statistics
@@ -35,6 +35,8 @@ from export.build import Source
 from export.fold import fold
 from export.packing import Parts, pack
 from hls.package import Package
+from host.board import catalog
+from host.energy.model import modelled
 from training.checkpoint import load_model, read_checkpoint
 from training.data import Split
 
@@ -94,6 +96,18 @@ def measure(rows, peer):
             agree = float((found == labels["cosim"][:n]).mean())
             rows.add(f"peers.{peer.name}.{who}.labels_agree", agree, "share", kind, n)
         _speeds(rows, peer, graphs, simulation)
+    _costs(rows, peer)
+
+
+def _costs(rows, peer):
+    """What an image takes on the engine, as its package's rows have it."""
+    results = records(peer.package, peer.images)
+    energy = modelled(results, catalog.read()).joule_per_image * 1e3
+    costs = {"flops": (results.flops.mean(), "FLOPs"), "cycles": (results.cycles.mean(), "cycles")}
+    costs["energy"] = energy, "mJ"
+    for name, (value, unit) in costs.items():
+        kind = "simulated" if name == "flops" else "modelled"
+        rows.add(f"peers.{peer.name}.{name}", float(value), unit, kind, len(peer.images))
 
 
 def _labels(peer, graphs, simulation):

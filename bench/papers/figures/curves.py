@@ -172,22 +172,18 @@ def short_runs_table(rows, names):
     found = ran(rows, names)
     if not found:
         return []
-    lines = ["| ours | short run | accuracy | FLOPs | gates fixed | other image's | cycles |", "|---" * 7 + "|"]
+    others = {key: text for key, (text, *_) in WAYS.items() if key != "dynamic"}
+    ways = {key: text for key, text in others.items() if any(pair(rows, name, key) for name in found)}
+    lines = [f"| ours, short runs | accuracy | FLOPs | {' | '.join([*ways.values(), 'cycles'])} |"]
+    lines.append("|---" * (4 + len(ways)) + "|")
     for name in found:
         flops, accuracy = pair(rows, name)
-        others = [pair(rows, name, way) for way in ("static_majority_bn", "permuted")]
-        cells = [f"{other[1]:.1f} %" if other else "" for other in others]
-        cycles = rows.get(f"papers.{name}.cycles")
+        found_ways, cycles = [pair(rows, name, way) for way in ways], rows.get(f"papers.{name}.cycles")
+        cells = [f"`{name}`", f"{accuracy:.1f} %", f"{flops:.2f}M"]
+        cells += [f"{other[1]:.1f} %" if other else "" for other in found_ways]
         cells.append(f"{cycles['value']:,.0f}" if cycles else "")
-        cells = [f"`{name}`", _short(methods()[name].text), f"{accuracy:.1f} %", f"{flops:.2f}M", *cells]
         lines.append(f"| {' | '.join(cells)} |")
     return lines
-
-
-def _short(text, most=36):
-    """What a method is, in the room that a table has."""
-    text = text.split(" (")[0].split(";")[0].split(", with")[0]
-    return text if len(text) <= most else text[: most - 1].rsplit(" ", 1)[0] + " …"
 
 
 def beside(rows, group):
