@@ -63,19 +63,14 @@ def _average(own, name, title):
 
 
 def _static(rows, name, title):
-    """The static network: on all test images where controls have rows, else on those of the peers' run."""
+    """The static network that was trained alike, in float on all test images; nothing where controls have no rows."""
     accuracy, flops = (rows.get(f"controls.{name}.alike.{key}") for key in ("accuracy", "flops"))
     energy = rows.get(f"peers.{name}.energy")
-    how = "float"
-    if not accuracy:
-        how = "int8"
-        accuracy, flops = rows.get(f"peers.{name}.cosim.accuracy"), rows.get(f"peers.{name}.flops")
     if not accuracy or not flops:
         return []
     shown = f"{energy['value']:.3f} mJ" if energy else ""
-    text = f"*static ResNet*, trained alike | – | {accuracy['value']:.2%}"
-    few = "" if accuracy["n"] >= 10_000 else f", {accuracy['n']:,} images"
-    return [f"| {title}, {text} ({how}{few}) | {millions(flops['value'])} | {shown} |"]
+    text = f"{title}, *static*, trained alike, float"
+    return [f"| {text} | – | {accuracy['value']:.2%} | {millions(flops['value'])} | {shown} |"]
 
 
 def peers_table(rows):

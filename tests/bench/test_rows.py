@@ -6,6 +6,7 @@ import pytest
 
 from bench import __main__ as command
 from bench import documents, rows
+from bench.front import tables
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_budgets_of_an_older_package_are_not_shown():
     for at, sha256 in (("5.0M", "old"), ("9.0M", "new"), ("none", "new")):
         for what, value in (("accuracy", 0.5), ("flops", 8e6), ("cycles", 9.0), ("layers", 1.0)):
             rows[f"x.{what}@{at}"] = {"value": value, "package": sha256}
-    found = documents.packages_table(rows)[2:]
+    found = tables.packages_table(rows)[2:]
     assert [line.split(" | ")[1] for line in found] == ["9.0M", "none"]
 
 
