@@ -67,7 +67,7 @@ BENCHMARKS = {  # name → module of bench
     "lockstep": "circuits.lockstep",
     "imports": "published.imports",
     "hls4ml": "published.peer",
-    "peers": "networks.peers",
+    "peers": "published.runtimes",
     "dynamic": "published.dynamic",
     "where": "published.where",
     "mutants": "mutants",
@@ -103,7 +103,7 @@ def main(argv=None):
 
 def _run(options, argv):
     if options.name == ALL:
-        return importlib.import_module("bench.papers.figures.command").run(options.figure, options.check)
+        return importlib.import_module("bench.front.page.everything").run(options.figure, options.check)
     folders = Folders(options.data)
     folders.check(sorted({*DATASETS, *(read(path).dataset for path in PACKAGES.glob("*.npz"))}))
     with Output(options.json or own_file(options.name), "--json" if options.json else "") as output:

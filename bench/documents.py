@@ -10,7 +10,6 @@ import re
 import sys
 
 from bench.front.beside import first_table, peers_table, published_table
-from bench.front.page import engine
 from bench.front.tables import engine_table, host_table, packages_table, promises_table, speed_table
 from bench.gates.tables import controls_table, pool_table, shortcuts_table, training_table
 from bench.papers.figures import page as papers
@@ -28,7 +27,7 @@ DOCUMENTS = (
     "docs/synthesis.md", "docs/training.md",
 )  # fmt: skip
 # File → what draws it from the rows.
-FIGURES = {"docs/dse.svg": figure, "docs/figures/engine.svg": lambda rows: engine.document()}
+FIGURES = {"docs/dse.svg": figure}
 # Block → what commands printed: `python -m bench main_command`, `newcomer`, `papers --method class-exits-cifar10`, and
 # the three commands above it in docs/training.md.
 PRINTED = {name: ROOT / "docs" / f"{name}.txt" for name in ("run", "own", "classes", "published")}

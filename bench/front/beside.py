@@ -6,9 +6,9 @@ for line in first_table(rows): print(line)
 import re
 import textwrap
 
-from bench.front.page.points import COMMAND, NONE, TITLES, millions
 from bench.packages import PACKAGES, PAPER_BUDGET, fingerprint
 from bench.papers.figures import cited
+from bench.papers.figures.budgets import TITLES, millions
 
 PEERS = {
     "cosim": "co-simulation of the engine, int8",
@@ -19,6 +19,8 @@ PEERS = {
 }
 AVERAGE = "80"  # % of the whole network's FLOPs that a budget on the average is to save (bench/papers/table1.py)
 WIDTH = 98
+NONE = "none"
+COMMAND = "python -m bench packages --data cifar10=DIR --data fashion-mnist=DIR"
 CONTROLS = "python -m bench controls --data cifar10=DIR --data fashion-mnist=DIR"
 
 

@@ -3,7 +3,7 @@
 text = figure(rows)     # the same text for the same rows, on any machine
 """
 
-from bench.papers.figures.chart import svg
+from bench.sizes.chart import svg
 from bench.sizes.page import front, points, shipped
 from bitstreams import resources
 

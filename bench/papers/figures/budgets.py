@@ -8,11 +8,16 @@ import re
 
 from bench.packages import PACKAGES
 from bench.papers.figures import cited
-from bench.papers.figures.chart import OTHER, OURS, WARM, legend_below, svg, titled
 from bench.papers.figures.curves import alike, at_budgets
+from bench.sizes.chart import OTHER, OURS, WARM, legend_below, svg, titled
 
 TITLES = {"fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 COLOURS = {"cifar10": OURS, "fashion-mnist": WARM}
+
+
+def millions(flops):
+    """FLOPs as `45.5M`."""
+    return f"{flops / 1e6:.1f}M"
 
 
 def packages():

@@ -7,7 +7,7 @@ lines = gains_table(rows)
 import re
 
 from bench.papers.figures import cited
-from bench.papers.figures.chart import INCHES, OTHER, OURS, SOFT, svg, titled
+from bench.sizes.chart import INCHES, OTHER, OURS, SOFT, svg, titled
 
 PACKAGE, SHORT = "class-exits-cifar10", "class-exits"  # rows of the committed package, of a ResNet-21 in a short run
 

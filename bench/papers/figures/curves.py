@@ -7,8 +7,8 @@ lines = against_others_table(rows)
 import re
 
 from bench.papers.figures import cited
-from bench.papers.figures.chart import INCHES, OTHER, OURS, SOFT, STATIC, WARM, legend_below, plain_log, svg, titled
 from bench.papers.methods import methods
+from bench.sizes.chart import INCHES, OTHER, OURS, SOFT, STATIC, WARM, legend_below, plain_log, svg, titled
 
 PACKAGE = "cifar10"
 MARKS = "o^sDvP*X"

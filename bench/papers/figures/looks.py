@@ -7,8 +7,8 @@ They need no rows: what they show is run when they are drawn (runs.py).
 
 import numpy as np
 
-from bench.papers.figures.chart import OTHER, OURS, SOFT, WARM, legend_below, svg, titled
 from bench.papers.figures.runs import SHOWN, blocks, early, features, sample_runs
+from bench.sizes.chart import OTHER, OURS, SOFT, WARM, legend_below, svg, titled
 from host.views.svg import INK, Canvas
 
 EASY, HARD = 0.6, 0.4  # skipped shares of JSTSP Fig. 13

@@ -8,8 +8,7 @@ It reads the committed rows and packages, so a fresh clone makes the same; it tr
 """
 
 from bench import documents
-from bench.front.page.__main__ import PAGE
-from bench.front.page.__main__ import page as front
+from bench.front.page.__main__ import files
 from bench.papers.figures import page
 from bench.rows import ROOT, latest
 from hls.command.generated import renewed
@@ -21,7 +20,7 @@ def run(names, check):
     """Make all, or the tables and figures of these names; the exit code."""
     rows = latest()
     if not names:
-        return renewed({**documents.made(rows), PAGE: front(rows)}, ROOT, COMMAND, check)
+        return renewed({**documents.made(rows), **files(rows)}, ROOT, COMMAND, check)
     made = {}
     for name in names:
         drawn, text = page.one(name, rows)
