@@ -41,6 +41,14 @@ def test_a_file_of_their_own(results, tmp_path):
     assert not results.exists() and rows.latest() == {}
 
 
+def test_rows_of_a_room_are_read_and_written_there(monkeypatch, tmp_path):
+    monkeypatch.setattr(rows, "RESULTS", tmp_path)
+    (tmp_path / "board").mkdir()
+    (tmp_path / "board" / "power.jsonl").write_text('{"name": "power.x", "value": 1}\n')
+    assert rows.own_file("power") == tmp_path / "board" / "power.jsonl" and rows.latest()["power.x"]["value"] == 1
+    assert rows.own_file("speed") == tmp_path / "speed.jsonl"
+
+
 def test_kinds_are_checked():
     with pytest.raises(ValueError, match="kind 'guessed'"):
         rows.Rows("speed", "c").add("a", 1, "s", "guessed", 1)
