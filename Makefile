@@ -42,8 +42,7 @@ check: $(VENV)/test.stamp
 	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14 -DDDI_CHIP
 	$(BIN)/python -m hls.generate --check
 	$(BIN)/python -m bitstreams.generate --check
-	$(BIN)/python -m bench.documents --check
-	$(BIN)/python -m bench.front.page --check
+	$(BIN)/python -m bench all --check
 	$(BIN)/lint-imports --no-logo
 
 page: $(VENV)/test.stamp

@@ -9,7 +9,10 @@ A block's name says which table is made; the tables are below.
 import re
 import sys
 
+from bench.front.beside import first_table, peers_table, published_table
+from bench.front.tables import engine_table, host_table, packages_table, promises_table, speed_table
 from bench.gates.tables import controls_table, pool_table, shortcuts_table, training_table
+from bench.papers.figures import page as papers
 from bench.papers.tables import TABLES as PAPERS
 from bench.rows import ROOT, latest
 from bench.sizes.figure import figure
@@ -22,139 +25,14 @@ from hls.generate.markdown import items
 
 DOCUMENTS = (
     "README.md", "docs/dse.md", "docs/engine.md", "docs/hls4ml.md", "docs/own.md", "docs/papers.md",
-    "docs/synthesis.md", "docs/training.md",
+    "docs/results.md", "docs/synthesis.md", "docs/training.md",
 )  # fmt: skip
-FIGURES = {"docs/dse.svg": figure}  # file → what draws it from the rows
+# File → what draws it from the rows.
+FIGURES = {"docs/dse.svg": figure}
 # Block → what commands printed: `python -m bench main_command`, `newcomer`, `papers --method class-exits-cifar10`, and
 # the three commands above it in docs/training.md.
 PRINTED = {name: ROOT / "docs" / f"{name}.txt" for name in ("run", "own", "classes", "published")}
 BLOCK = re.compile(r"(<!-- rows:(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-
-
-def packages_table(rows):
-    """Accuracy and cost of each package at the paper's budget and without one."""
-    lines = [
-        "| package | budget | accuracy | mean FLOPs | mean cycles (modelled) | blocks run |",
-        "|---|---|---|---|---|---|",
-    ]
-    names = sorted({name.partition(".")[0] for name in rows if name.endswith(".over_budget")})
-    for name in names:
-        sha256 = rows[f"{name}.accuracy@none"]["package"]  # rows of an older package have other budgets
-        own = [key for key, row in rows.items() if key.startswith(f"{name}.accuracy@") and row["package"] == sha256]
-        budgets = [key.partition("@")[2] for key in own]
-        numeric = sorted((budget for budget in budgets if budget != "none"), key=lambda text: float(text[:-1]))
-        for budget in [numeric[0], *(["74.0M"] if "74.0M" in numeric[1:] else []), "none"]:
-            value = {key: rows[f"{name}.{key}@{budget}"]["value"] for key in ("accuracy", "flops", "cycles", "layers")}
-            lines.append(
-                f"| {name} | {budget} | {100 * value['accuracy']:.2f} % | {value['flops'] / 1e6:.1f}M "
-                f"| {value['cycles']:,.0f} | {value['layers']:.1f} |"
-            )
-    return lines
-
-
-def promises_table(rows):
-    """What must hold, as counted."""
-    wanted = [
-        (".over_budget", "images that spent more than their budget"),
-        (".flops_differ", "images whose FLOPs differ from the training model's count"),
-        (".float_accuracy", "accuracy of the float model, all exits open to the end"),
-        (".int8_minus_float", "int8 on the engine minus float, percentage points"),
-    ]
-    lines = ["| what | package | value | over |", "|---|---|---|---|"]
-    for suffix, text in wanted:
-        for name in sorted(rows):
-            if name.endswith(suffix):
-                row = rows[name]
-                shown = (
-                    f"{row['value']:.4f}".rstrip("0").rstrip(".") if isinstance(row["value"], float) else row["value"]
-                )
-                lines.append(f"| {text} | {name.partition('.')[0]} | {shown} | {row['n']:,} images |")
-    return lines
-
-
-def speed_table(rows):
-    """The co-simulation on the machine that measured it."""
-    texts = {
-        "speed.cifar10_74M_seconds": "CIFAR-10's test set at 74M FLOPs, seconds",
-        "speed.cifar10_74M_images_per_s": "images a second",
-        "speed.host_memory": "memory of the host process, MiB",
-    }
-    lines = ["| co-simulation (measured) | value | machine |", "|---|---|---|"]
-    for name, text in texts.items():
-        if name in rows:
-            host = rows[name]["host"]
-            lines.append(f"| {text} | {rows[name]['value']:.1f} | {host['cores']} cores, {host['vector']} |")
-    return lines
-
-
-ENGINE = {
-    "array_busy.resnet74": "MAC array busy, ResNet-74",
-    "array_busy.resnet20": "MAC array busy, ResNet-20",
-    "array_busy.ddi_74M": "MAC array busy, ResNet-74-DDI at 74M FLOPs",
-    "proportionality.mean": "cycles saved ÷ FLOPs saved at 74M, mean over images",
-    "proportionality.p5": "the same, 5th percentile",
-    "proportionality.mean.none": "the same without a budget, mean",
-    "proportionality.layers": "random layer skips",
-    "proportionality.random_both": "random layer and channel skips",
-    "proportionality.random_masks": "random channel masks alone",
-    "proportionality.random_pairs": "random channel masks in pairs (recipe: `pairs = true`)",
-    "gates.share": "gates and exits, share of a full image's cycles",
-    "resnet8.images_per_s_143MHz": "MLPerf Tiny's ResNet-8 at 143 MHz, images/s",
-    "resnet8.images_per_s_100MHz": "the same at 100 MHz",
-    "ic02.images_per_s_143MHz": "MLPerf Tiny's IC02 (the same with 40 filters) at 143 MHz, images/s",
-    "ic02.images_per_s_100MHz": "the same at 100 MHz",
-    "points.zedboard-safe.lut_share": "LUTs of the ZedBoard's chip that the safe engine and adapters take",
-    "points.zedboard-safe.bram18_share": "its block RAMs",
-    "points.zedboard-safe.dsp_share": "its DSPs",
-    "points.zedboard-safe.resnet8.images_per_s": "ResNet-8 on the safe engine at 100 MHz, images/s",
-    "points.zedboard.lut_share": "LUTs that the large (shipped) engine and adapters take",
-    "points.kv260.lut_share": "LUTs of a KV260's chip",
-    "bounds.worst_ii_gap": "loops: least II by docs/bounds.md over the model's, the worst, cycles",
-    "bounds.worst_period_ns": "loops: least period by docs/bounds.md, the worst, ns",
-    "bounds.not_told_apart": "memories whose loads and stores need a dependence pragma",
-    "densenet201.array_busy": "MAC array busy, DenseNet-201 at 224×224, maps through the DDR",
-    "cosim_over_ort_int8.resnet20.t1": "co-simulation ÷ ONNX Runtime int8, ResNet-20, one thread",
-    "cosim_over_ort_int8.resnet74.t1": "co-simulation ÷ ONNX Runtime int8, ResNet-74, one thread",
-    "cosim_over_ort_float.resnet74.t1": "co-simulation ÷ ONNX Runtime float, ResNet-74, one thread",
-    "cosim_ddi_74M_over_ort_int8_full": "ResNet-74-DDI at 74M ÷ ONNX Runtime int8 on the full network",
-}
-SURVIVED = {
-    "faults.board": "faults of the board that end in a sentence, nothing leaked, the next run fine",
-    "faults.meter": "the same of the power meter",
-    "faults.network": "the same of boards over the network",
-    "faults.checkpoints": "the same of files of weights, or they are read as they should be",
-    "faults.files": "the same of files: devices, FIFOs, links, full disks, folders",
-    "faults.signals": "the same of signals, to a run, a sweep, a recording, a compiler, the board",
-    "faults.environment": "the same of locale, user, read-only checkout, damaged builds",
-    "faults.tools": "the same of the vendor's tools: silent failures, old results, locale, paths",
-}
-COVERAGE = {
-    "power.coverage": "energy's 95 % interval holds the truth, synthetic traces",
-    "power.coverage_glitches": "the same where 1 % of the samples are 0 A and 1 % are spikes",
-}
-
-
-def engine_table(rows):
-    """The engine's figures beside what they were meant to reach."""
-    lines = ["| what | value | target | kind |", "|---|---|---|---|"]
-    for name, text in ENGINE.items():
-        if name in rows:
-            row = rows[name]
-            value = f"{row['value']:,.0f}" if row["value"] >= 100 else f"{row['value']:.3g}"
-            lines.append(f"| {text} | {value} | {row.get('target', '')} | {row['kind']} |")
-    return lines
-
-
-def host_table(rows):
-    """What the board's side survives, and how often the power meter's interval holds the truth."""
-    lines = ["| what | value | of |", "|---|---|---|"]
-    for name, text in SURVIVED.items():
-        if f"{name}.total" in rows:
-            lines.append(f"| {text} | {rows[f'{name}.survived']['value']} | {rows[f'{name}.total']['value']} |")
-    for name, text in COVERAGE.items():
-        if name in rows:
-            lines.append(f"| {text} | {rows[name]['value']:.1%} | {rows[name]['n']:,} draws |")
-    return lines
 
 
 def equalise_table(rows):
@@ -251,6 +129,9 @@ def hls4ml_table(rows):
 
 
 TABLES = {
+    "front": first_table,
+    "peers": peers_table,
+    "published_fpga": published_table,
     "controls": controls_table,
     "hls4ml": hls4ml_table,
     "newcomer": newcomer_table,
@@ -281,7 +162,10 @@ def rewritten(text, rows, printed):
 
     def block(match):
         name = match[2]
-        lines = ["```", printed[name].rstrip("\n"), "```"] if name in printed else TABLES[name](rows)
+        if name in printed:
+            lines = ["```", printed[name].rstrip("\n"), "```"]
+        else:
+            lines = ["What it prints was not kept yet."] if name in PRINTED else TABLES[name](rows)
         return match[1] + "\n".join(lines) + "\n" + match[3]
 
     return BLOCK.sub(block, text)
@@ -296,11 +180,15 @@ def main(argv=None):
 
 
 def _rewrite(check):
-    rows = latest()
+    return renewed(made(latest()), ROOT, "python -m bench.documents, which reads bench/results/", check)
+
+
+def made(rows):
+    """Path → text of all documents and drawings."""
     printed = {name: path.read_text(encoding="utf-8") for name, path in PRINTED.items() if path.exists()}
-    made = {ROOT / name: rewritten((ROOT / name).read_text(encoding="utf-8"), rows, printed) for name in DOCUMENTS}
-    made |= {ROOT / name: draw(rows) for name, draw in FIGURES.items()}
-    return renewed(made, ROOT, "python -m bench.documents, which reads bench/results/", check)
+    texts = {ROOT / name: rewritten((ROOT / name).read_text(encoding="utf-8"), rows, printed) for name in DOCUMENTS}
+    texts |= {ROOT / name: draw(rows) for name, draw in FIGURES.items()}
+    return texts | {ROOT / name: text for name, text in papers.made(rows).items()}
 
 
 if __name__ == "__main__":

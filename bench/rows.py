@@ -63,15 +63,15 @@ class Rows:
 
 
 def own_file(benchmark):
-    """Where the rows of a benchmark are kept, in a folder that is there."""
+    """Where the rows of a benchmark are kept: its file in a room of bench/results/, or there where it has none yet."""
     RESULTS.mkdir(exist_ok=True)
-    return RESULTS / f"{benchmark}.jsonl"
+    return next(RESULTS.rglob(f"{benchmark}.jsonl"), RESULTS / f"{benchmark}.jsonl")
 
 
 def latest():
     """Name → the newest row of that name in bench/results/."""
     found = {}
-    for path in sorted(RESULTS.glob("*.jsonl")):
+    for path in sorted(RESULTS.rglob("*.jsonl")):
         found |= {row["name"]: row for row in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
     return found
 

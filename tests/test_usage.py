@@ -21,12 +21,13 @@ FOLDERS = ("hls", "data", "training", "export", "host", "bitstreams", "bench")
 SOURCES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "examples").rglob("*.md"))]
 COMMAND = re.compile(r"^ *(?:[A-Z_]+=\S+ )?((?:\.venv/bin/)?(?:python3?|pytest) .*|make [a-z].*)$", re.MULTILINE)
+CONTINUED = re.compile(r" \\\n +")  # a command over several lines
 FOREIGN = ("make -f", "make &&")  # of other projects, which are built on the way
 RUNS = (
     ["-m", "hls.generate", "--check"],
     ["-m", "bitstreams.generate", "--check"],
     ["-m", "bitstreams.design"],
-    ["-m", "bench.documents", "--check"],
+    ["-m", "bench", "all", "--check"],
 )
 
 
@@ -46,7 +47,7 @@ def commands():
     found = {}
     for path in [*SOURCES, *sorted((ROOT / "tests").rglob("*.py")), *DOCUMENTS]:
         texts = docstrings(path) if path.suffix == ".py" else [path.read_text(encoding="utf-8")]
-        for line in (line for text in texts for line in COMMAND.findall(text)):
+        for line in (line for text in texts for line in COMMAND.findall(CONTINUED.sub(" ", text))):
             words = tuple(shlex.split(re.split(r"\s{2,}(?![-\[])| < |  #| # |; ", line)[0].replace("`", "")))
             if not line.startswith(FOREIGN):
                 found.setdefault(words, set()).add(str(path.relative_to(ROOT)))

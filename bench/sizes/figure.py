@@ -1,30 +1,20 @@
 """docs/dse.svg: images/s of every size against the DSP it takes, block RAM as the size of a dot.
 
-    text = figure(rows)     # the same text for the same rows, on any machine
-
-No date, no version and no font of the machine goes into the file, so that `python -m bench.documents --check` can
-compare it.
+text = figure(rows)     # the same text for the same rows, on any machine
 """
 
-import io
-
+from bench.sizes.chart import svg
 from bench.sizes.page import front, points, shipped
 from bitstreams import resources
 
-INCHES = (7.6, 4.3)
 BEATEN, FRONT, SHIPPED, LIMIT = "#9fb3c8", "#c2571a", "#1b7f4d", "#b3261e"
 SMALL, BIG = 24, 100  # points² of the dots of the fewest and the most block RAMs
-STYLE = {"svg.hashsalt": "dse", "svg.fonttype": "none", "font.size": 9, "axes.spines.top": False,
-         "axes.spines.right": False, "axes.grid": True, "axes.axisbelow": True, "grid.color": "#e3e7ec"}  # fmt: skip
 
 
 def figure(rows):
     """The SVG document; each dot's id says what it stands for."""
-    import matplotlib  # not where only tables are made
-    from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE):
-        drawing = Figure(figsize=INCHES, layout="constrained")
+    def draw(drawing):
         axes = drawing.subplots()
         axes.set_title("Sizes of the engine: images a second against DSP", loc="left", fontweight="bold")
         axes.set_xlabel("DSP48E1 (estimated from the sources)")
@@ -33,9 +23,8 @@ def figure(rows):
             _draw(axes, points(rows))
         else:
             axes.text(0.5, 0.5, "No rows: run python -m bench dse", transform=axes.transAxes, ha="center")
-        text = io.StringIO()
-        drawing.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
+
+    return svg(draw, "dse")
 
 
 def _draw(axes, at):

@@ -6,6 +6,7 @@ import pytest
 
 from bench import __main__ as command
 from bench import documents, rows
+from bench.front import tables
 
 
 @pytest.fixture
@@ -40,6 +41,14 @@ def test_a_file_of_their_own(results, tmp_path):
     assert not results.exists() and rows.latest() == {}
 
 
+def test_rows_of_a_room_are_read_and_written_there(monkeypatch, tmp_path):
+    monkeypatch.setattr(rows, "RESULTS", tmp_path)
+    (tmp_path / "board").mkdir()
+    (tmp_path / "board" / "power.jsonl").write_text('{"name": "power.x", "value": 1}\n')
+    assert rows.own_file("power") == tmp_path / "board" / "power.jsonl" and rows.latest()["power.x"]["value"] == 1
+    assert rows.own_file("speed") == tmp_path / "speed.jsonl"
+
+
 def test_kinds_are_checked():
     with pytest.raises(ValueError, match="kind 'guessed'"):
         rows.Rows("speed", "c").add("a", 1, "s", "guessed", 1)
@@ -57,7 +66,7 @@ def test_budgets_of_an_older_package_are_not_shown():
     for at, sha256 in (("5.0M", "old"), ("9.0M", "new"), ("none", "new")):
         for what, value in (("accuracy", 0.5), ("flops", 8e6), ("cycles", 9.0), ("layers", 1.0)):
             rows[f"x.{what}@{at}"] = {"value": value, "package": sha256}
-    found = documents.packages_table(rows)[2:]
+    found = tables.packages_table(rows)[2:]
     assert [line.split(" | ")[1] for line in found] == ["9.0M", "none"]
 
 

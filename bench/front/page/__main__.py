@@ -26,6 +26,7 @@ from hls.command.generated import renewed
 from hls.package import read
 
 HERE, PAGE = Path(__file__).resolve().parent, ROOT / "docs" / "index.html"
+PICTURE = ROOT / "docs" / "figures" / "engine.svg"
 SHARED = "fashion-mnist"  # the package whose images may be shown
 KINDS = {
     "simulated": "counted by the engine’s own C++ source, compiled for this machine, bit for bit as the golden model",
@@ -56,7 +57,12 @@ def main(argv=None):
     parser.add_argument("--check", action="store_true", help="write nothing; fail when the page is stale")
     arguments = parser.parse_args(argv)
     made = "make page, which reads bench/results/ and runs packages/"
-    return guarded("page", lambda: renewed({PAGE: page(latest())}, ROOT, made, arguments.check))
+    return guarded("page", lambda: renewed(files(latest()), ROOT, made, arguments.check))
+
+
+def files(rows):
+    """Path → text of the page, and of the engine's picture by itself."""
+    return {PAGE: page(rows), PICTURE: engine.document()}
 
 
 def page(rows):

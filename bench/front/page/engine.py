@@ -1,6 +1,7 @@
 """The engine as a picture: what stands on the chip and what goes between, with the sizes of its contract.
 
     print(picture())
+    text = document()       # docs/figures/engine.svg: the same by itself, in the light mode's colours
 
 Every number in it is one of hls/isa.toml, or follows from some of them.
 """
@@ -40,6 +41,12 @@ ARROWS = (  # from, to, what goes there, where that is written
     ((190, 280), (170, 280), "", (0, 0, "start")),
     ((190, 390), (170, 390), "", (0, 0, "start")),
 )  # fmt: skip
+STYLE = (
+    "text{font:12.5px system-ui,'DejaVu Sans',sans-serif;fill:#1c2228}.name{font-weight:700;font-size:13.5px}"
+    ".soft{fill:#535c66;font-size:11.5px}rect{fill:#fff;stroke:#dcdbd5}.ground{stroke:none}.decides{stroke:#b4541f}"
+    ".works{stroke:#245f9e}.outside{stroke:#535c66;stroke-dasharray:4 3}.way{stroke:#535c66;stroke-width:1.3;fill:none}"
+    ".tip{fill:#535c66}.end{text-anchor:end}.middle{text-anchor:middle}"
+)
 TEXT = (
     "Control reads instructions from the DDR, checks and prices each, and compares with the budget. Gates skip a block "
     "or leave a list of active channels. Fetch reads the weights of these alone. The array multiplies windows of the "
@@ -54,6 +61,14 @@ def picture():
     defs = f'{head}<path class="tip" d="M0 0L8 4L0 8z"/></marker></defs>'
     box = f'viewBox="-1 -1 {WIDTH + 2} {HEIGHT}"'
     return f'<svg class="engine" {box} role="img" aria-label="{escape(TEXT)}">{defs}{"".join(parts)}</svg>'
+
+
+def document():
+    """The picture as a file of its own, which no style sheet of a page stands around."""
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH * 1.5:g}" height="{HEIGHT * 1.5:g}" class="engine"'
+    whole = picture().replace('<svg class="engine"', head, 1)
+    ground = f'<rect class="ground" x="-1" y="-1" width="{WIDTH + 2}" height="{HEIGHT}"/>'
+    return whole.replace("<defs>", f"<style>{STYLE}</style>{ground}<defs>", 1) + "\n"
 
 
 def _box(x, y, height, width, kind, title, *lines):

@@ -8,15 +8,14 @@ Only rows of the newest run on the package that is committed count.
 import math
 from dataclasses import dataclass
 
+from bench.front.beside import COMMAND, NONE
 from bench.packages import PACKAGES, PAPER_BUDGET, fingerprint
+from bench.papers.figures.budgets import TITLES, millions
 from hls.errors import UserError
 from host.board import catalog
 
-COMMAND = "python -m bench packages --data cifar10=DIR --data fashion-mnist=DIR"
 NEEDED = ("accuracy", "flops", "flops_max", "cycles", "energy", "layers", "exits")
 WHOLE = ("full_flops", "full_cycles", "gated_blocks")
-NONE = "none"
-TITLES = {"fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 
 
 @dataclass(frozen=True)
@@ -97,11 +96,6 @@ def _point(at, budget, own):
         "coefficients": rows["energy"]["note"].replace("modelled, ", ""),
     }
     return Point(at, budget, rows, shown, exits)
-
-
-def millions(flops):
-    """FLOPs as `45.5M`."""
-    return f"{flops / 1e6:.1f}M"
 
 
 def within(most, budget):

@@ -9,11 +9,11 @@ from bench.documents import TABLES
 from bench.front.page.html import kind, table
 
 CHOSEN = (  # block of the documents, kind of its rows that are shown (None: it has a column of kinds), caption, page
-    ("promises", "simulated", "What must hold, counted over every budget", "training.md"),
-    ("promises", "measured", "The float model in PyTorch, to compare with", "training.md"),
+    ("promises", "simulated", "What must hold, counted over every budget", "results.md"),
+    ("promises", "measured", "The float model in PyTorch, to compare with", "results.md"),
     ("pool", "simulated", "Budgets that images share", "training.md"),
-    ("engine", None, "The engine beside what it was meant to reach", "engine.md"),
-    ("speed", "measured", "How fast the co-simulation is", "../README.md"),
+    ("engine", None, "The engine beside what it was meant to reach", "results.md"),
+    ("speed", "measured", "How fast the co-simulation is", "results.md"),
     ("lockstep", None, "The main loop as RTL, beside the C++", "synthesis.md"),
     ("host", "count", "What the board’s side survives", "board.md"),
     ("host", "simulated", "How often the power meter’s interval holds the truth", "power.md"),
