@@ -12,6 +12,7 @@ import json
 import shutil
 import sys
 
+from bench.mutants import order
 from bench.rows import ROOT
 from hls.command import tools
 from hls.errors import UserError
@@ -65,12 +66,16 @@ class Work:
         kept = {name for name, function in self._noticed() if self._functions.get(name) == function}
         left = {name: self._functions[name] for name in names if name not in kept}
         if left:
-            tests = {name: self._tests.get(name.rpartition("__mutmut_")[0], []) for name in left}
+            tests = {name: self._ordered(name) for name in left}
             orders = {"mutants": left, "tests": tests, "seconds": self._seconds, "options": self.options}
             command = [sys.executable, "-m", "bench.mutants.judge", str(self._file)]
             self._checked(command, self.place / "mutants", json.dumps(orders))
         kept = {name for name, _ in self._noticed()}
         return {name: name in kept for name in names}
+
+    def _ordered(self, name):
+        function = name.rpartition("__mutmut_")[0]
+        return order.ordered(function.rpartition(".")[0], self._tests.get(function, []), self._seconds)
 
     @property
     def _file(self):
