@@ -25,7 +25,7 @@ def run(rows, folders, options):
     tool.check()
     known = sample.equivalent()
     for folder in FOLDERS:
-        work = tool.Work(folder, options.threads)
+        work = tool.Work(folder)
         chosen = sample.drawn(work.names(), SAMPLE)
         judged = {name: work.change(name) for name in chosen if name in known}
         stale = [name for name, change in judged.items() if change != known[name]["change"]]

@@ -43,7 +43,7 @@ def test_folders_are_there():
 class Work:
     """A tool's Work with mutants 0 to 9, of which 3 and 7 are not noticed."""
 
-    def __init__(self, folder, threads):
+    def __init__(self, folder):
         self.folder = folder
 
     def names(self):
