@@ -392,6 +392,12 @@ def test_command_refuses_foreign_and_damaged_checkpoints(good, splits, tmp_path,
     assert code == 2 and "is damaged" in error and "\n" not in error
 
 
+def test_an_interrupt_before_the_first_step_has_written_nothing(good, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command.Split, "load", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+    code, error = run_command(capsys, good, "--out", tmp_path / "run")
+    assert code == 2 and error.splitlines()[-1] == "training: interrupted: nothing was written"
+
+
 def test_interrupt_is_one_line_and_leaves_a_checkpoint(good, splits, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(command.Split, "load", lambda *arguments: splits)
     monkeypatch.setattr(Trainer, "_train_step", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))

@@ -203,6 +203,14 @@ def test_other_bad_input_is_one_line(folder, tmp_path, capsys):
     assert "cannot read the grid" in capsys.readouterr().err
 
 
+def test_a_sweep_without_a_folder_is_kept_under_its_grids_name(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "grid").mkdir(parents=True)
+    (tmp_path / "runs" / "grid" / "rows.jsonl").write_text("{}\n")
+    assert command.main(["sweep", str(folder / "grid.toml")]) == 2
+    assert "runs/grid/rows.jsonl: line 1 is no row of a sweep" in capsys.readouterr().err
+
+
 def test_paths_that_share_an_axis_get_the_same_value(folder, tmp_path):
     text = (
         folder / "tiny.toml"
