@@ -68,12 +68,13 @@ def main(path):
     files = sorted({test.partition("::")[0] for called in tests.values() for test in called})
     os.environ["MUTANT_UNDER_TEST"] = ""
     pytest.main(["--collect-only", "-qqq", *options, *files])
-    known = {None: True}  # no test had begun: the files cannot be read with the mutant
+    known = {}
     with open(path, "a", encoding="utf-8") as file:
         for name, function in orders["mutants"].items():
             killed, by = noticed(name, tests[name], orders["seconds"], options) if tests[name] else (False, None)
-            if killed and not sound(by, orders["seconds"], options, known):
-                raise SystemExit(f"{by} fails without a mutant as well")
+            # Where no test had begun, the files could not be read with the mutant: they must be without it.
+            if killed and not sound(by or tests[name][0], orders["seconds"], options, known):
+                raise SystemExit(f"{by or tests[name][0]} fails without a mutant as well")
             outcome = {"name": name, "function": function, "killed": killed, "by": by if killed else None}
             print(json.dumps(outcome), file=file, flush=True)
     return 0

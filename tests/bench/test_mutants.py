@@ -133,7 +133,10 @@ def test_a_mutant_is_noticed_by_a_failure_or_an_endless_test_and_by_no_other(tmp
 
 @pytest.mark.parametrize(
     ("tests", "said"),
-    [(["quick", "is_broken"], "test_a.py::test_is_broken fails without a mutant"), (["gone"], "pytest ended with 4")],
+    [
+        (["quick", "is_broken"], "test_a.py::test_is_broken fails without a mutant"),
+        (["gone"], "pytest ended with 4"),
+    ],
 )
 def test_a_test_that_fails_anyway_or_is_gone_notices_nothing(tests, said, tmp_path):
     code, error, found = judged(tmp_path, [tests], NAMES_OF_IT[:1])
@@ -157,3 +160,9 @@ def test_the_units_own_tests_come_first_then_the_callers_quick_ones_first_then_t
     room = [name for name in seconds if "golden" in name]
     assert set(order.ordered("hls.golden.model", [], seconds)) == set(room)
     assert order.ordered("hls.schedule", [], seconds) == []
+
+
+def test_files_that_can_not_be_read_at_all_notice_nothing(tmp_path):
+    (tmp_path / "conftest.py").write_text("raise RuntimeError('broken')")
+    code, _, found = judged(tmp_path, [["quick"]], NAMES_OF_IT[:1])
+    assert code != 0 and found == []
