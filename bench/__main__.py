@@ -84,6 +84,7 @@ def main(argv=None):
     parser.add_argument("--method", action="append", metavar="NAME", help="papers: one of bench/papers/methods.toml")
     parser.add_argument("--out", type=Path, default="runs/papers", metavar="DIR", help="papers: where runs are kept")
     parser.add_argument("--files", nargs="+", metavar="FILE", help="imports: trained networks, .onnx or resnet20.th")
+    parser.add_argument("--folder", action="append", metavar="NAME", help="mutants: of this one, such as host")
     parser.add_argument("--json", metavar="FILE", help="write the rows here instead of appending to bench/results/")
     options = parser.parse_args(argv)
     return guarded("bench", lambda: _run(options, argv), "interrupted: no row was kept")

@@ -21,7 +21,7 @@ from hls.generate.markdown import items
 
 DOCUMENTS = (
     "README.md", "docs/dse.md", "docs/hls4ml.md", "docs/own.md", "docs/papers.md", "docs/synthesis.md",
-    "docs/training.md",
+    "docs/training.md", "tests/README.md",
 )  # fmt: skip
 FIGURES = {"docs/dse.svg": figure}  # file → what draws it from the rows
 # Block → what commands printed: `python -m bench main_command`, `newcomer`, `papers --method class-exits-cifar10`.
@@ -247,6 +247,16 @@ def hls4ml_table(rows):
     return lines + [f"| {name} | {share:.1%} |" for name, share in row["detail"].items()]
 
 
+def mutants_table(rows):
+    """Of each folder's mutants, the share that a test notices."""
+    lines = ["| code | mutants | noticed | target |", "|---|---|---|---|"]
+    for name, row in sorted(rows.items()):
+        match = re.fullmatch(r"mutants\.(\w+)\.killed", name)
+        if match:
+            lines.append(f"| `{match[1]}/` | {row['n']} | {row['value']:.1%} | {row['target']:.0%} |")
+    return lines if len(lines) > 2 else ["No rows yet: `python -m bench mutants` makes them."]
+
+
 TABLES = {
     "controls": controls_table,
     "hls4ml": hls4ml_table,
@@ -254,6 +264,7 @@ TABLES = {
     "pool": pool_table,
     "rtl": rtl_table,
     "lockstep": lockstep_table,
+    "mutants": mutants_table,
     "engine": engine_table,
     "equalise": equalise_table,
     "host": host_table,

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench import mutants
+from bench import documents, mutants
 from bench.mutants import folders, order, sample, tool
 from bench.rows import ROOT, Rows
 from hls.errors import UserError
 
 NAMES = [f"hls.cost.x_{letter}__mutmut_{number}" for letter in "abcdefgh" for number in range(30)]
-OPTIONS = SimpleNamespace(threads=1)
+OPTIONS = SimpleNamespace(folder=None)
 
 
 def test_the_sample_is_the_same_whatever_comes_beside_it():
@@ -166,3 +166,16 @@ def test_files_that_can_not_be_read_at_all_notice_nothing(tmp_path):
     (tmp_path / "conftest.py").write_text("raise RuntimeError('broken')")
     code, _, found = judged(tmp_path, [["quick"]], NAMES_OF_IT[:1])
     assert code != 0 and found == []
+
+
+def test_folders_are_chosen_by_name():
+    assert [folder.name for folder in mutants.folders_of(["host", "hls"])] == ["hls", "host"]
+    assert mutants.folders_of(None) == list(folders.FOLDERS)
+    with pytest.raises(UserError, match="no folder data is mutated: expected --folder hls, host, training, export"):
+        mutants.folders_of(["data"])
+
+
+def test_the_table_has_a_line_a_folder():
+    rows = {f"mutants.{name}.killed": {"value": value, "n": 75, "target": 0.9} for name, value in (("hls", 0.96),)}
+    assert documents.mutants_table(rows | {"mutants.other": {}})[2:] == ["| `hls/` | 75 | 96.0% | 90% |"]
+    assert documents.mutants_table({}) == ["No rows yet: `python -m bench mutants` makes them."]
