@@ -6,8 +6,8 @@
 
 mutmut makes the mutants: operators, numbers, arguments, strings, conditions of every function without a decorator. The
 tests are run once, to know which of them call which function; those are run with each mutant in a forked process, then
-those beside them. Of each of FOLDERS the same SAMPLE mutants are taken. Rows: mutants.FOLDER.killed, the share that a test notices of those that are not
-known to change nothing (equivalent.toml).
+those beside them. Of each of FOLDERS the same SAMPLE mutants are taken. Rows: mutants.FOLDER.killed, the share that a
+test notices of those that are not known to change nothing (equivalent.toml).
 
 Copies of the tree stand in build/mutants/. What was noticed stays so until its function changes, so a run that was
 interrupted goes on where it stopped; what was not is tried again.
