@@ -8,10 +8,12 @@ interrupted goes on. A fixture of many tests calls for the first of them alone (
 """
 
 import hashlib
+import importlib
 import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,8 +24,7 @@ class Calls:
     def __init__(self, path):
         self.path, self.called, self.passed = Path(path), set(), True
         self.known = {(line["test"], line["file"]) for line in read(path)}
-        from mutmut.mutation import trampoline  # installed for this run alone
-
+        trampoline: Any = importlib.import_module("mutmut.mutation.trampoline")
         trampoline.record_trampoline_hit = lambda name, caller=None: self.called.add(name)
 
     def pytest_collection_modifyitems(self, items):

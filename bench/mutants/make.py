@@ -6,17 +6,16 @@ Files that have not changed since are left as they are. [tool.mutmut] of the cop
 mutated.
 """
 
+import importlib
 import sys
-
-from mutmut import __main__ as mutmut
-from mutmut.utils import file_utils
 
 
 def main():
     """Exit code 0."""
-    file_utils.copy_src_dir()
-    file_utils.copy_also_copy_files()
-    mutmut.create_mutants(max_children=1)
+    files = importlib.import_module("mutmut.utils.file_utils")
+    files.copy_src_dir()
+    files.copy_also_copy_files()
+    importlib.import_module("mutmut.__main__").create_mutants(max_children=1)
     return 0
 
 
