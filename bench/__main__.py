@@ -96,6 +96,7 @@ def main(argv=None):
     parser.add_argument("--backend", metavar="B", help="table1: where to run, as host/run.py --backend (default: auto)")
     parser.add_argument("--figure", action="append", metavar="NAME", help="all: one table or figure of docs/figures.md")
     parser.add_argument("--check", action="store_true", help="all: write nothing; fail where something is stale")
+    parser.add_argument("--folder", action="append", metavar="NAME", help="mutants: of this one, such as host")
     parser.add_argument("--json", metavar="FILE", help="write the rows here instead of appending to bench/results/")
     options = parser.parse_args(argv)
     return guarded("bench", lambda: _run(options, argv), "interrupted: no row was kept")

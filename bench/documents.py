@@ -25,7 +25,7 @@ from hls.generate.markdown import items
 
 DOCUMENTS = (
     "README.md", "docs/dse.md", "docs/engine.md", "docs/hls4ml.md", "docs/own.md", "docs/papers.md",
-    "docs/results.md", "docs/synthesis.md", "docs/training.md",
+    "docs/results.md", "docs/synthesis.md", "docs/training.md", "tests/README.md",
 )  # fmt: skip
 # File → what draws it from the rows.
 FIGURES = {"docs/dse.svg": figure}
@@ -128,6 +128,16 @@ def hls4ml_table(rows):
     return lines + [f"| {name} | {share:.1%} |" for name, share in row["detail"].items()]
 
 
+def mutants_table(rows):
+    """Of each folder's mutants, the share that a test notices."""
+    lines = ["| code | mutants | noticed | target |", "|---|---|---|---|"]
+    for name, row in sorted(rows.items()):
+        match = re.fullmatch(r"mutants\.(\w+)\.killed", name)
+        if match:
+            lines.append(f"| `{match[1]}/` | {row['n']} | {row['value']:.1%} | {row['target']:.0%} |")
+    return lines if len(lines) > 2 else ["No rows yet: `python -m bench mutants` makes them."]
+
+
 TABLES = {
     "front": first_table,
     "peers": peers_table,
@@ -138,6 +148,7 @@ TABLES = {
     "pool": pool_table,
     "rtl": rtl_table,
     "lockstep": lockstep_table,
+    "mutants": mutants_table,
     "engine": engine_table,
     "targets": targets_table,
     "equalise": equalise_table,

@@ -2,18 +2,13 @@
 
 import os
 import signal
+import sys
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ["OMP_NUM_THREADS"] = "1"  # PyTorch's, here and in what a test starts: the same bits on any number of cores
 
 import pytest
 from hypothesis import settings
-
-try:
-    import torch
-except ModuleNotFoundError:  # a board's side of the suite runs without it
-    pass
-else:
-    torch.set_num_threads(1)  # the same bits on any number of cores, and no fight over them
 
 # A suite that was started in the background ignores these, and so would all that its tests start and end by them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -26,6 +21,13 @@ settings.load_profile("fixed")
 def pytest_addoption(parser):
     """--cosim: also run what needs a C++ compiler."""
     parser.addoption("--cosim", action="store_true", help="also run the tests that build and call the C++ engine")
+
+
+def pytest_runtest_setup():
+    """A command that a test called may have left PyTorch with more threads."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
 
 
 def pytest_collection_modifyitems(config, items):

@@ -2,11 +2,12 @@
 
     pip install -r requirements/mutants.txt
     python -m bench mutants --json rows.jsonl
+    python -m bench mutants --folder host --folder hls
 
-mutmut makes the mutants (operators, numbers, arguments, strings, conditions of every function without a decorator) and
-finds out once which tests call which function; those are run with each mutant in a forked process. Of each of FOLDERS
-the same SAMPLE mutants are taken. Rows: mutants.FOLDER.killed, the share that a test notices of those that are not
-known to change nothing (equivalent.toml).
+mutmut makes the mutants: operators, numbers, arguments, strings, conditions of every function without a decorator. The
+tests are run once, to know which of them call which function; those are run with each mutant in a forked process, then
+those beside them. Of each of FOLDERS the same SAMPLE mutants are taken. Rows: mutants.FOLDER.killed, the share that a
+test notices of those that are not known to change nothing (equivalent.toml).
 
 Copies of the tree stand in build/mutants/. What was noticed stays so until its function changes, so a run that was
 interrupted goes on where it stopped; what was not is tried again.
@@ -20,12 +21,21 @@ SAMPLE = 75  # mutants of each folder
 TARGET = 0.9
 
 
+def folders_of(names):
+    """Those of FOLDERS that are named, all where none is. UserError for an unknown name."""
+    known = {folder.name: folder for folder in FOLDERS}
+    unknown = sorted(set(names or ()) - set(known))
+    if unknown:
+        raise UserError(f"no folder {unknown[0]} is mutated: expected --folder {', '.join(known)}")
+    return [folder for name, folder in known.items() if not names or name in names]
+
+
 def run(rows, folders, options):
     """Add a row a folder; each survivor is printed with its change."""
     tool.check()
     known = sample.equivalent()
-    for folder in FOLDERS:
-        work = tool.Work(folder, options.threads)
+    for folder in folders_of(options.folder):
+        work = tool.Work(folder)
         chosen = sample.drawn(work.names(), SAMPLE)
         judged = {name: work.change(name) for name in chosen if name in known}
         stale = [name for name, change in judged.items() if change != known[name]["change"]]

@@ -1,7 +1,6 @@
-"""What is mutated, and the tests that must notice: those of the same rooms, in one process and without their compiler.
+"""What is mutated, and the tests that must notice: those of the same rooms, in one process.
 
-Left out are tests that start commands in processes of their own, which cost a second each for what others test in
-place, and the guest that hls4ml is.
+Left out is what takes torchrun: three processes and ten seconds a test.
 """
 
 from dataclasses import dataclass
@@ -29,12 +28,7 @@ FOLDERS = (
         "training",
         ("training/*",),
         ("tests/training",),
-        ("tests/training/large/test_processes.py", "tests/training/sweep"),
+        ("tests/training/large/test_processes.py",),
     ),
-    Folder(
-        "export",
-        ("export/*",),
-        ("tests/export",),
-        ("tests/export/with_hls4ml", "tests/export/onnx_reader/test_command.py"),
-    ),
+    Folder("export", ("export/*",), ("tests/export",)),
 )  # fmt: skip

@@ -1,10 +1,11 @@
 """mutmut at work on a copy of the tree: names and changes of a folder's mutants, and whether a test notices them.
 
-    work = Work(folder, threads)
+    work = Work(folder)
     work.names()                    # of all its mutants
     work.outcomes(names)            # name → whether a test noticed; kept in outcomes.jsonl
 
-mutmut writes the mutants, and finds out which tests call which function; bench/mutants/judge.py runs them.
+bench/mutants/make.py has mutmut write the mutants, calls.py finds out which tests call which function, and judge.py
+runs those with each mutant.
 """
 
 import importlib.util
@@ -12,20 +13,17 @@ import json
 import shutil
 import sys
 
+from bench.mutants import calls, order
 from bench.rows import ROOT
 from hls.command import tools
 from hls.errors import UserError
 
 PLACE = ROOT / "build" / "mutants"
-ROOMS = ("hls", "data", "training", "export", "host", "bitstreams", "bench", "tests", "packages", "docs", "build")
-NOBODY = "nobody.*"  # no mutant's name: mutmut makes the mutants, asks the tests what they call, and ends
 SETTINGS = """
 [tool.mutmut]
 source_paths = ["{source}"]
 only_mutate = {mutated}
-also_copy = {rooms}
-pytest_add_cli_args = {options}
-pytest_add_cli_args_test_selection = {tests}
+also_copy = {others}
 """
 
 
@@ -38,17 +36,14 @@ def check():
 class Work:
     """One folder's mutants, in build/mutants/FOLDER."""
 
-    def __init__(self, folder, threads):
+    def __init__(self, folder):
         self.folder, self.place = folder, PLACE / folder.name
+        self.source = folder.mutated[0].partition("/")[0]
         self.options = ["--cosim", "-p", "no:cacheprovider", *(f"--ignore={path}" for path in folder.without)]
         self._refresh()
-        said = self._mutmut("run", "--max-children", str(threads), NOBODY, may_fail=True)
-        try:
-            known = json.loads((self.place / "mutants" / "mutmut-stats.json").read_text(encoding="utf-8"))
-        except OSError:
-            raise UserError(f"the tests do not pass in {self.place}: {' '.join(said.split())[-300:]}") from None
-        self._tests, self._seconds = known["tests_by_mangled_function_name"], known["duration_by_test"]
+        self._python(self.place, "bench.mutants.make")
         self._functions = self._read_functions()
+        self._tests, self._seconds = self._read_calls()
 
     def names(self):
         """Of all mutants."""
@@ -56,7 +51,7 @@ class Work:
 
     def change(self, name):
         """The lines that a mutant takes out and puts in, as `- old + new`."""
-        shown = self._mutmut("show", name).splitlines()
+        shown = self._python(self.place, "mutmut", "show", name).splitlines()
         lines = [line for line in shown if line[:1] in ("-", "+") and line[:3] not in ("---", "+++")]
         return " ".join(f"{line[0]} {line[1:].strip()}" for line in lines)
 
@@ -65,12 +60,15 @@ class Work:
         kept = {name for name, function in self._noticed() if self._functions.get(name) == function}
         left = {name: self._functions[name] for name in names if name not in kept}
         if left:
-            tests = {name: self._tests.get(name.rpartition("__mutmut_")[0], []) for name in left}
+            tests = {name: self._ordered(name) for name in left}
             orders = {"mutants": left, "tests": tests, "seconds": self._seconds, "options": self.options}
-            command = [sys.executable, "-m", "bench.mutants.judge", str(self._file)]
-            self._checked(command, self.place / "mutants", json.dumps(orders))
+            self._python(self.place / "mutants", "bench.mutants.judge", str(self._file), given=json.dumps(orders))
         kept = {name for name, _ in self._noticed()}
         return {name: name in kept for name in names}
+
+    def _ordered(self, name):
+        function = name.rpartition("__mutmut_")[0]
+        return order.ordered(function.rpartition(".")[0], self._tests.get(function, []), self._seconds)
 
     @property
     def _file(self):
@@ -93,31 +91,41 @@ class Work:
                 found[name] = meta["hash_by_function_name"].get(function, "")
         return found
 
+    def _read_calls(self):
+        """Function → tests that call it, and test → seconds. UserError where a test fails as the code is."""
+        path = self.place / "calls.jsonl"
+        arguments = [str(path), *self.options, *self.folder.tests]
+        self._python(self.place / "mutants", "bench.mutants.calls", *arguments, may_fail=True)
+        lines, tests = calls.read(path), {}
+        failed = [line["test"] for line in lines if not line["passed"]]
+        if failed or not lines:
+            raise UserError(f"these tests do not pass in {self.place}: {', '.join(failed) or 'none was found'}")
+        for line in lines:
+            for function in line["calls"]:
+                tests.setdefault(function, []).append(line["test"])
+        return tests, {line["test"]: line["seconds"] for line in lines}
+
     def _refresh(self):
         """Bring what is tracked into the copy, where it is another, and the engines that were built."""
         listed = tools.run(["git", "-C", str(ROOT), "ls-files"]).stdout.splitlines()
         built = [f"build/{path.name}" for path in (ROOT / "build").glob("cosim-*")]
-        for name in [name for name in [*listed, *built] if (ROOT / name).is_file() and name != "pyproject.toml"]:
+        found = [name for name in [*listed, *built] if (ROOT / name).is_file() and name != "pyproject.toml"]
+        for name in found:
             source, target = ROOT / name, self.place / name
             if not target.exists() or source.read_bytes() != target.read_bytes():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, target)
-        settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8") + self._settings()
+                (self.place / "mutants" / name).unlink(missing_ok=True)  # mutmut copies what is not there
+        others = {name.partition("/")[0] for name in found} - {self.source}
+        lists = {"mutated": json.dumps(list(self.folder.mutated)), "others": json.dumps(sorted(others))}
+        settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+        settings += SETTINGS.format(source=self.source, **lists)
         (self.place / "pyproject.toml").write_text(settings, encoding="utf-8")
 
-    def _settings(self):
-        folder = self.folder
-        lists = {"mutated": folder.mutated, "rooms": ROOMS, "tests": folder.tests, "options": self.options}
-        source = folder.mutated[0].partition("/")[0]
-        return SETTINGS.format(source=source, **{name: json.dumps(list(items)) for name, items in lists.items()})
-
-    def _mutmut(self, *arguments, may_fail=False):
-        return self._checked([sys.executable, "-m", "mutmut", *arguments], self.place, may_fail=may_fail)
-
-    def _checked(self, command, place, given=None, may_fail=False):
-        """What `command` prints. UserError with its last words where it fails."""
-        done = tools.run(command, cwd=place, given=given)
+    def _python(self, place, module, *arguments, given=None, may_fail=False):
+        """What a module prints, run in `place`. UserError with its last words where it fails."""
+        done = tools.run([sys.executable, "-m", module, *arguments], cwd=place, given=given)
         if done.returncode and not may_fail:
             last = " ".join((done.stdout + done.stderr).split())[-300:]
-            raise UserError(f"{' '.join(command[1:4])} in {place} ended with {done.returncode}: {last}")
+            raise UserError(f"{module} in {place} ended with {done.returncode}: {last}")
         return done.stdout + done.stderr

@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench import mutants
-from bench.mutants import folders, sample, tool
+from bench import documents, mutants
+from bench.mutants import folders, order, sample, tool
 from bench.rows import ROOT, Rows
 from hls.errors import UserError
 
 NAMES = [f"hls.cost.x_{letter}__mutmut_{number}" for letter in "abcdefgh" for number in range(30)]
-OPTIONS = SimpleNamespace(threads=1)
+OPTIONS = SimpleNamespace(folder=None)
 
 
 def test_the_sample_is_the_same_whatever_comes_beside_it():
@@ -43,7 +43,7 @@ def test_folders_are_there():
 class Work:
     """A tool's Work with mutants 0 to 9, of which 3 and 7 are not noticed."""
 
-    def __init__(self, folder, threads):
+    def __init__(self, folder):
         self.folder = folder
 
     def names(self):
@@ -94,29 +94,88 @@ def test_without_the_tool_it_is_one_line(monkeypatch):
 SUBJECT = """
 import os
 def test_quick(): pass
-def test_looks(): assert os.environ["MUTANT_UNDER_TEST"] != "a.x_wrong__mutmut_1"
+def test_looks(): assert mutant_now() != "a.x_wrong__mutmut_1"
 def test_waits():
-    while os.environ["MUTANT_UNDER_TEST"] == "a.x_endless__mutmut_1": pass
+    while mutant_now() == "a.x_endless__mutmut_1": pass
+def test_is_broken(): assert False
+def mutant_now(): return os.environ["MUTANT_UNDER_TEST"]
 """
+NAMES_OF_IT = [f"a.x_{name}__mutmut_1" for name in ("wrong", "endless", "same", "untested")]
 
 
-def test_a_mutant_is_noticed_by_a_failure_or_an_endless_test_and_by_no_other(tmp_path):
-    (tmp_path / "test_a.py").write_text(SUBJECT)
-    names = [f"a.x_{name}__mutmut_1" for name in ("wrong", "endless", "same", "untested")]
-    tests = {name: [f"test_a.py::test_{test}" for test in ("waits", "looks", "quick")] for name in names[:3]}
-    orders = {"mutants": dict.fromkeys(names, "digest"), "tests": {**tests, names[3]: []}, "options": [], "seconds": {}}
+def judged(folder, tests, names=NAMES_OF_IT):
+    """(exit code, what is said, outcomes) of the judge on SUBJECT; its endless tests end after 0.2 s."""
+    (folder / "test_a.py").write_text(SUBJECT)
+    tests = {name: [f"test_a.py::test_{test}" for test in found] for name, found in zip(names, tests)}
+    orders = {"mutants": dict.fromkeys(names, "digest"), "tests": tests, "options": [], "seconds": {}}
     code = "import sys; from bench.mutants import judge; judge.LEAST_S = 0.2; sys.exit(judge.main('found.jsonl'))"
     done = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         input=json.dumps(orders),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    found = [json.loads(line) for line in (tmp_path / "found.jsonl").read_text().splitlines()]
-    assert [(item["name"], item["function"]) for item in found] == [(name, "digest") for name in names]
+    found = [json.loads(line) for line in (folder / "found.jsonl").read_text().splitlines()]
+    return done.returncode, done.stderr, found
+
+
+def test_a_mutant_is_noticed_by_a_failure_or_an_endless_test_and_by_no_other(tmp_path):
+    every = ["quick", "looks", "waits"]
+    code, said, found = judged(tmp_path, [every, every, every, []])
+    assert code == 0, said
+    assert [(item["name"], item["function"]) for item in found] == [(name, "digest") for name in NAMES_OF_IT]
     assert [item["killed"] for item in found] == [True, True, False, False]
     assert [item["by"] for item in found] == ["test_a.py::test_looks", "test_a.py::test_waits", None, None]
+
+
+@pytest.mark.parametrize(
+    ("tests", "said"),
+    [
+        (["quick", "is_broken"], "test_a.py::test_is_broken fails without a mutant"),
+        (["gone"], "pytest ended with 4"),
+    ],
+)
+def test_a_test_that_fails_anyway_or_is_gone_notices_nothing(tests, said, tmp_path):
+    code, error, found = judged(tmp_path, [tests], NAMES_OF_IT[:1])
+    assert code == 1 and said in error and found == []
+
+
+def test_the_units_own_tests_come_first_then_the_callers_quick_ones_first_then_their_neighbours():
+    seconds = {
+        "tests/hls/test_cost.py::test_own": 3,
+        "tests/hls/test_cost.py::test_beside": 1,
+        "tests/hls/golden/test_slow.py::test_a": 5,
+        "tests/hls/golden/test_quick.py::test_b": 2,
+        "tests/hls/golden/test_quick.py::test_a": 0.5,
+        "tests/hls/golden/test_quick.py::test_not_asked": 0.1,
+        "tests/host/test_other.py::test_a": 0.1,
+    }
+    called = [name for name in seconds if name.endswith(("_own", "_a", "_b")) and "host" not in name]
+    assert [name.partition("::")[2] for name in order.ordered("hls.cost", called, seconds)] == [
+        "test_own", "test_a", "test_b", "test_a", "test_beside", "test_not_asked",
+    ]  # fmt: skip
+    room = [name for name in seconds if "golden" in name]
+    assert set(order.ordered("hls.golden.model", [], seconds)) == set(room)
+    assert order.ordered("hls.schedule", [], seconds) == []
+
+
+def test_files_that_can_not_be_read_at_all_notice_nothing(tmp_path):
+    (tmp_path / "conftest.py").write_text("raise RuntimeError('broken')")
+    code, _, found = judged(tmp_path, [["quick"]], NAMES_OF_IT[:1])
+    assert code != 0 and found == []
+
+
+def test_folders_are_chosen_by_name():
+    assert [folder.name for folder in mutants.folders_of(["host", "hls"])] == ["hls", "host"]
+    assert mutants.folders_of(None) == list(folders.FOLDERS)
+    with pytest.raises(UserError, match="no folder data is mutated: expected --folder hls, host, training, export"):
+        mutants.folders_of(["data"])
+
+
+def test_the_table_has_a_line_a_folder():
+    rows = {f"mutants.{name}.killed": {"value": value, "n": 75, "target": 0.9} for name, value in (("hls", 0.96),)}
+    assert documents.mutants_table(rows | {"mutants.other": {}})[2:] == ["| `hls/` | 75 | 96.0% | 90% |"]
+    assert documents.mutants_table({}) == ["No rows yet: `python -m bench mutants` makes them."]

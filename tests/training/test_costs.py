@@ -23,9 +23,10 @@ from tests.export.random_networks import (
     start_of,
 )
 from tests.training.toys import gradient
-from training import terms
+from training import recipe, terms
 from training.backbones.resnet import resnet
-from training.costs import check, share_of, spent, whole
+from training.bases import RECIPES
+from training.costs import check, scalesim, share_of, spent, whole
 from training.costs import energy as energies
 from training.costs.counting import Operation, full, operations
 from training.costs.cycles import cycles_of
@@ -188,6 +189,20 @@ def test_simulation_is_read_and_its_failure_is_one_line(tmp_path):
     tool.write_text("#!/bin/sh\necho no module named scalesim >&2\nexit 1\n")
     with pytest.raises(UserError, match=r"SCALE-Sim failed on a layer of .*: no module named scalesim"):
         simulate((8, 8, 3, 2, 4, 6), tool)
+
+
+def test_missing_counts_are_simulated_and_kept(tmp_path, monkeypatch, capsys):
+    """One layer of a network has no counts: it alone is simulated, and the file has all."""
+    path = RECIPES / "papers" / "static" / "resnet14.toml"
+    wanted = sorted(shapes_of(recipe.read(path).network, 10, (32, 32)))
+    (tmp_path / "accesses.csv").write_text(table(dict.fromkeys(wanted[1:], (1, 2, 3, 4))))
+    monkeypatch.setattr(scalesim, "ACCESSES", tmp_path / "accesses.csv")
+    monkeypatch.setattr(scalesim, "accesses", lambda: dict.fromkeys(wanted[1:], (1, 2, 3, 4)))
+    monkeypatch.setattr(scalesim, "simulate", lambda shape, python: (5, 6, 7, 8) if shape == wanted[0] else None)
+    assert scalesim.main([str(path), "--python", "python"]) == 0
+    assert capsys.readouterr().out.startswith("1 of 1: ")
+    expected = {wanted[0]: (5, 6, 7, 8), **dict.fromkeys(wanted[1:], (1, 2, 3, 4))}
+    assert (tmp_path / "accesses.csv").read_text() == table(expected)
 
 
 def test_unknown_measures_are_named():

@@ -46,9 +46,15 @@ def test_an_epoch_shows_every_image_once():
 
 
 def test_crops_are_padded_by_reflection():
-    """No pixel of the images is 0, so a black border would show."""
-    pixels = split().images
-    assert augment(pixels, np.random.default_rng(0), pad=4, mirror=0.5).min() > 0
+    """Outside of an image stands what stands as far inside, the border's own pixels once: 4 3 2 1 | 0 1 2 …"""
+    side, pad = 9, 4
+    row = torch.tensor([*range(pad, 0, -1), *range(side), *range(side - 2, side - 2 - pad, -1)])
+    pixels = (torch.arange(side) + 10 * torch.arange(side)[:, None]).to(torch.uint8).expand(200, 3, side, side)
+    crops = augment(pixels, np.random.default_rng(0), pad=pad, mirror=0.0)
+    places = range(2 * pad + 1)
+    shifted = {(y, x): row[x : x + side] + 10 * row[y : y + side, None] for y in places for x in places}
+    found = [next(place for place, crop in shifted.items() if torch.equal(crop, image[0].long())) for image in crops]
+    assert {y for y, _ in found} == {x for _, x in found} == set(places)
 
 
 def test_augment_shifts_and_mirrors():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from training.backbones.densenet import densenet
-from training.dynamic import LAYER, run_kept
+from training.dynamic import LAYER, Dynamic, run_kept
 from training.exits import imagenet_positions, positions
 from training.network import Network, NetworkError
 from training.recipe import read
@@ -186,6 +186,10 @@ def test_a_linear_exit_is_a_head_like_the_last():
 def test_projected_shortcuts_are_not_gated():
     model = network(backbone={"kind": "resnet", "units": [2, 2], "shortcut": "conv"})
     assert sorted(model.layer_gates) == ["0", "1", "3"]
+    with pytest.raises(
+        ValueError, match="unit 2 has a projected shortcut: there is no identity"
+    ):
+        Dynamic(model.backbone, {2: model.layer_gates["1"]})
 
 
 @pytest.mark.parametrize(("layer", "channel"), [("recurrent", "convolution"), ("recurrent", None), (None, "pooled")])

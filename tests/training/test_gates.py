@@ -24,6 +24,14 @@ def test_decisions_are_hard_and_their_gradient_is_the_sigmoids():
     assert torch.allclose(gradient(logits), 2 * soft * (1 - soft))
 
 
+def test_before_training_logits_are_about_as_wide_as_standardised_features():
+    """He's weights keep the second moment through the ReLU, and 1 / √hidden through the second layer."""
+    torch.manual_seed(0)
+    gate, pooled = PooledGate(64, 256).eval(), torch.randn(200, 64)
+    logits, _ = gate(None, pooled, None)
+    assert logits.square().mean().item() == pytest.approx(1.0, rel=0.3)
+
+
 @pytest.mark.parametrize("rate", [0.2, 0.5, 0.9])
 def test_a_pooled_gate_opens_as_often_as_asked_for(rate):
     torch.manual_seed(0)

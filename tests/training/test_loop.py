@@ -257,7 +257,12 @@ def test_a_phase_of_modes_tells_of_both_ends(splits, tmp_path):
     for name, keep in (("bare", 0.0), ("full", 1.0)):
         forced = phases.extremes(run.recipe.phases[0])[name]
         assert (forced(1, "layer", torch.ones(2, 1)) == keep).all() and forced(1, "hidden", torch.ones(2, 1)) is None
-        assert 0 <= figures[f"accuracy_{name}"] <= 1
+        model, hits = run.model.eval(), []
+        with torch.no_grad():
+            for images, labels in run.validation.plain_batches(100):
+                out = model(images, forced=forced)
+                hits += (out.logits[-1].argmax(1) == labels).tolist()
+        assert figures[f"accuracy_{name}"] == round(sum(hits) / len(hits), 4)
 
 
 def test_minutes_stop_and_chain(splits, tmp_path):
@@ -387,6 +392,12 @@ def test_command_refuses_foreign_and_damaged_checkpoints(good, splits, tmp_path,
     (out / "checkpoint.pt").write_bytes((out / "checkpoint.pt").read_bytes()[:1000])
     code, error = run_command(capsys, good, "--out", out, "--resume")
     assert code == 2 and "is damaged" in error and "\n" not in error
+
+
+def test_an_interrupt_before_the_first_step_has_written_nothing(good, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(command.Split, "load", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+    code, error = run_command(capsys, good, "--out", tmp_path / "run")
+    assert code == 2 and error.splitlines()[-1] == "training: interrupted: nothing was written"
 
 
 def test_interrupt_is_one_line_and_leaves_a_checkpoint(good, splits, tmp_path, capsys, monkeypatch):

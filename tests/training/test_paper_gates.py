@@ -31,6 +31,15 @@ def multiplied(gate, channels, size):
     return sum(counted)
 
 
+@pytest.mark.parametrize("gate", [LightGate, AcsGate, ConvolutionGate])
+def test_a_gate_that_sees_nothing_is_as_open_as_its_bias_says(gate):
+    """sigmoid(1) = 0.73 where none is given: gates begin open, and not so far that none could close."""
+    empty = torch.zeros(1, 8, 8, 8)
+    for options, bias in (({}, 1.0), ({"bias": -0.5}, -0.5)):
+        logits, _ = gate(8, 4, **options).eval()(empty, empty.mean((2, 3)), None)
+        assert torch.equal(logits, torch.full((1, 4), bias))
+
+
 @pytest.mark.parametrize("size", [(8, 8), (7, 10)])
 @pytest.mark.parametrize("gate", [LightGate(8, 4), FeedForwardGate(8), ConvolutionGate(8, 1)], ids=type)
 def test_costs_are_the_multiplications_that_run(gate, size):

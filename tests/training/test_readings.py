@@ -84,12 +84,16 @@ def test_a_network_of_other_images_is_doubted_without_a_remedy():
 
 
 @pytest.mark.parametrize("size", [(32, 32), (17, 22), (9, 9)])
-def test_padding_of_another_framework_keeps_sizes(size):
-    """ceil(side / 2), as TensorFlow's SAME has it."""
+def test_padding_of_another_framework_is_behind(size):
+    """ceil(side / 2), as TensorFlow's SAME has it: an odd zero goes behind."""
     backbone = random_model(CASE).backbone
     (same,) = [other for text, other in readings._structures(backbone) if "SAME" in text]
-    y = same.units[1].conv1(torch.zeros(1, 16, *size))
+    conv, x = same.units[1].conv1, torch.zeros(1, 16, *size)
+    x[0, 3, 0, 0] = 1
+    y = conv(x)
     assert y.shape == (1, 32, -(-size[0] // 2), -(-size[1] // 2))
+    rows, columns = (side % 2 for side in size)  # zeros before the first pixel: none where those behind are enough
+    assert torch.equal(y[0, :, 0, 0], conv.conv.weight[:, 3, rows, columns])
 
 
 def test_statistics_of_0_to_255_are_told_as_they_should_be():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.training import toys
 from training.average import renew_statistics
 from training.dynamic import LAYER
-from training.evaluate import Rates
+from training.evaluate import Rates, summary
 from training.network import Network
 from training.prune import Skipped, apply, find_constant, keep_rates
 from training.twin import retrain, right, static_twin
@@ -132,3 +132,32 @@ def test_figures_count_dead_and_varying():
     rates.asked = {key: torch.tensor(100) for key in rates.kept}
     figures = rates.figures()
     assert figures["dead_layer_gates"] == 0.5 and figures["varying_channels"] == 0.5
+
+
+def test_an_evaluation_in_one_line():
+    figures = {"accuracy_at": [0.5, 0.8125], "flops_at": [10_000_000, 31_600_000], "flops_spread": 0.146}
+    bare = {"dead_layer_gates": None, "varying_channels": None}
+    assert summary(figures | bare) == "0.500 at 10M, 0.812 at 32M (spread 0.15)"
+    gates = {"dead_layer_gates": 0.25, "varying_channels": 0.5}
+    expected = "0.500 at 10M, 0.812 at 32M (spread 0.15, 25% of layer gates dead, 50% of channels vary)"
+    assert summary(figures | gates) == expected
+
+
+def test_retraining_is_nesterov_with_decay_while_the_rate_falls():
+    """A weight without a gradient moves by decay and momentum alone: Sutskever's formula, by hand."""
+
+    class Still(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.tensor([4.0, -2.0]))
+
+        def forward(self, images):
+            return 0 * self.weight.expand(len(images), 2)
+
+    model, value, speed = Still(), 4.0, 0.0
+    retrain(model, toys.stripes(64), 30, lr=0.5, size=32)
+    for step in range(30):
+        push = 5e-4 * value
+        speed = 0.9 * speed + push
+        value -= 0.5 * min(1, (step + 1) / 20) * (1 - step / 30) * (push + 0.9 * speed)
+    assert model.weight.tolist() == pytest.approx([value, -value / 2], rel=1e-5) and value < 3.99

@@ -84,29 +84,28 @@ def logits_of(engine, compiled):
 
 def check_random_network(engine, seed):
     build = partial(random_network, seed)
-    whole, moved = build(), 0
+    whole = build()
     np.testing.assert_array_equal(logits_of(engine, whole), whole.sample.logits)
     for tile_words in least_memory(build):
         compiled = build(tile_words=tile_words)
         assert compiled.tile_words <= tile_words
         np.testing.assert_array_equal(logits_of(engine, compiled), whole.sample.logits)
-        moved += compiled.map_words
-    return moved
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=25)
+@settings(max_examples=12)
 def test_random_networks_in_little_memory_have_the_same_logits(seed):
     check_random_network(golden.run, seed)
 
 
 def test_random_networks_do_use_the_ddr():
-    assert sum(check_random_network(golden.run, seed) > 0 for seed in range(10)) >= 8
+    builds = [partial(random_network, seed) for seed in range(10)]
+    assert sum(build(tile_words=least_memory(build)[0]).map_words > 0 for build in builds) >= 8
 
 
 @pytest.mark.cosim
 @given(st.integers(0, 10**6))
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_engine_has_the_same_logits(seed):
     check_random_network(partial(cosim.run, forget=0xA5), seed)
     check_random_network(partial(cosim.run, forget=0x5A, shape="chip"), seed)

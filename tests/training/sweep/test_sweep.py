@@ -47,16 +47,16 @@ def folder(tmp_path_factory):
     return root
 
 
+def line(folder, out, *options):
+    """The command, behind `python -m training`."""
+    given = ["sweep", str(folder / "grid.toml"), "--data", str(folder / "noise.npz"), "--out", str(out)]
+    return [*given, "--device", "cpu", *options]
+
+
 def started(folder, out, *options):
     """The command in a process of its own."""
-    line = [sys.executable, "-m", "training", "sweep", str(folder / "grid.toml"), "--data", str(folder / "noise.npz")]
-    line += ["--out", str(out), "--device", "cpu", *options]
-    return subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def told(process):
-    out, error = process.communicate(timeout=600)
-    return process.returncode, out, error
+    whole = [sys.executable, "-m", "training", *line(folder, out, *options)]
+    return subprocess.Popen(whole, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def rows(out):
@@ -67,9 +67,7 @@ def rows(out):
 def one(folder, tmp_path_factory):
     """The sweep by one worker."""
     out = tmp_path_factory.mktemp("one")
-    code, text, error = told(started(folder, out))
-    assert code == 0, error
-    assert "trained 4 points, 0 were there" in text and "point" in error
+    assert command.main(line(folder, out)) == 0
     return out
 
 
@@ -84,20 +82,20 @@ def test_rows_stand_in_the_grid_s_order_and_are_those_of_the_recipes(one, folder
     assert metrics["seed"] == 2
 
 
-def test_two_workers_give_the_same_rows_after_a_kill_and_train_nothing_twice(one, folder, tmp_path):
+def test_two_workers_give_the_same_rows_after_a_kill_and_train_nothing_twice(one, folder, tmp_path, capsys):
     out = tmp_path / "two"
-    process = started(folder, out, "--workers", "2")
+    process = started(folder, out)
     deadline = time.monotonic() + 500
     while not (out / "rows.jsonl").exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
-    told(process)
+    process.communicate(timeout=600)
     kept = rows(out)
     assert kept
     written = {row["key"]: os.stat(out / row["key"] / "model.pt").st_mtime_ns for row in kept}
-    code, text, error = told(started(folder, out, "--workers", "2"))
-    assert code == 0, error
-    assert f"trained {4 - len(kept)} points, {len(kept)} were there" in text
+    assert command.main(line(folder, out, "--workers", "2")) == 0
+    text, error = capsys.readouterr()
+    assert f"trained {4 - len(kept)} points, {len(kept)} were there" in text and "point" in error
     assert {key: os.stat(out / key / "model.pt").st_mtime_ns for key in written} == written
     assert (out / "rows.jsonl").read_bytes() == (one / "rows.jsonl").read_bytes()
 
@@ -203,6 +201,14 @@ def test_other_bad_input_is_one_line(folder, tmp_path, capsys):
     assert "line 1 is no row of a sweep" in capsys.readouterr().err
     assert command.main(["sweep", str(tmp_path / "none.toml")]) == 2
     assert "cannot read the grid" in capsys.readouterr().err
+
+
+def test_a_sweep_without_a_folder_is_kept_under_its_grids_name(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "grid").mkdir(parents=True)
+    (tmp_path / "runs" / "grid" / "rows.jsonl").write_text("{}\n")
+    assert command.main(["sweep", str(folder / "grid.toml")]) == 2
+    assert "runs/grid/rows.jsonl: line 1 is no row of a sweep" in capsys.readouterr().err
 
 
 def test_paths_that_share_an_axis_get_the_same_value(folder, tmp_path):
