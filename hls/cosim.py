@@ -36,7 +36,7 @@ WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-
 VECTORS = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
 FLAGS = ("-std=c++14", "-O3", "-march=native", *VECTORS, "-fPIC", "-shared", "-pthread", *WARNINGS)
 # CONV's main loop in an order for this machine's caches, or cycle by cycle as the chip runs it.
-SHAPES = {"cpu": FLAGS, "chip": (*FLAGS, "-DDDI_CHIP")}
+SHAPES: dict[str, tuple[str, ...]] = {"cpu": FLAGS, "chip": (*FLAGS, "-DDDI_CHIP")}
 
 _TYPES = {32: ctypes.c_int32, 64: ctypes.c_uint64}
 _SCALARS = {name: _TYPES[int(bits)] for name, (kind, bits) in isa.PORTS.items() if kind == "scalar"}
