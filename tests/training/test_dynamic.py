@@ -186,9 +186,7 @@ def test_a_linear_exit_is_a_head_like_the_last():
 def test_projected_shortcuts_are_not_gated():
     model = network(backbone={"kind": "resnet", "units": [2, 2], "shortcut": "conv"})
     assert sorted(model.layer_gates) == ["0", "1", "3"]
-    with pytest.raises(
-        ValueError, match="unit 2 has a projected shortcut: there is no identity"
-    ):
+    with pytest.raises(ValueError, match="unit 2 has a projected shortcut: there is no identity"):
         Dynamic(model.backbone, {2: model.layer_gates["1"]})
 
 
