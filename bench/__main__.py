@@ -123,7 +123,7 @@ def _run(options, argv):
 def _shown(argv, options):
     """The command with DIR in place of folders, and files by their names: a path of this machine is nobody else's."""
     shown = {item: "=".join((*filter(None, split(item)[:1]), "DIR")) for item in options.data}
-    shown |= {item: Path(item).name for item in options.files or ()}
+    shown |= {item: Path(item).name for item in (*(options.files or ()), *filter(None, [options.json]))}
     shown[str(options.out)] = "DIR"
     return [shown.get(item, item) for item in argv]
 

@@ -147,9 +147,10 @@ def test_rows_name_no_folder_of_this_machine(tmp_path):
         "--out",
         str(tmp_path / "x"),
         "--json",
-        "r",
+        str(tmp_path / "r"),
     ]
-    options = SimpleNamespace(data=[f"cifar10={tmp_path}", str(tmp_path)], out=tmp_path / "x", files=None)
+    given_as = {"data": [f"cifar10={tmp_path}", str(tmp_path)], "json": str(tmp_path / "r")}
+    options = SimpleNamespace(**given_as, out=tmp_path / "x", files=None)
     shown = entry._shown(given, options)
     assert shown == ["papers", "--data", "cifar10=DIR", "--data", "DIR", "--out", "DIR", "--json", "r"]
 
