@@ -18,7 +18,7 @@ from hls.command.arguments import Parser
 from hls.command.entry import guarded
 from hls.command.generated import renewed
 from hls.estimate.resources import RESOURCES, RULES, estimate
-from hls.generate.markdown import items
+from hls.generate.markdown import items, prose
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "resources.md"
@@ -27,6 +27,11 @@ BOARD = "zedboard"
 LARGEST = 24  # contributions that the page lists
 CLOSES = 0.75  # of a chip's DSP, block RAM and LUTs, with which a build closes
 CLOSING = "dsp", "bram18", "lut"
+OTHER_SIZES = (
+    "This is the engine of `hls/isa.toml`. Boards' files name smaller ones, of which `make synth` builds one by "
+    "default ([synthesis.md](synthesis.md#which-engine-is-built)); `python -m bench points` estimates them by the "
+    "same rules."
+)
 
 
 def limits(board=BOARD):
@@ -85,14 +90,7 @@ def page(found, limit):
             *(f"Over the {CLOSES:.0%} with which a build closes: {text}." for text in crowded(whole, limit)),
         ]
     )
-    lines += [
-        "",
-        "This is the engine of `hls/isa.toml`. Boards' files name smaller ones, of which `make synth` builds one by",
-    ]
-    lines += [
-        "default ([synthesis.md](synthesis.md#which-engine-is-built)); `python -m bench points` estimates them by"
-    ]
-    lines += ["the same rules."]
+    lines += ["", *prose(OTHER_SIZES)]
     lines += ["", "## How each estimate is made", "", *items(RULES), ""]
     lines += ["What is around the engine, each:", ""]
     lines += items(f"**{part.name}**: {taken(part)}; {part.source}." for part in adapters.parts())
