@@ -87,7 +87,10 @@ def main(argv=None):
     parser.add_argument("--images", type=Whole(1), help="first N test images (default: all)")
     parser.add_argument("--threads", type=THREADS, default=2, help="of the co-simulation (default: %(default)s)")
     parser.add_argument(
-        "--method", action="append", metavar="NAME", help="papers: one of bench/papers/methods.toml; controls: a part"
+        "--method",
+        action="append",
+        metavar="NAME",
+        help="papers: one of bench/papers/methods.toml; controls, shortcuts: a part",
     )
     parser.add_argument("--package", metavar="NAME", help="controls: one of packages/ (default: all)")
     parser.add_argument("--out", type=Path, default="runs/papers", metavar="DIR", help="papers: where runs are kept")

@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from hls.errors import UserError
 from training.data import Split
 from training.evaluate import evaluate
 from training.loop import Trainer
@@ -20,12 +21,16 @@ QUICK = Path(__file__).resolve().parent / "quick"
 
 
 def run(rows, folders, options):
-    """Add the rows of every recipe, the plain one first."""
+    """Add the rows of every recipe, or of those of --method; the plain one first."""
     paths = sorted(QUICK.glob("*.toml"), key=lambda path: (path.stem != "plain", path.stem))
     plans = {path.stem: read(path) for path in paths}
     some = plans["plain"]
     splits = Split.load(some.dataset, folders.get(some.dataset), "cpu", some.validation)
-    for name, plan in plans.items():
+    unknown = sorted(set(options.method or ()) - set(plans))
+    if unknown:
+        raise UserError(f"--method {unknown[0]}: expected {', '.join(plans)}")
+    for name in options.method or plans:
+        plan = plans[name]
         figures, minutes = follow(plan, splits)
         found = {"accuracy": (figures["accuracy"], "share"), "processor_minutes": (minutes, "minutes")}
         if len(figures["accuracy_at"]) > 1:
