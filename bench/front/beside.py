@@ -17,7 +17,10 @@ PEERS = {
     "pytorch": "PyTorch, float",
     "hls4ml": "hls4ml's C simulation, int8",
 }
-AVERAGE = "75"  # % of FLOPs that a budget on the average is to save (bench/papers/table1.py): as a static network
+AVERAGES = (
+    "75",
+    "80",
+)  # % of FLOPs that a budget on the average is to save (bench/papers/table1.py), the first there is
 WIDTH = 98
 NONE = "none"
 COMMAND = "python -m bench packages --data cifar10=DIR --data fashion-mnist=DIR"
@@ -55,12 +58,12 @@ def _hard(own, name, title):
 
 def _average(own, name, title):
     """A budget on the average; nothing where it was not measured."""
-    found = [own.get(f"table1.{name}.{key}@{AVERAGE}") for key in ("accuracy", "flops_saved", "energy")]
-    whole = own.get(f"{name}.full_flops")
-    if not all(found) or not whole:
+    whole, asked_for = own.get(f"{name}.full_flops"), [at for at in AVERAGES if f"table1.{name}.accuracy@{at}" in own]
+    if not asked_for or not whole:
         return []
+    found = [own[f"table1.{name}.{key}@{asked_for[0]}"] for key in ("accuracy", "flops_saved", "energy")]
     accuracy, saved, energy = (row["value"] for row in found)
-    flops, asked = ((1 - share) * whole["value"] for share in (saved, int(AVERAGE) / 100))
+    flops, asked = ((1 - share) * whole["value"] for share in (saved, int(asked_for[0]) / 100))
     return [f"| {title} | {millions(asked)}, on the average | {accuracy:.2%} | {millions(flops)} | {energy:.3f} mJ |"]
 
 

@@ -3,16 +3,16 @@
 import re
 
 KINDS = {  # of `python -m bench controls` → what a reader calls them
-    "whole": "**gates and exits**, budget on the average, int8 on the engine",
+    "whole": "**gates and exits**, budget on the average, int8",
     "whole_twin_retrained": "its static twin, retrained",
     "alike": "static ResNet, trained alike",
     "dynamic": "**gates alone**, all images to the end",
     "twin_retrained": "its static twin, retrained",
     "exit_0": "the same, all images leave at the first exit",
     **{f"exit_{number}": f"at exit {number}" for number in range(1, 8)},
-    "half": "gates alone, their thresholds moved to half of the FLOPs",
+    "half": "gates alone, thresholds moved to half of the FLOPs",
     "half_twin_retrained": "its static twin, retrained",
-    "static_majority_bn": "every gate at its most frequent decision, statistics renewed",
+    "static_majority_bn": "gates at their most frequent decisions, statistics renewed",
     "permuted": "another image's decisions",
     "permuted_same_class": "decisions of another image of the same class",
     "logistic_regression": "logistic regression on the pixels",
