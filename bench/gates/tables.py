@@ -12,7 +12,7 @@ KINDS = {  # of `python -m bench controls` → what a reader calls them
     **{f"exit_{number}": f"at exit {number}" for number in range(1, 8)},
     "half": "gates alone, thresholds moved to half of the FLOPs",
     "half_twin_retrained": "its static twin, retrained",
-    "static_majority_bn": "gates at their most frequent decisions, statistics renewed",
+    "static_majority_bn": "each gate's most frequent decision, statistics renewed",
     "permuted": "another image's decisions",
     "permuted_same_class": "decisions of another image of the same class",
     "logistic_regression": "logistic regression on the pixels",
