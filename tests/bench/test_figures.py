@@ -169,8 +169,8 @@ def test_features_with_nothing_skipped_differ_from_nothing():
 def test_savings_that_a_package_has_no_setting_for_are_left_out():
     package = SimpleNamespace(meta={"average": {"flops": [9e6, 2.5e7]}}, exits=[{"flops": 1e8}])
     assert table1.settings(package) == {
-        "gates": (), "80": ("--average-budget", "20.00M"), "85": ("--average-budget", "15.00M"),
-        "90": ("--average-budget", "10.00M"),
+        "gates": (), "75": ("--average-budget", "25.00M"), "80": ("--average-budget", "20.00M"),
+        "85": ("--average-budget", "15.00M"), "90": ("--average-budget", "10.00M"),
     }  # fmt: skip
 
 

@@ -152,6 +152,6 @@ def test_files_need_their_data(tmp_path):
 
 
 def test_a_command_is_kept_without_this_machines_paths():
-    options = SimpleNamespace(out="runs/papers", data=["cifar10=/x/y"], files=["/x/resnet20.th"])
+    options = SimpleNamespace(out="runs/papers", data=["cifar10=/x/y"], files=["/x/resnet20.th"], json=None)
     argv = ["imports", "--data", "cifar10=/x/y", "--files", "/x/resnet20.th"]
     assert command._shown(argv, options) == ["imports", "--data", "cifar10=DIR", "--files", "resnet20.th"]
