@@ -19,10 +19,10 @@ from tests.hls.agreement import STALE, assert_same
 from tests.hls.extremes import EXTREMES
 
 pytestmark = pytest.mark.cosim
-CHUNK = 300  # programs; `make fuzz` tries a million changed words
+CHUNK = 300
 
 
-@pytest.mark.parametrize("chunk", range(3))
+@pytest.mark.parametrize("chunk", range(8))
 def test_random_programs(chunk):
     statuses = set()
     for seed in range(chunk * CHUNK, (chunk + 1) * CHUNK):
@@ -31,7 +31,7 @@ def test_random_programs(chunk):
     assert {isa.STATUS_OK, isa.STATUS_BUDGET_TOO_SMALL, isa.STATUS_NOT_RUN} <= statuses
 
 
-@pytest.mark.parametrize("chunk", range(2))
+@pytest.mark.parametrize("chunk", range(5))
 def test_broken_programs(chunk):
     statuses = set()
     for seed in range(chunk * CHUNK, (chunk + 1) * CHUNK):

@@ -93,7 +93,7 @@ def check_random_network(engine, seed):
 
 
 @given(st.integers(0, 10**6))
-@settings(max_examples=12)
+@settings(max_examples=25)
 def test_random_networks_in_little_memory_have_the_same_logits(seed):
     check_random_network(golden.run, seed)
 
@@ -105,7 +105,7 @@ def test_random_networks_do_use_the_ddr():
 
 @pytest.mark.cosim
 @given(st.integers(0, 10**6))
-@settings(max_examples=20)
+@settings(max_examples=40)
 def test_engine_has_the_same_logits(seed):
     check_random_network(partial(cosim.run, forget=0xA5), seed)
     check_random_network(partial(cosim.run, forget=0x5A, shape="chip"), seed)
