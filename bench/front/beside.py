@@ -4,11 +4,11 @@ for line in first_table(rows): print(line)
 """
 
 import re
-import textwrap
 
 from bench.packages import PACKAGES, PAPER_BUDGET, fingerprint
 from bench.papers.figures import cited
 from bench.papers.figures.budgets import TITLES, millions
+from hls.generate.markdown import prose
 
 PEERS = {
     "cosim": "co-simulation of the engine, int8",
@@ -21,7 +21,6 @@ AVERAGES = (
     "75",
     "80",
 )  # % of FLOPs that a budget on the average is to save (bench/papers/table1.py), the first there is
-WIDTH = 98
 NONE = "none"
 COMMAND = "python -m bench packages --data cifar10=DIR --data fashion-mnist=DIR"
 CONTROLS = "python -m bench controls --data cifar10=DIR --data fashion-mnist=DIR"
@@ -40,7 +39,7 @@ def first_table(rows):
         missing += [title] * ("static" not in found[-1])
     if missing:
         text = f"Static networks without rows yet: {', '.join(missing)}. The command: `{CONTROLS}`."
-        lines += ["", *textwrap.wrap(text, WIDTH, break_on_hyphens=False)]
+        lines += ["", *prose(text)]
     return lines
 
 

@@ -32,7 +32,7 @@ import numpy as np
 
 from bench.packages import PACKAGES, fingerprint, records
 from hls import isa
-from hls.errors import UserError
+from hls.command.arguments import check_names
 from hls.package import read
 from host.budgets.average import choose
 from training import controls, twin
@@ -55,11 +55,8 @@ PARTS = ("gates", "half", "whole", "pixels")
 def run(rows, folders, options):
     """Add the rows of every package in packages/ (or of --package): all parts, or those of --method."""
     parts, names = options.method or PARTS, [path.stem for path in sorted(PACKAGES.glob("*.npz"))]
-    for part in parts:
-        if part not in PARTS:
-            raise UserError(f"--method {part}: expected {', '.join(PARTS)}")
-    if options.package and options.package not in names:
-        raise UserError(f"--package {options.package}: expected {', '.join(names)}")
+    check_names("--method", options.method, PARTS)
+    check_names("--package", filter(None, [options.package]), names)
     for name in [options.package] if options.package else names:
         package, state = read(PACKAGES / f"{name}.npz"), read_checkpoint(PACKAGES / "checkpoints" / f"{name}.pt")
         recipe = from_dict(state["recipe"])
@@ -67,13 +64,16 @@ def run(rows, folders, options):
         train, _, test = (first(split, options.images) for split in splits)
         model = load_model(state, train.classes, train.channels, train.size)
         add = Adder(rows, f"controls.{name}", len(test), fingerprint(name))
+        rates = {}
         if "gates" in parts:
             add.one("training_hours", state["metrics"]["seconds"] / 3600, "hours")
-            measure(add, model, train, test)
+            rates = measure(add, model, train, test)
+        elif {"half", "whole"} & {*parts}:
+            rates = keep_rates(model, train, RATES_ON)
         if "half" in parts:
-            _half(add, model, train, test)
+            _half(add, model, rates, train, test)
         if "whole" in parts:
-            _whole(add, name, package, model, train, test)
+            _whole(add, name, package, model, rates, train, test)
         if "pixels" in parts:
             _pixels(add, train, test)
 
@@ -107,7 +107,7 @@ def better(add, kind, hits, others, whose="twin"):
 
 
 def measure(add, model, train, test):
-    """All rows of one network's gates alone."""
+    """All rows of one network's gates alone; its keep rates."""
     hits, flops, rates = decided(add, model, train, test)
     best, sure = beside_twin(add, ("dynamic", "twin"), hits, flops, model, rates, train, test)
     order, quarter = np.argsort(sure, kind="stable"), len(sure) // 4
@@ -121,6 +121,7 @@ def measure(add, model, train, test):
         if figures[name] is not None:
             add.one(name, figures[name])
     add.one("wrong_minus_right", float(flops[~hits].mean() - flops[hits].mean()), "FLOPs")
+    return rates
 
 
 def decided(add, model, train, test, rates_on=RATES_ON, renewed_on=RENEWED_ON):
@@ -142,7 +143,7 @@ def decided(add, model, train, test, rates_on=RATES_ON, renewed_on=RENEWED_ON):
     return hits, flops, rates
 
 
-def _half(add, model, train, test):
+def _half(add, model, rates, train, test):
     """Rows of the gates alone at half of the network's FLOPs, beside their twins; none where they cost less anyway."""
     flops = HALF * float(model.backbone.cost(test.size))
     threshold = controls.higher(model, train, flops)
@@ -150,10 +151,10 @@ def _half(add, model, train, test):
         return
     hits, spent, _ = controls.record(model, test, threshold)
     add.pair("half", hits.mean(), spent.mean())
-    beside_twin(add, ("half", "half_twin"), hits, spent, model, keep_rates(model, train, RATES_ON), train, test)
+    beside_twin(add, ("half", "half_twin"), hits, spent, model, rates, train, test)
 
 
-def _whole(add, name, package, model, train, test):
+def _whole(add, name, package, model, rates, train, test):
     """Rows of gates and exits together beside a static ResNet that was trained alike, and beside their twins."""
     path = PACKAGES / "static" / f"{name}.pt"
     if not path.exists():
@@ -166,7 +167,6 @@ def _whole(add, name, package, model, train, test):
     hits = results.label == test.labels.numpy()
     add.pair("whole", hits.mean(), results.flops.mean())
     better(add, "whole", hits, right, "alike")
-    rates = keep_rates(model, train, RATES_ON)
     beside_twin(add, ("whole", "whole_twin"), hits, results.flops, model, rates, train, test)
 
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from hls.errors import UserError
+from hls.command.arguments import check_names
 from training.data import Split
 from training.evaluate import evaluate
 from training.loop import Trainer
@@ -26,9 +26,7 @@ def run(rows, folders, options):
     plans = {path.stem: read(path) for path in paths}
     some = plans["plain"]
     splits = Split.load(some.dataset, folders.get(some.dataset), "cpu", some.validation)
-    unknown = sorted(set(options.method or ()) - set(plans))
-    if unknown:
-        raise UserError(f"--method {unknown[0]}: expected {', '.join(plans)}")
+    check_names("--method", options.method, plans)
     for name in options.method or plans:
         plan = plans[name]
         figures, minutes = follow(plan, splits)

@@ -24,7 +24,7 @@ import torch
 from bench.gates.controls import first
 from bench.papers import class_exits, measure, runs, thresholds
 from bench.papers.methods import backbone, methods
-from hls.errors import UserError
+from hls.command.arguments import check_names
 from training.data import Split
 from training.recipe import from_dict
 
@@ -36,9 +36,7 @@ OTHERS |= {"entropy-search": thresholds.run}
 def run(rows, folders, options):
     """Add the rows of the methods asked for, or of all."""
     wanted = options.method or [*methods(), *OTHERS]
-    unknown = sorted(set(wanted) - {*methods(), *OTHERS})
-    if unknown:
-        raise UserError(f"--method {unknown[0]}: expected {', '.join([*methods(), *OTHERS])}")
+    check_names("--method", wanted, [*methods(), *OTHERS])
     torch.set_num_threads(1)  # part of the bits: the order of sums depends on it
     bench = Bench(folders, options.out, options.images)
     for name in wanted:

@@ -5,14 +5,13 @@ A line is looked up in the file when the table is made, so `python -m bench.docu
 
 import ast
 import re
-import textwrap
 import tomllib
 from functools import cache, partial
 
 from bench.papers.methods import FILE, methods
 from bench.rows import ROOT
 from hls.errors import UserError
-from hls.generate.markdown import items
+from hls.generate.markdown import items, prose
 
 OTHERS = ("class-exits", "class-exits-cifar10", "entropy-search")  # rows of no recipe of methods.toml
 EQUATIONS = FILE.with_name("equations.toml")
@@ -78,7 +77,7 @@ def runs_table(rows):
     missing = [name for name in [*methods(), *OTHERS] if not any(row.startswith(f"papers.{name}.") for row in rows)]
     if missing:
         names = ", ".join(f"`{name}`" for name in missing)
-        lines += ["", *textwrap.wrap(f"Without rows yet: {names}.", 98, break_on_hyphens=False)]
+        lines += ["", *prose(f"Without rows yet: {names}.")]
     return lines
 
 

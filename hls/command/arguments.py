@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from hls.command.entry import tolerant
+from hls.errors import UserError
 
 SHOWN = 40  # letters of what was given
 
@@ -25,6 +26,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message) -> NoReturn:
         """End the program."""
         self.exit(2, f"{self.prog}: {' '.join(message.split())} (--help says more)\n")
+
+
+def check_names(option, given, known):
+    """UserError for the first of the names `given` to an option that is none of the `known` ones."""
+    for name in given or ():
+        if name not in known:
+            raise UserError(f"{option} {name}: expected {', '.join(known)}")
 
 
 @dataclass(frozen=True)

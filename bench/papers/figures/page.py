@@ -15,6 +15,7 @@ from typing import NamedTuple
 from bench.packages import PACKAGES, fingerprint
 from bench.papers.figures import budgets, cited, classes, curves, looks
 from hls.errors import UserError
+from hls.generate.markdown import prose
 
 FILE = Path(__file__).with_name("items.toml")
 FOLDER, DOCUMENT = "docs/figures", "docs/figures.md"
@@ -143,16 +144,11 @@ def section(name, item, ours):
     for group in item.get("cited", []):
         lines += ["", *cited.table(group)]
     if "differs" in item and any(ours):
-        lines += ["", *wrapped(f"*What differs*: {item['differs']}")]
+        lines += ["", *prose(f"*What differs*: {item['differs']}")]
     if "full" in item:
         verb = "The paper's own size, not run yet" if any(ours) else "The command"
         lines += ["", f"{verb}:", "", "```", *_command(item["full"]), "```"]
     return lines
-
-
-def wrapped(text):
-    """Lines that a document can hold."""
-    return textwrap.wrap(text, WIDTH, break_on_hyphens=False, break_long_words=False)
 
 
 def _command(text):
