@@ -6,7 +6,9 @@
 Rows papers.METHOD.CLASS.* of test images: .gain (t / t''), .loss (t' / t), .measured_gain (of the class's own images),
 .precision, .accuracy_points (of all images, with the exit minus without); .engine_gain, the mean cycles of the class's
 images without its exit over those with it; .engine_loss, the cycles of images that do not stop over those without the
-exit; .bit_exact. And .classes, how many of them have a viable exit; .accuracy of the network.
+exit; .missed, how many images the last exit gets and answers wrongly; .bit_exact. And .classes, how many of them have
+a viable exit; .accuracy and .missed of the network. Of the ResNet-21 also .kp_on.* and .kp_off.*: gain and loss where
+only dense connections, or none, may be taken; the better of the two is the class's exit.
 The second goes through the commands (class-exits, export, host/run.py) and keeps in docs/classes.txt what the last one
 prints for the class with the largest gain.
 """
@@ -42,9 +44,9 @@ OPTIONS = {
     "in_a_row": 1,
     "measure": "cycles",
     "precision": 0.0,
-    "connections": (True, False),
     "images": 10_000,
 }
+CONNECTIONS = {"kp_off": (False,), "kp_on": (True,)}
 SEARCH = ("--class", "all", "--images", "5000", "--places", "8", "--kp", "off")  # of the package: minutes on one core
 EXPORT = ("--images", "1000")
 SHOWN = ROOT / "docs" / "classes.txt"
@@ -62,13 +64,34 @@ def run(bench):
 def _of_model(model, plan, splits):
     train, _, test = splits
     names = train.about.classes
-    found = command.find(model, splits, range(len(names)), OPTIONS)
-    placed = ClassExits.of({"class_exits": list(found.values())}, model)
+    found = {kind: command.find(model, splits, range(len(names)), OPTIONS | {"connections": connections})
+             for kind, connections in CONNECTIONS.items()}  # fmt: skip
+    chosen = [_better(items) for number in range(len(names)) if (items := _of_class(found, number))]
+    placed = ClassExits.of({"class_exits": chosen}, model)
     source = Source(plan.name, plan.dataset, train.about.mean, train.about.std, names, {})
     network = fold(model, train.channels, train.size, watch=placed.watch)
     network8 = in_integers(network, source, Parts(train, test, "test", measure.CALIBRATION))
     package = build(network8, source, {}, class_exits=placed.told())
-    return of_package(package, test.images.permute(0, 2, 3, 1).contiguous().numpy(), test.labels.numpy())
+    figures = of_package(package, test.images.permute(0, 2, 3, 1).contiguous().numpy(), test.labels.numpy())
+    return figures + _by_connections(found, len(test.labels))
+
+
+def _of_class(found, number):
+    return [items[number] for items in found.values() if number in items]
+
+
+def _better(items):
+    """The entry with the most gain for its loss on validation images, as the search itself takes it."""
+    return max(items, key=lambda item: item["validation"]["gain"] / item["validation"]["loss"])
+
+
+def _by_connections(found, n):
+    figures = measure.Figures(n)
+    for kind, items in found.items():
+        for item in items.values():
+            for key in ("gain", "loss"):
+                figures.one(f"{item['name']}.{kind}.{key}", item["test"][key], "ratio", "modelled")
+    return figures.found
 
 
 def run_cifar10(bench):
@@ -116,20 +139,28 @@ def of_package(package, images, labels):
     figures.one("classes", len(items), "classes", "count", n=len(package.meta["classes"]))
     plain = records(package, images)
     figures.one("accuracy", float((plain.label == labels).mean()), kind="simulated")
+    _missed(figures, "missed", plain, labels, [])
     for item in items:
         name, of_test = item["name"], item["chosen"]["test"]
         for key in ("gain", "loss", "measured_gain", "precision"):
             if of_test[key] is not None:
                 figures.one(f"{name}.{key}", of_test[key], "ratio" if key != "precision" else "share", "modelled")
         figures.one(f"{name}.accuracy_points", 100 * (of_test["accuracy"] - of_test["accuracy_before"]), "points")
-        _engine(figures, package.with_class_exit(name), name, plain, images, labels == item["class"])
+        _engine(figures, package.with_class_exit(name), name, plain, images, labels, labels == item["class"])
     return figures.found
 
 
-def _engine(figures, package, name, plain, images, members):
-    """What an exit wins and costs in cycles, and whether golden model and engine agree."""
+def _missed(figures, name, results, labels, stops):
+    """Images that a class's exits (numbers `stops`) let pass, and that are answered wrongly."""
+    wrong = (results.label != labels) & ~np.isin(results.exit, stops)
+    figures.one(name, int(wrong.sum()), "images", "simulated")
+
+
+def _engine(figures, package, name, plain, images, labels, members):
+    """What an exit wins and costs in cycles, whom it misses, and whether golden model and engine agree."""
     results = records(package, images)
     stops = [number for number, item in enumerate(package.exits) if "class" in item]
+    _missed(figures, f"{name}.missed", results, labels, stops)
     passed = ~np.isin(results.exit, stops)
     gain = plain.cycles[members].mean() / results.cycles[members].mean()
     figures.one(f"{name}.engine_gain", gain, "ratio", "modelled", int(members.sum()))

@@ -97,7 +97,7 @@ def twins_table(rows):
 
 def class_exits_table(method, rows):
     """Gain and loss of each class of a network."""
-    pattern = rf"papers\.{method}\.(.+)\.gain"
+    pattern = rf"papers\.{method}\.([^.]+)\.gain"
     names = [match[1] for match in (re.fullmatch(pattern, row) for row in rows) if match]
     if not names:
         return [f"No rows yet: `python -m bench papers --method {method} --data cifar10=DIR` makes them."]

@@ -131,6 +131,20 @@ def test_gains_of_classes_stand_beside_the_printed():
     assert classes.mean_gains_table(found)[2:] == ["| the CIFAR-10 package | 1 | 1.50 × | 1.20 × |"]
 
 
+def test_classes_with_dense_connections_and_without_stand_side_by_side():
+    names = {"cat.kp_on.gain": 1.5, "cat.kp_on.loss": 1.02, "ant.kp_off.gain": 2, "ant.kp_off.loss": 1.1, "cat.gain": 9}
+    lines = classes.connections_table({f"papers.class-exits.{name}": {"value": value} for name, value in names.items()})
+    assert lines[2:] == ["| ant | 2.00 × | 1.10 × | none | none |", "| cat | none | none | 1.50 × | 1.02 × |"]
+    assert classes.connections_table({}) == []
+
+
+def test_images_that_the_last_exit_misses_are_counted_of_each_network():
+    own = {"class-exits.missed": 30, "class-exits.cat.missed": 25, "class-exits-cifar10.missed": 9}
+    lines = classes.missed_table({f"papers.{name}": {"value": value, "n": 1000} for name, value in own.items()})
+    assert lines[2:] == ["| none | 9 of 1,000 | 30 of 1,000 |", "| cat |  | 25 of 1,000 |"]
+    assert classes.missed_table({}) == []
+
+
 # ----------------------------------------------------------------------------------------- what the engine runs for it
 @pytest.mark.cosim
 def test_as_more_images_leave_early_the_ends_are_the_exits_own_accuracies():

@@ -27,7 +27,7 @@ def test_a_method_is_a_recipe_on_its_backbone(name):
     gated = bool(model.gates())
     assert gated == (method.goes not in (("plain",), ("exits",))) and plan.name == f"papers-{name}"
     assert all(terms.build(phase.terms) for phase in plan.phases)
-    assert (method.target is not None) == (gated and name != "acs-rule")
+    assert (method.target is not None) == (gated and not name.startswith("acs-rule"))
 
 
 def test_methods_of_one_backbone_train_for_as_many_steps():
@@ -210,7 +210,8 @@ def test_gain_and_loss_in_cycles_by_hand(monkeypatch):
     meta = {"classes": ["a", "b"], "class_exits": [{"name": "b", "class": 1, "chosen": {"test": test}}]}
     whole = SimpleNamespace(meta=meta, with_class_exit=lambda name: package)
     plain = SimpleNamespace(cycles=np.full(4, 100.0), label=np.array([0, 1, 1, 1]), exit=np.zeros(4))
-    early = SimpleNamespace(cycles=np.array([110.0, 20, 20, 110]), exit=np.array([1, 0, 0, 1]))
+    taken, answers = np.array([1, 0, 0, 1]), np.array([0, 1, 1, 0])
+    early = SimpleNamespace(cycles=np.array([110.0, 20, 20, 110]), exit=taken, label=answers)
     monkeypatch.setattr(class_exits, "records", lambda one, images: plain if one is whole else early)
     records = {"cosim": np.zeros((4, 2)), "golden": np.array([[0, 0], [0, 0], [1, 0], [0, 0]])}
     for name, found in records.items():
@@ -221,6 +222,19 @@ def test_gain_and_loss_in_cycles_by_hand(monkeypatch):
     assert found["b.engine_gain"] == pytest.approx(100 / 65) and found["b.engine_loss"] == pytest.approx(1.1)
     assert found["b.bit_exact"] == 3 and found["classes"] == 1 and found["accuracy"] == 0.75
     assert found["b.accuracy_points"] == pytest.approx(-10) and "b.precision" not in found
+    assert found["missed"] == 1 and found["b.missed"] == 1  # the third image stops early, the fourth is now wrong
+
+
+def test_the_better_connection_of_a_class_is_taken_and_both_have_rows():
+    def entry(name, gain, loss):
+        return {"name": name, "validation": {"gain": gain, "loss": loss}, "test": {"gain": gain / 2, "loss": loss}}
+
+    found = {"kp_off": {0: entry("a", 2.0, 1.0)}, "kp_on": {0: entry("a", 3.0, 2.0), 1: entry("b", 1.5, 1.0)}}
+    assert class_exits._better(class_exits._of_class(found, 0)) is found["kp_off"][0]
+    assert class_exits._of_class(found, 1) == [found["kp_on"][1]]
+    rows = {one["name"]: one["value"] for one in class_exits._by_connections(found, 7)}
+    assert rows["a.kp_off.gain"] == 1 and rows["a.kp_on.gain"] == 1.5 and rows["b.kp_on.loss"] == 1
+    assert "b.kp_off.gain" not in rows
 
 
 def test_a_command_that_fails_ends_the_benchmark():

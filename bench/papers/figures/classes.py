@@ -10,11 +10,13 @@ from bench.papers.figures import cited
 from bench.sizes.chart import INCHES, OTHER, OURS, SOFT, svg, titled
 
 PACKAGE, SHORT = "class-exits-cifar10", "class-exits"  # rows of the committed package, of a ResNet-21 in a short run
+TEXTS = {PACKAGE: "the CIFAR-10 package", SHORT: "ResNet-21, short run"}
+CONNECTIONS = ("kp_off", "kp_on")
 
 
-def classes(rows, method):
-    """Names of the classes that rows have a gain of."""
-    pattern = rf"papers\.{method}\.(.+)\.gain"
+def classes(rows, method, key="gain"):
+    """Names of the classes that rows have a gain of, or another figure."""
+    pattern = rf"papers\.{method}\.([^.]+)\.{re.escape(key)}"
     return [match[1] for match in (re.fullmatch(pattern, name) for name in rows) if match]
 
 
@@ -61,10 +63,38 @@ def gains_table(rows):
     return lines if len(lines) > 2 else []
 
 
+def connections_table(rows):
+    """Gain and loss of each class of the ResNet-21 with dense connections alone, and without any."""
+    lines = ["| class | KP Off: gain | loss | KP On: gain | loss |", "|---" * 5 + "|"]
+    found = {name: [_value(rows, SHORT, name, f"{kind}.{key}") for kind in CONNECTIONS for key in ("gain", "loss")]
+             for kind in CONNECTIONS for name in classes(rows, SHORT, f"{kind}.gain")}  # fmt: skip
+    for name in sorted(found):
+        cells = [f"{value:.2f} ×" if value is not None else "none" for value in found[name]]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines if found else []
+
+
+def missed_table(rows):
+    """How many test images the last exit gets and answers wrongly, with each class's exit in place."""
+    lines = ["| exit of | " + " | ".join(TEXTS.values()) + " |", "|---" * (1 + len(TEXTS)) + "|"]
+    plain = {method: rows.get(f"papers.{method}.missed") for method in TEXTS}
+    if not any(plain.values()):
+        return []
+    lines.append(_missed("none", plain))
+    names = sorted({name for method in TEXTS for name in classes(rows, method, "missed")})
+    return lines + [_missed(name, {method: rows.get(f"papers.{method}.{name}.missed") for method in TEXTS})
+                    for name in names]  # fmt: skip
+
+
+def _missed(name, found):
+    cells = [f"{row['value']:,} of {row['n']:,}" if row else "" for row in found.values()]
+    return f"| {name} | {' | '.join(cells)} |"
+
+
 def mean_gains_table(rows):
     """The mean gain over the classes, a line a network."""
     lines = ["| ours | classes | mean gain, equations | mean gain, engine |", "|---|---|---|---|"]
-    for method, text in ((PACKAGE, "the CIFAR-10 package"), (SHORT, "ResNet-21, short run")):
+    for method, text in TEXTS.items():
         names = classes(rows, method)
         means = [_mean([_value(rows, method, name, key) for name in names]) for key in ("gain", "engine_gain")]
         if names:

@@ -55,7 +55,10 @@ TABLES = {  # name of an item → rows → lines of Markdown, none where it has 
     "acs-table2": partial(curves.beside, group="acs-table2"),
     "acs-table3": partial(curves.beside, group="acs-table3"),
     "acs-table4": partial(curves.beside, group="acs-table4"),
+    "acs-table5": partial(curves.beside, group="acs-table5"),
     "class-fig4": classes.gains_table,
+    "class-table2": classes.connections_table,
+    "class-table4": classes.missed_table,
     "class-fig6": classes.mean_gains_table,
 }
 HEAD = """# The papers' tables and figures
