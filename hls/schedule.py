@@ -128,7 +128,7 @@ def _group(shape, count, channels):
     late = max(0, ceil((reads * drain - beat * (isa.MAP_READS * drain - uses)) / reads))
     late = uses if shape.paired else late
     multiply = inputs * beat
-    step = max(multiply + late, ceil((inputs * reads + uses) / isa.MAP_READS), drain)
+    step = max(multiply + late, drain)  # windows and drain together fill no port for longer: see the test of plans
     load = ceil(channels / isa.WEIGHT_PORTS) * shape.row // isa.PORT_BYTES
     steps = ceil(shape.height / shape.side) * ceil(shape.width / shape.side)
     return Group(count, channels, steps, step, multiply, load, drain)

@@ -124,6 +124,24 @@ def test_a_convolution_without_outputs_has_no_iterations():
     assert loops(conv(16, 16, 32), 16, 0) == {"RunMaps::MapCycles": (0, 0, 1, 32)}
 
 
+def test_channels_that_are_not_given_are_all():
+    fields = conv(16, 12, 32)
+    assert loops(fields) == loops(fields, 16, 12) != loops(fields, 15, 12) != loops(fields, 16, 11)
+
+
+@given(convolutions())
+def test_windows_and_drains_take_no_port_of_tile_memory_for_longer_than_a_step(case):
+    """Reads of all windows, and what the drain reads and writes."""
+    fields, active_in, active_out = case
+    for group in conv_plan(fields, active_in, active_out).groups:
+        paired = fields["kernel"] == 1 and group.multiply < active_in
+        reads = window_reads(fields["kernel"], fields["stride"], paired) * (
+            ceil(active_in / 2) if paired else active_in
+        )
+        uses = group.channels * (2 if fields["flags"] & isa.FLAG_ADD else 1)
+        assert reads + uses <= isa.MAP_READS * group.step
+
+
 def simulate(fields, active_in, active_out):
     """Cycles until the last result is requantised, by the events: channels listed, words fetched, steps and drains.
 

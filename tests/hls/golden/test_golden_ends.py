@@ -13,6 +13,7 @@ from hls.record import Start, decode, stops
 PACKAGE = tiny.package()
 START = Start(gates=1, classes=10)
 IMAGES = np.random.default_rng(4).integers(0, 256, (3, 32, 32, 3), dtype=np.uint8)
+ONE = 1 << 16  # entropy 1, probability 1
 HEAD = 7  # pc of the main classifier's FC, which no gate skips; the TAP is at 2
 
 
@@ -42,3 +43,18 @@ def test_lost_time_stops_an_image_where_it_is_said():
     assert found.reason.tolist()[:2] == [isa.REASON_END, isa.REASON_TIME] and found.exit.tolist()[:2] == [1, 0]
     assert found.status.tolist() == [isa.STATUS_OK, isa.STATUS_OK, isa.STATUS_BUDGET_TOO_SMALL]
     assert stops(records).tolist()[:2] == [-1, HEAD]
+
+
+@pytest.mark.parametrize("rule", [isa.RULE_ENTROPY, isa.RULE_CONFIDENCE, isa.RULE_CLASS])
+def test_a_rule_at_its_threshold_and_one_beside_it(rule):
+    """Less entropy than the threshold stops an image at the tap; so does a confidence that is no less than it."""
+    own_start = replace(START, rule=rule, threshold=2**31 - 1 if rule == isa.RULE_ENTROPY else 0)
+    early = decode(run(own_start), own_start)
+    assert (early.exit == 0).all()
+    found = early.entropy if rule == isa.RULE_ENTROPY else early.confidence  # the likeliest class's own probability
+    for image, label, value in zip(IMAGES[:, None], early.label.tolist(), found.tolist()):
+        stopped = []
+        for threshold in range(round(value * ONE) - 1, round(value * ONE) + 2):
+            start = replace(START, rule=rule, target_class=label, threshold=threshold)
+            stopped.append(decode(run(start, image), start).exit.tolist() == [0])
+        assert stopped == ([False, False, True] if rule == isa.RULE_ENTROPY else [True, True, False])
