@@ -16,6 +16,7 @@ from bench.packages import PACKAGES, PAPER_BUDGET, engine, fingerprint
 from bitstreams import bounds
 from data.datasets import load, load_sample
 from export.compile.shapes import resnet, resnet8
+from hls import isa
 from hls.package import read
 from hls.record import NO_BUDGET
 
@@ -117,6 +118,15 @@ def add_random(rows, package, sha256):
         add_spread(rows, f"proportionality.{label}.{{}}", ratios, sha256, note)
         value = float(np.mean(ratios))
         rows.add(f"proportionality.{label}", value, "ratio", "modelled", DRAWS, sha256, target=0.95, note=note)
+    add_ceiling(rows, walker, sha256)
+
+
+def add_ceiling(rows, walker, sha256):
+    """What is reached where the convolutions' cycles go exactly with their FLOPs: all else has hardly any."""
+    steps = walker.steps()
+    convolutions, whole = total([step for step in steps if step.fields["opcode"] == isa.CONV]), total(steps)
+    value = (convolutions[1] / whole[1]) / (convolutions[0] / whole[0])
+    rows.add("proportionality.ceiling", value, "ratio", "modelled", 1, sha256, note=f"{NAME}, all gates open")
 
 
 def random_ratio(walker, rng, full, layers, channels):

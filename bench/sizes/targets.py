@@ -3,6 +3,7 @@
 python -m bench.documents     # writes the table into docs/engine.md
 """
 
+import re
 from typing import NamedTuple
 
 from hls.generate.markdown import items
@@ -11,7 +12,7 @@ AT_LEAST, AT_MOST = "≥", "≤"
 
 
 class Target(NamedTuple):
-    """A row's name, the figure aimed at, and what stands in the way where it is missed."""
+    """A row's name, the figure aimed at, and what stands in the way where it is missed; [ROW] is a row's figure."""
 
     row: str
     text: str
@@ -22,7 +23,9 @@ class Target(NamedTuple):
 
 MASKS = (
     "an odd channel leaves half of a pair of lanes idle, the drain takes 8 cycles a channel however few are "
-    "multiplied, and FETCH, depth and start of each instruction are not saved"
+    "multiplied. Gates, exits and IMAGE have cycles and hardly any FLOPs: if the cycles of all convolutions went "
+    "exactly with their FLOPs, [proportionality.ceiling] would be reached, and channels kept in pairs reach "
+    "[proportionality.random_pairs] of [proportionality.random_masks]"
 )
 TARGETS = (
     Target("bounds.worst_ii_gap", "least II over the model's, worst loop", AT_MOST, 0),
@@ -65,5 +68,9 @@ def targets_table(rows):
             asked = f"{target.sign} {target.aim:,g} | {'yes' if met else 'no'} | `{command}`"
             lines.append(f"| {target.text} | {shown} | {asked} |")
             if not met and target.bound:
-                bounds.append(f"*{target.text}*: {target.bound}.")
+                bounds.append(f"*{target.text}*: {_with_figures(target.bound, rows)}.")
     return [*lines, "", *items(bounds)]
+
+
+def _with_figures(text, rows):
+    return re.sub(r"\[([\w.]+)]", lambda name: f"{rows[name[1]]['value']:.3g}" if name[1] in rows else "?", text)

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from bench.engine import image_ratios, random_ratio
+from bench.engine import add_ceiling, image_ratios, random_ratio
 from bench.networks import oracle_speed
 from bench.networks.oracle import codes, onnx_of, open_session, ratio
 from bench.networks.walk import Walker, busy, proportionality, total
+from bench.rows import Rows
 from export.compile.shapes import resnet8
 from hls import cosim, isa
 from hls.cost import instruction_cost
@@ -97,6 +98,17 @@ def test_random_draws_are_those_of_their_seed_and_always_save():
     skipped = [random_ratio(walker, np.random.default_rng(3), full, True, False) for _ in range(5)]
     flops, cycles = total(walker.steps(keep=lambda gate: False))
     assert set(skipped) == {proportionality(flops, cycles, *full)}
+
+
+def test_the_ceiling_is_the_share_of_cycles_whose_flops_can_be_saved():
+    walker = Walker(two_layers())
+    steps = walker.steps()
+    convolutions = [step.cost for step in steps if step.fields["opcode"] == isa.CONV]
+    rows = Rows("engine", "python -m bench engine")
+    add_ceiling(rows, walker, "abc")
+    flops, cycles = total(steps)
+    wanted = sum(cost.cycles for cost in convolutions) / cycles * flops / sum(cost.flops for cost in convolutions)
+    assert [row["value"] for row in rows.rows] == [wanted] and 0.5 < wanted < 1
 
 
 def test_ratios_take_the_oracle_s_better_batch_and_medians():

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench import documents, mutants
-from bench.mutants import folders, order, sample, tool
+from bench.mutants import folders, make, order, sample, tool
 from bench.rows import ROOT, Rows
 from hls.errors import UserError
 
@@ -166,6 +166,12 @@ def test_files_that_can_not_be_read_at_all_notice_nothing(tmp_path):
     (tmp_path / "conftest.py").write_text("raise RuntimeError('broken')")
     code, _, found = judged(tmp_path, [["quick"]], NAMES_OF_IT[:1])
     assert code != 0 and found == []
+
+
+def test_a_module_that_a_stop_left_half_written_is_found(tmp_path):
+    for name in ("whole.py", "whole.py.meta", "half.py", "notes.txt"):
+        (tmp_path / name).write_text("")
+    assert make.unfinished(tmp_path) == [tmp_path / "half.py"] and make.unfinished(tmp_path / "none") == []
 
 
 def test_folders_are_chosen_by_name():
