@@ -61,11 +61,25 @@ def bounds(sources, clock_mhz, grade, latency, model=None, wire_ns=None):
     clock_mhz: for which a cycle counts. grade: of delays.toml. latency: cycles of a read of a memory port.
     model: Function::Label → the II that the cost model uses. BoundsError where it names a loop that is not there.
     """
-    table = Table.of(grade, wire_ns, latency)
-    memory = Memory(sources)
+    taken = list(_loops(sources))
+    missing = set(model or {}) - {source.name for _, source in taken}
+    if missing:
+        raise BoundsError(f"the model counts {', '.join(sorted(missing))}, which the sources' IR has no loop for")
+    table, memory, found = Table.of(grade, wire_ns, latency), Memory(sources), {}
     constants = scopes.constants(sources.unit, sources.folder)
+    for loop, source in taken:
+        asked = _asked(sources, source, constants)
+        promised = (model or {}).get(source.name, asked)
+        bound = _bound(sources, memory, loop, source, table, 1000 / clock_mhz, asked, promised)
+        if bound.name not in found or found[bound.name].ii < bound.ii:
+            found[bound.name] = bound
+    return sorted(found.values(), key=lambda bound: bound.name)
+
+
+def _loops(sources):
+    """(loop of the IR, loop of the source) of each that is innermost or pipelined. BoundsError for one in which an II
+    has no meaning."""
     named = {(cpp.path_of(loop.cursor), loop.cursor.location.line): loop for loop in sources.loops}
-    found = {}
     for function in sources.module.functions.values():
         for loop in flow.loops(function):
             file, line = sources.module.loop_start(loop.number)
@@ -74,15 +88,7 @@ def bounds(sources, clock_mhz, grade, latency, model=None, wire_ns=None):
                 continue
             if not loop.innermost:
                 raise BoundsError(f"{source.name} is pipelined, and a loop in it is not unrolled: unroll it")
-            asked = _asked(sources, source, constants)
-            promised = (model or {}).get(source.name, asked)
-            bound = _bound(sources, memory, loop, source, table, 1000 / clock_mhz, asked, promised)
-            if bound.name not in found or found[bound.name].ii < bound.ii:
-                found[bound.name] = bound
-    missing = set(model or {}) - set(found)
-    if missing:
-        raise BoundsError(f"the model counts {', '.join(sorted(missing))}, which the sources' IR has no loop for")
-    return sorted(found.values(), key=lambda bound: bound.name)
+            yield loop, source
 
 
 def _bound(sources, memory, loop, source, table, period, asked, promised):
