@@ -45,11 +45,11 @@ def system_headers():
     return tuple(line.strip() for line in lines[first : lines.index("End of search list.")])
 
 
+@functools.lru_cache(maxsize=4)  # of the last units: each is asked for much
 def walk(unit, folder=SOURCES):
     """(cursor, ancestors) of everything that stands in files under `folder`, in the order of the source."""
-    for cursor in unit.cursor.get_children():
-        if in_folder(cursor, folder):
-            yield from _walk(cursor, ())
+    outermost = [cursor for cursor in unit.cursor.get_children() if in_folder(cursor, folder)]
+    return tuple(found for cursor in outermost for found in _walk(cursor, ()))
 
 
 def _walk(cursor, ancestors):
