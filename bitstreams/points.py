@@ -73,6 +73,11 @@ def place(board, chosen):
     return f"{board}-{chosen.name}" if chosen else board
 
 
+def asked(board, chosen):
+    """What `make` takes for a board's Point, or for an engine that is none of them."""
+    return f"BOARD={board}" + (f" POINT={chosen.name}" if chosen else "")
+
+
 def prepare(board, chosen, build=BUILD):
     """The folder with the point's hls/ and packages/, which is left as it is where it is so already. UserError."""
     folder = Path(build) / place(board, chosen)

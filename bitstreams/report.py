@@ -28,8 +28,8 @@ TITLES = {"dsp": "DSP48E1", "bram18": "BRAM18", "lut": "LUT", "ff": "FF"}
 ORIGINS = {
     "modelled": ("modelled from the sources", "python -m bitstreams.resources, which needs libclang (make test)"),
     "open": ("open tools, estimated: small memories, no loop unrolled", "make rtl"),
-    "hls": ("Vitis HLS, estimated", "make synth STAGE=hls"),
-    "placed": ("Vivado, placed", "make synth STAGE=impl"),
+    "hls": ("Vitis HLS, estimated", "make synth {asked} STAGE=hls"),
+    "placed": ("Vivado, placed", "make synth {asked} STAGE=impl"),
 }
 NONE = "–"
 
@@ -61,6 +61,7 @@ class Report:
     """All of one board's engine. used: origin → resource → count; stages: those that have run."""
 
     board: str
+    asked: str  # what `make` takes for it
     title: str
     limits: dict
     used: dict
@@ -87,6 +88,7 @@ def collect(name, folder=BUILD, rtl=RTL, modelled=None):
     used["placed"] = _placed(stages.get("impl", {}).get("used", {}))
     return Report(
         board=name,
+        asked=points.asked(name, point),
         title=f"{board['title']}{f', point {point.name}' if point else ''}",
         limits={key: board["limits"][key] for key in RESOURCES},
         used={origin: found for origin, found in used.items() if found},
@@ -202,7 +204,11 @@ def markdown(report):
             "|---|---|",
             *(f"| {what} | {how} |" for what, how in report.simulated),
         ]
-    missing = [f"- {heading}: {how}" for origin, (heading, how) in ORIGINS.items() if origin not in report.used]
+    missing = [
+        f"- {heading}: {how.format(asked=report.asked)}"
+        for origin, (heading, how) in ORIGINS.items()
+        if origin not in report.used
+    ]
     if missing:
         lines += ["", "## What makes the figures that are not there", "", *missing]
     return "\n".join(lines) + "\n"

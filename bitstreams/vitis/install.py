@@ -50,7 +50,7 @@ def build_facts(job, stages):
     return {
         "isa_hash": isa.HASH,
         "board": job.board,
-        "point": job.point,
+        "point": job.point.name if job.point else None,
         "part": job.facts["part"],
         "clock_mhz": placed["clock_mhz"],
         "slack": placed["slack"],

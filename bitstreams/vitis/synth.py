@@ -54,7 +54,7 @@ class Job:
     """A build: its folder, the board's data, facts for the TCL, and what it simulates."""
 
     board: str
-    point: str | None  # the board's that this engine is
+    point: points.Point | None  # the board's that this engine is
     folder: Path
     limits: dict
     facts: dict
@@ -63,11 +63,6 @@ class Job:
     modelled_cycles: int  # of the batch, by the golden model's counters
     digest: str  # of all that HLS reads
     accepted: tuple = ()  # ids of critical warnings that fail nothing
-
-    @property
-    def asked(self):
-        """What `make` takes for this board and point."""
-        return f"BOARD={self.board}" + (f" POINT={self.point}" if self.point else "")
 
     @property
     def hls(self):
@@ -80,7 +75,6 @@ def prepare(board, clock_mhz, tools, folder, jobs=None, accepted=()):
     design.check_path(commands.FLOW, "this checkout's folder")
     made(folder, "--build")
     data, top = design.read(board), sources.read_top()
-    point = points.running(board, data)
     facts = design.facts(board, clock_mhz or points.clock_mhz(board, data), widened=top.widened, board=data)
     package, images, start = vectors.batch()
     records = vectors.write(folder, package, images, start, top)
@@ -97,7 +91,7 @@ def prepare(board, clock_mhz, tools, folder, jobs=None, accepted=()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return Job(
         board=board,
-        point=point.name if point else None,
+        point=points.running(board, data),
         folder=folder,
         limits=data["limits"],
         facts=facts,
@@ -123,7 +117,8 @@ def run_stage(stage, job):
     needed = NEEDS.get(stage)
     done = results(job)
     if needed and needed not in done:
-        raise UserError(f"{stage} needs what {needed} makes of these sources: make synth {job.asked} STAGE={needed}")
+        asked = points.asked(job.board, job.point)
+        raise UserError(f"{stage} needs what {needed} makes of these sources: make synth {asked} STAGE={needed}")
     later = commands.STAGES[commands.STAGES.index(stage) :] if stage == "hls" else (stage,)
     done = {name: value for name, value in done.items() if name not in later}
     _note(job, done)
@@ -264,7 +259,7 @@ def _build(job, stages, target):
         raise StageFailed(str(error)) from None
     if "impl" in stages:
         clock = f"{results(job)['impl']['clock_mhz']:g} MHz"
-        print(f"built {target}: {job.facts['design']}.bit at {clock}{f', point {job.point}' if job.point else ''}")
+        print(f"built {target}: {job.facts['design']}.bit at {clock}{f', point {job.point.name}' if job.point else ''}")
     return 0
 
 

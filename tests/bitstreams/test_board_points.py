@@ -136,8 +136,10 @@ def test_what_the_host_models_is_at_the_point_s_clock(tmp_path):
 
 FACTS = """
 from types import SimpleNamespace
+from bitstreams import points
 from bitstreams.vitis.install import build_facts
-job = SimpleNamespace(board="zedboard", point="safe", facts={"part": "x"}, tools=SimpleNamespace(programs={}))
+point = points.running("zedboard")
+job = SimpleNamespace(board="zedboard", point=point, facts={"part": "x"}, tools=SimpleNamespace(programs={}))
 print(build_facts(job, {"impl": {"clock_mhz": 100, "slack": {}, "used": {}}}))
 """
 
