@@ -17,6 +17,7 @@ from hls.command.arguments import Parser
 from hls.command.entry import guarded
 from hls.command.generated import renewed
 from hls.errors import UserError
+from hls.generate import variant
 
 FOLDER = Path(__file__).resolve().parent
 OUTPUT = FOLDER / "boards.json"
@@ -77,8 +78,6 @@ def read_board(path):
 
 def _isa_hash(path, name, sizes):
     """The hash of the contract with a point's sizes."""
-    from hls.generate import variant  # reads TOML, as the board's file was
-
     try:
         return variant.hash_of(sizes)
     except ValueError as error:

@@ -13,6 +13,7 @@ from bitstreams.generate import FOLDER
 from bitstreams.vitis import checks, commands
 from hls import isa
 from hls.command import tools
+from hls.generate import variant
 
 ROOT = FOLDER.parent
 
@@ -44,8 +45,6 @@ def install(job, stages, target):
 
 def build_facts(job, stages):
     """What build.json says of a bitstream; host/board/overlay.py reads isa_hash, part, clock_mhz, commit and sha256."""
-    from hls.generate import variant  # Python 3.11; nothing that runs on a board builds
-
     placed, contract = stages["impl"], variant.contract_of({})
     return {
         "isa_hash": isa.HASH,

@@ -6,7 +6,6 @@ Nothing of the running process changes.
 """
 
 import shutil
-import tomllib
 from pathlib import Path
 
 from hls.contract import contract_hash
@@ -33,6 +32,8 @@ def changed(contract, sizes):
 
 def contract_of(sizes):
     """The contract of hls/isa.toml with these sizes. ValueError, as `changed`."""
+    import tomllib  # Python 3.11; nothing on a board needs it
+
     return changed(tomllib.loads(sources.SOURCE.read_text(encoding="utf-8")), sizes)
 
 

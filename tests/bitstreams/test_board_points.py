@@ -59,6 +59,13 @@ def test_wrong_points_are_named():
         points.point("zedboard", "huge")
 
 
+def test_an_older_python_is_told_of(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tomllib", None)
+    assert points.main(["zedboard", "safe", "host.run"]) == 2
+    err = capsys.readouterr().err
+    assert "read with Python 3.11 or newer" in err and err.count("\n") == 1
+
+
 def test_main_lists_and_refuses(capsys):
     assert points.main(["zedboard"]) == 0
     assert capsys.readouterr().out.count("MHz, contract ") == 2
