@@ -81,7 +81,7 @@ def _copied(arguments, argv):
 
 def _again(point, board, argv):
     """Become this program with the engine of another point; does not return."""
-    print(f"deploy: the bitstream is {board}'s point {point}: with its hls/ and packages", flush=True)
+    print(f"deploy: the bitstream is {board}'s point {point}: its hls/ and packages go along", flush=True)
     command = [sys.executable, "-m", "bitstreams.points", board, point, "host.deploy", *argv]
     os.execve(command[0], command, {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"})
 
