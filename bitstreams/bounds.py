@@ -23,6 +23,7 @@ from hls.command.arguments import Parser, Real, Whole
 from hls.command.entry import guarded
 from hls.command.outputs import write
 from hls.generate.markdown import items
+from host.board import catalog
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "bounds.md"
@@ -55,10 +56,10 @@ class Board(NamedTuple):
 
 
 def board_of(name=BOARD):
-    """The Board of a board's file."""
+    """The Board of a board's file, at the clock of its point that this engine is."""
     board = json.loads(BOARDS.read_text(encoding="utf-8"))[name]
     latency = board["memory"]["ddr_latency_cycles"]
-    return Board(float(board["clock_mhz"]), "-" + board["part"].rpartition("-")[2], latency)
+    return Board(catalog.read(name, BOARDS).clock_hz / 1e6, "-" + board["part"].rpartition("-")[2], latency)
 
 
 def model():

@@ -4,7 +4,8 @@
     python -m bitstreams.generate --check   # 1 if the committed one is stale
 
 A board's file has the keys of SCHEMA and no other; a value of another type, or an unknown or missing key, is named with
-its file. `chip_as = "zedboard"` takes the tables of CHIP from the file of another board that has the same chip.
+its file. `chip_as = "zedboard"` takes the tables of CHIP from the file of another board that has the same chip. Each
+point gets the hash of its contract, `isa_hash`, which tells on a board which of them an engine is.
 """
 
 import json
@@ -16,6 +17,7 @@ from hls.command.arguments import Parser
 from hls.command.entry import guarded
 from hls.command.generated import renewed
 from hls.errors import UserError
+from hls.generate import variant
 
 FOLDER = Path(__file__).resolve().parent
 OUTPUT = FOLDER / "boards.json"
@@ -69,7 +71,17 @@ def read_board(path):
         raise UserError(f"{path}: processing_system has neither preset nor properties: give one, for want of its files")
     if ("shunt_ohm" in board["power"]) != ("connector" in board["power"]):
         raise UserError(f"{path}: power has one of shunt_ohm and connector: give both, or neither where there is none")
+    for name, point in board.get("points", {}).items():
+        point["isa_hash"] = _isa_hash(path, name, point.get("sizes", {}))
     return board
+
+
+def _isa_hash(path, name, sizes):
+    """The hash of the contract with a point's sizes."""
+    try:
+        return variant.hash_of(sizes)
+    except ValueError as error:
+        raise UserError(f"{path}: points.{name}: {error}") from None
 
 
 def chip(part):

@@ -4,16 +4,15 @@
     python -m bitstreams.points zedboard safe bitstreams.vitis.synth zedboard    # a module, run with that engine
     make synth BOARD=zedboard POINT=safe                                         # the same
 
-The module runs in a process of its own, which finds hls/ of these sizes in build/points/BOARD-POINT/, and beside it the
-committed packages that this engine holds, priced by its schedule (bitstreams/reprice.py). The shipped
-engine is a point, too.
+The module finds hls/ of these sizes in build/points/BOARD-POINT/, and beside it the packages of packages/ that this
+engine holds, priced by its schedule (bitstreams/reprice.py). The shipped engine is a point, too.
 """
 
+import filecmp
 import os
 import shutil
-import subprocess
 import sys
-import tomllib
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,10 +20,9 @@ from bitstreams import design, reprice
 from hls import isa
 from hls.command import tools
 from hls.command.arguments import Parser
-from hls.command.entry import guarded
-from hls.contract import contract_hash
+from hls.command.entry import guarded, say
 from hls.errors import UserError
-from hls.generate import sources, variant
+from hls.generate import variant
 from hls.package import read as read_package
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,24 +36,16 @@ class Point(NamedTuple):
     title: str
     clock_mhz: float
     sizes: dict
-
-    @property
-    def hash(self):
-        """The hash of its contract, which its packages must have."""
-        contract = tomllib.loads(sources.SOURCE.read_text(encoding="utf-8"))
-        return contract_hash(variant.changed(contract, self.sizes))
+    hash: str  # of its contract, which its packages must have
 
 
 def read(board, data=None):
-    """Name → Point of a board's file, or of its contents. UserError for a size that the contract does not have."""
-    found = {}
-    for name, entry in (data or design.read(board)).get("points", {}).items():
-        found[name] = Point(name, entry["title"], entry["clock_mhz"], dict(entry.get("sizes", {})))
-        try:
-            variant.changed(tomllib.loads(sources.SOURCE.read_text(encoding="utf-8")), found[name].sizes)
-        except ValueError as error:
-            raise UserError(f"boards/{board}.toml: points.{name}: {error}") from None
-    return found
+    """Name → Point of a board's file, or of its contents (design.read). UserError."""
+    entries = (data or design.read(board)).get("points", {})
+    return {
+        name: Point(name, entry["title"], entry["clock_mhz"], entry.get("sizes", {}), entry["isa_hash"])
+        for name, entry in entries.items()
+    }
 
 
 def point(board, name):
@@ -67,38 +57,66 @@ def point(board, name):
     return found[name]
 
 
+def running(board, data=None):
+    """The board's Point that the running engine is, or None."""
+    return next((found for found in read(board, data).values() if found.hash == isa.HASH), None)
+
+
 def clock_mhz(board, data):
     """Clock of the board's point that the running engine is, or the board's own."""
-    clocks = [found.clock_mhz for found in read(board, data).values() if found.hash == isa.HASH]
-    return clocks[0] if clocks else data["clock_mhz"]
+    found = running(board, data)
+    return found.clock_mhz if found else data["clock_mhz"]
+
+
+def place(board, chosen):
+    """The name of a folder for what is made of a board's Point, or of an engine that is none of them."""
+    return f"{board}-{chosen.name}" if chosen else board
+
+
+def asked(board, chosen):
+    """What `make` takes for a board's Point, or for an engine that is none of them."""
+    return f"BOARD={board}" + (f" POINT={chosen.name}" if chosen else "")
 
 
 def prepare(board, chosen, build=BUILD):
-    """The folder with the point's hls/ and packages/, made anew."""
-    folder = Path(build) / f"{board}-{chosen.name}"
-    shutil.rmtree(folder / "hls", ignore_errors=True)
-    (folder / "packages").mkdir(parents=True, exist_ok=True)
-    variant.write(folder, chosen.sizes)
+    """The folder with the point's hls/ and packages/, which is left as it is where it is so already. UserError."""
+    folder = Path(build) / place(board, chosen)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=folder) as fresh:
+        variant.write(fresh, chosen.sizes)
+        if not _same(Path(fresh) / "hls", folder / "hls"):  # another process may be running it
+            shutil.rmtree(folder / "hls", ignore_errors=True)
+            (Path(fresh) / "hls").rename(folder / "hls")
     for path in sorted((ROOT / "packages").glob("*.npz")):
         try:
-            reprice_into(folder, path.stem)
+            reprice_into(folder, path)
         except UserError as error:
-            print(f"{board}'s {chosen.name} has no package {path.stem}: {error}")
+            say("bitstreams.points", f"{board}'s {chosen.name} has no package {path.stem}: {error}")
     return folder
 
 
-def reprice_into(folder, name):
-    """The path of folder/packages/NAME.npz, made of the committed package for the engine in `folder`. UserError."""
-    parts, target = (Path(folder) / "packages" / f"{name}.{kind}" for kind in ("parts", "npz"))
+def _same(one, other):
+    """Whether two folders hold the same files."""
+    names = [sorted(path.relative_to(top) for path in top.rglob("*") if path.is_file()) for top in (one, other)]
+    return names[0] == names[1] and filecmp.cmpfiles(one, other, names[0], shallow=False)[1:] == ([], [])
+
+
+def reprice_into(folder, path):
+    """The path of a package of this engine as one of the engine in `folder`, in folder/packages/. UserError."""
+    target = Path(folder) / "packages" / Path(path).name
     target.parent.mkdir(exist_ok=True)
-    target.unlink(missing_ok=True)
-    with parts.open("wb") as file:
-        reprice.save_parts(file, read_package(ROOT / "packages" / f"{name}.npz"))
-    command = [sys.executable, "-m", "bitstreams.reprice", str(parts), str(target)]
-    made = tools.run(command, cwd=folder, changes=environment(folder))
-    parts.unlink()
-    if made.returncode:
-        raise UserError((made.stderr.splitlines() or ["no message"])[-1])
+    try:
+        with tempfile.NamedTemporaryFile(suffix=".npz") as parts:
+            reprice.save_parts(parts, read_package(path))
+            parts.flush()
+            command = [sys.executable, "-m", "bitstreams.reprice", parts.name, str(target)]
+            made = tools.run(command, cwd=folder, changes=environment(folder))
+        if made.returncode:
+            raise UserError((made.stderr.splitlines() or ["no message"])[-1])
+    except UserError:
+        target.unlink(missing_ok=True)  # made of an older one
+        raise
+    sys.stderr.write(made.stderr)
     return str(target)
 
 
@@ -108,10 +126,11 @@ def environment(folder):
 
 
 def run(board, chosen, module, arguments, build=BUILD):
-    """Run a module of the project with the point's engine; its exit code."""
+    """Become a module of the project with the point's engine: signals and the exit code are its own. No return."""
     folder = prepare(board, chosen, build)
+    sys.stdout.flush()
     command = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(command, env={**os.environ, **environment(folder)}, check=False).returncode
+    os.execve(command[0], command, {**os.environ, **environment(folder)})
 
 
 def listed(board):

@@ -1,7 +1,7 @@
 """Resources, clock and schedule of a board's engine, from whatever has run: modelled, open tools, Vitis HLS, Vivado.
 
-    make synth-report BOARD=zedboard          # build/synth/BOARD/report.md and report.svg; prints the first
-    python -m bitstreams.report zedboard
+    make synth-report BOARD=zedboard          # build/synth/BOARD-POINT/report.md and report.svg; prints the first
+    python -m bitstreams.report zedboard      # of the shipped engine
 
 Figures of different origin stand in columns of their own and are never mixed: what is modelled comes from our own
 sources and contract, and no tool has seen it.
@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitstreams import design, sources
+from bitstreams import design, points, sources
 from bitstreams.report_picture import draw
 from bitstreams.vitis.commands import STAGES
 from bitstreams.vitis.synth import BUILD, RESULTS
@@ -28,8 +28,8 @@ TITLES = {"dsp": "DSP48E1", "bram18": "BRAM18", "lut": "LUT", "ff": "FF"}
 ORIGINS = {
     "modelled": ("modelled from the sources", "python -m bitstreams.resources, which needs libclang (make test)"),
     "open": ("open tools, estimated: small memories, no loop unrolled", "make rtl"),
-    "hls": ("Vitis HLS, estimated", "make synth STAGE=hls"),
-    "placed": ("Vivado, placed", "make synth STAGE=impl"),
+    "hls": ("Vitis HLS, estimated", "make synth {asked} STAGE=hls"),
+    "placed": ("Vivado, placed", "make synth {asked} STAGE=impl"),
 }
 NONE = "–"
 
@@ -58,9 +58,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """All of one board. used: origin → resource → count; stages: those that have run."""
+    """All of one board's engine. used: origin → resource → count; stages: those that have run."""
 
     board: str
+    asked: str  # what `make` takes for it
     title: str
     limits: dict
     used: dict
@@ -77,7 +78,8 @@ def collect(name, folder=BUILD, rtl=RTL, modelled=None):
     modelled: a function that estimates resource → count; hls/estimate/resources.py without.
     """
     board = design.read(name)
-    kept = _json(Path(folder) / name / RESULTS)
+    point = points.running(name, board)
+    kept = _json(Path(folder) / points.place(name, point) / RESULTS)
     stages = kept.get("stages", {}) if kept.get("sources") == sources.digest() else {}
     opened = _json(rtl) if _json(rtl).get("sources") == sources.digest() else {}
     used = {"modelled": (modelled or modelled_resources)()}
@@ -86,10 +88,11 @@ def collect(name, folder=BUILD, rtl=RTL, modelled=None):
     used["placed"] = _placed(stages.get("impl", {}).get("used", {}))
     return Report(
         board=name,
-        title=board["title"],
+        asked=points.asked(name, point),
+        title=f"{board['title']}{f', point {point.name}' if point else ''}",
         limits={key: board["limits"][key] for key in RESOURCES},
         used={origin: found for origin, found in used.items() if found},
-        clock=f"{board['clock_mhz']:g} MHz ({board['clock_kind']})",
+        clock=f"{points.clock_mhz(name, board):g} MHz ({board['clock_kind']})",
         clocks=dict(_clocks(stages)),
         loops=[_row(name, expected, stages.get("hls", {}).get("loops")) for name, expected in modelled_loops().items()],
         simulated=list(_simulated(stages, opened)),
@@ -201,7 +204,11 @@ def markdown(report):
             "|---|---|",
             *(f"| {what} | {how} |" for what, how in report.simulated),
         ]
-    missing = [f"- {heading}: {how}" for origin, (heading, how) in ORIGINS.items() if origin not in report.used]
+    missing = [
+        f"- {heading}: {how.format(asked=report.asked)}"
+        for origin, (heading, how) in ORIGINS.items()
+        if origin not in report.used
+    ]
     if missing:
         lines += ["", "## What makes the figures that are not there", "", *missing]
     return "\n".join(lines) + "\n"
@@ -215,14 +222,13 @@ def main(argv=None):
     """Write and print the report; 0, or 2 for a board that there is not."""
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("board", nargs="?", default="zedboard", help="one of `make boards` (default: %(default)s)")
-    parser.add_argument("--build", type=Path, default=BUILD, help="folder of the stages (default: build/synth)")
+    parser.add_argument("--build", type=Path, default=BUILD, help="folder that synth built in (default: build/synth)")
     arguments = parser.parse_args(argv)
     return guarded("bitstreams.report", lambda: _report(arguments))
 
 
 def _report(arguments):
-    design.read(arguments.board)
-    folder = made(arguments.build / arguments.board, "--build")
+    folder = made(arguments.build / points.place(arguments.board, points.running(arguments.board)), "--build")
     report = collect(arguments.board, arguments.build)
     text = markdown(report)
     try:

@@ -16,7 +16,7 @@ from data.arguments import HELP, folder_of
 from data.datasets import load_sample
 from data.labelled import test_images
 from hls import cosim, golden, isa
-from hls.command import tools
+from hls.command import places, tools
 from hls.command.arguments import Parser, Whole
 from hls.command.entry import guarded
 from hls.command.outputs import made
@@ -27,7 +27,7 @@ from hls.record import MEASURED, NO_BUDGET, scalars, words
 from host.board.ports import room
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = Path(isa.__file__).resolve().parents[1] / "packages"  # of this engine: a point's has its own
+PACKAGES = places.ENGINE / "packages"
 FLOW = ROOT / "bitstreams" / "flow"
 TESTBENCH = "testbench.cpp"
 STANDARD = "-std=c++14"

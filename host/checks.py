@@ -86,7 +86,7 @@ def check_packages(on_board):
     from hls import isa
     from hls.package import PackageError, read
 
-    paths = sorted((ROOT / "packages").glob("*.npz"))
+    paths = sorted((places.ENGINE / "packages").glob("*.npz"))
     if not paths:
         return Finding("packages", MISSING, "none in packages/", "copy the repository whole, or python -m export")
     for path in paths:
@@ -102,7 +102,7 @@ def check_engine(on_board):
     """The engine's source is of the same contract as the Python code."""
     from hls import isa
 
-    header = ROOT / "hls" / "src" / "isa.hpp"
+    header = places.ENGINE / "hls" / "src" / "isa.hpp"
     if not header.exists():
         state = NOTE if on_board else MISSING
         return Finding("engine source", state, f"no {header}: no co-simulation here", "copy the repository whole")
@@ -131,6 +131,9 @@ def check_bitstream(on_board, board):
         build = overlay.find(overlay.BITSTREAMS / board, board)
     except BackendMissing as error:
         return Finding("bitstream", MISSING if on_board else NOTE, str(error), "bitstreams/ says how to build one")
+    except overlay.OtherPoint as other:
+        found, _, remedy = str(other).partition("; ")
+        return Finding("bitstream", MISSING if on_board else NOTE, found, remedy)
     except UserError as error:
         return Finding("bitstream", MISSING, str(error), "copy .bit, .hwh and build.json of one build")
     return Finding("bitstream", OK, f"{build.bit.name}, {build.clock_hz / 1e6:g} MHz, commit {build.commit}")

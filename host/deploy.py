@@ -4,8 +4,9 @@
     python host/deploy.py xilinx@192.168.2.99 --board zedboard
 
 Needs ssh and tar on both sides. The copy goes into a new folder, which takes the old one's place only when it is whole.
-The test runs the same images there and here: all figures of both must be equal. Where it fails, host/doctor.py
-is asked.
+The hls/ and packages that go along are those of the bitstream's engine: for one of the board's other points this runs
+again with that point's (bitstreams/points.py). The test runs the same images there and here: all figures of both must
+be equal. Where it fails, host/doctor.py is asked.
 
 Exit codes: 0 copied and tested; 1 copied, but the test failed; 2 bad input or not copied, with one line that says why.
 """
@@ -13,6 +14,7 @@ Exit codes: 0 copied and tested; 1 copied, but the test failed; 2 bad input or n
 import contextlib
 import io
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # a script has its own folder there, which hides no module
 
+from hls.command import places
 from hls.command.arguments import Parser, Whole
 from hls.command.entry import guarded
 from hls.errors import UserError
@@ -31,8 +34,9 @@ from host.board import catalog, overlay
 from host.remote import ssh
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("host", "hls", "data", "requirements")  # the rest is for training, building and testing
-FILES = ("bitstreams/boards.json", "bitstreams/overlay.json", "packages/*.npz", "LICENSE")
+# What a board needs, of the repository and of the engine; the rest is for training, building and testing.
+PATTERNS = ("host/**/*", "data/**/*", "requirements/*", "bitstreams/boards.json", "bitstreams/overlay.json", "LICENSE")
+OF_ENGINE = ("hls/**/*", "packages/*.npz")
 LEFT_OUT = ("__pycache__", ".partial", "~")
 COPY_S, TEST_S = 300, 600
 EQUAL = (
@@ -58,15 +62,28 @@ TEST_CODES = {Differs: 1, KeyboardInterrupt: 1}
 
 def main(argv=None):
     """Copy, test, and give the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
     arguments = _parser().parse_args(argv)
-    code = guarded("deploy", lambda: _copied(arguments), "interrupted: the board keeps what it had")
+    code = guarded("deploy", lambda: _copied(arguments, argv), "interrupted: the board keeps what it had")
     return code or guarded("deploy", lambda: _tested(arguments), "copied, but the test was interrupted", TEST_CODES)
 
 
-def _copied(arguments):
-    check(arguments)
+def _copied(arguments, argv):
+    try:
+        check(arguments)
+    except overlay.OtherPoint as other:
+        if places.ENGINE != ROOT:
+            raise
+        _again(other.point, arguments.board, argv)
     copy(arguments)
     return 0
+
+
+def _again(point, board, argv):
+    """Become this program with the engine of another point; does not return."""
+    print(f"deploy: the bitstream is {board}'s point {point}: its hls/ and packages go along", flush=True)
+    command = [sys.executable, "-m", "bitstreams.points", board, point, "host.deploy", *argv]
+    os.execve(command[0], command, {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"})
 
 
 def _tested(arguments):
@@ -112,20 +129,19 @@ def check(arguments):
 
 # --------------------------------------------------------------------------------------------------------------- copy
 def files(board):
-    """Paths, relative to the repository, of what a board needs, in order."""
-    found = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")]
-    found += [path for pattern in FILES for path in ROOT.glob(pattern)]
-    found += (ROOT / "bitstreams" / board).glob("*")
-    kept = (path.relative_to(ROOT) for path in found if path.is_file())
-    return sorted(path for path in kept if not any(part in str(path) for part in LEFT_OUT))
+    """Name there → path here of what a board needs, in order."""
+    patterns = [(ROOT, (*PATTERNS, f"bitstreams/{board}/*")), (places.ENGINE, OF_ENGINE)]
+    found = {path.relative_to(top): path for top, each in patterns for pattern in each for path in top.glob(pattern)}
+    kept = ((str(name), path) for name, path in sorted(found.items()) if path.is_file())
+    return {name: path for name, path in kept if not any(part in name for part in LEFT_OUT)}
 
 
 def archive(board):
     """The bytes of a .tar.gz of these files."""
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w:gz", compresslevel=6) as tar:
-        for path in files(board):
-            tar.add(ROOT / path, str(path))
+        for name, path in files(board).items():
+            tar.add(path, name)
     return stream.getvalue()
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from data.arguments import folder_of
 from data.errors import DataError
 from hls import isa
+from hls.command import places
 from hls.cost import worst_case
 from hls.errors import UserError
 from hls.package import Package, read
@@ -22,7 +23,7 @@ from host.board import catalog
 from host.budgets import budget
 from host.budgets.average import Average, choose
 
-PACKAGES = Path(__file__).resolve().parents[1] / "packages"
+PACKAGES = places.ENGINE / "packages"
 MOST_NATS = 100  # of an entropy threshold
 DEFAULT = "fashion-mnist"  # the package, and the data set, of a run that names none
 

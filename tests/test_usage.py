@@ -65,6 +65,8 @@ def shown(words):
 
 def module_of(words):
     """(the module that a command starts, its arguments); a script of host/ is host.NAME."""
+    if words[1:3] == ("-m", "bitstreams.points") and len(words) > 5:  # BOARD POINT, then the module it starts
+        return words[5], list(words[6:])
     if words[1] == "-m":
         return words[2], list(words[3:])
     assert (ROOT / words[1]).is_file(), f"no {words[1]}, named in {COMMANDS[words]}"

@@ -119,7 +119,7 @@ def add_point(rows, point, found):
 def add_checks(rows, point):
     """The worst loop, and how many images' records are the golden model's, in both forms of the co-simulation."""
     with variant(point.sizes) as place:
-        compared = {name: of_boards.reprice_into(place, name) for name in TRAINED}
+        compared = {name: of_boards.reprice_into(place, PACKAGES / f"{name}.npz") for name in TRAINED}
         asked = {"programs": {}, "resources": False, "bounds": point.clock_mhz}
         found = ask(place, {**asked, "compared": compared, "images": COMPARED})
     period, note = 1000 / point.clock_mhz, f"{point.title}; {point.clock_mhz:g} MHz"

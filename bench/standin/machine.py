@@ -344,9 +344,11 @@ def _reads(arguments):
     items = {"program": arguments["instructions"] * isa.INSTRUCTION_WORDS * 4, "tables": arguments["table_words"] * 4,
              "images": arguments["images_count"] * arguments["image_bytes"],
              "maps": arguments["map_words"] * isa.TILE**2 + (arguments["pool"] - 1) * CHARGE_BYTES}  # fmt: skip
-    items |= {f"weights{bus}": arguments["weight_bytes"] for bus in range(3)}
-    assert set(items) | {"results"} == {name for name, (kind, _) in isa.PORTS.items() if kind == "memory"}
-    if len({arguments[f"weights{bus}"] for bus in range(3)}) > 1:
+    memories = {name for name, (kind, _) in isa.PORTS.items() if kind == "memory"}
+    weights = {name for name in memories if name.startswith("weights")}  # one or more, by the point
+    items |= dict.fromkeys(weights, arguments["weight_bytes"])
+    assert set(items) | {"results"} == memories
+    if len({arguments[name] for name in weights}) > 1:
         raise BusError(5, "the weights' ports are at different addresses")
     word = {name: int(bits) // 8 for name, (_, bits) in isa.PORTS.items()}
     return {name: -(-size // word[name]) * word[name] for name, size in items.items()}

@@ -13,6 +13,7 @@ from bitstreams.generate import FOLDER
 from bitstreams.vitis import checks, commands
 from hls import isa
 from hls.command import tools
+from hls.generate import variant
 
 ROOT = FOLDER.parent
 
@@ -44,18 +45,16 @@ def install(job, stages, target):
 
 def build_facts(job, stages):
     """What build.json says of a bitstream; host/board/overlay.py reads isa_hash, part, clock_mhz, commit and sha256."""
-    import tomllib  # Python 3.11; nothing that runs on a board builds
-
-    placed = stages["impl"]
-    contract = tomllib.loads((ROOT / "hls" / "isa.toml").read_text(encoding="utf-8"))
+    placed, contract = stages["impl"], variant.contract_of({})
     return {
         "isa_hash": isa.HASH,
         "board": job.board,
+        "point": job.point.name if job.point else None,
         "part": job.facts["part"],
         "clock_mhz": placed["clock_mhz"],
         "slack": placed["slack"],
         "utilisation": placed["used"],
-        "engine": contract["sizes"],
+        "engine": {name: getattr(isa, name) for section in variant.SECTIONS for name in contract[section]},
         "tools": {tool.name: tool.release for tool in job.tools.programs.values()},
         "critical_warnings": [line for stage in stages.values() for line in stage.get("critical_warnings", [])],
         "simulated": {name: stages[name]["passed"] if name in stages else None for name in ("csim", "cosim")},

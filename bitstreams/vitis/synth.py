@@ -4,7 +4,8 @@
     python -m bitstreams.vitis.synth zedboard --stage all --clock-mhz 143      # the shipped engine
 
 csim and cosim compare the C++ and the RTL with the golden vectors of a real package. What is built goes to
-bitstreams/BOARD/ (.bit, .hwh, build.json, reports), whole or not at all; on the way all is in build/synth/BOARD/.
+bitstreams/BOARD/ (.bit, .hwh, build.json, reports), whole or not at all, in place of what was there; on the way all is
+in build/synth/BOARD-POINT/.
 Exit code 1: a stage failed or its result is not good enough; 2: no tools, or a wrong argument; 130: interrupted.
 """
 
@@ -53,6 +54,7 @@ class Job:
     """A build: its folder, the board's data, facts for the TCL, and what it simulates."""
 
     board: str
+    point: points.Point | None  # the board's that this engine is
     folder: Path
     limits: dict
     facts: dict
@@ -87,7 +89,18 @@ def prepare(board, clock_mhz, tools, folder, jobs=None, accepted=()):
     copies = sorted((folder / "src").rglob("*.?pp"))
     for path in (folder / commands.PARAMETERS, *copies, *sorted(commands.FLOW.iterdir())):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return Job(board, folder, data["limits"], facts, tools, len(images), cycles, digest.hexdigest(), tuple(accepted))
+    return Job(
+        board=board,
+        point=points.running(board, data),
+        folder=folder,
+        limits=data["limits"],
+        facts=facts,
+        tools=tools,
+        images=len(images),
+        modelled_cycles=cycles,
+        digest=digest.hexdigest(),
+        accepted=tuple(accepted),
+    )
 
 
 def results(job):
@@ -104,9 +117,8 @@ def run_stage(stage, job):
     needed = NEEDS.get(stage)
     done = results(job)
     if needed and needed not in done:
-        raise UserError(
-            f"{stage} needs what {needed} makes of these sources: make synth BOARD={job.board} STAGE={needed}"
-        )
+        asked = points.asked(job.board, job.point)
+        raise UserError(f"{stage} needs what {needed} makes of these sources: make synth {asked} STAGE={needed}")
     later = commands.STAGES[commands.STAGES.index(stage) :] if stage == "hls" else (stage,)
     done = {name: value for name, value in done.items() if name not in later}
     _note(job, done)
@@ -200,7 +212,7 @@ def parse(argv):
     parser.add_argument("--generation", choices=tuple(GENERATIONS), help="of the tools (default: the first found)")
     parser.add_argument("--dry-run", action="store_true", help="write every file, print every command, run nothing")
     parser.add_argument("--jobs", type=Whole(1, 256), help="processes of Vivado (default: one for each processor)")
-    parser.add_argument("--build", type=Path, default=BUILD, help="folder to build in (default: build/synth)")
+    parser.add_argument("--build", type=Path, default=BUILD, help="gets BOARD-POINT/ (default: build/synth)")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder that gets BOARD/ (default: bitstreams)")
     help_text = "critical warning that fails nothing, by its id, such as 'BD 41-1356'"
     parser.add_argument("--accept", action="append", default=[], metavar="ID", help=help_text)
@@ -219,8 +231,8 @@ def main(argv=None):
 
 def _synthesise(arguments):
     stages = commands.STAGES if arguments.stage == "all" else (arguments.stage,)
-    folder, target = (arguments.build / arguments.board).resolve(), arguments.out / arguments.board
-    design.read(arguments.board)
+    name = points.place(arguments.board, points.running(arguments.board))
+    folder, target = (arguments.build / name).resolve(), arguments.out / arguments.board
     if arguments.dry_run:
         tools = dry_tools(arguments.generation or CLASSIC)
     else:
@@ -246,7 +258,8 @@ def _build(job, stages, target):
     except (UserError, OSError) as error:
         raise StageFailed(str(error)) from None
     if "impl" in stages:
-        print(f"built {target}: {job.facts['design']}.bit at {results(job)['impl']['clock_mhz']:g} MHz")
+        clock = f"{results(job)['impl']['clock_mhz']:g} MHz"
+        print(f"built {target}: {job.facts['design']}.bit at {clock}{f', point {job.point.name}' if job.point else ''}")
     return 0
 
 

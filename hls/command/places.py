@@ -11,6 +11,7 @@ from pathlib import Path
 from hls.errors import UserError
 
 NAME = "ddi-fpga"
+ENGINE = Path(__file__).resolve().parents[2]  # has this hls/, and packages/ that are priced for it: a point's, its own
 
 
 def cache(*names):

@@ -6,9 +6,9 @@ Nothing of the running process changes.
 """
 
 import shutil
-import tomllib
 from pathlib import Path
 
+from hls.contract import contract_hash
 from hls.generate import sources
 
 SECTIONS = ("sizes", "timing")
@@ -30,9 +30,21 @@ def changed(contract, sizes):
     return contract | parts | {"port": [port for port in contract["port"] if port["name"] not in extra]}
 
 
+def contract_of(sizes):
+    """The contract of hls/isa.toml with these sizes. ValueError, as `changed`."""
+    import tomllib  # Python 3.11; nothing on a board needs it
+
+    return changed(tomllib.loads(sources.SOURCE.read_text(encoding="utf-8")), sizes)
+
+
+def hash_of(sizes):
+    """The hash of that contract, which packages and bitstreams of such an engine have."""
+    return contract_hash(contract_of(sizes))
+
+
 def write(folder, sizes):
     """Write the package hls for these sizes into `folder`."""
-    contract = changed(tomllib.loads(sources.SOURCE.read_text(encoding="utf-8")), sizes)
+    contract = contract_of(sizes)
     package = Path(folder) / "hls"
     shutil.copytree(sources.ROOT / "hls", package, ignore=shutil.ignore_patterns("__pycache__"))
     (package / "isa.py").write_text(sources.python_module(contract), encoding="utf-8")

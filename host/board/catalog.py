@@ -1,6 +1,10 @@
 """Boards as the host needs them, from bitstreams/boards.json (made of bitstreams/boards/*.toml).
 
 board = read("zedboard")   # board.clock_hz, board.clock_kind, board.energy
+point_of("zedboard", isa_hash)   # "safe": the board's point that has this contract
+
+A board can be built with engines of other sizes, its points, each with a clock of its own: the clock is that of the
+point whose contract is the running one.
 """
 
 import json
@@ -8,9 +12,11 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from hls import isa
 from hls.errors import UserError
 
 FILE = Path(__file__).resolve().parents[2] / "bitstreams" / "boards.json"
+REMEDY = "make it anew: python -m bitstreams.generate"
 DEFAULT = "zedboard"
 
 
@@ -62,30 +68,47 @@ class Board:
 
 def read(name=DEFAULT, path=FILE):
     """The board `name`. UserError when it is unknown, or the file is missing, damaged or lacks a key."""
-    path = Path(path)
-    remedy = "make it anew: python -m bitstreams.generate"
+    found = _entry(name, path)
     try:
-        boards = json.loads(path.read_text(encoding="utf-8"))
-        found = boards.get(name)
-    except (OSError, ValueError, AttributeError) as error:
-        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())}): {remedy}") from None
-    if found is None:
-        raise UserError(f"unknown board {name!r}: expected one of {', '.join(sorted(boards))}")
-    try:
-        power = found["power"]
-        clock_hz = round(float(found["clock_mhz"]) * 1e6)
+        power, point = found["power"], _point_of(found, isa.HASH)
+        clock_hz = round(float((found["points"][point] if point else found)["clock_mhz"]) * 1e6)
         crystal_hz = round(float(found["processing_system"]["crystal_mhz"]) * 1e6)
         shunt_ohm = float(power["shunt_ohm"]) if "shunt_ohm" in power else None
         numbers = {"shunt_ohm": shunt_ohm, "supply_v": float(power["supply_v"])}
         energy = _coefficients(found["energy"]) if "energy" in found else None
         kind = str(found["clock_kind"])
         board = Board(name, str(found["title"]), clock_hz, kind, crystal_hz, **numbers, energy=energy)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{path}: board {name} is not as expected ({error}): {remedy}") from None
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+        raise UserError(f"{path}: board {name} is not as expected ({error}): {REMEDY}") from None
     for what, value in (("clock", board.clock_hz), ("crystal", board.crystal_hz)):
         if value <= 0:
-            raise UserError(f"{path}: board {name} has a {what} of {value} Hz, expected more than 0: {remedy}")
+            raise UserError(f"{path}: board {name} has a {what} of {value} Hz, expected more than 0: {REMEDY}")
     return board
+
+
+def point_of(name, isa_hash, path=FILE):
+    """The board's point that has this contract, or None. UserError, as `read`."""
+    try:
+        return _point_of(_entry(name, path), isa_hash)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: board {name} is not as expected ({error}): {REMEDY}") from None
+
+
+def _point_of(found, isa_hash):
+    points = found.get("points", {})
+    return next((name for name, point in points.items() if point["isa_hash"] == isa_hash), None)
+
+
+def _entry(name, path):
+    """What boards.json says of a board. UserError when it is unknown, or the file is missing or damaged."""
+    try:
+        boards = json.loads(Path(path).read_text(encoding="utf-8"))
+        found = boards.get(name)
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read ({' '.join(str(error).split())}): {REMEDY}") from None
+    if found is None:
+        raise UserError(f"unknown board {name!r}: expected one of {', '.join(sorted(boards))}")
+    return found
 
 
 def _coefficients(table):

@@ -31,6 +31,14 @@ FIXED = {
 }
 
 
+class OtherPoint(UserError):
+    """A bitstream of the board whose engine is not this one, but another `point` of the board."""
+
+    def __init__(self, text, point):
+        super().__init__(text)
+        self.point = point
+
+
 @dataclass(frozen=True)
 class Block:
     """A block of the design: `base` and `range` in bytes on the processor's bus."""
@@ -93,7 +101,8 @@ def _block(facts):
 def find(folder, board=catalog.DEFAULT):
     """The Build in `folder` for `board`.
 
-    BackendMissing when there is no bitstream; UserError when its files are incomplete, damaged or for another board.
+    BackendMissing when there is no bitstream; UserError when its files are incomplete, damaged or for another board;
+    OtherPoint when its engine is another one of the board's.
     """
     folder = Path(folder)
     bits = sorted(folder.glob("*.bit"))
@@ -105,14 +114,24 @@ def find(folder, board=catalog.DEFAULT):
     if not bit.with_suffix(".hwh").is_file():
         raise UserError(f"{bit.with_suffix('.hwh')} is missing, which describes {bit.name}: {AGAIN}")
     facts = _build_facts(folder / "build.json")
-    if facts["isa_hash"] != isa.HASH:
-        raise UserError(f"{bit.name} is an engine for contract {facts['isa_hash']}, this is {isa.HASH}: {AGAIN}")
+    _check_contract(bit, facts["isa_hash"], board)
     expected = part(board)
     if facts["part"] != expected:
         raise UserError(f"{bit.name} is for {facts['part']}, {board} has {expected}: {AGAIN}")
     for name, sha256 in facts.get("sha256", {}).items():
         _check_file(folder / name, sha256)
     return Build(bit, round(float(facts["clock_mhz"]) * 1e6), facts["part"], str(facts.get("commit", "unknown")))
+
+
+def _check_contract(bit, found, board):
+    """UserError unless the bitstream's engine is this one; OtherPoint says how that engine is had."""
+    if found == isa.HASH:
+        return
+    said, point = f"{bit.name} is an engine for contract {found}, this is {isa.HASH}", catalog.point_of(board, found)
+    if point is None:
+        raise UserError(f"{said}: {AGAIN}")
+    remedy = f"make deploy HOST=… BOARD={board}, from the laptop, copies what fits it"
+    raise OtherPoint(f"{said}: it is {board}'s point {point}; {remedy}", point)
 
 
 def _build_facts(path):

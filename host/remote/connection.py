@@ -49,7 +49,8 @@ class Connection:
         """Another contract would give wrong results, not errors."""
         found = self.said.get("isa")
         if found != isa.HASH:
-            remedy = "copy this version, and its bitstream, to the board (make deploy HOST=…)"
+            remedy = "give it this version, and its bitstream (make deploy HOST=…); for a bitstream of another point "
+            remedy += "of the board, run as python -m bitstreams.points BOARD POINT host.run …"
             raise UserError(f"it has engine contract {found}, this is {isa.HASH}: {remedy}")
 
     def warnings(self):

@@ -48,7 +48,7 @@ def test_a_point_s_rows():
 
 def test_a_point_s_checks(monkeypatch):
     asked = {}
-    monkeypatch.setattr(points.of_boards, "reprice_into", lambda place, name: f"{name}.npz")
+    monkeypatch.setattr(points.of_boards, "reprice_into", lambda place, path: path.name)
     monkeypatch.setattr(points, "ask", lambda place, question: asked.update(question) or
                         {"ii_gap": 0, "period_ns": 6.5, "same": {"cifar10": [3, 4]}})  # fmt: skip
     points.add_checks(rows := Rows(), points.Point("a", "x", 100, {"TILE_WORDS": 64}, {}))

@@ -39,6 +39,7 @@ def test_a_stale_file_is_found(tmp_path, monkeypatch, capsys):
         ('"target"', '"guess"', "clock_kind is 'guess'"),
         ("bram18 = 280", "bram18 = 140", "must be twice"),
         ("[limits]", "limits = 3\n[other]", "unknown key other"),
+        ("TILE_WORDS = 2048", "LANES = 4", r"points\.safe: no size LANES in hls"),
         ("[limits]", "[[limits]]", "limits is .*expected a table"),
         ("dsp = 220", "dsp = ", "expected a TOML file"),
         ("board_parts = [", "board_parts = [3, ", "board_parts is .*expected a list of texts"),

@@ -8,7 +8,7 @@ pytest.importorskip("tomllib", reason="boards' files are read with Python 3.11 o
 
 from xml.etree import ElementTree
 
-from bitstreams import report, sources
+from bitstreams import points, report, sources
 from hls import isa
 from tests.bitstreams import samples
 
@@ -29,9 +29,9 @@ def stages(loops=(), **changes):
 
 
 def collect(folder, found, source=None, rtl=None):
-    (folder / "zedboard").mkdir(exist_ok=True)
+    (folder / "zedboard-large").mkdir(exist_ok=True)
     kept = {"sources": source or sources.digest(), "stages": found}
-    (folder / "zedboard" / "results.json").write_text(json.dumps(kept))
+    (folder / "zedboard-large" / "results.json").write_text(json.dumps(kept))
     (folder / "rtl.json").write_text(json.dumps(rtl or {}))
     return report.collect("zedboard", folder, folder / "rtl.json", lambda: MODELLED)
 
@@ -59,11 +59,22 @@ def test_each_origin_has_a_column_of_its_own(tmp_path):
 def test_what_has_not_run_is_a_dash_with_what_would_make_it(tmp_path):
     text = report.markdown(collect(tmp_path, {}))
     assert rows(text, "Resources")["DSP48E1"] == ["220", "211 (96 %)", "–", "–", "–"]
-    for stage in ("make rtl", "make synth STAGE=hls", "make synth STAGE=impl"):
+    for stage in ("make rtl", "make synth BOARD=zedboard POINT=large STAGE=hls", "POINT=large STAGE=impl"):
         assert stage in text
     assert "run on these sources: none" in text and "| – | – |" in text
     schedule = rows(text, "Schedule")
     assert [schedule[name][-1].strip() for name in NAMES] == ["not reported"] * len(NAMES)
+
+
+def test_a_report_is_of_the_point_that_runs(tmp_path, monkeypatch):
+    """Its clock, and the stages in its folder alone."""
+    collect(tmp_path, stages())
+    safe = points.point("zedboard", "safe")
+    monkeypatch.setattr(points, "running", lambda board, data=None: safe)
+    found = report.collect("zedboard", tmp_path, tmp_path / "nothing", lambda: {})
+    assert (found.title, found.clock, found.stages) == ("Digilent ZedBoard, point safe", "100 MHz (target)", ())
+    (tmp_path / "zedboard-large").rename(tmp_path / "zedboard-safe")
+    assert report.collect("zedboard", tmp_path, tmp_path / "nothing", lambda: {}).stages != ()
 
 
 def test_results_of_other_sources_do_not_count(tmp_path):
@@ -75,7 +86,7 @@ def test_results_of_other_sources_do_not_count(tmp_path):
 @pytest.mark.parametrize("damage", ["", "[]", "{", '{"stages": 3'])
 def test_damaged_results_count_as_none(tmp_path, damage):
     collect(tmp_path, {})
-    (tmp_path / "zedboard" / "results.json").write_text(damage)
+    (tmp_path / "zedboard-large" / "results.json").write_text(damage)
     assert report.collect("zedboard", tmp_path, tmp_path / "nothing", lambda: {}).stages == ()
 
 
@@ -123,7 +134,7 @@ def test_the_command_writes_both(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(report, "modelled_resources", lambda: MODELLED)
     assert report.main(["pynq-z2", "--build", str(tmp_path)]) == 0
     assert "TUL PYNQ-Z2" in capsys.readouterr().out
-    assert {path.name for path in (tmp_path / "pynq-z2").iterdir()} == {"report.md", "report.svg"}
+    assert {path.name for path in (tmp_path / "pynq-z2-large").iterdir()} == {"report.md", "report.svg"}
     assert report.main(["nexys", "--build", str(tmp_path)]) == 2
     assert "no board 'nexys'" in capsys.readouterr().err
 

@@ -1,11 +1,17 @@
 """Class exits on the engine: the integer model, the golden model and the C++ engine decide alike, bit for bit."""
 
+import json
+import os
+import subprocess
+import sys
+import tempfile
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from bitstreams import points, reprice
 from export.build import Source, build, for_class
 from export.compile.lower import lower
 from export.float_network import FloatNetwork
@@ -17,6 +23,7 @@ from export.integers.equalise import equalise, peaks
 from export.integers.integer import IntegerNetwork
 from export.integers.quantize import quantize
 from hls import cosim, golden, isa
+from hls.generate import variant
 from hls.package import PackageError, encoded, read
 from hls.record import agreed, decode
 from tests.export.random_networks import MEAN, STD, Case, normalise, random_images, random_model
@@ -205,3 +212,70 @@ def test_meta_prices_stop_and_walk_on(built):
             assert (results.flops[taken] <= item["flops"]).all() and (results.cycles[taken] <= item["cycles"]).all()
         program = lower(for_class(built.network8, int(name))).program
         assert len(program) == len(package.program)
+
+
+# ---------------------------------------------------------------------------------------------------- on another point
+@pytest.fixture(scope="module")
+def safe(tmp_path_factory):
+    """A folder with the hls of the ZedBoard's safe point, in which its engine is compiled once."""
+    pytest.importorskip("tomllib", reason="boards' files are read with Python 3.11 or newer")
+    folder = tmp_path_factory.mktemp("safe")
+    variant.write(folder, points.point("zedboard", "safe").sizes)
+    return folder
+
+
+@pytest.mark.cosim
+def test_priced_for_another_point_they_decide_there_as_here(built, safe, tmp_path):
+    """The engine's records are the golden model's there, within the prices; but for cycles they are those of here."""
+    (tmp_path / "toy.npz").write_bytes(encoded(built.package))
+    np.save(tmp_path / "images.npy", built.images)
+    files = [points.reprice_into(safe, tmp_path / "toy.npz"), tmp_path / "images.npy", tmp_path / "records.npz"]
+    command = [sys.executable, "-m", "tests.export.class_exits_on_a_point", *map(str, files)]
+    found = subprocess.run(command, env={**os.environ, **points.environment(safe)}, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr[-500:]
+    with np.load(tmp_path / "records.npz") as records:
+        assert sorted(records) == ["3", "3 under a budget", "7", "7 under a budget"]
+        for name in ("3", "7"):
+            there, here = decode(records[name], built.package.with_class_exit(name).start()), built.run(name)
+            for field in ("exit", "label", "flops", "logits", "trace", "weight_bytes"):
+                assert np.array_equal(getattr(there, field), getattr(here, field)), field
+            assert (there.cycles > here.cycles).all(), "two taps a cycle for three"
+
+
+def repriced(package):
+    """A package, priced again by this engine."""
+    with tempfile.TemporaryFile() as file:
+        reprice.save_parts(file, package)
+        file.seek(0)
+        with np.load(file) as parts:
+            told = json.loads(parts["told"].tobytes().decode())
+            return reprice.repriced(*(parts[name] for name in reprice.ARRAYS), told["starts"], told["meta"])
+
+
+def test_priced_again_for_the_same_engine_they_are_the_same(built):
+    found = repriced(built.package)
+    assert np.array_equal(found.variants, built.package.variants) and found.meta == built.package.meta
+    wrong = json.loads(json.dumps(built.package.meta))
+    for item in wrong["class_exits"]:
+        item["exits"] = [one | {"cycles": 1} for one in item["exits"]]
+    assert repriced(replace(built.package, meta=wrong)).meta == built.package.meta, "prices are made anew"
+
+
+def test_one_that_an_engine_does_not_hold_is_left_out_alone(built, capsys):
+    variants = built.package.variants.copy()
+    first = built.package.meta["class_exits"][0]["count"]
+    at = int(np.flatnonzero(variants[:first, 0] == isa.FC)[0])
+    variants[at, 1 + isa.FIELDS[isa.FC].index("weights")] = built.package.weights.size
+    found = repriced(replace(built.package, variants=variants))
+    assert found.class_exits == ["7"] and np.array_equal(found.variants, variants[first:])
+    assert read_back(found).with_class_exit("7").exits == built.package.with_class_exit("7").exits
+    said = capsys.readouterr().err
+    assert "toy has no class exit 3 on this engine: " in said and said.count("\n") == 1
+
+
+def read_back(package):
+    """The package by way of its file."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(encoded(package))
+        file.flush()
+        return read(file.name)

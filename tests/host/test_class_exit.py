@@ -1,15 +1,20 @@
 """`host/run.py --class-exit NAME`: who stops, what is reported, and what is refused."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 
+from bitstreams import points
 from data.datasets import load_sample
 from data.sets import FASHION_MNIST
 from export.build import Source
 from export.fold import fold
 from export.packing import Parts, pack
+from hls.generate import variant
 from hls.package import write
 from host import Engine
 from host.run import main
@@ -76,6 +81,22 @@ def test_a_budget_is_kept_besides(package, tmp_path):
 def test_layers_of_images_that_stopped_add_up(package, tmp_path):
     found = run(package, tmp_path, "--class-exit", "trouser", "--layers")
     assert sum(row["cycles"] for row in found["layers"]) == pytest.approx(300 * found["cycles"]["mean"])
+
+
+def test_on_another_point_the_same_images_stop(package, tmp_path):
+    """Priced for the ZedBoard's safe point, at its clock; all but the cycles is as here."""
+    pytest.importorskip("tomllib", reason="boards' files are read with Python 3.11 or newer")
+    variant.write(tmp_path, points.point("zedboard", "safe").sizes)
+    priced = points.reprice_into(tmp_path, package)
+    options = ["--images", "100", "--class-exit", "trouser", "--backend", "golden", "--json"]
+    command = [sys.executable, "-m", "host.run", "--package", priced, *options, "-"]
+    ran = subprocess.run(command, env={**os.environ, **points.environment(tmp_path)}, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    there, here = json.loads(ran.stdout), run(package, tmp_path, *options, str(tmp_path / "r.json"))
+    assert there["class_exit"]["stopped"] > 0 and there["time_ms"]["clock_mhz"] == 100
+    for name in ("exits", "flops", "accuracy"):
+        assert there[name] == here[name]
+    assert there["cycles"]["mean"] > here["cycles"]["mean"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from host import deploy
+from host.board import catalog, overlay
 
 ROOT = Path(__file__).resolve().parents[2]
 SSH = """#!/bin/sh
@@ -59,7 +61,7 @@ def test_it_copies_and_tests(board, capsys, tmp_path):
 
 
 def test_only_what_a_board_needs_goes(capsys):
-    names = [str(path) for path in deploy.files("zedboard")]
+    names = list(deploy.files("zedboard"))
     assert "host/run.py" in names and "hls/isa.py" in names and "data/datasets.py" in names
     assert "LICENSE" in names  # whoever gets a copy gets the licence with it
     assert any(name.startswith("data/fashion-mnist-sample/") for name in names)
@@ -117,6 +119,69 @@ def test_no_ssh(board, capsys, monkeypatch):
     monkeypatch.setenv("PATH", str(board))
     code, _, err = run(capsys)
     assert code == 2 and "openssh-client" in err
+
+
+# ------------------------------------------------------------------------------------------------------------- a point
+def bitstream(folder, isa_hash):
+    """Files that stand for a bitstream of the ZedBoard's with that contract."""
+    folder.mkdir(parents=True)
+    for name in ("ddi.bit", "ddi.hwh"):
+        (folder / name).write_text(name)
+    facts = {"isa_hash": isa_hash, "part": overlay.part("zedboard"), "clock_mhz": 100}
+    (folder / "build.json").write_text(json.dumps(facts))
+
+
+def point(name):
+    return json.loads(catalog.FILE.read_text())["zedboard"]["points"][name]
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of the repository, as far as it is needed, with a bitstream of the safe point."""
+    pytest.importorskip("tomllib", reason="boards' files are read with Python 3.11 or newer")
+    folder, unused = tmp_path / "checkout", shutil.ignore_patterns("__pycache__", "checkpoints", "static")
+    for name in ("bitstreams", "data", "hls", "host", "packages", "requirements"):
+        shutil.copytree(ROOT / name, folder / name, ignore=unused)
+    bitstream(folder / "bitstreams" / "zedboard", point("safe")["isa_hash"])
+    return folder
+
+
+@pytest.mark.parametrize("command", [["host/deploy.py"], ["-m", "host.deploy"]], ids=" ".join)
+def test_the_board_gets_what_fits_its_bitstream(board, checkout, command):
+    """Host, hls and packages of the point that it was built of, which is not the shipped one: they run there."""
+    options = ["--backend", "golden", "--images", "2", "--budget", "2ms"]
+    asked = [sys.executable, *command, "pynq@192.0.2.1", "--board", "zedboard", *options]
+    environment = {**os.environ, "CXX": "no-compiler"}
+    deployed = subprocess.run(asked, cwd=checkout, env=environment, capture_output=True, text=True)
+    assert deployed.returncode == 0, deployed.stderr
+    assert "the bitstream is zedboard's point safe" in deployed.stdout and "is ready" in deployed.stdout
+    there = board / "ddi"
+    assert (there / "bitstreams/zedboard/ddi.bit").exists()
+    assert f'HASH = "{point("safe")["isa_hash"]}"' in (there / "hls/isa.py").read_text()
+    ready = [sys.executable, "host/run.py", "--backend", "golden", "--images", "1", "--budget", "1ms", "--json", "-"]
+    ran = subprocess.run(ready, cwd=there, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert found["engine"]["isa"] == point("safe")["isa_hash"] == json.loads(
+        (there / "bitstreams/zedboard/build.json").read_text())["isa_hash"]  # fmt: skip
+    assert found["time_ms"]["clock_mhz"] == point("safe")["clock_mhz"] and found["budget"]["cycles"] == 100_000
+
+
+def test_a_bitstream_of_no_point_is_refused(board, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(deploy.overlay, "BITSTREAMS", tmp_path / "built")
+    bitstream(tmp_path / "built" / "zedboard", "0" * 16)
+    code, _, err = run(capsys)
+    assert code == 2 and "is an engine for contract 0000000000000000, this is" in err and "build it again" in err
+    assert not (board / "ddi").exists()
+
+
+def test_a_point_whose_engine_is_not_what_its_hash_says_ends(board, capsys, tmp_path, monkeypatch):
+    """A list of boards that is older than hls/isa.toml: the other engine does not fit either."""
+    monkeypatch.setattr(deploy.overlay, "BITSTREAMS", tmp_path / "built")
+    monkeypatch.setattr(deploy.places, "ENGINE", tmp_path)
+    bitstream(tmp_path / "built" / "zedboard", point("safe")["isa_hash"])
+    code, _, err = run(capsys)
+    assert code == 2 and "it is zedboard's point safe; make deploy" in err
 
 
 # ------------------------------------------------------------------------------------------------------------- the test

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from hls import isa
+from hls.command import places
 from host import checks, doctor
 from host.backend import BackendMissing
-from host.board import machine, overlay
+from host.board import catalog, machine, overlay
 from host.checks import MISSING, NOTE, OK
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,7 +104,7 @@ def test_pynq(monkeypatch):
 def test_packages_and_engine_of_another_contract(monkeypatch, tmp_path):
     for folder in ("packages", "hls/src"):
         (tmp_path / folder).mkdir(parents=True)
-    monkeypatch.setattr(checks, "ROOT", tmp_path)
+    monkeypatch.setattr(places, "ENGINE", tmp_path)
     assert "none in packages/" in found(checks.check_packages, False).found
     assert found(checks.check_engine, True).state == NOTE and found(checks.check_engine, False).state == MISSING
     (tmp_path / "packages" / "damaged.npz").write_bytes(b"PK\3\4")
@@ -124,6 +125,12 @@ def test_bitstreams(monkeypatch, tmp_path):
     facts = {"isa_hash": "0" * 16, "part": overlay.part("zedboard"), "clock_mhz": 100}
     (folder / "build.json").write_text(json.dumps(facts))
     assert f"this is {isa.HASH}" in found(checks.check_bitstream, True, "zedboard").found
+    safe = json.loads(catalog.FILE.read_text())["zedboard"]["points"]["safe"]["isa_hash"]
+    (folder / "build.json").write_text(json.dumps({**facts, "isa_hash": safe}))
+    on_board, on_laptop = (found(checks.check_bitstream, where, "zedboard") for where in (True, False))
+    assert (on_board.state, on_laptop.state) == (MISSING, NOTE) and on_board.found == on_laptop.found
+    assert on_board.found.endswith(f"contract {safe}, this is {isa.HASH}: it is zedboard's point safe")
+    assert on_board.remedy == "make deploy HOST=… BOARD=zedboard, from the laptop, copies what fits it"
     (folder / "build.json").write_text(json.dumps({**facts, "isa_hash": isa.HASH}))
     assert found(checks.check_bitstream, True, "zedboard").state == OK
 

@@ -7,6 +7,9 @@ What can go wrong is in test_board_faults.py.
 """
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -16,9 +19,11 @@ import pytest
 from bench.standin import machine as standin
 from bench.standin import tiny
 from bench.standin.board import Bench
+from bitstreams import points
 from data import datasets
 from hls import golden, isa
 from hls.errors import UserError
+from hls.generate import variant
 from hls.record import Start
 from host import backends, server
 from host.backend import BackendMissing
@@ -73,6 +78,36 @@ def test_random_packages_and_start_parameters(bench, seed, monkeypatch):
     with bench.board() as board:
         assert np.array_equal(board.run(package, images, start), reference(package, images, start))
     assert bench.machine.leaks() == 0 and not bench.machine.violations
+
+
+def test_the_safe_point_s_engine_is_driven_as_well(tmp_path):
+    """It has one port of weights: the process finds its hls, and its package, in a folder of their own."""
+    pytest.importorskip("tomllib", reason="boards' files are read with Python 3.11 or newer")
+    variant.write(tmp_path, points.point("zedboard", "safe").sizes)
+    points.reprice_into(tmp_path, points.ROOT / "packages" / "fashion-mnist.npz")
+    (tmp_path / "drive.py").write_text(DRIVE)
+    command = [sys.executable, "-m", "drive", str(tmp_path)]
+    ran = subprocess.run(command, env={**os.environ, **points.environment(tmp_path)}, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-500:]
+    assert ran.stdout == "['weights0'] True\n"
+
+
+DRIVE = """
+import sys
+import numpy as np
+from bench.standin.board import Bench
+from data.datasets import load_sample
+from hls import golden, isa
+from hls.package import read
+from host.job import package_path
+
+package, images = read(package_path("fashion-mnist")), load_sample()[0][:3]
+start = package.start(budget_flops=74_000_000)
+with Bench(sys.argv[1], golden_model=True) as bench, bench.board() as board:
+    found = board.run(package, images, start)
+expected = golden.run(package.program, package.weights, package.tables, images, start)
+print([name for name in isa.PORTS if name.startswith("weights")], np.array_equal(found, expected))
+"""
 
 
 def test_a_memory_ends_with_a_whole_word_of_its_port(bench):
