@@ -90,7 +90,7 @@ def test_gates_and_exits_know_their_units():
 def test_pruned_units_leave_nothing_behind():
     network = folded(VARIANTS["pruned"])
     names = [node.name for node in walk(network.nodes)]
-    assert len(names) == len(set(names))
+    assert len(names) == len(set(names)) and {name.split(".")[0] for name in names} >= {"stem", "units"}
     assert not any(name.startswith(f"units.{unit}.") for unit in (1, 3, 4) for name in names)
     assert [gate.unit for gate in network.gates] == [0, 2, 5, 6, 7]
 

@@ -75,6 +75,26 @@ def test_a_convolution_is_refused_by_what_it_asks_for(model, found, nearest):
     assert text.startswith("conv0 (Conv): ") and found in text and nearest in text
 
 
+@pytest.mark.parametrize(
+    "attributes, found, nearest",
+    [
+        ({"kernel_shape": [2, 2, 2]}, "a window of [2, 2, 2] at stride [1, 1]", "two sides, no dilation"),
+        ({"kernel_shape": [2, 2], "strides": [3]}, "a window of [2, 2] at stride [3]", "two sides"),
+        ({"kernel_shape": [3, 3], "pads": [1, 1, -1, 0]}, "padding NOTSET [1, 1, -1, 0]", "four numbers of 0 or more"),
+        ({"kernel_shape": [3, 3], "auto_pad": "ODD"}, "padding ODD [0, 0, 0, 0]", "four numbers of 0 or more"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["MaxPool", "AveragePool"])
+def test_a_pool_is_refused_by_what_it_asks_for(kind, attributes, found, nearest):
+    text = refusal(with_node(kind, **attributes))
+    assert text.startswith(f"odd one ({kind}): {found}") and nearest in text
+
+
+def test_a_pool_with_dilation_is_refused():
+    text = refusal(with_node("MaxPool", kernel_shape=[3, 3], dilations=[2, 2]))
+    assert text.startswith("odd one (MaxPool): a window of [3, 3] at stride [1, 1]") and "no dilation" in text
+
+
 def test_other_things_that_are_refused():
     writer = Writer()
     x = writer.conv("image", 8, 3)
