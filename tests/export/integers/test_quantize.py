@@ -11,7 +11,7 @@ from export.graph import Convolution, Image, walk
 from export.integers.calibrate import Histogram, calibrate
 from export.integers.integer import IntegerNetwork, requantize, requantize_sum
 from export.integers.layers8 import scale_word
-from export.integers.quantize import convolution, image_table, quantize
+from export.integers.quantize import _rows, convolution, image_table, quantize
 from hls import golden
 from hls.errors import UserError
 from hls.golden import maps as golden_maps
@@ -174,3 +174,11 @@ def test_scales_that_do_not_fit_are_refused():
     next(histogram for node, histogram in ranges.items() if node.name == "units.0.conv1").maximum = 1e-12
     with pytest.raises(UserError, match="outside"):
         quantize(network, ranges, case.mean, case.std, "max")
+
+
+def test_a_row_of_zeros_has_no_unit_and_stays_one():
+    """A channel that was pruned, without weights and bias."""
+    with np.errstate(all="raise"):
+        rows, unit, bias = _rows(np.array([[0.0, 0.0], [0.5, -1.0]]), np.array([0.0, 0.25]))
+    assert rows.tolist() == [[0, 0], [64, -127]] and bias.tolist() == [0, 32]
+    assert unit.tolist() == [0, 1 / 127]

@@ -346,3 +346,14 @@ def test_shapes_computed_in_the_graph_are_constants():
     whole = writer.node("Concat", [batch, writer.constant(np.array([-1], np.int64))], (), axis=0)
     writer.gemm(writer.node("Reshape", [y, whole], (6,)), 3)
     assert_float_agrees(writer)
+
+
+@pytest.mark.parametrize("axes, pads, size", [([3], [1, 1], (16, 18)), ([-1, 2], [0, 1, 1, 0], (17, 17))])
+def test_a_pad_of_some_sides(axes, pads, size):
+    """Since opset 18 an operator may name the axes that it pads."""
+    writer = Writer()
+    x = writer.relu(writer.conv("image", 8, 3))
+    inputs = [writer.constant(np.array(values, np.int64)) for values in (pads, axes)]
+    x = writer.node("Pad", [x, inputs[0], "", inputs[1]], (8, *size))
+    writer.gemm(writer.mean(writer.conv(x, 6, 3, 1, (0, 0, 0, 0))), 4)
+    assert_float_agrees(writer, writer.model(opset=18))
