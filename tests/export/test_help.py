@@ -31,6 +31,12 @@ def test_every_option_says_what_it_is_for(name, capsys, monkeypatch):
     assert "None" not in text and "XX" not in text
 
 
+def test_packages_that_can_be_exported_again_are_named(capsys):
+    with pytest.raises(SystemExit):
+        again.main(["--help"])
+    assert "of cifar10, fashion-mnist" in capsys.readouterr().out
+
+
 def test_data_must_be_given_where_a_recipe_is_written(capsys):
     with pytest.raises(SystemExit) as ended:
         dynamic.main(["model.onnx", "-o", "mine.toml"])

@@ -86,7 +86,7 @@ def test_the_bound_is_tight_enough_to_see_one_channels_bias(network8):
     found = compared(CASE, wrong)
     assert [layer.name for layer in found.layers if layer.beyond.any()] == [name]
     (layer,) = [layer for layer in found.layers if layer.name == name]
-    assert list(np.flatnonzero(layer.beyond)) == [3] and layer.excess[3] > 1
+    assert list(np.flatnonzero(layer.beyond)) == list(np.flatnonzero(layer.excess)) == [3] and layer.excess[3] > 1
     values = summary(_package(wrong), "as given", found, np.zeros(12, int), None)
     assert (values["first_beyond"]["layer"], values["first_beyond"]["channel"]) == (name, 3)
     assert f"first layer beyond its bound: {name}, channel 3" in table(values)

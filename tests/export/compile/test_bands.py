@@ -90,6 +90,15 @@ def check_random_network(seed, *engines):
             np.testing.assert_array_equal(logits_of(engine, compiled), whole.sample.logits)
 
 
+def test_a_draft_s_image_saturates():
+    """Brighter pixels never have smaller codes."""
+    draft = Draft(3, 17, 5)
+    for channel, codes in enumerate(draft.input.codes):
+        pixels = draft.image[..., channel].ravel()
+        assert (np.diff(codes.ravel()[np.argsort(pixels, kind="stable")]) >= 0).all()
+    assert draft.input.codes.max() == 127
+
+
 @given(st.integers(0, 10**6))
 @settings(max_examples=25)
 def test_random_networks_in_little_memory_have_the_same_logits(seed):

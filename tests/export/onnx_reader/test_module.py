@@ -30,7 +30,7 @@ def test_a_resnet18_of_torchvision_becomes_a_package():
     package = export.from_module(model, torch.zeros(1, 3, 64, 64), (images, logits.argmax(1)), MEAN, STD)
     assert package.image_shape == (64, 64, 3) and package.meta["accuracy"]["float"] == [1.0]
     assert package.meta["accuracy"]["int8"][0] >= 0.9
-    assert len(package.meta["classes"]) == 10
+    assert len(package.meta["classes"]) == 10 and package.meta["training"]["imported"] == type(model).__name__
 
 
 def test_weights_that_a_lane_cannot_hold_are_added_up_in_parts():
