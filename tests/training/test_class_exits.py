@@ -9,7 +9,9 @@ from tests.training.toys import noise, stripes
 from training.class_exits import branches, choose, command
 from training.class_exits.equations import Stage, average, baseline, count, worst
 from training.class_exits.exits import ClassExits
-from training.class_exits.places import collect, exit_cost, spots_of
+from training.class_exits.places import Features, Spot, collect, exit_cost, spots_of
+from training.costs import PRICES
+from training.costs.counting import Operation
 from training.network import Network
 
 FEW = {"places": 3, "in_a_row": 1, "measure": "cycles", "precision": 0.0, "connections": (True, False)}
@@ -151,6 +153,13 @@ def test_spots_read_new_channels_and_know_what_the_network_costs(backbone):
     assert exit_cost(found, 2, True, "cycles", pooled=(0, 1)) < sooner
     assert exit_cost(found, 2, False, "flops") == 2 * spots[2].channels
     assert [spot.signed for spot in found.spots] == [backbone is DENSE] * len(spots)
+
+
+def test_a_map_with_negative_values_takes_a_relu_first():
+    spots = [Spot(-1, 4, 4, (8, 8), signed) for signed in (False, True)]
+    found = Features(spots, [], np.zeros(0), np.zeros(0), {}, {})
+    costs = [exit_cost(found, at, False, "cycles") for at in (0, 1)]
+    assert costs[1] - costs[0] == PRICES["cycles"](Operation("affine", 4, 4, (8, 8))) > 0
 
 
 def test_twenty_places_of_a_deep_network():

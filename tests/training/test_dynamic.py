@@ -156,6 +156,11 @@ def test_exits_as_on_imagenet_need_three_stages():
         ({"layer_gates": {"kind": "magic"}}, "kind = 'magic' in .network.layer_gates"),
         ({"layer_gates": {"kind": "pooled", "speed": 1}}, "unknown key 'speed' in .network.layer_gates"),
         ({"channel_gates": {"kind": "pooled", "masks": ["all"]}}, "masks = .'all'.*: expected one of"),
+        (
+            {"channel_gates": {"kind": "odd", "masks": ["hidden"]}},
+            "kind = 'odd' in .network.channel_gates.: expected one",
+        ),
+        ({"layer_gates": {"kind": "odd"}}, "kind = 'odd' in .network.layer_gates.: expected one of"),
         ({"channel_gates": {"kind": "pooled", "rate": 2.0}}, "rate 2.0: expected a share"),
         ({"exits": {"after": [3]}}, "an exit after unit 3: expected 0 … 2"),
         ({"exits": {"before": [1]}}, "unknown key 'before'"),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hls.errors import UserError
 from tests.training.test_published import backbone_of, weights_of
 from training import published
+from training.published import usual
 from training.published.names import find, flatten
 
 WORDS = ["state_dict", "model", "net", "module", "_orig_mod", "model_state_dict", "network", "ema"]
@@ -135,3 +136,13 @@ def test_a_bias_of_another_width_is_named(tmp_path):
     weights = folded(WEIGHTS) | {"conv1.bias": torch.zeros(3)}
     with pytest.raises(UserError, match=r"conv1\.bias is \(3,\), expected \(16,\)"):
         published.load(saved(weights, tmp_path / "w.pt"), "resnet8", 10)
+
+
+@pytest.mark.parametrize(
+    ("own", "published"),
+    [("stem.conv.weight", "conv1.weight"), ("stem.bn.bias", "bn1.bias"), ("head.linear.weight", "linear.weight"),
+     ("units.0.conv1.weight", "layer1.0.conv1.weight"), ("units.4.bn2.bias", "layer2.1.bn2.bias"),
+     ("units.8.conv2.weight", "layer3.2.conv2.weight"), ("odd", "odd")],
+)  # fmt: skip
+def test_messages_have_the_usual_names(own, published):
+    assert usual(own, (3, 3, 3)) == published
