@@ -6,6 +6,8 @@ import torch
 from hls.cost import flatten_flops
 from training.backbones.layers import Layers, layered
 from training.backbones.listing import read
+from training.costs import PRICES
+from training.costs.counting import Counter
 
 CONV = {"op": "convolution", "channels": 6, "kernel": 3}
 LISTED = [
@@ -36,3 +38,23 @@ def test_what_cannot_be_skipped_says_so():
     backbone = layered(10, 3, "x", [CONV], [[CONV]], head)
     with pytest.raises(ValueError, match="adds nothing which it is given cannot be skipped"):
         backbone.units[0].skip(torch.zeros(1, 6, 8, 8))
+
+
+def test_layers_are_lowered_one_by_one_and_cost_what_they_say():
+    listed = [
+        CONV,
+        {"op": "affine", "relu": True},
+        {"op": "slice", "before": 1, "channels": 4},
+        {"op": "pad", "before": 1, "channels": 8, "stride": 2},
+        {"op": "pool", "kernel": 2, "stride": 2},
+        {"op": "concat", "parts": [5, 5]},
+        {"op": "mean"},
+        {"op": "linear", "channels": 7},
+    ]
+    layers, counter = Layers(listed, 3), Counter()
+    assert layers.widths == [3, 6, 6, 4, 8, 8, 16, 16, 7]
+    assert layers(torch.zeros(2, 3, 8, 8)).shape == (2, 7)
+    layers.lower(counter, counter.image(3, (8, 8)))
+    kinds = [operation.kind for operation in counter.found]
+    assert kinds.count("conv") == kinds.count("fc") == 1 and kinds.count("affine") >= 1 and "pool" in kinds
+    assert sum(PRICES["flops"](operation) for operation in counter.found) == layers.cost((8, 8))

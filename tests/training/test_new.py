@@ -89,6 +89,8 @@ def test_the_estimate_measures_steps(pictures, monkeypatch):
     found = write(pictures, "--depth", 8, "--size", 8, "--epochs", 1)
     seconds = new.estimate(found, 2, found.images)
     assert 0 < seconds < 120
+    monkeypatch.setattr(new, "measured", lambda *given, steps: 4.0 * (steps == new.REHEARSED))
+    assert new.estimate(found, 2, found.images) == new.OVERHEAD * 4 > 4
 
 
 @pytest.mark.parametrize(

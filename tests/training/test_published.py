@@ -14,7 +14,7 @@ from training.data import Split
 from training.loop import Trainer
 from training.network import Network
 from training.phases import Phase
-from training.published.kinds import PLAIN
+from training.published.kinds import PLAIN, _order
 from training.recipe import Recipe
 
 OWN = {"stem.conv": "conv1", "stem.bn": "bn1", "head.linear": "linear"}
@@ -254,6 +254,22 @@ def test_a_wider_network_is_taken_as_it_is(width, tmp_path):
     torch.save(weights_of(wide), tmp_path / "w.pt")
     backbone = published.load(tmp_path / "w.pt", "resnet14", 10)
     assert torch.equal(backbone.units[5].conv2.weight, wide.units[5].conv2.weight)
+
+
+def test_what_was_kept_of_a_backbone_fills_another(tmp_path):
+    one, other = backbone_of(), backbone_of()
+    with torch.no_grad():
+        one.units[0].conv1.weight.fill_(0.5)
+    (tmp_path / "kept.pt").write_bytes(published.encoded(one))
+    published.fill(other, tmp_path / "kept.pt")
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+def test_units_whose_norms_come_first_are_told_whatever_else_is_there():
+    shapes = {"conv1.weight": (16, 3, 3, 3), "layer2.0.bn1.weight": (16,)}
+    for more in ({}, {"layer2.0.conv1.weight": (32, 16, 3, 3)}):
+        assert "pre-activation" in _order(shapes | more)
+    assert _order(shapes | {"layer2.0.conv1.weight": (16, 16, 3, 3)}) == ""
 
 
 @pytest.mark.parametrize("arch", ["resnet18", "vgg16", "resnet2", "resnet"])
