@@ -5,6 +5,7 @@ import pytest
 
 from bench.engine import add_ceiling, image_ratios, random_ratio
 from bench.networks import oracle_speed
+from bench.networks.densenet import spent
 from bench.networks.oracle import codes, onnx_of, open_session, ratio
 from bench.networks.walk import Walker, busy, proportionality, total
 from bench.rows import Rows
@@ -98,6 +99,13 @@ def test_random_draws_are_those_of_their_seed_and_always_save():
     skipped = [random_ratio(walker, np.random.default_rng(3), full, True, False) for _ in range(5)]
     flops, cycles = total(walker.steps(keep=lambda gate: False))
     assert set(skipped) == {proportionality(flops, cycles, *full)}
+
+
+def test_cycles_by_operation_are_those_of_a_full_walk():
+    program = two_layers()
+    found = spent(program)
+    assert sum(found.values()) == total(Walker(program).steps())[1]
+    assert found[isa.CONV] == sum(instruction_cost(words).cycles for words in program if words[0] == isa.CONV)
 
 
 def test_the_ceiling_is_the_share_of_cycles_whose_flops_can_be_saved():
