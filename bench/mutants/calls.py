@@ -56,6 +56,16 @@ def read(path):
     return list({line["test"]: line for line in lines}.values())
 
 
+def present(lines, root):
+    """Those of `lines` whose test's file, under `root`, is still as it was: others may be of tests that are gone."""
+    found = {name: _digest(Path(root, name)) for name in {_file(line) for line in lines} if Path(root, name).exists()}
+    return [line for line in lines if line["file"] == found.get(_file(line))]
+
+
+def _file(line):
+    return line["test"].partition("::")[0]
+
+
 def _spent():
     return sum(os.times()[:4])
 

@@ -96,7 +96,7 @@ class Work:
         path = self.place / "calls.jsonl"
         arguments = [str(path), *self.options, *self.folder.tests]
         self._python(self.place / "mutants", "bench.mutants.calls", *arguments, may_fail=True)
-        lines, tests = calls.read(path), {}
+        lines, tests = calls.present(calls.read(path), self.place / "mutants"), {}
         failed = [line["test"] for line in lines if not line["passed"]]
         if failed or not lines:
             raise UserError(f"these tests do not pass in {self.place}: {', '.join(failed) or 'none was found'}")

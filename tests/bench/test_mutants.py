@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench import documents, mutants
-from bench.mutants import folders, make, order, sample, tool
+from bench.mutants import calls, folders, make, order, sample, tool
 from bench.rows import ROOT, Rows
 from hls.errors import UserError
 
@@ -172,6 +172,16 @@ def test_a_module_that_a_stop_left_half_written_is_found(tmp_path):
     for name in ("whole.py", "whole.py.meta", "half.py", "notes.txt"):
         (tmp_path / name).write_text("")
     assert make.unfinished(tmp_path) == [tmp_path / "half.py"] and make.unfinished(tmp_path / "none") == []
+
+
+def test_what_is_known_of_tests_that_changed_is_forgotten(tmp_path):
+    for name in ("same", "other"):
+        (tmp_path / f"test_{name}.py").write_text(name)
+    lines = [{"test": f"test_{name}.py::test_it", "file": calls._digest(tmp_path / f"test_{name}.py")}
+             for name in ("same", "other")]  # fmt: skip
+    gone = {"test": "test_gone.py::test_it", "file": lines[0]["file"]}
+    (tmp_path / "test_other.py").write_text("changed")
+    assert calls.present([*lines, gone], tmp_path) == lines[:1]
 
 
 def test_folders_are_chosen_by_name():
