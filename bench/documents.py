@@ -9,6 +9,7 @@ A block's name says which table is made; the tables are below.
 import re
 import sys
 
+from bench.front import clone
 from bench.front.beside import first_table, peers_table, published_table
 from bench.front.tables import engine_table, host_table, packages_table, promises_table, speed_table
 from bench.gates.tables import controls_table, pool_table, shortcuts_table, training_table
@@ -118,7 +119,12 @@ def newcomer_table(rows):
         jpeg, grey = (rows[f"newcomer.{kind}.{name}"] for kind in ("jpeg", "grey_png"))
         lines.append(f"| {text} | {jpeg['value']:.3g} | {grey['value']:.3g} | {jpeg.get('target', '')} |")
     one = rows["newcomer.import_seconds"]
-    return [*lines, f"| `from host import Engine`, processor time, seconds | {one['value']:.2g} | | {one['target']} |"]
+    lines.append(f"| `from host import Engine`, processor time, seconds | {one['value']:.2g} | | {one['target']} |")
+    for command in clone.COMMANDS:
+        if row := rows.get(f"newcomer.clone.{command}_seconds"):
+            text = f"`make {command}` in a fresh clone, seconds"
+            lines.append(f"| {text} | {row['value']:.0f} | | {row.get('target', '')} |")
+    return lines
 
 
 def hls4ml_table(rows):

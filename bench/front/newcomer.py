@@ -1,18 +1,19 @@
 """A newcomer's way, by the commands of docs/own.md: a folder of pictures → recipe → training → package → one picture.
 
     python -m bench newcomer
+    python -m bench newcomer --method clone      # one part: jpeg, grey_png, import, clone
 
 On pictures of our own drawing (data/shapes.py), once as RGB JPEG and once as grey PNG, 64×64, read at 32×32. Rows
 newcomer.KIND.seconds from the folder to the first prediction, .processor_seconds of all cores for it, .accuracy of the
 package on the test part of the pictures, .recipe_seconds that the recipe had promised for the training,
 .predict_seconds of one picture once the engine is built; and newcomer.import_seconds, processor time of importing the
-front door in a fresh Python. What the commands print is kept in docs/own.txt.
+front door in a fresh Python; newcomer.clone.COMMAND_seconds of the README's first commands in a fresh clone
+(bench/front/clone.py). What the commands print is kept in docs/own.txt.
 """
 
 import json
 import os
 import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,33 +23,45 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.front import clone
+from bench.front.clone import processor_seconds
 from bench.rows import ROOT
 from data import shapes
 from data.fit import as_channels
 from data.formats.png import write_png
+from hls.command.arguments import check_names
 from hls.cosim import build
 from hls.errors import UserError
 
 KINDS = ("jpeg", "grey_png")
+PARTS = (*KINDS, "import", "clone")
 PRINTED = ROOT / "docs" / "own.txt"
 WIDTH = 100  # columns of a document
 EACH, SIZE = 100, 32  # pictures of a shape; side of the network's
 STARTS = 5  # of Python, to time the front door's import
 TARGETS = {"seconds": 600, "accuracy": 0.95, "predict_seconds": 1.0, "import_seconds": 0.3}
+CLONE_TARGETS = {"run_seconds": 180, "test_seconds": 600}
 IMPORT = "import time; begin = time.process_time(); from host import Engine; print(time.process_time() - begin)"
 
 
 def run(rows, folders, options):
-    """Add the rows of both kinds, and of the import; keep what the commands print."""
+    """Add the rows of the parts asked for, or of all; keep what the commands print."""
+    wanted = options.method or PARTS
+    check_names("--method", wanted, PARTS)
     build()
-    for kind in KINDS:
+    for kind in [kind for kind in KINDS if kind in wanted]:
         with tempfile.TemporaryDirectory() as folder:
             found, said = way(Path(folder), kind, options.threads)
         add(rows, kind, found)
         if kind == KINDS[0]:
             PRINTED.write_text(said, encoding="utf-8")
-    times = [float(_command([sys.executable, "-c", IMPORT])) for _ in range(STARTS)]
-    rows.add("newcomer.import_seconds", min(times), "s", "measured", STARTS, target=TARGETS["import_seconds"])
+    if "import" in wanted:
+        times = [float(_command([sys.executable, "-c", IMPORT])) for _ in range(STARTS)]
+        rows.add("newcomer.import_seconds", min(times), "s", "measured", STARTS, target=TARGETS["import_seconds"])
+    if "clone" in wanted:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, seconds in clone.times(Path(folder)).items():
+                rows.add(f"newcomer.clone.{name}", seconds, "s", "measured", 1, target=CLONE_TARGETS.get(name))
 
 
 def add(rows, kind, found):
@@ -127,12 +140,6 @@ def _command(command):
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise UserError(f"{' '.join(command[1:4])} … ended with {done.returncode}: {last}")
     return done.stdout
-
-
-def processor_seconds():
-    """Of all commands so far, on all cores: what does not depend on what else this machine does."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def _promised(told):
