@@ -8,12 +8,14 @@ What is cloned is what is committed. Nothing of this checkout is used; pip may h
 import os
 import resource
 import subprocess
+import sys
 import time
 
 from bench.rows import ROOT
 from hls.errors import UserError
 
 COMMANDS = ("run", "install", "test")  # targets of make, in the order that a newcomer types them
+SHOWN = 4000  # letters of what a command that failed has printed
 OWN = ("PYTHONPATH", "VIRTUAL_ENV", "PYTEST_CURRENT_TEST")  # of this process, and not of a newcomer
 
 
@@ -33,6 +35,7 @@ def _run(command, folder):
     environment = {name: value for name, value in os.environ.items() if name not in OWN}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
+        print(done.stdout[-SHOWN:], file=sys.stderr)
         last = ((done.stderr.strip() or done.stdout.strip()).splitlines() or ["no message"])[-1]
         raise UserError(f"{' '.join(command[:2])} in a fresh clone ended with {done.returncode}: {last}")
 
