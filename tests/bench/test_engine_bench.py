@@ -4,17 +4,18 @@ import numpy as np
 import pytest
 
 from bench.engine import add_ceiling, image_ratios, random_ratio
-from bench.networks import oracle_speed
+from bench.networks import densenet, oracle_speed
 from bench.networks.densenet import spent
 from bench.networks.oracle import codes, onnx_of, open_session, ratio
 from bench.networks.walk import Walker, busy, proportionality, total
 from bench.rows import Rows
+from export.compile import shapes
 from export.compile.shapes import resnet8
-from hls import cosim, isa
+from hls import cosim, golden, isa
 from hls.cost import instruction_cost
 from hls.errors import UserError
 from hls.program import encode
-from hls.record import Start, decode
+from hls.record import MEASURED, Start, decode
 from hls.schedule import MULTIPLICATIONS
 
 
@@ -106,6 +107,23 @@ def test_cycles_by_operation_are_those_of_a_full_walk():
     found = spent(program)
     assert sum(found.values()) == total(Walker(program).steps())[1]
     assert found[isa.CONV] == sum(instruction_cost(words).cycles for words in program if words[0] == isa.CONV)
+
+
+@pytest.mark.parametrize(("word", "exact"), [(MEASURED[0], 2), ("cycles_low", 1)])
+def test_what_an_engine_measures_is_no_difference_of_bits(monkeypatch, word, exact):
+    """The chip's form counts what the golden model cannot know; another count of the model's cycles is a difference."""
+
+    def run(*arguments, forget=None, shape="cpu"):
+        records = golden.run(*arguments)
+        records[:, isa.RECORD.index(word)] += shape == "chip"
+        return records
+
+    small = shapes.densenet((1, 1, 1, 1), 8, 16, 32, 10)
+    monkeypatch.setattr(densenet, "densenet201", lambda: small)
+    monkeypatch.setattr(cosim, "run", run)
+    rows = Rows("densenet", "python -m bench densenet")
+    densenet.run(rows, {}, None)
+    assert {row["name"]: row["value"] for row in rows.rows}["densenet201.bit_exact"] == exact
 
 
 def test_the_ceiling_is_the_share_of_cycles_whose_flops_can_be_saved():
