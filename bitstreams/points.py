@@ -27,6 +27,7 @@ from hls.package import read as read_package
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build" / "points"
+WORDS = 3  # of the command line: board, point, module; what follows is the module's
 
 
 class Point(NamedTuple):
@@ -126,11 +127,24 @@ def environment(folder):
 
 
 def run(board, chosen, module, arguments, build=BUILD):
-    """Become a module of the project with the point's engine: signals and the exit code are its own. No return."""
+    """Become a module of the project with the point's engine: signals and the exit code are its own. No return.
+
+    UserError for one that there is not.
+    """
+    check_module(module, [Path(build) / place(board, chosen), ROOT])
     folder = prepare(board, chosen, build)
     sys.stdout.flush()
     command = [sys.executable, "-m", module, *arguments]
     os.execve(command[0], command, {**os.environ, **environment(folder)})
+
+
+def check_module(name, folders):
+    """UserError for a name that `python -m` finds nothing to run by in any of the folders."""
+    parts = name.split(".")
+    files = Path(*parts[:-1], f"{parts[-1]}.py"), Path(*parts, "__main__.py")
+    if all(map(str.isidentifier, parts)) and any((folder / file).is_file() for folder in folders for file in files):
+        return
+    raise UserError(f"no module {name!r} to run: expected one of the project's, such as host.run or export")
 
 
 def listed(board):
@@ -145,9 +159,10 @@ def main(argv=None):
     parser = Parser(description=__doc__.splitlines()[0])
     parser.add_argument("board", help="one of `make boards`")
     parser.add_argument("point", nargs="?", help="one of the board's (default: list them)")
-    parser.add_argument("module", nargs="?", help="such as bitstreams.vitis.synth, host.run or export")
-    arguments, rest = parser.parse_known_args(argv)
-    return guarded("bitstreams.points", lambda: _main(arguments, rest))
+    parser.add_argument("module", nargs="?", help="such as host.run or export; what follows is the module's")
+    given = sys.argv[1:] if argv is None else argv
+    arguments = parser.parse_args(given[:WORDS])
+    return guarded("bitstreams.points", lambda: _main(arguments, given[WORDS:]))
 
 
 def _main(arguments, rest):

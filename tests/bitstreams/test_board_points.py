@@ -73,6 +73,20 @@ def test_main_lists_and_refuses(capsys):
     assert "no point 'huge'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("module", ["nosuch", "host.nosuch", "host", "os", "../host", "host/run.py", ".host", ""])
+def test_a_module_that_there_is_not_is_refused(module, capsys):
+    assert points.main(["zedboard", "safe", module, "--budget", "74M"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"bitstreams.points: no module {module!r} to run: ") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [["--x"], ["zedboard", "--x"], ["zedboard", "safe", "--x"], []])
+def test_an_option_of_no_module_is_refused(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        points.main(words)
+    assert ended.value.code == 2 and capsys.readouterr().err.count("\n") == 1
+
+
 ASKED = "import sys\nfrom hls import isa\nprint(isa.HASH, isa.ROW_TAPS, list(isa.BUSES), sys.argv[1:])\n"
 
 
@@ -90,9 +104,9 @@ def test_a_module_runs_with_the_point_s_engine(tmp_path):
     chosen = points.point("zedboard", "safe")
     folder = points.prepare("zedboard", chosen, tmp_path)
     (folder / "ask.py").write_text(f"{ASKED}sys.exit(3)\n")
-    process = started(tmp_path, "zedboard", "safe", "ask", "--x", "1")
+    process = started(tmp_path, "zedboard", "safe", "ask", "--help", "1")
     buses = ["program", "weights0", "tables", "images", "maps", "results"]
-    assert process.communicate() == (f"{chosen.hash} 2 {buses} ['--x', '1']\n", "") and process.returncode == 3
+    assert process.communicate() == (f"{chosen.hash} 2 {buses} ['--help', '1']\n", "") and process.returncode == 3
     held = sorted(path.name for path in (folder / "packages").iterdir())
     assert held == sorted(path.name for path in (points.ROOT / "packages").glob("*.npz"))
     with pytest.raises(PackageError, match=f"package is for engine {chosen.hash}, this is {isa.HASH}"):
