@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bitstreams import design, points, sources
+from bitstreams import adapters, design, points, sources
 from bitstreams.report_picture import draw
 from bitstreams.vitis.commands import STAGES
 from bitstreams.vitis.synth import BUILD, RESULTS
@@ -26,7 +26,10 @@ RESOURCES = ("dsp", "bram18", "lut", "ff")
 TITLES = {"dsp": "DSP48E1", "bram18": "BRAM18", "lut": "LUT", "ff": "FF"}
 # origin → (heading, what makes it)
 ORIGINS = {
-    "modelled": ("modelled from the sources", "python -m bitstreams.resources, which needs libclang (make test)"),
+    "modelled": (
+        "modelled, with what is around the engine",
+        "python -m bitstreams.resources, which needs libclang (make test)",
+    ),
     "open": ("open tools, estimated: small memories, no loop unrolled", "make rtl"),
     "hls": ("Vitis HLS, estimated", "make synth {asked} STAGE=hls"),
     "placed": ("Vivado, placed", "make synth {asked} STAGE=impl"),
@@ -75,7 +78,7 @@ class Report:
 def collect(name, folder=BUILD, rtl=RTL, modelled=None):
     """The Report of the board `name`, of stages that ran with the sources as they are now.
 
-    modelled: a function that estimates resource → count; hls/estimate/resources.py without.
+    modelled: a function that estimates resource → count; modelled_resources without.
     """
     board = design.read(name)
     point = points.running(name, board)
@@ -101,12 +104,12 @@ def collect(name, folder=BUILD, rtl=RTL, modelled=None):
 
 
 def modelled_resources():
-    """Resource → count by hls/estimate/resources.py; {} where what it needs is not installed."""
+    """Resource → count of engine, adapters, interconnect by hls/estimate; {} where what it needs is not installed."""
     try:
         from hls.estimate.resources import estimate
     except ImportError:
         return {}
-    return {name: round(amount) for name, amount in estimate().total.items()}
+    return {name: round(amount) for name, amount in adapters.total(estimate().total).items()}
 
 
 def modelled_loops():

@@ -139,7 +139,12 @@ def test_the_command_writes_both(tmp_path, monkeypatch, capsys):
     assert "no board 'nexys'" in capsys.readouterr().err
 
 
-def test_the_estimate_of_the_sources_is_what_the_report_asks_for():
+def test_what_is_modelled_counts_what_is_around_the_engine(monkeypatch):
+    """As what Vivado places does: four adapters and ways, 42 registers' words, the interconnect of control."""
     resources = pytest.importorskip("hls.estimate.resources", reason="needs libclang")
-    found = resources.Estimate({"a": {"dsp": 1.4, "lut": 2}, "b": {"dsp": 1}}, [], [])
-    assert set(found.total) == set(report.RESOURCES) and callable(resources.estimate)
+    found = resources.Estimate({"a": {"dsp": 1.4, "bram18": 0, "lut": 2, "ff": 0}, "b": {"dsp": 1}}, [], [])
+    assert set(found.total) == set(report.RESOURCES)
+    monkeypatch.setattr(resources, "estimate", lambda: found)
+    words = sum(count for _, count in isa.REGISTERS.values())
+    lut = 2 + 4 * (774 + 350) + 60 * words + 950
+    assert report.modelled_resources() == {"dsp": 2, "bram18": 8, "lut": lut, "ff": 4 * (705 + 400) + 33 * words + 1150}
