@@ -2,7 +2,7 @@
 
 What stands around it in the design is counted by bitstreams/adapters.py, and shown beside it.
 
-    python -m bitstreams.resources            # write docs/resources.md
+    python -m bitstreams.resources            # write docs/resources.md; of another engine (bitstreams.points), print it
     python -m bitstreams.resources --check    # exit code 1 if it is stale, or if the engine does not fit the board
 
 The estimate reads the sources with libclang (make test brings it); no synthesis has run.
@@ -18,6 +18,7 @@ from hls.command.arguments import Parser
 from hls.command.entry import guarded
 from hls.command.generated import renewed
 from hls.estimate.resources import RESOURCES, RULES, estimate
+from hls.generate import variant
 from hls.generate.markdown import items, prose
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,11 +28,12 @@ BOARD = "zedboard"
 LARGEST = 24  # contributions that the page lists
 CLOSES = 0.75  # of a chip's DSP, block RAM and LUTs, with which a build closes
 CLOSING = "dsp", "bram18", "lut"
-OTHER_SIZES = (
+SHIPPED = (
     "This is the engine of `hls/isa.toml`. Boards' files name smaller ones, of which `make synth` builds one by "
-    "default ([synthesis.md](synthesis.md#which-engine-is-built)); `python -m bench points` estimates them by the "
-    "same rules."
+    "default ([synthesis.md](synthesis.md#which-engine-is-built)); `python -m bitstreams.points zedboard safe "
+    "bitstreams.resources` prints this page of such a one."
 )
+OTHER = "This is an engine of other sizes than those of `hls/isa.toml`."
 
 
 def limits(board=BOARD):
@@ -90,7 +92,7 @@ def page(found, limit):
             *(f"Over the {CLOSES:.0%} with which a build closes: {text}." for text in crowded(whole, limit)),
         ]
     )
-    lines += ["", *prose(OTHER_SIZES)]
+    lines += ["", *prose(SHIPPED if variant.is_shipped() else OTHER)]
     lines += ["", "## How each estimate is made", "", *items(RULES), ""]
     lines += ["What is around the engine, each:", ""]
     lines += items(f"**{part.name}**: {taken(part)}; {part.source}." for part in adapters.parts())
@@ -119,6 +121,9 @@ def _show(check):
     text, excess = page(found, limit), over(found.total, limit)
     for sentence in excess:
         print(f"error: the engine does not fit {BOARD}: {sentence}", file=sys.stderr)
+    if not variant.is_shipped():
+        print(text)
+        return 1 if check and excess else 0
     code = renewed({PAGE: text}, ROOT, "python -m bitstreams.resources", check)
     return 1 if check and excess else code
 

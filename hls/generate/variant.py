@@ -8,6 +8,7 @@ Nothing of the running process changes.
 import shutil
 from pathlib import Path
 
+from hls import isa
 from hls.contract import contract_hash
 from hls.generate import sources
 
@@ -40,6 +41,11 @@ def contract_of(sizes):
 def hash_of(sizes):
     """The hash of that contract, which packages and bitstreams of such an engine have."""
     return contract_hash(contract_of(sizes))
+
+
+def is_shipped():
+    """Whether the running engine is that of hls/isa.toml, of which docs/ has pages."""
+    return hash_of({}) == isa.HASH
 
 
 def write(folder, sizes):

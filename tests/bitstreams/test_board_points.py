@@ -12,6 +12,7 @@ import pytest
 from bitstreams import design, points, reprice
 from hls import isa
 from hls.errors import UserError
+from hls.generate import variant
 from hls.package import PackageError, encoded, read
 from host.board import catalog
 
@@ -38,7 +39,7 @@ def ask(folder, *command, **changes):
 def test_the_zedboard_s_points():
     found = points.read("zedboard")
     assert list(found) == ["safe", "large"]
-    assert found["large"].hash == isa.HASH != found["safe"].hash
+    assert found["large"].hash == isa.HASH != found["safe"].hash and variant.is_shipped()
     assert found["large"].clock_mhz == design.read("zedboard")["clock_mhz"] == 143 and found["safe"].clock_mhz == 100
     assert found["safe"].sizes["TILE_WORDS"] * isa.TILE**2 == 128 * 1024
     assert points.read("pynq-z2") == found, "boards with the same chip have its points"
@@ -87,7 +88,11 @@ def test_an_option_of_no_module_is_refused(words, capsys):
     assert ended.value.code == 2 and capsys.readouterr().err.count("\n") == 1
 
 
-ASKED = "import sys\nfrom hls import isa\nprint(isa.HASH, isa.ROW_TAPS, list(isa.BUSES), sys.argv[1:])\n"
+ASKED = """import sys
+from hls import isa
+from hls.generate import variant
+print(isa.HASH, variant.is_shipped(), isa.ROW_TAPS, list(isa.BUSES), sys.argv[1:])
+"""
 
 
 def started(folder, *words):
@@ -106,7 +111,7 @@ def test_a_module_runs_with_the_point_s_engine(tmp_path):
     (folder / "ask.py").write_text(f"{ASKED}sys.exit(3)\n")
     process = started(tmp_path, "zedboard", "safe", "ask", "--help", "1")
     buses = ["program", "weights0", "tables", "images", "maps", "results"]
-    assert process.communicate() == (f"{chosen.hash} 2 {buses} ['--help', '1']\n", "") and process.returncode == 3
+    assert process.communicate() == (f"{chosen.hash} False 2 {buses} ['--help', '1']\n", "") and process.returncode == 3
     held = sorted(path.name for path in (folder / "packages").iterdir())
     assert held == sorted(path.name for path in (points.ROOT / "packages").glob("*.npz"))
     with pytest.raises(PackageError, match=f"package is for engine {chosen.hash}, this is {isa.HASH}"):

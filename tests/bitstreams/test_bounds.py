@@ -75,7 +75,7 @@ def command(tmp_path, monkeypatch):
     loops = [FAULT]
     monkeypatch.setattr(bounds, "ROOT", tmp_path)
     monkeypatch.setattr(bounds, "PAGE", tmp_path / "bounds.md")
-    monkeypatch.setattr(bounds, "found", lambda: loops)
+    monkeypatch.setattr(bounds, "found", lambda board=None: loops)
     return loops
 
 
@@ -91,6 +91,16 @@ def test_the_command_writes_checks_and_refuses(command, capsys):
     command[0] = WHOLE
     assert bounds.main(["--check"]) == 1 and "stale" in capsys.readouterr().err
     assert bounds.main(["--strict"]) == 0 and bounds.main(["--check", "--strict"]) == 0
+
+
+@pytest.mark.parametrize("arguments", [["--clock-mhz", "100"], ["--latency", "80"], []])
+def test_what_is_not_the_page_s_engine_or_clock_is_printed(command, arguments, monkeypatch, capsys):
+    """And judged by --strict; the page is left as it is."""
+    monkeypatch.setattr(bounds.variant, "is_shipped", lambda: bool(arguments))
+    assert bounds.main(arguments) == 0 and "least period" in capsys.readouterr().out
+    assert bounds.main([*arguments, "--strict"]) == 1 and "least II 4, promised 1" in capsys.readouterr().err
+    command[0] = WHOLE
+    assert bounds.main([*arguments, "--strict"]) == 0 and not bounds.PAGE.exists()
 
 
 def test_what_can_not_be_read_ends_in_a_line(command, monkeypatch, capsys):

@@ -35,6 +35,18 @@ def test_an_engine_over_a_limit_fails_the_check(tmp_path, monkeypatch, capsys):
     assert "does not fit zedboard: dsp 1,000,000" in capsys.readouterr().err
 
 
+def test_the_page_of_another_engine_is_printed(tmp_path, monkeypatch, capsys):
+    """docs/resources.md is of the shipped one, and stays."""
+    found = Estimate({"conv": dict.fromkeys(resources.RESOURCES, 7)}, [], [])
+    monkeypatch.setattr(resources, "estimate", lambda: found)
+    monkeypatch.setattr(resources.variant, "is_shipped", lambda: False)
+    monkeypatch.setattr(resources, "PAGE", tmp_path / "resources.md")
+    assert resources.main([]) == 0 and not resources.PAGE.exists()
+    assert "engine of other sizes" in capsys.readouterr().out
+    found.use["conv"] = {"dsp": 10**6}
+    assert resources.main([]) == 0 and resources.main(["--check"]) == 1
+
+
 @pytest.fixture(scope="module")
 def engine():
     return resources.estimate()
