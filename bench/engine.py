@@ -13,6 +13,7 @@ import numpy as np
 from bench.networks import oracle_speed, stalls
 from bench.networks.walk import Walker, busy, proportionality, total
 from bench.packages import PACKAGES, PAPER_BUDGET, engine, fingerprint
+from bench.sizes.targets import AIMS
 from bitstreams import bounds
 from data.datasets import load, load_sample
 from export.compile.shapes import resnet, resnet8
@@ -57,7 +58,7 @@ def add_bounds(rows):
     gap, period = bounds.worst(loops)
     apart = sum(len(bound.open) for bound in loops)
     rows.add("bounds.worst_ii_gap", gap, "cycles", "modelled", len(loops), target=0)
-    rows.add("bounds.worst_period_ns", period, "ns", "modelled", len(loops), target=10, note="aim 7")
+    rows.add("bounds.worst_period_ns", period, "ns", "modelled", len(loops), target=AIMS["bounds.worst_period_ns"])
     rows.add("bounds.not_told_apart", apart, "memories", "modelled", len(loops), target=0)
 
 
@@ -65,7 +66,8 @@ def add_shapes(rows):
     """Networks without gates, run in full."""
     for depth in (74, 20):
         flops, cycles = total(Walker(resnet(depth).program).steps())
-        rows.add(f"array_busy.resnet{depth}", busy(flops, cycles), "share", "modelled", 1, target=0.85)
+        name = f"array_busy.resnet{depth}"
+        rows.add(name, busy(flops, cycles), "share", "modelled", 1, target=AIMS[name])
     add_rates(rows, "resnet8", resnet8(), target=2431, note="aim 3,800")
     add_rates(rows, "ic02", resnet8(filters=40), target=600)
 
@@ -103,8 +105,8 @@ def image_ratios(results, full):
 def add_spread(rows, name, ratios, sha256, note):
     """Mean and 5th percentile; `name` has a place for which of them."""
     common = {"unit": "ratio", "kind": "modelled", "n": len(ratios), "package": sha256, "note": note}
-    rows.add(name.format("mean"), float(np.mean(ratios)), target=0.95, **common)
-    rows.add(name.format("p5"), float(np.percentile(ratios, 5)), target=0.90, **common)
+    rows.add(name.format("mean"), float(np.mean(ratios)), target=AIMS["proportionality.mean"], **common)
+    rows.add(name.format("p5"), float(np.percentile(ratios, 5)), target=AIMS["proportionality.p5"], **common)
 
 
 def add_random(rows, package, sha256):

@@ -1,5 +1,7 @@
 """Tables of docs/results.md: packages under budgets, what must hold, speeds, the engine beside its targets, faults."""
 
+from bench.sizes.targets import AIMS
+
 
 def packages_table(rows):
     """Accuracy and cost of each package at the paper's budget and without one."""
@@ -78,7 +80,8 @@ ENGINE = {
     "points.zedboard-safe.dsp_share": "its DSPs",
     "points.zedboard-safe.resnet8.images_per_s": "ResNet-8 on the safe engine at 100 MHz, images/s",
     "points.zedboard.lut_share": "LUTs that the large (shipped) engine and adapters take",
-    "points.kv260.lut_share": "LUTs of a KV260's chip",
+    "points.kv260.lut_share": "LUTs of a KV260's chip that it takes",
+    "points.kv260.bram18_share": "block RAMs of a KV260's chip, without its UltraRAM",
     "bounds.worst_ii_gap": "loops: least II by docs/bounds.md over the model's, the worst, cycles",
     "bounds.worst_period_ns": "loops: least period by docs/bounds.md, the worst, ns",
     "bounds.not_told_apart": "memories whose loads and stores need a dependence pragma",
@@ -111,7 +114,8 @@ def engine_table(rows):
         if name in rows:
             row = rows[name]
             value = f"{row['value']:,.0f}" if row["value"] >= 100 else f"{row['value']:.3g}"
-            lines.append(f"| {text} | {value} | {row.get('target', '')} | {row['kind']} |")
+            aim = AIMS.get(name, row.get("target"))
+            lines.append(f"| {text} | {value} | {'' if aim is None else f'{aim:,g}'} | {row['kind']} |")
     return lines
 
 

@@ -3,9 +3,9 @@
     total = scaled(parts, {"lanes": 4, "taps": 1, "drain": 8})     # resource → amount
     scaled(parts, {})                                              # the estimate itself
 
-hls/src is written for one shape of the array (its static_asserts say which sizes), so that only the memories' sizes can
-change there and be estimated by hls/estimate/resources.py. Each part of such an estimate grows with the sizes that
-GROWTH names, in proportion; what stands in no line of it stays as it is.
+hls/src is written for a few shapes of the array (its static_asserts say which sizes), so that a sweep takes only the
+memories' sizes from there, as hls/estimate/resources.py estimates them. Each part of such an estimate grows with the
+sizes that GROWTH names, in proportion; what stands in no line of it stays as it is.
 """
 
 from fractions import Fraction
@@ -34,10 +34,10 @@ GROWTH = (
     ("requantize.hpp, RoundingShift", ("drain",)),
 )
 RULE = (
-    "Tile memory and bytes a lane are estimated from the sources of that size. The sources are written for one number "
-    "of channels, taps, pixels drained and ports of weights, so other ones are scaled: the multipliers grow with pairs "
-    "of channels × taps, the choice of their pixels with taps, sums and weights' memories and what fills them with "
-    "channels, requantisation with the drain, in proportion; the rest stays."
+    "Tile memory and bytes a lane are estimated from the sources of that size. Of channels, taps, pixels drained and "
+    "ports of weights the sources are written for a few numbers alone, so all but the shipped ones are scaled: the "
+    "multipliers grow with pairs of channels × taps, the choice of their pixels with taps, sums and weights' memories "
+    "and what fills them with channels, requantisation with the drain, in proportion; the rest stays."
 )
 
 

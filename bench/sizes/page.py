@@ -4,7 +4,7 @@ python -m bench.documents     # writes them; bench/sizes/figure.py draws docs/ds
 """
 
 from bench.sizes import chips
-from bitstreams import resources
+from bitstreams import adapters, resources
 from hls import isa
 from hls.generate.markdown import items, prose
 
@@ -40,14 +40,19 @@ def fits(detail):
 
 
 def points(rows, clock=None):
-    """(images/s, detail) of every point in the rows, at the fastest clock or another.
+    """(images/s, detail) of every point in the rows, at the fastest clock or another, with what is around the engine.
 
     Rows of sweeps over other sizes than these are left out.
     """
     found = [(row["value"], row["detail"]) for name, row in sorted(rows.items()) if name.startswith("dse.")]
-    found = [point for point in found if set(OWN) <= set(point[1])]
+    found = [(rate, _with_adapters(detail)) for rate, detail in found if set(OWN) <= set(detail)]
     at = clock or max((detail["clock_mhz"] for _, detail in found), default=0)
     return [point for point in found if point[1]["clock_mhz"] == at]
+
+
+def _with_adapters(detail):
+    """The detail of a point with the adapters and the interconnect that the shipped engine has."""
+    return detail | adapters.total({name: detail[name] for name in resources.RESOURCES})
 
 
 def _cells(rate, detail):
@@ -159,7 +164,7 @@ def _alone(own, at):
             yield (
                 f"**{count} port{'s' * (count > 1)} for the weights** run{'s' * (count == 1)} at "
                 f"{rate / own[0]:.2f} of the images/s, DenseNet-201 at {_large(own, detail):.2f}; "
-                "what the buses take is not estimated."
+                "what their buses take less is not estimated."
             )
 
 

@@ -56,6 +56,8 @@ TARGETS = (
     Target("cosim_ddi_74M_over_ort_int8_full", "DDI at 74M ÷ int8 on the full network", AT_LEAST, 2.0),
 )  # fmt: skip
 
+AIMS = {target.row: target.aim for target in TARGETS}  # row → figure aimed at
+
 
 def targets_table(rows):
     """Each target with its figure, whether it is met, and the command that measures it; below, what bounds the rest."""

@@ -180,6 +180,19 @@ def test_the_page_is_made_of_rows():
     assert "runs the package faster, none DenseNet" in text
 
 
+def test_what_is_around_the_engine_counts():
+    """On the edge of the chip's LUTs the engine alone fits, and its design does not."""
+    rows, around = sweep(), page.adapters.total({"lut": 0})["lut"]
+    limit = page.resources.limits()["lut"]
+    for row in rows.values():
+        row["detail"]["lut"] = limit - around
+    assert page.points(rows)[0][1]["lut"] == limit and "the shipped one with them" in unwrapped(page.reason_text(rows))
+    for row in rows.values():
+        row["detail"]["lut"] += 1
+    assert f"does not fit: lut {limit + 1:,} of {limit:,}: 1 too many" in unwrapped(page.reason_text(rows))
+    assert all("over the board" in line for line in page.front_table(rows)[2:])
+
+
 def test_a_faster_point_that_fits_is_said_so():
     rows = sweep()
     rows["dse.drain"]["value"] = 101

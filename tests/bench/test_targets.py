@@ -2,6 +2,7 @@
 
 import pytest
 
+from bench.front.tables import engine_table
 from bench.rows import latest
 from bench.sizes import targets
 
@@ -31,6 +32,15 @@ def test_what_is_missed_says_what_bounds_it_in_figures_of_rows():
     assert "0.942 would be reached" in text and "pairs reach ? of 0.877" in text
     found = rows_of(**{"proportionality.mean": 0.96})
     assert targets.targets_table(found)[3:] == [""]
+
+
+def test_both_pages_have_one_aim():
+    """docs/results.md shows some of the rows, too, whatever target a row was written with."""
+    name = "proportionality.p5"
+    assert engine_table({name: {"value": 0.5, "kind": "modelled", "target": 0.1}})[2].endswith(
+        "| 0.5 | 0.92 | modelled |"
+    )
+    assert engine_table({"gates.share": {"value": 0.5, "kind": "modelled"}})[2].endswith("| 0.5 |  | modelled |")
 
 
 def test_every_target_and_every_figure_of_a_bound_has_a_row():
