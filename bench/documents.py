@@ -19,6 +19,7 @@ from bench.rows import ROOT, latest
 from bench.sizes.figure import figure
 from bench.sizes.page import front_table, reason_text, rule_text
 from bench.sizes.targets import targets_table
+from bitstreams import bounds
 from hls.command.arguments import Parser
 from hls.command.entry import guarded
 from hls.command.generated import renewed
@@ -96,7 +97,9 @@ def lockstep_table(rows):
     if "lockstep.period_ns" not in rows:
         lines += ["", "What yosys makes of the RTL has no rows yet."]
     else:
-        lines += ["", *items([f"The longest way: {rows['lockstep.period_ns']['note']}.",
+        period, aim = rows["lockstep.period_ns"]["value"], bounds.board_of().clock_mhz
+        allowed = f"It allows {1000 / period:.0f} MHz; the shipped engine's clock is aimed at {aim:.0f}"
+        lines += ["", *items([f"The longest way: {rows['lockstep.period_ns']['note']}. {allowed}.",
                               f"The estimate is that of {rows['lockstep.lut.modelled']['note']}: with the process that "
                               "fetches, AFFINE and pools, the masks' second copy and vector memory, which the RTL does "
                               "not have."])]  # fmt: skip
