@@ -58,10 +58,10 @@ boards: $(VENV)/run.stamp
 	$(BIN)/python -m bitstreams.design
 
 synth: $(VENV)/run.stamp
-	$(BIN)/python -m bitstreams.points $(BOARD) $(POINT) bitstreams.vitis.synth $(BOARD) --stage $(STAGE) $(if $(CLOCK_MHZ),--clock-mhz $(CLOCK_MHZ)) $(if $(DRY_RUN),--dry-run) $(if $(ACCEPT),--accept "$(ACCEPT)")
+	$(BIN)/python -m bitstreams.points "$(BOARD)" "$(POINT)" bitstreams.vitis.synth "$(BOARD)" --stage $(STAGE) $(if $(CLOCK_MHZ),--clock-mhz $(CLOCK_MHZ)) $(if $(DRY_RUN),--dry-run) $(if $(ACCEPT),--accept "$(ACCEPT)")
 
 synth-report: $(VENV)/run.stamp
-	$(BIN)/python -m bitstreams.points $(BOARD) $(POINT) bitstreams.report $(BOARD)
+	$(BIN)/python -m bitstreams.points "$(BOARD)" "$(POINT)" bitstreams.report "$(BOARD)"
 
 rtl: $(VENV)/run.stamp
 	$(PIP) -r requirements/rtl.txt

@@ -174,11 +174,12 @@ def check_path(path, what):
 
 
 def table(boards):
-    """The boards as lines of text: name → data."""
-    lines = [f"{'board':12} {'part':16} {'clock':>8} {'DDR':>8}  power is measured with"]
+    """The boards as lines of text, with the clocks of their points: name → data."""
+    lines = [f"{'board':12} {'part':16} {'points, MHz':22} {'DDR':>8}  power is measured with"]
     for name, board in boards.items():
-        clock, memory = f"{board['clock_mhz']:g} MHz", f"{board['memory']['ddr_mb']} MB"
-        lines.append(f"{name:12} {board['part']:16} {clock:>8} {memory:>8}  {board['power']['measure']}")
+        named = [f"{point} {found['clock_mhz']:g}" for point, found in board.get("points", {}).items()]
+        clocks, memory = ", ".join(named) or f"{board['clock_mhz']:g}", f"{board['memory']['ddr_mb']} MB"
+        lines.append(f"{name:12} {board['part']:16} {clocks:22} {memory:>8}  {board['power']['measure']}")
     return "\n".join(lines)
 
 

@@ -105,6 +105,9 @@ def test_the_list_of_boards(capsys, monkeypatch):
     assert design.main() == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["board", *design.board_names()]
+    assert "safe 100, large 143" in next(line for line in lines if line.startswith("zedboard"))
+    data = design.read("zedboard")
+    assert " 143 " in design.table({"zedboard": {key: data[key] for key in data if key != "points"}}).splitlines()[1]
     monkeypatch.setattr(design, "read", lambda name: read_board(FOLDER / "nothing.toml"))
     assert design.main() == 2
     assert "cannot" in (error := capsys.readouterr().err) or "No such file" in error
