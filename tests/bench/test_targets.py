@@ -29,7 +29,7 @@ def test_what_is_missed_says_what_bounds_it_in_figures_of_rows():
     found = rows_of(**{"proportionality.mean": 0.9, "proportionality.random_masks": 0.87654})
     found["proportionality.ceiling"] = {"value": 0.94231}
     text = " ".join(" ".join(targets.targets_table(found)[4:]).split())
-    assert "0.942 would be reached" in text and "pairs reach ? of 0.877" in text
+    assert "0.942 would be reached" in text and "pairs reach ?, others 0.877" in text
     found = rows_of(**{"proportionality.mean": 0.96})
     assert targets.targets_table(found)[3:] == [""]
 
