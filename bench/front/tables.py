@@ -1,6 +1,6 @@
 """Tables of docs/results.md: packages under budgets, what must hold, speeds, the engine beside its targets, faults."""
 
-from bench.sizes.targets import AIMS
+from bench.sizes.targets import AIMS, shown
 
 
 def packages_table(rows):
@@ -113,9 +113,8 @@ def engine_table(rows):
     for name, text in ENGINE.items():
         if name in rows:
             row = rows[name]
-            value = f"{row['value']:,.0f}" if row["value"] >= 100 else f"{row['value']:.3g}"
             aim = AIMS.get(name, row.get("target"))
-            lines.append(f"| {text} | {value} | {'' if aim is None else f'{aim:,g}'} | {row['kind']} |")
+            lines.append(f"| {text} | {shown(row)} | {'' if aim is None else f'{aim:,g}'} | {row['kind']} |")
     return lines
 
 

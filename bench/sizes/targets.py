@@ -59,6 +59,15 @@ TARGETS = (
 AIMS = {target.row: target.aim for target in TARGETS}  # row → figure aimed at
 
 
+def shown(row):
+    """A row's value in three digits, and the range of its repetitions where the row has it."""
+    text = f"{row['value']:,.0f}" if row["value"] >= 100 else f"{row['value']:.3g}"
+    detail = row.get("detail", {})
+    return (
+        f"{text} ({detail['lowest']:.3g} to {detail['highest']:.3g})" if {"lowest", "highest"} <= set(detail) else text
+    )
+
+
 def targets_table(rows):
     """Each target with its figure, whether it is met, and the command that measures it; below, what bounds the rest."""
     lines, bounds = ["| what | figure | target | met | command |", "|---|---|---|---|---|"], []
@@ -66,10 +75,9 @@ def targets_table(rows):
         if target.row in rows:
             row = rows[target.row]
             met = row["value"] >= target.aim if target.sign == AT_LEAST else row["value"] <= target.aim
-            shown = f"{row['value']:,.0f}" if row["value"] >= 100 else f"{row['value']:.3g}"
             command = row["command"].removeprefix("python -m ").partition(" --")[0]
             asked = f"{target.sign} {target.aim:,g} | {'yes' if met else 'no'} | `{command}`"
-            lines.append(f"| {target.text} | {shown} | {asked} |")
+            lines.append(f"| {target.text} | {shown(row)} | {asked} |")
             if not met and target.bound:
                 bounds.append(f"*{target.text}*: {_with_figures(target.bound, rows)}.")
     return [*lines, "", *items(bounds)]

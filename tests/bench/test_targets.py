@@ -34,6 +34,11 @@ def test_what_is_missed_says_what_bounds_it_in_figures_of_rows():
     assert targets.targets_table(found)[3:] == [""]
 
 
+def test_what_was_repeated_shows_its_range():
+    assert targets.shown({"value": 0.9501, "detail": {"lowest": 0.7541, "highest": 1.2387}}) == "0.95 (0.754 to 1.24)"
+    assert targets.shown({"value": 0.5, "detail": {"n": 3}}) == "0.5" and targets.shown({"value": 2430.6}) == "2,431"
+
+
 def test_both_pages_have_one_aim():
     """docs/results.md shows some of the rows, too, whatever target a row was written with."""
     name = "proportionality.p5"
