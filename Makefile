@@ -37,6 +37,7 @@ check: $(VENV)/test.stamp
 	$(BIN)/python -m hls.lint.rules
 	$(BIN)/python -m bitstreams.resources --check
 	$(BIN)/python -m bitstreams.bounds --check --strict
+	$(BIN)/python -m bitstreams.points zedboard safe bitstreams.bounds --check --strict
 	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14
 	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14 -D__SYNTHESIS__
 	$(BIN)/clang-tidy --quiet hls/src/engine.cpp -- -std=c++14 -DDDI_CHIP

@@ -197,7 +197,8 @@ def _look(arguments):
     if arguments.clock_mhz or arguments.latency or not variant.is_shipped():
         other = Board(arguments.clock_mhz or clock, board.grade, arguments.latency or board.latency)
         loops = found(board=other)
-        print(page(loops, other))
+        if not arguments.check:
+            print(page(loops, other))
         return _told(broken(loops, 1000 / other.clock_mhz) if arguments.strict else [])
     loops = found()
     text, before = page(loops, board), PAGE.read_text(encoding="utf-8") if PAGE.exists() else None

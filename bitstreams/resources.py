@@ -122,7 +122,8 @@ def _show(check):
     for sentence in excess:
         print(f"error: the engine does not fit {BOARD}: {sentence}", file=sys.stderr)
     if not variant.is_shipped():
-        print(text)
+        if not check:
+            print(text)
         return 1 if check and excess else 0
     code = renewed({PAGE: text}, ROOT, "python -m bitstreams.resources", check)
     return 1 if check and excess else code

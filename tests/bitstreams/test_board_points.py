@@ -55,6 +55,15 @@ def test_the_clock_is_that_of_the_point_that_runs():
     assert points.place("zedboard", points.running("zedboard", with_points(a=other))) == "zedboard"
 
 
+def test_the_safe_point_takes_less_than_three_quarters_of_the_chip(tmp_path):
+    """As its title says, with what stands around it."""
+    pytest.importorskip("clang", reason="the estimate needs libclang")
+    text = ask(tmp_path, "bitstreams.resources")
+    assert "three quarters" in points.point("zedboard", "safe").title and "engine of other sizes" in text
+    assert "With what is around it: 67% of the DSP48E1" in text
+    assert "Too much" not in text and "Over the" not in text
+
+
 def test_wrong_points_are_named():
     with pytest.raises(UserError, match="no point 'huge' of zedboard: expected one of safe, large"):
         points.point("zedboard", "huge")

@@ -101,6 +101,8 @@ def test_what_is_not_the_page_s_engine_or_clock_is_printed(command, arguments, m
     assert bounds.main([*arguments, "--strict"]) == 1 and "least II 4, promised 1" in capsys.readouterr().err
     command[0] = WHOLE
     assert bounds.main([*arguments, "--strict"]) == 0 and not bounds.PAGE.exists()
+    capsys.readouterr()
+    assert bounds.main([*arguments, "--check", "--strict"]) == 0 and capsys.readouterr().out == ""
 
 
 def test_what_can_not_be_read_ends_in_a_line(command, monkeypatch, capsys):

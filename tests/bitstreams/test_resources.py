@@ -44,7 +44,8 @@ def test_the_page_of_another_engine_is_printed(tmp_path, monkeypatch, capsys):
     assert resources.main([]) == 0 and not resources.PAGE.exists()
     assert "engine of other sizes" in capsys.readouterr().out
     found.use["conv"] = {"dsp": 10**6}
-    assert resources.main([]) == 0 and resources.main(["--check"]) == 1
+    assert resources.main([]) == 0 and "engine of other sizes" in capsys.readouterr().out
+    assert resources.main(["--check"]) == 1 and capsys.readouterr().out == ""
 
 
 @pytest.fixture(scope="module")
