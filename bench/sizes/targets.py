@@ -64,7 +64,7 @@ def shown(row):
     text = f"{row['value']:,.0f}" if row["value"] >= 100 else f"{row['value']:.3g}"
     detail = row.get("detail", {})
     return (
-        f"{text} ({detail['lowest']:.3g} to {detail['highest']:.3g})" if {"lowest", "highest"} <= set(detail) else text
+        f"{text} ({detail['lowest']:.3g}–{detail['highest']:.3g})" if {"lowest", "highest"} <= set(detail) else text
     )
 
 

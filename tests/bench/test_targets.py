@@ -35,7 +35,7 @@ def test_what_is_missed_says_what_bounds_it_in_figures_of_rows():
 
 
 def test_what_was_repeated_shows_its_range():
-    assert targets.shown({"value": 0.9501, "detail": {"lowest": 0.7541, "highest": 1.2387}}) == "0.95 (0.754 to 1.24)"
+    assert targets.shown({"value": 0.9501, "detail": {"lowest": 0.7541, "highest": 1.2387}}) == "0.95 (0.754–1.24)"
     assert targets.shown({"value": 0.5, "detail": {"n": 3}}) == "0.5" and targets.shown({"value": 2430.6}) == "2,431"
 
 
