@@ -63,9 +63,7 @@ def shown(row):
     """A row's value in three digits, and the range of its repetitions where the row has it."""
     text = f"{row['value']:,.0f}" if row["value"] >= 100 else f"{row['value']:.3g}"
     detail = row.get("detail", {})
-    return (
-        f"{text} ({detail['lowest']:.3g}–{detail['highest']:.3g})" if {"lowest", "highest"} <= set(detail) else text
-    )
+    return f"{text} ({detail['lowest']:.3g}–{detail['highest']:.3g})" if {"lowest", "highest"} <= set(detail) else text
 
 
 def targets_table(rows):
