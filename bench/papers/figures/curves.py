@@ -24,8 +24,8 @@ CITED = (  # group of cited.toml, what names of it begin with, what a reader cal
 WAYS = {  # of a short run's row → what a reader calls it
     "dynamic": ("its own decisions", OURS, "o"),
     "static_majority_bn": ("every gate fixed", STATIC, "|"),
-    "permuted": ("another image's decisions", WARM, "x"),
-    "twin_retrained": ("static twin, trained on", OTHER, "D"),
+    "permuted": ("others' decisions", WARM, "x"),
+    "twin_retrained": ("static twin", OTHER, "D"),
 }
 
 
@@ -174,7 +174,7 @@ def short_runs_table(rows, names):
         return []
     others = {key: text for key, (text, *_) in WAYS.items() if key != "dynamic"}
     ways = {key: text for key, text in others.items() if any(pair(rows, name, key) for name in found)}
-    lines = [f"| ours, short runs | accuracy | FLOPs | {' | '.join([*ways.values(), 'cycles'])} |"]
+    lines = [f"| our short runs | accuracy | FLOPs | {' | '.join([*ways.values(), 'cycles'])} |"]
     lines.append("|---" * (4 + len(ways)) + "|")
     for name in found:
         flops, accuracy = pair(rows, name)
