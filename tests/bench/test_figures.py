@@ -100,9 +100,7 @@ def test_short_runs_at_other_savings_follow_their_method():
     )
     assert curves.ran(found, ["skipnet", "iadi"]) == ["iadi", "iadi-60"]
     lines = curves.short_runs_table(found, ["iadi"])
-    assert (
-        lines[0].endswith("| static twin | cycles |") and "| `iadi` | 50.0 % | 8.00M | 60.0 % |  |" in lines
-    )
+    assert lines[0].endswith("| static twin | cycles |") and "| `iadi` | 50.0 % | 8.00M | 60.0 % |  |" in lines
     assert "their static twins" in curves.over_savings(found, ["iadi"], "t", "s")
     assert "every gate fixed" in curves.over_savings(short_run("iadi", 0.5, 8e6, static_majority_bn__accuracy=0.4,
                                                      static_majority_bn__flops=8e6), ["iadi"], "t", "s")  # fmt: skip
