@@ -1,7 +1,7 @@
 """Options of a recipe as its dataclasses want them: of the field's type, and numbers that can be followed.
 
-    values = typed(Phase, {"name": "gates", "steps": 100}, "[[phases]]")     # RecipeError for a value of another type
-    if within(0.5, 0, 1): …                                                   # False for what is no number, too
+values = typed(Phase, {"name": "gates", "steps": 100}, "[[phases]]")     # RecipeError for a value of another type
+if within(0.5, 0, 1): …                                                   # False for what is no number, too
 """
 
 import dataclasses

@@ -286,7 +286,9 @@ def test_a_phase_that_misses_its_end_is_an_error_and_its_checkpoint_is_kept(spli
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_checkpoint(splits, tmp_path):
     run = trainer(splits, tmp_path, tiny([toys.phase(steps=60, lr=1e6)]))
-    with pytest.raises(phases.PhaseError, match=r"joint diverged by step [0-9]+: lower its lr.* good checkpoint is kept"):
+    with pytest.raises(
+        phases.PhaseError, match=r"joint diverged by step [0-9]+: lower its lr.* good checkpoint is kept"
+    ):
         run.run()
     state = checkpoint.read_checkpoint(run.checkpoint_path, run.recipe)
     assert all(math.isfinite(value.double().sum()) for value in state["model"].values())

@@ -84,8 +84,14 @@ def test_requirements():
         ({"phases": [toys.phase(modes=[0.6, 0.6])]}, "modes = .* in phase joint: expected two chances"),
         ({"phases": [toys.phase(modes=["a", "b"])]}, "modes = .* in phase joint: expected two chances"),
         ({"phases": [toys.phase(modes=[float("nan"), 0.2])]}, "modes = .* in phase joint: expected two chances"),
-        ({"phases": [toys.phase(units=[1.5, 2])]}, r"units = .* in phase joint: expected a whole number for each stage"),
-        ({"phases": [toys.phase(units=["a", 1])]}, r"units = .* in phase joint: expected a whole number for each stage"),
+        (
+            {"phases": [toys.phase(units=[1.5, 2])]},
+            r"units = .* in phase joint: expected a whole number for each stage",
+        ),
+        (
+            {"phases": [toys.phase(units=["a", 1])]},
+            r"units = .* in phase joint: expected a whole number for each stage",
+        ),
         ({"phases": [toys.phase(train=[])]}, r"train = \[\] in phase joint: expected one or more of backbone"),
         ({"phases": [toys.phase(require={"accuracy": ["a", "b"]})]}, "require.accuracy = .* expected .least, most."),
         ({"phases": [toys.phase(require={"accuracy": [1.5, 2]})]}, "require.accuracy = .* the least from 0 to 1"),
