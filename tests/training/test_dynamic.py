@@ -5,8 +5,10 @@ import math
 import pytest
 import torch
 
+from tests.training import toys
 from training.backbones.densenet import densenet
 from training.dynamic import LAYER, Dynamic, run_kept
+from training.evaluate import evaluate
 from training.exits import imagenet_positions, positions
 from training.network import Network, NetworkError
 from training.recipe import read
@@ -124,6 +126,13 @@ def test_emptied_units_are_counted():
     model = network()
     out = model(images(), forced=lambda unit, mask, logits: torch.full_like(logits, float(mask == LAYER)))
     assert all(bool(emptied.all()) for emptied in out.emptied) and len(out.emptied) == 4
+
+
+@pytest.mark.parametrize(("bias", "empty"), [(-1e4, 2.0), (1e4, 0.0)])
+def test_units_that_run_with_no_channel_open_are_told_by_image(bias, empty):
+    gates = {"kind": "convolution", "bias": bias, "masks": ["hidden"], "base": 1}
+    model = network(layer_gates={}, channel_gates=gates)
+    assert len(model.channel_gates) == 2 and evaluate(model, toys.noise())["empty_units"] == empty
 
 
 def test_exit_positions():
