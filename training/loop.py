@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from data.parts import check_same
-from hls.command.outputs import write
+from hls.command.outputs import OutputError, write
 from training import phases, published
 from training.average import Average, renew_statistics
 from training.checkpoint import write_atomically
@@ -223,8 +223,14 @@ class Trainer:
         if not self.leads:
             return
         record = {"phase": self.phase, "name": self.recipe.phases[self.phase].name, "step": self.step, **figures}
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps(record) + "\n")
+        path = self.folder / "metrics.jsonl"
+        try:
+            with path.open("a", encoding="utf-8") as handle:
+                handle.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise OutputError(
+                f"{path} cannot be written ({error.strerror}): make room and go on with --resume"
+            ) from None
 
     # -------------------------------------------------------------------------------------------- checkpoints
     def save(self):

@@ -315,6 +315,14 @@ def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(splits, tmp_path
     assert run.checkpoint_path.read_bytes() == before and not list(tmp_path.glob("*.partial"))
 
 
+def test_metrics_on_a_full_disk_are_one_line_that_names_them_and_the_checkpoint_is_kept(splits, tmp_path):
+    run = trainer(splits, tmp_path, tiny([toys.phase(steps=2)]))
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    with pytest.raises(UserError, match=r"metrics.jsonl cannot be written .No space left on device.: make room"):
+        run.run()
+    assert checkpoint.read_checkpoint(run.checkpoint_path, run.recipe)["step"] == 2
+
+
 # ------------------------------------------------------------------------------------------------------- bad input
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_committed_recipes_can_be_followed(path):
