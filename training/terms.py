@@ -37,7 +37,6 @@ class Step(NamedTuple):
     labels: torch.Tensor  # (N,)
     full_flops: float  # of the static network
     progress: float  # share of the phase that is done
-    teacher: torch.Tensor | None = None  # (N, classes) logits
 
 
 @dataclass(frozen=True)
@@ -62,18 +61,14 @@ class Classification:
 
 @dataclass(frozen=True)
 class Distillation:
-    """Exits learn from the network's own last output: KL divergence at a temperature (Hinton et al. 2015, section 2).
-
-    With a teacher (an option of the phase) the last output learns from it too.
-    """
+    """Exits learn from the network's own last output: KL divergence at a temperature (Hinton et al. 2015, 2)."""
 
     weight: float = 1.0
     temperature: float = 2.0
 
     def __call__(self, step):
-        """Scalar; 0 where there is neither exit nor teacher."""
-        target = (step.out.logits[-1] if step.teacher is None else step.teacher).detach().float()
-        students = step.out.logits[:-1] if step.teacher is None else step.out.logits
+        """Scalar; 0 where there is no exit."""
+        target, students = step.out.logits[-1].detach().float(), step.out.logits[:-1]
         if not students:
             return target.new_zeros(())
         wanted = functional.log_softmax(target / self.temperature, 1)

@@ -16,10 +16,10 @@ from training import terms
 from training.dynamic import LAYER, Decision, Output
 
 
-def step(logits, labels, flops=(50.0, 100.0), decisions=(), exits=(), progress=1.0, teacher=None):
+def step(logits, labels, flops=(50.0, 100.0), decisions=(), exits=(), progress=1.0):
     flops = torch.tensor(flops, dtype=torch.float64, requires_grad=True)[:, None]
     out = Output(logits=list(logits), flops=flops, decisions=list(decisions), exits=list(exits), ran=[None] * 4)
-    return terms.Step(out, torch.tensor(labels), 100.0, progress, teacher)
+    return terms.Step(out, torch.tensor(labels), 100.0, progress)
 
 
 def sure(*classes, confidence=4.0):
@@ -43,12 +43,6 @@ def test_distillation_pulls_exits_to_the_last_output_and_not_the_other_way():
     loss.backward()
     assert last.grad is None and torch.allclose(gradient(early), (1 / 3 - target) / 2, atol=1e-6)
     assert terms.Distillation()(step([last], [0, 0])).item() == 0
-
-
-def test_with_a_teacher_the_last_output_learns_too():
-    early, last = torch.zeros(1, 3, requires_grad=True), torch.zeros(1, 3, requires_grad=True)
-    terms.Distillation()(step([early, last], [0], flops=(1.0,), teacher=sure(2))).backward()
-    assert torch.equal(gradient(early), gradient(last)) and gradient(last).argmin() == 2
 
 
 def test_cost_has_its_minimum_at_the_target():
