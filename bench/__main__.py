@@ -90,7 +90,7 @@ def main(argv=None):
         "--method",
         action="append",
         metavar="NAME",
-        help="papers: one of bench/papers/methods.toml; controls, shortcuts, newcomer: a part",
+        help="papers: one of bench/papers/methods.toml; controls, packages, shortcuts, newcomer: a part",
     )
     parser.add_argument("--package", metavar="NAME", help="controls: one of packages/ (default: all)")
     parser.add_argument("--out", type=Path, default="runs/papers", metavar="DIR", help="papers: where runs are kept")

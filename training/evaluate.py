@@ -28,7 +28,7 @@ def evaluate(model, split, gated=True, with_exits=True, limit=None, left_out=(),
         hits.append(torch.stack([logits.argmax(1) == labels for logits in out.logits], 1))
         spent.append(out.flops)
         own.append(out.gate_flops)
-        empty += int(sum((ran == 0).sum() for ran in out.emptied))
+        empty += sum(int(emptied.sum()) for emptied in out.emptied)
         rates.add(out)
     spent, hits = torch.cat(spent), torch.cat(hits)  # (N, exits) both
     last = spent[:, -1]

@@ -14,14 +14,14 @@ import torch
 from tqdm import tqdm
 
 from data.parts import check_same
-from hls.command.outputs import write
+from hls.command.outputs import OutputError, write
 from training import phases, published
 from training.average import Average, renew_statistics
 from training.checkpoint import write_atomically
 from training.data import sides
 from training.evaluate import evaluate, summary
 from training.large import processes
-from training.objective import Loss, make_optimizer, parts
+from training.objective import Loss, check_phase, make_optimizer, parts
 from training.prune import apply, find_constant
 from training.recipe import check_fits
 
@@ -43,6 +43,8 @@ class Trainer:
         self.about = self.train.about.to_dict()
         torch.manual_seed(recipe.seed)
         self.model = recipe.network.build(self.train.classes, self.train.channels, self.train.size)
+        for phase in recipe.phases:
+            check_phase(phase, self.model, self.train.channels, self.train.size)
         if recipe.init and not self.checkpoint_path.exists():  # a run to be resumed has its weights in there
             published.fill(self.model.backbone, recipe.init)
         self.pruned = []  # what `prune` found at the ends of phases, in order
@@ -146,8 +148,11 @@ class Trainer:
         if not math.isfinite(loss):
             raise phases.PhaseError(
                 f"phase {self.recipe.phases[self.phase].name} diverged by step {self.step}: lower its lr or a term's "
-                "weight and train with another --out; the last good checkpoint is kept"
+                f"weight and train with another --out; {self._what_is_kept()}"
             )
+
+    def _what_is_kept(self):
+        return "the last good checkpoint is kept" if self.checkpoint_path.exists() else "no checkpoint was written yet"
 
     def finite(self):
         """Whether all weights and statistics are finite numbers, so that they are worth keeping."""
@@ -218,8 +223,14 @@ class Trainer:
         if not self.leads:
             return
         record = {"phase": self.phase, "name": self.recipe.phases[self.phase].name, "step": self.step, **figures}
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as handle:
-            handle.write(json.dumps(record) + "\n")
+        path = self.folder / "metrics.jsonl"
+        try:
+            with path.open("a", encoding="utf-8") as handle:
+                handle.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise OutputError(
+                f"{path} cannot be written ({error.strerror}): make room and go on with --resume"
+            ) from None
 
     # -------------------------------------------------------------------------------------------- checkpoints
     def save(self):

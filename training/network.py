@@ -27,8 +27,13 @@ from training.gates.feedforward import feedforward_gates
 from training.gates.pooled import PooledGate
 from training.gates.recurrent import RecurrentCell, RecurrentGate
 from training.gates.recurrent_channels import recurrent_channel_gates
+from training.options import whole
 
 BACKBONES = {"resnet": resnet, "densenet": densenet, "inception": inception, "layers": layered}
+
+
+WANTED = {float: (int, float), bool: (bool,)}  # type of an option's default → those that a recipe may give
+UNBUILDABLE = (ValueError, TypeError, RuntimeError, ArithmeticError, LookupError)  # what modules say of odd options
 
 
 class NetworkError(UserError):
@@ -120,6 +125,9 @@ def _exits(backbone, places, options, classes):
         after, linear = POSITIONS[after](places) if isinstance(after, str) else after, options.get("linear", ())
     except ValueError as error:
         raise NetworkError(f"[network.exits]: {error}") from None
+    for name, units in (("after", after), ("linear", linear)):
+        if not isinstance(units, (list, tuple)) or not all(whole(unit, 0) for unit in units):
+            raise NetworkError(f"{name} = {units!r} in [network.exits]: expected a list of units' numbers")
     exits = {}
     for i in sorted({*after, *linear}):
         if not 0 <= i < len(places) - 1:
@@ -134,7 +142,7 @@ def _gated_units(backbone, places, options):
     stages = places[-1].stage + 1
     base = options.get("base", 0)
     base = base if isinstance(base, (list, tuple)) else [base] * stages
-    if len(base) != stages:
+    if len(base) != stages or not all(whole(count, 0) for count in base):
         raise NetworkError(f"base = {list(base)}: expected one number for each of {stages} stages")
     chosen, number = [], 0
     for i, (unit, place) in enumerate(zip(backbone.units, places)):
@@ -180,11 +188,16 @@ def _make(where, makers, options, **given):
     kind = options.pop("kind", None)
     if kind not in makers:
         raise NetworkError(f"kind = {kind!r} in [network.{where}]: expected one of {', '.join(makers)}")
-    known = sorted(set(inspect.signature(makers[kind]).parameters) - set(given))
+    parameters = inspect.signature(makers[kind]).parameters
+    known = sorted(set(parameters) - set(given))
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise NetworkError(f"unknown key {unknown[0]!r} in [network.{where}]: expected {', '.join(known)}")
+    for name, value in options.items():
+        wanted = WANTED.get(type(parameters[name].default))
+        if wanted and (type(value) not in wanted or value != value):
+            raise NetworkError(f"{name} = {value!r} in [network.{where}]: expected {wanted[-1].__name__}")
     try:
         return makers[kind](**given, **options)
-    except (ValueError, TypeError) as error:
-        raise NetworkError(f"[network.{where}]: {error}") from None
+    except UNBUILDABLE as error:
+        raise NetworkError(f"[network.{where}] cannot be built: {error}") from None

@@ -2,6 +2,7 @@
 
 loss, figures = Loss(model, phase, full_flops)(images, labels, forced, left_out, progress)
 optimizer = make_optimizer(model, phase, recipe)
+check_phase(phase, model, channels, size)      # PhaseError for what the network has not got
 """
 
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 
 from training import terms
 from training.data import resized
+from training.phases import PhaseError
 
 
 class Loss(nn.Module):
@@ -59,3 +61,29 @@ def make_optimizer(model, phase, recipe):
                     {"params": chosen, "weight_decay": decay, "scale": scale * (phase.bias_lr if vectors else 1)}
                 )
     return torch.optim.SGD(groups, phase.lr, recipe.momentum, nesterov=recipe.momentum > 0)
+
+
+def check_phase(phase, model, channels, size):
+    """Raises PhaseError where a phase asks for what a Dynamic for images of `channels` × `size` has not got."""
+    stages = model.backbone.places(size)[-1].stage + 1
+    if phase.units and len(phase.units) != stages:
+        wanted = f"expected a number for each of {stages} stages"
+        raise PhaseError(f"units = {list(phase.units)} in phase {phase.name}: {wanted}")
+    chosen = parts(model)
+    if not any(list(module.parameters()) for part in phase.train for module in chosen[part]):
+        raise PhaseError(f"phase {phase.name} trains {', '.join(phase.train)}: the network has nothing of it")
+    for name, part in (("dead_layer_gates", "layer_gates"), ("varying_channels", "channel_gates")):
+        if name in phase.require and not (phase.gated and chosen[part]):
+            raise PhaseError(f"require.{name} in phase {phase.name}: no such gates decide in it, take it away")
+    _check_side(phase, model, channels, (phase.side, phase.side) if phase.side else size)
+
+
+@torch.no_grad()
+def _check_side(phase, model, channels, size):
+    try:
+        model.eval()(torch.zeros(1, channels, *size), phase.gated, phase.exits)
+    except RuntimeError as error:  # a map that is pooled to nothing, or memory that is not there
+        reason = str(error).splitlines()[0]
+        raise PhaseError(
+            f"phase {phase.name}: the network cannot run images of {size[0]} × {size[1]} ({reason}): set its side"
+        ) from None

@@ -13,6 +13,7 @@ import torch
 
 from hls.errors import UserError
 from training.dynamic import LAYER
+from training.options import whole, within
 
 PARTS = ("backbone", "layer_gates", "channel_gates", "exits")
 SCHEDULES = ("constant", "linear", "cosine", "step")
@@ -62,11 +63,19 @@ class Phase:
                 raise PhaseError(f"{name} = {getattr(self, name)} in phase {self.name}: expected 0 or more")
         if not 0 <= self.drop < 1:
             raise PhaseError(f"drop = {self.drop} in phase {self.name}: expected a chance from 0 to below 1")
-        if self.modes and (len(self.modes) != 2 or min(self.modes) < 0 or sum(self.modes) > 1):
+        if not self.train:
+            raise PhaseError(f"train = [] in phase {self.name}: expected one or more of {', '.join(PARTS)}")
+        if not all(whole(count, 0) for count in self.units):
+            raise PhaseError(f"units = {self.units} in phase {self.name}: expected a whole number for each stage")
+        chances = all(within(chance, 0, 1) for chance in self.modes)
+        if self.modes and (len(self.modes) != 2 or not chances or sum(self.modes) > 1):
             raise PhaseError(f"modes = {self.modes} in phase {self.name}: expected two chances whose sum is at most 1")
         for name, bounds in self.require.items():
-            if not isinstance(bounds, (list, tuple)) or len(bounds) != 2 or bounds[0] > bounds[1]:
-                raise PhaseError(f"require.{name} = {bounds!r} in phase {self.name}: expected [least, most]")
+            pair = isinstance(bounds, (list, tuple)) and len(bounds) == 2
+            if not pair or not within(bounds[0], 0, 1) or not within(bounds[1], bounds[0]):
+                raise PhaseError(
+                    f"require.{name} = {bounds!r} in phase {self.name}: expected [least, most], the least from 0 to 1"
+                )
 
 
 def learning_rate(phase, step):
@@ -148,6 +157,8 @@ def _stages(places):
 def check(phase, figures):
     """Raises PhaseError where a figure of the last validation is outside what the phase requires."""
     for name, (least, most) in phase.require.items():
+        if figures[name] is None:
+            raise PhaseError(f"phase {phase.name} ended without gates that {name} is counted of")
         if not least <= figures[name] <= most:
             raise PhaseError(
                 f"phase {phase.name} ended with {name} {figures[name]:.4g}, its recipe requires {least} … {most}: "

@@ -17,6 +17,7 @@ from hls.errors import UserError
 from training import terms
 from training.bases import RecipeError, read_values
 from training.network import Network
+from training.options import typed
 from training.phases import Phase
 
 LEAST = {"seed": 0, "batch": 2, "momentum": 0, "weight_decay": 0, "average": 0, "crop_pad": 0, "validation": 1}
@@ -130,16 +131,4 @@ def _build(cls, values, where):
     missing = [name for name in needed if name not in values]
     if missing:
         raise RecipeError(f"{where} lacks {missing[0]!r}")
-    values = {name: _typed(name, fields[name].type, value, where) for name, value in values.items()}
-    return cls(**values)
-
-
-def _typed(name, kind, value, where):
-    """`value` as the field wants it: TOML's integers are floats too, its lists are tuples."""
-    if kind is float and type(value) is int:
-        return float(value)
-    if kind is tuple and isinstance(value, list):
-        return tuple(value)
-    if isinstance(kind, type) and type(value) is not kind:
-        raise RecipeError(f"{name} = {value!r} in {where}: expected {kind.__name__}")
-    return value
+    return cls(**typed(cls, values, where))

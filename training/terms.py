@@ -8,6 +8,8 @@ them.
 """
 
 import dataclasses
+import math
+import sys
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +21,9 @@ from training.costs import check, share_of
 from training.dynamic import LAYER, Output
 from training.losses.balanced import BalancedExits
 from training.losses.rules import BudgetCost, ResourceCost, SignedCost
+from training.options import typed, within
+
+SMALLEST = sys.float_info.min  # of numbers above 0
 
 
 class TermError(UserError):
@@ -32,7 +37,6 @@ class Step(NamedTuple):
     labels: torch.Tensor  # (N,)
     full_flops: float  # of the static network
     progress: float  # share of the phase that is done
-    teacher: torch.Tensor | None = None  # (N, classes) logits
 
 
 @dataclass(frozen=True)
@@ -57,18 +61,14 @@ class Classification:
 
 @dataclass(frozen=True)
 class Distillation:
-    """Exits learn from the network's own last output: KL divergence at a temperature (Hinton et al. 2015, section 2).
-
-    With a teacher (an option of the phase) the last output learns from it too.
-    """
+    """Exits learn from the network's own last output: KL divergence at a temperature (Hinton et al. 2015, 2)."""
 
     weight: float = 1.0
     temperature: float = 2.0
 
     def __call__(self, step):
-        """Scalar; 0 where there is neither exit nor teacher."""
-        target = (step.out.logits[-1] if step.teacher is None else step.teacher).detach().float()
-        students = step.out.logits[:-1] if step.teacher is None else step.out.logits
+        """Scalar; 0 where there is no exit."""
+        target, students = step.out.logits[-1].detach().float(), step.out.logits[:-1]
         if not students:
             return target.new_zeros(())
         wanted = functional.log_softmax(target / self.temperature, 1)
@@ -198,18 +198,39 @@ TERMS = {
 }
 
 
+BOUNDS = {  # of options, whichever the term: from … to
+    **dict.fromkeys(("weight", "exits", "margin"), (0, math.inf)),
+    **dict.fromkeys(("smoothing", "least", "most", "ramp"), (0, 1)),
+    **dict.fromkeys(("target", "start", "until"), (SMALLEST, 1)),
+    **dict.fromkeys(("temperature", "sharpness"), (SMALLEST, math.inf)),
+}
+
+
 def build(options):
-    """Terms from a recipe's {name: {option: value}}. Raises TermError for what is unknown."""
+    """Terms from a recipe's {name: {option: value}}. Raises TermError, or RecipeError for a value of another type."""
     terms = {}
     for name, values in options.items():
         if name not in TERMS:
             raise TermError(f"unknown term {name!r}: expected one of {', '.join(TERMS)}")
+        if not isinstance(values, dict):
+            raise TermError(f"terms.{name} = {values!r}: expected its options, {{}} for none")
         known = [field.name for field in dataclasses.fields(TERMS[name])]
         unknown = sorted(set(values) - set(known))
         if unknown:
             raise TermError(f"unknown option {unknown[0]!r} of the term {name}: expected {', '.join(known)}")
-        terms[name] = TERMS[name](**values)
+        terms[name] = _bounded(name, typed(TERMS[name], values, f"the term {name}"))
     return terms
+
+
+def _bounded(name, values):
+    """A term with options that can be followed."""
+    for option, value in values.items():
+        least, most = BOUNDS.get(option, (None, None))
+        if least is not None and not within(value, least, most):
+            above = "above 0" if least == SMALLEST else f"{least} or more"
+            upper = "" if most == math.inf else f", at most {most}"
+            raise TermError(f"{option} = {value} in the term {name}: expected a number, {above}{upper}")
+    return TERMS[name](**values)
 
 
 def total(terms, step):

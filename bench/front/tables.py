@@ -89,7 +89,7 @@ ENGINE = {
     "cosim_over_ort_int8.resnet20.t1": "co-simulation ÷ ONNX Runtime int8, ResNet-20, one thread",
     "cosim_over_ort_int8.resnet74.t1": "co-simulation ÷ ONNX Runtime int8, ResNet-74, one thread",
     "cosim_over_ort_float.resnet74.t1": "co-simulation ÷ ONNX Runtime float, ResNet-74, one thread",
-    "cosim_ddi_74M_over_ort_int8_full": "ResNet-74-DDI at 74M ÷ ONNX Runtime int8 on the full network",
+    "cosim_ddi_74M_over_ort_int8_full": "DDI of ten units at 74M ÷ ONNX Runtime int8 on ResNet-74's 36",
 }
 SURVIVED = {
     "faults.board": "faults of the board that end in a sentence, nothing leaked, the next run fine",

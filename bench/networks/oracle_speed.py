@@ -1,6 +1,7 @@
 """The co-simulation's images a second over ONNX Runtime's, on the same networks and in the same minute.
 
-Plain ResNets without skipping, int8 and float; and the dynamic package at 74M FLOPs against int8 on the full network.
+Plain ResNets without skipping, int8 and float; and the dynamic package at 74M FLOPs against int8
+on a whole ResNet-74, which its recipe begins with; the package itself has ten of these 36 blocks.
 Runs take turns, so that what else the machine does falls on all alike; each figure is a median. ONNX Runtime may take
 the better of its batch sizes. A graph that does not compute our network is an error.
 """
@@ -21,7 +22,7 @@ from hls.record import Start, decode
 DEPTHS, THREADS, BATCHES = (20, 74), (1, 2), (1, 64)
 IMAGES, REPETITIONS, SEED = 64, 5, 0
 LEAST_AGREEMENT = 0.85  # share of images with our label; roundings of halves differ
-FULL = 74  # depth of the package's own backbone
+FULL = 74  # depth that the package's recipe begins with
 
 
 def add_rows(rows, package, sha256, images):

@@ -23,6 +23,20 @@ def test_controls_stand_under_their_package():
     assert len(lines) == 6
 
 
+def test_a_twin_is_shown_at_its_best():
+    """What the points are counted against stands beside them."""
+    found = rows(
+        controls__a__dynamic__accuracy=0.9, controls__a__dynamic__flops=4e7,
+        controls__a__twin__accuracy=0.903, controls__a__twin__flops=4e7,
+        controls__a__twin_bn__accuracy=0.902, controls__a__twin_bn__flops=4e7,
+        controls__a__twin_retrained__accuracy=0.9, controls__a__twin_retrained__flops=4e7,
+        controls__a__dynamic_minus_twin=-0.3,
+    )  # fmt: skip
+    assert "| its static twin at its best | 90.30 % at 40M |" in tables.controls_table(found)
+    del found["controls.a.twin.accuracy"]
+    assert "| its static twin at its best | 90.20 % at 40M |" in tables.controls_table(found)
+
+
 def test_budgets_are_named_as_a_user_gives_them():
     found = rows(
         pool__a__budget=5.5e7, pool__a__hard__accuracy=0.8, pool__a__hard__flops=5e7, pool__a__none__accuracy=0.9,

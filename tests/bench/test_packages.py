@@ -4,14 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from bench.packages import add_budget, add_whole, flops_differ
+from bench import packages
+from bench.packages import add_budget, add_float, add_whole, engine, flops_differ
 from bench.rows import Rows
 from export.build import Source, build
 from hls import golden
 from hls.errors import UserError
-from hls.record import decode
+from hls.record import NO_BUDGET, decode
 from tests.export.random_networks import VARIANTS, quantised, random_images, random_model
+from training.checkpoint import write_atomically
+from training.data import Split
 from training.phases import Phase
 from training.recipe import Recipe
 
@@ -64,3 +68,29 @@ def test_rows_of_a_budget_say_what_its_images_did():
     assert value["p.full_flops"] == package.exits[-1]["flops"] and value["p.full_cycles"] == package.exits[-1]["cycles"]
     gates = [gate["channels"] for gate in package.meta["gates"]]
     assert value["p.gated_channels"] == sum(gates) and 0 < value["p.gated_blocks"] <= len(gates)
+
+
+@pytest.mark.parametrize("wrong", [0, 3])
+def test_float_is_measured_by_todays_sources(wrong, tmp_path, monkeypatch):
+    """Labels are the float network's answers but for the first: whatever a checkpoint's own metrics say of it."""
+    monkeypatch.setattr(packages, "PACKAGES", tmp_path)
+    case, (package, _) = VARIANTS["pooled"], ran("pooled")
+    model, images = random_model(case).eval(), random_images(case, 8, 1)
+    state = {key: package.meta["training"][key] for key in ("recipe", "pruned")}
+    write_atomically(state | {"model": model.state_dict(), "metrics": {"test": {"accuracy": 0.5}}}, made(tmp_path))
+    split = Split.from_arrays(images, np.zeros(8), case.mean, case.std, case.classes)
+    with torch.no_grad():
+        labels = model(split.normalise(split.images)).logits[-1].argmax(1).numpy()
+    labels[:wrong] = (labels[:wrong] + 1) % case.classes
+    rows = Rows("packages", "c")
+    add_float(rows, "p", "abc", package, images, labels, 1)
+    value = {row["name"]: row["value"] for row in rows.rows}
+    assert value["p.float_accuracy"] == 1 - wrong / 8
+    ended = engine(package, images, NO_BUDGET, 1).label
+    assert value["p.int8_minus_float"] == pytest.approx(100 * ((ended == labels).mean() - (1 - wrong / 8)))
+
+
+def made(folder):
+    """Where a checkpoint of package p is kept."""
+    (folder / "checkpoints").mkdir()
+    return folder / "checkpoints" / "p.pt"

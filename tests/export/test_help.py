@@ -23,9 +23,8 @@ def test_every_option_says_what_it_is_for(name, capsys, monkeypatch):
     module, arguments = COMMANDS[name]
     with pytest.raises(SystemExit) as ended:
         module.main(arguments)
-    text = capsys.readouterr().out
-    told = DOCUMENTS.get(name, module).__doc__ or ""
-    assert ended.value.code == 0 and told.splitlines()[0] in text
+    text, document = capsys.readouterr().out, DOCUMENTS.get(name, module).__doc__ or ""
+    assert ended.value.code == 0 and document and document.splitlines()[0] in text
     options = re.findall(r"^  (-\S.*?)(?:  +(\S.*))?$(?:\n {10,}(\S.*)$)?", text, re.MULTILINE)
     assert len(options) > 2
     assert [option for option, beside, below in options if not (beside or below)] == []

@@ -1,10 +1,14 @@
 """Backbone, gates and exits together: Eq. 1-4, costs, subsets that are computed alone, decisions that are forced."""
 
+import math
+
 import pytest
 import torch
 
+from tests.training import toys
 from training.backbones.densenet import densenet
 from training.dynamic import LAYER, Dynamic, run_kept
+from training.evaluate import evaluate
 from training.exits import imagenet_positions, positions
 from training.network import Network, NetworkError
 from training.recipe import read
@@ -124,6 +128,13 @@ def test_emptied_units_are_counted():
     assert all(bool(emptied.all()) for emptied in out.emptied) and len(out.emptied) == 4
 
 
+@pytest.mark.parametrize(("bias", "empty"), [(-1e4, 2.0), (1e4, 0.0)])
+def test_units_that_run_with_no_channel_open_are_told_by_image(bias, empty):
+    gates = {"kind": "convolution", "bias": bias, "masks": ["hidden"], "base": 1}
+    model = network(layer_gates={}, channel_gates=gates)
+    assert len(model.channel_gates) == 2 and evaluate(model, toys.noise())["empty_units"] == empty
+
+
 def test_exit_positions():
     """8 layers: the 2nd and the 6th, as in the paper's Fig. 5."""
     for units, expected in {2: [0, 1], 4: [0, 2], 8: [1, 5], 12: [2, 8]}.items():
@@ -167,6 +178,19 @@ def test_exits_as_on_imagenet_need_three_stages():
         ({"exits": {"after": [1], "linear": [3]}}, "an exit after unit 3: expected 0 … 2"),
         ({"layer_gates": {"kind": "pooled", "base": [1, 1, 1]}}, "base = .1, 1, 1.: expected one number for each of 2"),
         ({"backbone": {"kind": "resnet", "depth": 9}}, "ResNet depth 9"),
+        ({"backbone": {"kind": "resnet", "depth": "deep"}}, r"\[network.backbone\] cannot be built: .*'str' and 'int'"),
+        ({"backbone": {"kind": "resnet", "units": [1], "width": "x"}}, "width = 'x' in .*: expected float"),
+        ({"backbone": {"kind": "resnet", "units": [1], "width": math.nan}}, "width = nan in .*: expected float"),
+        ({"backbone": {"kind": "resnet", "units": [1], "width": 0}}, "cannot be built: width 0: expected a factor"),
+        ({"layer_gates": {"kind": "pooled", "rate": "x"}}, r"rate = 'x' in \[network.layer_gates\]: expected float"),
+        ({"channel_gates": {"kind": "pooled", "pairs": 1}}, r"pairs = 1 in \[network.channel_gates\]: expected bool"),
+        ({"layer_gates": {"kind": "pooled", "hidden": 0}}, "cannot be built: hidden 0: expected at least one feature"),
+        ({"layer_gates": {"kind": "recurrent", "hidden": -1}}, r"\[network.layer_gates\] cannot be built"),
+        ({"layer_gates": {"kind": "pooled", "base": "a"}}, "base = .* expected one number for each of 2"),
+        ({"layer_gates": {"kind": "pooled", "base": -1}}, "base = .-1, -1.: expected one number for each of 2"),
+        ({"exits": {"after": 3}}, "after = 3 in .network.exits.: expected a list of units' numbers"),
+        ({"exits": {"after": [0.5]}}, "after = .0.5. in .network.exits.: expected a list of units' numbers"),
+        ({"exits": {"linear": ["b"]}}, "linear = .'b'. in .network.exits.: expected a list of units' numbers"),
     ],
 )
 def test_impossible_networks_are_named(options, message):

@@ -286,10 +286,19 @@ def test_a_phase_that_misses_its_end_is_an_error_and_its_checkpoint_is_kept(spli
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_checkpoint(splits, tmp_path):
     run = trainer(splits, tmp_path, tiny([toys.phase(steps=60, lr=1e6)]))
-    with pytest.raises(phases.PhaseError, match=r"joint diverged by step [0-9]+: lower its lr"):
+    with pytest.raises(
+        phases.PhaseError, match=r"joint diverged by step [0-9]+: lower its lr.* good checkpoint is kept"
+    ):
         run.run()
     state = checkpoint.read_checkpoint(run.checkpoint_path, run.recipe)
     assert all(math.isfinite(value.double().sum()) for value in state["model"].values())
+
+
+def test_a_run_that_diverges_at_once_claims_no_checkpoint(splits, tmp_path):
+    run = trainer(splits, tmp_path, tiny([toys.phase(steps=60, lr=1e30)]))
+    with pytest.raises(phases.PhaseError, match=r"joint diverged by step 2: .* no checkpoint was written yet"):
+        run.run()
+    assert not run.checkpoint_path.exists()
 
 
 def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(splits, tmp_path, monkeypatch):
@@ -304,6 +313,14 @@ def test_a_full_disk_is_one_line_and_leaves_the_last_checkpoint(splits, tmp_path
     with pytest.raises(UserError, match=r"checkpoint.pt cannot be written .No space left on device"):
         run.save()
     assert run.checkpoint_path.read_bytes() == before and not list(tmp_path.glob("*.partial"))
+
+
+def test_metrics_on_a_full_disk_are_one_line_that_names_them_and_the_checkpoint_is_kept(splits, tmp_path):
+    run = trainer(splits, tmp_path, tiny([toys.phase(steps=2)]))
+    (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
+    with pytest.raises(UserError, match=r"metrics.jsonl cannot be written .No space left on device.: make room"):
+        run.run()
+    assert checkpoint.read_checkpoint(run.checkpoint_path, run.recipe)["step"] == 2
 
 
 # ------------------------------------------------------------------------------------------------------- bad input

@@ -8,6 +8,7 @@ from hls.errors import UserError
 from tests.training import toys
 from training import phases, recipe
 from training.backbones.resnet import resnet
+from training.loop import Trainer
 
 PLACES = resnet(units=(4, 4, 4)).places((32, 32))
 STARTS = {0, 4, 8}
@@ -81,6 +82,20 @@ def test_requirements():
         ({"phases": []}, r"a recipe needs \[\[phases\]\]"),
         ({"phases": [toys.phase(train=["all"])]}, "train = 'all' in phase joint"),
         ({"phases": [toys.phase(modes=[0.6, 0.6])]}, "modes = .* in phase joint: expected two chances"),
+        ({"phases": [toys.phase(modes=["a", "b"])]}, "modes = .* in phase joint: expected two chances"),
+        ({"phases": [toys.phase(modes=[float("nan"), 0.2])]}, "modes = .* in phase joint: expected two chances"),
+        (
+            {"phases": [toys.phase(units=[1.5, 2])]},
+            r"units = .* in phase joint: expected a whole number for each stage",
+        ),
+        (
+            {"phases": [toys.phase(units=["a", 1])]},
+            r"units = .* in phase joint: expected a whole number for each stage",
+        ),
+        ({"phases": [toys.phase(train=[])]}, r"train = \[\] in phase joint: expected one or more of backbone"),
+        ({"phases": [toys.phase(require={"accuracy": ["a", "b"]})]}, "require.accuracy = .* expected .least, most."),
+        ({"phases": [toys.phase(require={"accuracy": [1.5, 2]})]}, "require.accuracy = .* the least from 0 to 1"),
+        ({"phases": [toys.phase(require={"share": [float("nan"), 1]})]}, "require.share = .* expected .least, most."),
         ({"phases": [toys.phase(schedule="fast")]}, "schedule = 'fast' in phase joint"),
         ({"phases": [toys.phase(steps=0)]}, "phase joint: expected at least one step"),
         ({"phases": [toys.phase(lr=float("nan"))]}, "phase joint: expected at least one step, a learning rate above 0"),
@@ -95,6 +110,29 @@ def test_impossible_recipes_are_named(change, message):
     values = toys.plan([toys.phase()]).to_dict() | change
     with pytest.raises(UserError, match=message):
         recipe.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("change", "network", "message"),
+    [
+        ({"units": [1]}, {}, r"units = \[1\] in phase joint: expected a number for each of 2 stages"),
+        ({"units": [1, 1, 1]}, {}, r"units = \[1, 1, 1\] in phase joint: expected a number for each of 2 stages"),
+        ({"train": ["exits"]}, {"exits": {}}, "phase joint trains exits: the network has nothing of it"),
+        ({"require": {"varying_channels": [0.4, 1]}, "gated": False}, {}, "require.varying_channels in phase joint"),
+        ({"require": {"dead_layer_gates": [0, 1]}}, {"layer_gates": {}}, "require.dead_layer_gates in phase joint"),
+        ({"side": 2}, {}, "phase joint: the network cannot run images of 2 × 2 .*set its side"),
+    ],
+)
+def test_what_a_network_has_not_got_is_named_before_the_first_step(change, network, message, tmp_path):
+    plan = toys.plan([toys.phase(), toys.phase(**change)], {"backbone": toys.SHALLOW, **toys.GATES, **network})
+    with pytest.raises(phases.PhaseError, match=message):
+        Trainer(plan, [toys.stripes(32)] * 3, tmp_path, "cpu", quiet=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_gates_that_were_pruned_away_meet_no_requirement():
+    with pytest.raises(phases.PhaseError, match="joint ended without gates that varying_channels is counted of"):
+        phases.check(phase(require={"varying_channels": [0.4, 1.0]}), {"varying_channels": None})
 
 
 def test_a_recipe_survives_its_way_through_a_checkpoint():

@@ -143,6 +143,12 @@ def damaged(name):
         weights["linear.weight"] = weights["linear.weight"].to_sparse()
     elif name == "integers":
         weights["conv1.weight"] = weights["conv1.weight"].to(torch.int8)
+    elif name == "nan":
+        weights["layer1.0.bn1.running_var"] = torch.full((16,), torch.nan)
+    elif name == "infinite":
+        weights["linear.weight"] = weights["linear.weight"] / 0
+    elif name == "negative":
+        weights["layer1.0.bn1.running_var"] = -torch.ones(16)
     return weights
 
 
@@ -163,6 +169,9 @@ def quantised(value):
         ("quantised", r"layer1\.1\.conv2\.weight is quantised \(torch\.qint8\): save the float model"),
         ("sparse", r"linear\.weight is sparse"),
         ("integers", r"conv1\.weight is torch\.int8, expected floating point"),
+        ("nan", r"layer1\.0\.bn1\.running_var holds numbers that are not finite"),
+        ("infinite", r"linear\.weight holds numbers that are not finite"),
+        ("negative", r"layer1\.0\.bn1\.running_var holds variances below 0"),
     ],
 )
 def test_another_network_is_refused_in_one_line(name, message, tmp_path):

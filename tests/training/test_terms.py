@@ -10,15 +10,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from hls.errors import UserError
 from tests.training.toys import gradient
 from training import terms
 from training.dynamic import LAYER, Decision, Output
 
 
-def step(logits, labels, flops=(50.0, 100.0), decisions=(), exits=(), progress=1.0, teacher=None):
+def step(logits, labels, flops=(50.0, 100.0), decisions=(), exits=(), progress=1.0):
     flops = torch.tensor(flops, dtype=torch.float64, requires_grad=True)[:, None]
     out = Output(logits=list(logits), flops=flops, decisions=list(decisions), exits=list(exits), ran=[None] * 4)
-    return terms.Step(out, torch.tensor(labels), 100.0, progress, teacher)
+    return terms.Step(out, torch.tensor(labels), 100.0, progress)
 
 
 def sure(*classes, confidence=4.0):
@@ -42,12 +43,6 @@ def test_distillation_pulls_exits_to_the_last_output_and_not_the_other_way():
     loss.backward()
     assert last.grad is None and torch.allclose(gradient(early), (1 / 3 - target) / 2, atol=1e-6)
     assert terms.Distillation()(step([last], [0, 0])).item() == 0
-
-
-def test_with_a_teacher_the_last_output_learns_too():
-    early, last = torch.zeros(1, 3, requires_grad=True), torch.zeros(1, 3, requires_grad=True)
-    terms.Distillation()(step([early, last], [0], flops=(1.0,), teacher=sure(2))).backward()
-    assert torch.equal(gradient(early), gradient(last)) and gradient(last).argmin() == 2
 
 
 def test_cost_has_its_minimum_at_the_target():
@@ -132,3 +127,30 @@ def test_unknown_terms_and_options_are_named():
         terms.build({"luck": {}})
     with pytest.raises(terms.TermError, match="unknown option 'speed' of the term cost"):
         terms.build({"cost": {"speed": 1}})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"need": 3}, "terms.need = 3: expected its options"),
+        ({"cost": {"target": "half"}}, "target = 'half' in the term cost: expected float"),
+        ({"cost": {"target": 0}}, "target = 0.0 in the term cost: expected a number, above 0, at most 1"),
+        ({"cost": {"target": -0.7}}, "target = -0.7 in the term cost"),
+        ({"cost": {"start": 50}}, "start = 50.0 in the term cost"),
+        ({"signed_cost": {"target": 1.5}}, "target = 1.5 in the term signed_cost"),
+        ({"budget_cost": {"target": float("nan")}}, "target = nan in the term budget_cost"),
+        ({"need": {"weight": float("inf")}}, "weight = inf in the term need: expected a number, 0 or more"),
+        ({"classification": {"smoothing": 3}}, "smoothing = 3.0 in the term classification"),
+        ({"classification": {"exits": -1}}, "exits = -1.0 in the term classification"),
+        ({"distillation": {"temperature": 0}}, "temperature = 0.0 in the term distillation"),
+        ({"shaping": {"until": 0.0}}, "until = 0.0 in the term shaping"),
+        ({"shaping": {"layers": "no"}}, "layers = 'no' in the term shaping: expected bool"),
+    ],
+)
+def test_options_that_no_term_can_follow_are_named(options, message):
+    with pytest.raises(UserError, match=message):
+        terms.build(options)
+
+
+def test_integers_and_the_ends_of_ranges_are_fine():
+    assert terms.build({"cost": {"target": 1, "ramp": 0}})["cost"].target == 1.0

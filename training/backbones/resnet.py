@@ -5,6 +5,8 @@ backbone = resnet(depth=21)                # the same, projections counted: 21 c
 backbone = resnet(units=(2, 4, 6))         # as many as wanted
 """
 
+import math
+
 from torch import nn
 
 from training.backbones.backbone import Backbone, Head, Stem
@@ -32,6 +34,8 @@ def resnet(classes=10, depth=None, units=(), width=1.0, shortcut="pad", in_chann
         units = ((depth - 2) // 6,) * 3
     if not 1 <= len(units) <= 4 or min(units) < 1:
         raise ValueError(f"units {units}: expected at least one unit for each of 1 to 4 stages")
+    if not 1 / 16 <= width < math.inf:
+        raise ValueError(f"width {width}: expected a factor of 16 channels, at least one of them")
     widths = [round(16 * width) << stage for stage in range(len(units))]
     members, channels = [], widths[0]
     for stage, count in enumerate(units):

@@ -33,6 +33,8 @@ class PooledGate(nn.Module):
         super().__init__()
         if not 0 < rate < 1:
             raise ValueError(f"rate {rate}: expected a share between 0 and 1")
+        if hidden < 1:
+            raise ValueError(f"hidden {hidden}: expected at least one feature")
         # Of each output, the decision that it takes.
         self.chosen = [output // isa.OUT_LANES if pairs else output for output in range(outputs)]
         decisions = self.chosen[-1] + 1

@@ -102,3 +102,7 @@ def check_numbers(name, value):
         raise UserError(f"{name} is sparse ({value.layout}): save it as a dense tensor")
     if value.ndim and not value.is_floating_point():
         raise UserError(f"{name} is {value.dtype}, expected floating point: save the float model")
+    if value.is_floating_point() and not value.float().isfinite().all():
+        raise UserError(f"{name} holds numbers that are not finite: its training diverged, take an earlier checkpoint")
+    if name.endswith("running_var") and (value < 0).any():
+        raise UserError(f"{name} holds variances below 0: the file is damaged, fetch or write it again")
