@@ -137,8 +137,8 @@ inline Unsigned<2> WindowShift(const ConvShape& shape) {
 // Cycles in which the ports that read windows make that many accesses.
 inline int32_t PortCycles(int32_t accesses) { return isa::kMapReads == 2 ? (accesses + 1) >> 1 : accesses; }
 
-// Cycles of a step of that many channels, the larger of two: `multiply` cycles and the reads that windows miss while the
-// drain uses their ports; the drain. All accesses of the ports together never take longer.
+// Cycles of a step of that many channels, the larger of two: `multiply` cycles and the reads that windows miss while
+// the drain uses their ports; the drain. All accesses of the ports together never take longer.
 inline int32_t StepCycles(const ConvShape& shape, int32_t beat, int32_t multiply, int32_t channels) {
   const int32_t uses = (isa::kMapReads == 2 ? channels : 0) + (shape.reads_identity ? channels : 0);
   const int32_t drain = DrainCycles(shape, channels);
