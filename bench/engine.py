@@ -11,7 +11,7 @@ are priced, not run (bench/networks/walk.py). Speeds against ONNX Runtime: bench
 import numpy as np
 
 from bench.networks import oracle_speed, stalls
-from bench.networks.walk import Walker, busy, proportionality, total
+from bench.networks.walk import Walker, busy, overlapped, proportionality, total
 from bench.packages import PACKAGES, PAPER_BUDGET, engine, fingerprint
 from bench.sizes.targets import AIMS
 from bitstreams import bounds
@@ -120,6 +120,10 @@ def add_random(rows, package, sha256):
         add_spread(rows, f"proportionality.{label}.{{}}", ratios, sha256, note)
         value = float(np.mean(ratios))
         rows.add(f"proportionality.{label}", value, "ratio", "modelled", DRAWS, sha256, target=0.95, note=note)
+    both = overlapped(walker.steps())
+    ratios = [random_ratio(walker, rng, both, False, 1, overlapped) for _ in range(DRAWS)]
+    note = f"{NAME}, if a layer were fetched, checked and filled while the one before it drains"
+    rows.add("proportionality.overlapped", float(np.mean(ratios)), "ratio", "modelled", DRAWS, sha256, note=note)
     add_ceiling(rows, walker, sha256)
 
 
@@ -131,14 +135,14 @@ def add_ceiling(rows, walker, sha256):
     rows.add("proportionality.ceiling", value, "ratio", "modelled", 1, sha256, note=f"{NAME}, all gates open")
 
 
-def random_ratio(walker, rng, full, layers, channels):
+def random_ratio(walker, rng, full, layers, channels, spent=total):
     """Proportionality of one draw of layer skips, channel masks, or both; one that keeps everything is drawn again.
 
-    `channels`: how many a mask keeps or closes together, 0 where it keeps all.
+    `channels`: how many a mask keeps or closes together, 0 where it keeps all. `spent`: steps → (FLOPs, cycles).
     """
     while True:
         chance = rng.uniform(*KEPT)
-        flops, cycles = total(
+        flops, cycles = spent(
             walker.steps(
                 keep=lambda gate, chance=chance: not layers or rng.random() < chance,
                 active=lambda gate, count, chance=chance: kept(rng, count, chance, channels),

@@ -7,6 +7,7 @@
 The walk ends at the network's own exit; no budget and no rule stops it before.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 from hls import isa
@@ -16,6 +17,8 @@ from hls.schedule import MULTIPLICATIONS
 
 GATES = (isa.LSTM, isa.GATE_LAYER, isa.GATE_CHANNEL)
 EXITS = (isa.POOL, isa.TAP)
+MAPS = (isa.CONV, isa.AFFINE, isa.POOL, isa.GLOBAL_POOL)  # that run in the main loop
+DEPTH = next(int(loop["depth"]) for loop in isa.LOOPS if loop["name"] == "RunMaps::MapCycles")
 
 
 class Step(NamedTuple):
@@ -81,6 +84,15 @@ class Walker:
 def total(steps):
     """(FLOPs, cycles) of Steps."""
     return sum(step.cost.flops for step in steps), sum(step.cost.cycles for step in steps)
+
+
+def overlapped(steps):
+    """The same if each of MAPS were fetched, checked and filled while the one before it drains: what two layers in
+    flight would save, and no more."""
+    flops, cycles = total(steps)
+    pairs = pairwise(steps)
+    behind = sum(one.fields["opcode"] in MAPS and other.fields["opcode"] in MAPS for one, other in pairs)
+    return flops, cycles - behind * (isa.FETCH + DEPTH)
 
 
 def busy(flops, cycles):

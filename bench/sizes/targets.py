@@ -25,7 +25,8 @@ MASKS = (
     "an odd channel leaves half of a pair of lanes idle, the drain takes 8 cycles a channel however few are "
     "multiplied. Gates, exits and IMAGE have cycles and hardly any FLOPs: if the cycles of all convolutions went "
     "exactly with their FLOPs, [proportionality.ceiling] would be reached. Random masks that keep channels in pairs "
-    "reach [proportionality.random_pairs], others [proportionality.random_masks]"
+    "reach [proportionality.random_pairs], others [proportionality.random_masks]; with two layers in flight those "
+    "would reach [proportionality.overlapped]"
 )
 TARGETS = (
     Target("bounds.worst_ii_gap", "least II over the model's, worst loop", AT_MOST, 0),

@@ -7,7 +7,7 @@ from bench.engine import add_ceiling, image_ratios, random_ratio
 from bench.networks import densenet, oracle_speed
 from bench.networks.densenet import spent
 from bench.networks.oracle import codes, onnx_of, open_session, ratio
-from bench.networks.walk import Walker, busy, proportionality, total
+from bench.networks.walk import Walker, busy, overlapped, proportionality, total
 from bench.rows import Rows
 from export.compile import shapes
 from export.compile.shapes import resnet8
@@ -124,6 +124,14 @@ def test_what_an_engine_measures_is_no_difference_of_bits(monkeypatch, word, exa
     rows = Rows("densenet", "python -m bench densenet")
     densenet.run(rows, {}, None)
     assert {row["name"]: row["value"] for row in rows.rows}["densenet201.bit_exact"] == exact
+
+
+def test_layers_in_flight_hide_what_comes_before_the_first_step_of_all_but_the_first():
+    program = np.stack([conv(), conv(), encode(isa.END)])
+    steps = Walker(program).steps()
+    flops, cycles = total(steps)
+    assert overlapped(steps) == (flops, cycles - isa.FETCH - 32)
+    assert overlapped(steps[1:]) == total(steps[1:])
 
 
 def test_the_ceiling_is_the_share_of_cycles_whose_flops_can_be_saved():
