@@ -19,7 +19,7 @@ from unittest import mock
 from bench.fault_cases import Case, Outcome
 from bench.fault_cases.process import DEADLINE_S, running
 from bench.standin import tiny
-from bitstreams import vectors
+from bitstreams import points, vectors
 from bitstreams.vitis import synth, tools
 from data.datasets import load_sample
 
@@ -74,7 +74,7 @@ class Workshop:
 
     def stages(self):
         """The stages that are said to be done."""
-        path = self.build / "zedboard" / synth.RESULTS
+        path = self.build / points.place("zedboard", points.running("zedboard")) / synth.RESULTS
         return json.loads(path.read_text(encoding="utf-8"))["stages"] if path.exists() else {}
 
     def __enter__(self):

@@ -16,7 +16,8 @@ from hls.errors import UserError
 
 COMMANDS = ("run", "install", "test")  # targets of make, in the order that a newcomer types them
 SHOWN = 4000  # letters of what a command that failed has printed
-OWN = ("PYTHONPATH", "VIRTUAL_ENV", "PYTEST_CURRENT_TEST")  # of this process, and not of a newcomer
+# Of this process, and not of a newcomer.
+OWN = ("PYTHONPATH", "VIRTUAL_ENV", "PYTEST_CURRENT_TEST", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 
 
 def times(folder, source=ROOT, commands=COMMANDS):

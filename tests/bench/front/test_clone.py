@@ -42,7 +42,7 @@ def test_commands_are_timed_in_what_is_committed(source, tmp_path, monkeypatch):
 
 
 def test_a_command_that_fails_is_one_line(source, tmp_path):
-    with pytest.raises(UserError, match=r"^make wrong in a fresh clone ended with 2: make: .*wrong.*$"):
+    with pytest.raises(UserError, match=r"^make wrong in a fresh clone ended with 2: make.*: .*wrong.*$"):
         clone.times(tmp_path, source, ("wrong",))
 
 

@@ -148,7 +148,7 @@ def test_a_search_goes_on_from_its_rows_and_tries_the_same(folder, tmp_path):
 
 
 def test_a_phase_that_misses_its_end_is_a_row(folder, tmp_path):
-    (folder / "bad.toml").write_text('base = "tiny.toml"\nset.phases.all.require.accuracy = [1.1, 1.2]\n')
+    (folder / "bad.toml").write_text('base = "tiny.toml"\nset.phases.all.require.accuracy = [1.0, 1.0]\n')
     (point,) = grid.read(folder / "bad.toml").points()
     found = train_point(point.values, tmp_path / "point", str(folder / "noise.npz"))
     assert set(found) == {"failed"} and "phase all ended with accuracy" in found["failed"]
