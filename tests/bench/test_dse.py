@@ -10,18 +10,14 @@ import pytest
 
 from bench import documents, dse
 from bench.networks.walk import Walker, total
-from bench.packages import PACKAGES
 from bench.rows import ROOT
-from bench.sizes import chips, figure, page, queues, variants
+from bench.sizes import chips, figure, page, variants
 from bench.sizes.variants import ask, unchanged, variant
-from data.datasets import load_sample
 from export.compile.shapes import resnet8
 from hls import isa
 from hls.cosim import CosimError
 from hls.generate.sources import SOURCE
-from hls.package import read
 from hls.schedule import MULTIPLICATIONS
-from hls.stress import trips
 
 CONTRACT = tomllib.loads(SOURCE.read_text())
 CONTRACT_NAMES = CONTRACT["sizes"].keys() | CONTRACT["timing"].keys()
@@ -241,29 +237,3 @@ def test_documents_without_rows_say_what_to_run():
     assert "python -m bench dse" in page.reason_text({})[0]
     assert "python -m bench dse" in figure.figure({}) and len(page.front_table({})) == 2
     assert documents.FIGURES["docs/dse.svg"] is figure.figure
-
-
-def test_the_queue_that_is_shipped_is_one_of_those_swept():
-    assert queues.shipped() in queues.WORDS
-
-
-def test_queues_stand_in_order_with_what_each_latency_costs():
-    def row(words, shipped=0):
-        detail = {"words": words, "shipped": shipped, "latency_0": 0.001, "latency_20": 0.01, "latency_40": 0.02,
-                  "latency_80": 0.5 / words}  # fmt: skip
-        return {"value": 0.02, "detail": detail}
-
-    lines = queues.table({"dse.queue.128": row(128), "dse.queue.64": row(64, 1), "dse.2x3x2": {"value": 1}})
-    assert lines[2:] == ["| 64 | 0.1% | 1.0% | 2.0% | 0.8% | shipped |", "| 128 | 0.1% | 1.0% | 2.0% | 0.4% |  |"]
-
-
-@pytest.mark.cosim
-def test_a_shorter_queue_loses_more_time_on_a_slow_bus():
-    package, (images, _) = read(PACKAGES / "fashion-mnist.npz"), load_sample()
-    short, own = (queues.lost(package, images[:1], words) for words in (4, queues.shipped()))
-    assert short[80] > own[80] >= own[20] >= 0 and own[0] < 0.01 and short[80] > 0.05
-
-
-def test_a_change_of_the_sources_must_fit_once():
-    with pytest.raises(CosimError, match=r"'kQueueWords' stands \d+ times in chip/fetch.hpp, not once"):
-        trips._build((), [], (("chip/fetch.hpp", "kQueueWords", "x"),))
