@@ -17,10 +17,8 @@ PEERS = {
     "pytorch": "PyTorch, float",
     "hls4ml": "hls4ml's C simulation, int8",
 }
-AVERAGES = (
-    "75",
-    "80",
-)  # % of FLOPs that a budget on the average is to save (bench/papers/table1.py), the first there is
+# % of FLOPs that a budget on the average is to save (bench/papers/table1.py): the first that has rows is shown.
+AVERAGES = ("75", "80")
 NONE = "none"
 COMMAND = "python -m bench packages --data cifar10=DIR --data fashion-mnist=DIR"
 CONTROLS = "python -m bench controls --data cifar10=DIR --data fashion-mnist=DIR"
