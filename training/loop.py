@@ -15,11 +15,12 @@ from tqdm import tqdm
 
 from data.parts import check_same
 from hls.command.outputs import OutputError, write
-from training import phases, published
+from training import phases, teachers
 from training.average import Average, renew_statistics
 from training.checkpoint import write_atomically
 from training.data import sides
 from training.evaluate import evaluate, summary
+from training.grown import begin
 from training.large import processes
 from training.objective import Loss, check_phase, make_optimizer, parts
 from training.prune import apply, find_constant
@@ -46,7 +47,8 @@ class Trainer:
         for phase in recipe.phases:
             check_phase(phase, self.model, self.train.channels, self.train.size)
         if recipe.init and not self.checkpoint_path.exists():  # a run to be resumed has its weights in there
-            published.fill(self.model.backbone, recipe.init)
+            begin(self.model, recipe.init)
+        self.teacher = teachers.find(recipe, self.train, self.device)
         self.pruned = []  # what `prune` found at the ends of phases, in order
         self._place()
         self.phase, self.step, self.seconds = 0, 0, 0.0
@@ -164,7 +166,8 @@ class Trainer:
         phase = self.recipe.phases[min(self.phase, len(self.recipe.phases) - 1)]
         self.optimizer = make_optimizer(self.model, phase, self.recipe)
         self._set_modes()
-        self.loss = processes.averaged(Loss(self.model, phase, self.full_flops(phase), self.recipe.bf16))
+        loss = Loss(self.model, phase, self.full_flops(phase), self.recipe.bf16, self.teacher)
+        self.loss = processes.averaged(loss)
 
     def _set_modes(self):
         """Parts that learn in training mode; a frozen part's batch statistics stay as they are."""

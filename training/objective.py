@@ -16,17 +16,20 @@ from training.phases import PhaseError
 class Loss(nn.Module):
     """A model with the terms of a phase: what several processes average the gradients of."""
 
-    def __init__(self, model, phase, full_flops, bf16=False):
+    def __init__(self, model, phase, full_flops, bf16=False, teacher=None):
+        """`teacher`: normalised images → (N, classes) logits, for phases with that term."""
         super().__init__()
         self.model, self.phase, self.full_flops, self.bf16 = model, phase, full_flops, bf16
+        self.teacher = teacher if "teacher" in phase.terms else None
         self.terms = terms.build(phase.terms)
 
     def forward(self, images, labels, forced, left_out, progress):
         """The loss of a batch, and detached figures of it, still on the device."""
         phase = self.phase
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
+            taught = self.teacher(images) if self.teacher else None
             out = self.model(resized(images, phase.side), phase.gated, phase.exits, forced, left_out)
-            loss, values = terms.total(self.terms, terms.Step(out, labels, self.full_flops, progress))
+            loss, values = terms.total(self.terms, terms.Step(out, labels, self.full_flops, progress, taught))
         hits = (out.logits[-1].detach().argmax(1) == labels).float().mean()
         share = out.flops[:, -1].detach().mean() / self.full_flops
         return loss, {"loss": loss.detach(), "accuracy": hits, "share": share, **values}

@@ -35,6 +35,7 @@ class Recipe:
     phases: tuple[Phase, ...]
     images: Images | None = None  # how pictures of one's own are read; None for an official data set
     init: str = ""  # weights of the plain backbone to begin with: a published checkpoint, or of training dynamic
+    teacher: str = ""  # a finished model.pt whose outputs the term `teacher` learns from
     mean: tuple = ()  # how that was normalised, a number a channel, pixels in [0, 1]; (): as the data set says
     std: tuple = ()
     seed: int = 1
@@ -104,6 +105,8 @@ def from_dict(values):
     for phase in phases:
         phase.check()
         terms.build(phase.terms)
+        if "teacher" in phase.terms and not recipe.teacher:
+            raise RecipeError(f"phase {phase.name} has terms.teacher: name the model.pt it learns from, teacher = ...")
     return recipe
 
 

@@ -37,6 +37,7 @@ class Step(NamedTuple):
     labels: torch.Tensor  # (N,)
     full_flops: float  # of the static network
     progress: float  # share of the phase that is done
+    taught: torch.Tensor | None = None  # (N, classes) logits of the recipe's teacher
 
 
 @dataclass(frozen=True)
@@ -71,17 +72,32 @@ class Distillation:
         target, students = step.out.logits[-1].detach().float(), step.out.logits[:-1]
         if not students:
             return target.new_zeros(())
-        wanted = functional.log_softmax(target / self.temperature, 1)
-        divergences = [
-            functional.kl_div(
-                functional.log_softmax(logits.float() / self.temperature, 1),
-                wanted,
-                reduction="batchmean",
-                log_target=True,
-            )
-            for logits in students
-        ]
-        return self.temperature**2 * sum(divergences)
+        return sum(_divergences(students, target, self.temperature))
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """Every output learns from another network, the recipe's `teacher`, as in Hinton et al. 2015, 2.
+
+    The exits count by `exits`, the network's own output by 1.
+    """
+
+    weight: float = 1.0
+    exits: float = 1.0
+    temperature: float = 4.0
+
+    def __call__(self, step):
+        """Scalar."""
+        found = _divergences(step.out.logits, step.taught.float(), self.temperature)
+        return found[-1] + self.exits * sum(found[:-1])
+
+
+def _divergences(students, target, temperature):
+    """KL divergence from softened `target` logits (N, classes) of each student's, times the temperature squared."""
+    wanted = functional.log_softmax(target / temperature, 1)
+    softened = [functional.log_softmax(logits.float() / temperature, 1) for logits in students]
+    options = {"reduction": "batchmean", "log_target": True}
+    return [temperature**2 * functional.kl_div(student, wanted, **options) for student in softened]
 
 
 @dataclass(frozen=True)
@@ -187,6 +203,7 @@ class Need:
 TERMS = {
     "classification": Classification,
     "distillation": Distillation,
+    "teacher": Teacher,
     "cost": Cost,
     "signed_cost": SignedCost,
     "budget_cost": BudgetCost,

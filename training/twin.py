@@ -6,7 +6,8 @@
 
 What a gate is worth is what the dynamic network has over this twin. Decisions are ranked by how many images they keep,
 and taken from the top until the FLOPs are those asked for; the gates' own cost is the twin's to spend. The last unit
-taken gets as many hidden channels as still fit.
+taken gets as many hidden channels as still fit. Units that have no gate run for all images, so they go last, and the
+first of a stage never: a network whose images leave early spends less than what no gate can close.
 """
 
 import copy
@@ -60,6 +61,8 @@ def static_twin(model, rates, flops, size):
     `rates`: {(unit, mask): (outputs,) share of images that keep it} (training/evaluate.py).
     """
     backbone, ranked = model.backbone, _ranked(model, rates)
+    gated = {unit for _, unit, *_ in ranked}
+    ranked = [(1.0, unit, LAYER, 0) for unit in _spare(backbone) if unit not in gated] + ranked
     least = {i: {} for i in range(len(backbone.units)) if not any(i == unit for _, unit, *_ in ranked)}
     low, high = 0, len(ranked)
     while low < high:  # the most decisions from the top that fit
@@ -73,6 +76,12 @@ def static_twin(model, rates, flops, size):
     keep = _taken(backbone, least, taken)
     left = next((unit for _, unit, name, _ in ranked if name == LAYER and unit not in keep), None)
     return Twin(backbone, keep if left is None else _fill(backbone, keep, left, flops, size))
+
+
+def _spare(backbone):
+    """Units that change no shape, so that a network can do without them."""
+    widths = [unit.out_channels for unit in backbone.units]
+    return [i for i, unit in enumerate(backbone.units) if i and unit.skippable and widths[i] == widths[i - 1]]
 
 
 def _ranked(model, rates):

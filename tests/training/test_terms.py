@@ -45,6 +45,25 @@ def test_distillation_pulls_exits_to_the_last_output_and_not_the_other_way():
     assert terms.Distillation()(step([last], [0, 0])).item() == 0
 
 
+def test_a_teacher_pulls_every_output_to_its_own():
+    early, last, taught = torch.zeros(2, 3, requires_grad=True), sure(0, 1).requires_grad_(), sure(2, 1)
+    seen = step([early, last], [0, 0])._replace(taught=taught)
+    loss = terms.Teacher(exits=0.5, temperature=1.0)(seen)
+    target = torch.softmax(taught, 1)
+
+    def divergence(logits):
+        return (target * (target.log() - torch.log_softmax(logits, 1))).sum(1).mean().item()
+
+    assert loss.item() == pytest.approx(divergence(last) + 0.5 * divergence(early), rel=1e-5)
+    loss.backward()
+    assert torch.allclose(gradient(last), (torch.softmax(last.detach(), 1) - target) / 2, atol=1e-6)
+    assert torch.allclose(gradient(early), 0.5 * (1 / 3 - target) / 2, atol=1e-6)
+    softer = terms.Teacher(exits=0.0, temperature=2.0)(seen).item()
+    soft = torch.softmax(taught / 2, 1)
+    expected = 4 * (soft * (soft.log() - torch.log_softmax(last.detach() / 2, 1))).sum(1).mean().item()
+    assert softer == pytest.approx(expected, rel=1e-5)
+
+
 def test_cost_has_its_minimum_at_the_target():
     logits = [sure(0, 1)]
     values = [terms.Cost(target=0.5)(step(logits, [0, 1], (share, share))).item() for share in (30.0, 50.0, 70.0)]

@@ -52,6 +52,16 @@ def test_a_twin_keeps_what_is_kept_most():
     assert sorted(fewer.keep) == [0, 2, 3]
 
 
+def test_a_twin_of_less_than_what_no_gate_closes_drops_units_without_gates():
+    model = network(layer_gates={"kind": "pooled", "base": [2, 2]}, channel_gates={})
+    rates = {(4, LAYER): torch.tensor([1.0])}
+    units = [unit.cost(place.size) for unit, place in zip(model.backbone.units, model.backbone.places(SIZE))]
+    full = model.backbone.cost(SIZE)
+    assert sorted(static_twin(model, rates, full - units[4], SIZE).keep) == [0, 1, 2, 3]
+    assert sorted(static_twin(model, rates, full - units[4] - units[3], SIZE).keep) == [0, 1, 2]
+    assert sorted(static_twin(model, rates, 1.0, SIZE).keep) == [0, 2]
+
+
 def test_a_twin_with_everything_is_the_backbone():
     model = network()
     ones = {key: torch.ones_like(rate) for key, rate in rates_of(model).items()}
