@@ -1,5 +1,7 @@
 """What never varies costs no gate: units that never run go, gates that hardly vary become fixed.
 
+Of exits with none but such units between them the first is kept: the others would read the same map.
+
     found = find_constant(model, split)     # plain values, kept in the checkpoint
     apply(model, found)                     # the same model, smaller
 
@@ -72,3 +74,16 @@ def apply(model, found):
     for unit in found["closed"] + found["open"]:
         if str(unit) in model.layer_gates:
             del model.layer_gates[str(unit)]
+    for unit in _doubled(model):
+        del model.exits[str(unit)]
+
+
+def _doubled(model):
+    """Exits that read the map of an exit before them: all units between the two are gone."""
+    found, fresh = [], True
+    for i, unit in enumerate(model.backbone.units):
+        fresh = fresh or not isinstance(unit, Skipped) or (unit.stride, unit.in_channels) != (1, unit.out_channels)
+        if str(i) in model.exits:
+            found += [] if fresh else [i]
+            fresh = False
+    return found

@@ -15,9 +15,10 @@ Rows controls.PACKAGE.KIND.accuracy and .flops, of the float network on the test
   network, where it costs more; and the twins of that. Where it does not cost more they would be the same rows again.
 
 - alike: a static ResNet of a quarter of the FLOPs, trained alike (packages/static/, its recipe in training/recipes/: as
-  many steps of as many images, at the same rates).
+  many steps of as many images or more, and the same teacher).
 - whole: the int8 package on the engine, gates and exits, under a budget on the average of what `alike` costs;
   whole_twin, whole_twin_bn, whole_twin_retrained: static twins of what that spent.
+- larger_alike, larger_whole, larger_whole_twin …: the same beside the larger one in packages/static/larger/.
 
 And .dynamic_minus_twin, .half_minus_twin, .whole_minus_twin, each against the better twin, and .whole_minus_alike, in
 points, with .KIND_WHOSE_p_value (McNemar); .confident_quarter_minus_twin and .unsure_quarter_minus_twin, the same on
@@ -46,6 +47,7 @@ from training.recipe import from_dict
 RETRAIN_STEPS = 1000  # of 128 images: about 2.5 epochs
 RATES_ON = 10_000  # training images that keep rates are counted on
 RENEWED_ON, RENEWED_BY = 12_800, 128  # training images that statistics are renewed on, and those of a batch
+STATIC = PACKAGES / "static"
 HALF = 0.5  # of the static network's FLOPs
 
 
@@ -73,7 +75,9 @@ def run(rows, folders, options):
         if "half" in parts:
             _half(add, model, rates, train, test)
         if "whole" in parts:
-            _whole(add, name, package, model, rates, train, test)
+            for prefix, folder in (("", STATIC), ("larger_", STATIC / "larger")):
+                if (folder / f"{name}.pt").exists():
+                    _whole(add, prefix, folder / f"{name}.pt", package, model, rates, train, test)
         if "pixels" in parts:
             _pixels(add, train, test)
 
@@ -154,20 +158,18 @@ def _half(add, model, rates, train, test):
     beside_twin(add, ("half", "half_twin"), hits, spent, model, rates, train, test)
 
 
-def _whole(add, name, package, model, rates, train, test):
+def _whole(add, prefix, path, package, model, rates, train, test):
     """Rows of gates and exits together beside a static ResNet that was trained alike, and beside their twins."""
-    path = PACKAGES / "static" / f"{name}.pt"
-    if not path.exists():
-        return
     static = load_model(read_checkpoint(path), test.classes, test.channels, test.size)
     right, flops, _ = controls.record(static, test)
-    add.pair("alike", right.mean(), flops.mean())
+    add.pair(f"{prefix}alike", right.mean(), flops.mean())
     chosen = choose(package, f"{flops.mean() / 1e6:.1f}M").package
     results = records(chosen, test.images.permute(0, 2, 3, 1).contiguous().numpy(), rule=isa.RULE_ENTROPY)
     hits = results.label == test.labels.numpy()
-    add.pair("whole", hits.mean(), results.flops.mean())
-    better(add, "whole", hits, right, "alike")
-    beside_twin(add, ("whole", "whole_twin"), hits, results.flops, model, rates, train, test)
+    kind = f"{prefix}whole"
+    add.pair(kind, hits.mean(), results.flops.mean())
+    better(add, kind, hits, right, "alike")
+    beside_twin(add, (kind, f"{kind}_twin"), hits, results.flops, model, rates, train, test)
 
 
 def beside_twin(add, names, hits, flops, model, rates, train, test, steps=RETRAIN_STEPS, size=twin.BATCH):

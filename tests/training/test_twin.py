@@ -122,6 +122,15 @@ def test_units_that_took_no_part_go_too():
         assert torch.equal(model.eval()(images).logits[-1], before.logits[-1])
 
 
+def test_of_exits_that_read_one_map_the_first_is_kept():
+    for closed, kept in (([3], ["0", "2", "4"]), ([3, 4], ["0", "2"]), ([1, 2], ["0", "2", "3", "4"]), ([], list("0234"))):
+        model = network(backbone={"kind": "resnet", "units": [2, 4]}, exits={"after": [], "linear": [0, 2, 3, 4]})
+        images = torch.randn(4, 3, *SIZE)
+        apply(model, {"closed": closed, "open": []})
+        assert list(model.exits) == kept
+        assert len(model.eval()(images).logits) == len(kept) + 1
+
+
 def test_keep_rates_count_channels_of_images_whose_unit_ran():
     model, split = network(), toys.stripes(64)
     rates = keep_rates(model, split)
