@@ -13,6 +13,7 @@ import re
 import sys
 from pathlib import Path
 
+from hls import isa
 from hls.command.arguments import Parser
 from hls.command.entry import guarded
 from hls.command.generated import renewed
@@ -71,8 +72,15 @@ def read_board(path):
         raise UserError(f"{path}: processing_system has neither preset nor properties: give one, for want of its files")
     if ("shunt_ohm" in board["power"]) != ("connector" in board["power"]):
         raise UserError(f"{path}: power has one of shunt_ohm and connector: give both, or neither where there is none")
+    if board["memory"]["axi_hp_bits"] < 8 * isa.PORT_BYTES:
+        wanted = f"expected the {8 * isa.PORT_BYTES} bits that a port of the engine moves a cycle"
+        raise UserError(f"{path}: memory.axi_hp_bits is {board['memory']['axi_hp_bits']}, {wanted}")
+    latency = board["memory"]["ddr_latency_cycles"]
+    own = {} if latency == variant.DDR_LATENCY else {variant.LATENCY: latency}
     for name, point in board.get("points", {}).items():
-        point["isa_hash"] = _isa_hash(path, name, point.get("sizes", {}))
+        sizes = {**point.get("sizes", {}), **own}
+        point |= {"sizes": sizes} if sizes else {}
+        point["isa_hash"] = _isa_hash(path, name, sizes)
     return board
 
 

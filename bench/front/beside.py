@@ -65,14 +65,15 @@ def _average(own, name, title):
 
 
 def _static(rows, name, title):
-    """The static network that was trained alike, in float on all test images; nothing where controls have no rows."""
-    accuracy, flops = (rows.get(f"controls.{name}.alike.{key}") for key in ("accuracy", "flops"))
-    energy = rows.get(f"peers.{name}.energy")
-    if not accuracy or not flops:
-        return []
-    shown = f"{energy['value']:.3f} mJ" if energy else ""
-    text = f"{title}, *static*, trained alike, float"
-    return [f"| {text} | – | {accuracy['value']:.2%} | {millions(flops['value'])} | {shown} |"]
+    """The static networks that were trained alike, in float on all test images; nothing where controls have no rows."""
+    lines = []
+    for kind, energy in (("alike", rows.get(f"peers.{name}.energy")), ("larger_alike", None)):
+        accuracy, flops = (rows.get(f"controls.{name}.{kind}.{key}") for key in ("accuracy", "flops"))
+        if accuracy and flops:
+            shown = f"{energy['value']:.3f} mJ" if energy else "–"
+            text = f"{title}, *static*, trained alike, float"
+            lines.append(f"| {text} | – | {accuracy['value']:.2%} | {millions(flops['value'])} | {shown} |")
+    return lines
 
 
 def peers_table(rows):

@@ -1,8 +1,11 @@
 """The engine with other sizes: a copy of this package in a folder, generated from a changed contract.
 
     write(folder, {"TILE_WORDS": 64})      # folder/hls, which a process that is started in `folder` imports
+    write(folder, {"DDR_LATENCY": 40})     # the shipped engine beside a slower memory
 
-Nothing of the running process changes.
+A depth of hls/isa.toml is a loop's own stages and, where it waits for the DDR, the cycles of a read. Of those it counts
+DDR_LATENCY; a board whose file says otherwise has another contract, for its schedule is another. Nothing of the running
+process changes.
 """
 
 import shutil
@@ -13,6 +16,9 @@ from hls.contract import contract_hash
 from hls.generate import sources
 
 SECTIONS = ("sizes", "timing")
+DDR_LATENCY = 24  # cycles of a read that the shipped contract counts, and the name of what changes them
+LATENCY = "DDR_LATENCY"
+WAITING = ("LoadTables", "ImageBeats", "MapCycles", "RowCycles", "MoveIn")  # loops that wait for a read
 
 
 def changed(contract, sizes):
@@ -20,7 +26,9 @@ def changed(contract, sizes):
 
     ValueError for a name that it does not have.
     """
-    known = {name for section in SECTIONS for name in contract[section]}
+    sizes, latency = dict(sizes), sizes.get(LATENCY, DDR_LATENCY)
+    sizes.pop(LATENCY, None)
+    known = {name for section in SECTIONS for name in contract[section]} | {LATENCY}
     if unknown := sorted(set(sizes) - known):
         raise ValueError(f"no size {unknown[0]} in hls/isa.toml: expected one of {', '.join(sorted(known))}")
     parts = {
@@ -28,7 +36,15 @@ def changed(contract, sizes):
     }
     held = parts["timing"]["WEIGHT_PORTS"]
     extra = [port["name"] for port in contract["port"] if port.get("burst")][held:]
+    parts["timing"]["FETCH_FAR"] += latency - DDR_LATENCY
+    parts["loop"] = [_waiting(loop, latency - DDR_LATENCY) for loop in contract["loop"]]
     return contract | parts | {"port": [port for port in contract["port"] if port["name"] not in extra]}
+
+
+def _waiting(loop, more):
+    """A loop with `more` cycles in its depth where it waits for the DDR."""
+    waits = loop["name"].partition("::")[2] in WAITING
+    return {**loop, "depth": loop["depth"] + more} if waits else loop
 
 
 def contract_of(sizes):

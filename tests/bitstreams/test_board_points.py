@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from bitstreams import design, points, reprice
+from bitstreams import design, generate, points, reprice
 from hls import isa
 from hls.errors import UserError
 from hls.generate import variant
@@ -43,6 +43,31 @@ def test_the_zedboard_s_points():
     assert found["large"].clock_mhz == design.read("zedboard")["clock_mhz"] == 143 and found["safe"].clock_mhz == 100
     assert found["safe"].sizes["TILE_WORDS"] * isa.TILE**2 == 128 * 1024
     assert points.read("pynq-z2") == found, "boards with the same chip have its points"
+
+
+def test_a_board_with_a_slower_memory_has_points_of_its_own(tmp_path):
+    """Its file says the latency; contract and prices of its engines follow, and packages of the shipped one do not fit."""
+    text = (generate.BOARDS / "zedboard.toml").read_text()
+    slower = tmp_path / "slower.toml"
+    slower.write_text(text.replace("ddr_latency_cycles = 24 ", "ddr_latency_cycles = 40 "))
+    found, own = points.read("slower", generate.read_board(slower)), points.read("zedboard")
+    assert found["large"].sizes == {"DDR_LATENCY": 40} and found["safe"].sizes == own["safe"].sizes | {"DDR_LATENCY": 40}
+    assert not {one.hash for one in found.values()} & {one.hash for one in own.values()}
+    place = points.prepare("slower", found["large"], tmp_path / "build")
+    ask = "from hls.package import read; print(read('packages/fashion-mnist.npz').exits[-1]['cycles'])"
+    environment = {**os.environ, **points.environment(place)}
+    cycles = subprocess.run([sys.executable, "-c", ask], env=environment, cwd=place, capture_output=True, text=True)
+    assert int(cycles.stdout) > PACKAGE.exits[-1]["cycles"], cycles.stderr
+    shipped = points.ROOT / "packages" / "fashion-mnist.npz"
+    refused = [sys.executable, "-c", f"from hls.package import read; read({str(shipped)!r})"]
+    assert "package is for engine" in subprocess.run(refused, env=environment, cwd=place, capture_output=True, text=True).stderr
+
+
+def test_ports_narrower_than_the_engine_s_are_refused(tmp_path):
+    narrow = tmp_path / "narrow.toml"
+    narrow.write_text((generate.BOARDS / "zedboard.toml").read_text().replace("axi_hp_bits = 64", "axi_hp_bits = 32"))
+    with pytest.raises(UserError, match="axi_hp_bits is 32, expected the 64 bits"):
+        generate.read_board(narrow)
 
 
 def test_the_clock_is_that_of_the_point_that_runs():

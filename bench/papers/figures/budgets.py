@@ -33,8 +33,8 @@ def hard_table(rows):
             value = {what: rows[f"{name}.{what}@{at}"]["value"] for what in ("accuracy", "flops", "exits", "energy")}
             lines.append(f"| {TITLES.get(name, name)} | {at} | {value['accuracy']:.2%} | {value['flops'] / 1e6:.1f}M "
                          f"| {value['energy']:.3f} mJ | {value['exits']} |")  # fmt: skip
-        if alike(rows, name):
-            title, (flops, accuracy) = f"{TITLES.get(name, name)}, static, trained alike", alike(rows, name)
+        for flops, accuracy in alike(rows, name):
+            title = f"{TITLES.get(name, name)}, static, trained alike"
             lines.append(f"| {title} | – | {accuracy:.2f}% | {flops:.1f}M | – | – |")
     return lines if len(lines) > 2 else []
 

@@ -59,9 +59,12 @@ def averages(rows, package):
 
 
 def alike(rows, package):
-    """(MFLOPs, accuracy in %) of the static network that was trained alike, or None without rows."""
-    found = [rows.get(f"controls.{package}.alike.{what}") for what in ("flops", "accuracy")]
-    return (found[0]["value"] / 1e6, 100 * found[1]["value"]) if all(found) else None
+    """(MFLOPs, accuracy in %) of each static network that was trained alike."""
+    pairs = []
+    for kind in ("alike", "larger_alike"):
+        found = [rows.get(f"controls.{package}.{kind}.{what}") for what in ("flops", "accuracy")]
+        pairs += [(found[0]["value"] / 1e6, 100 * found[1]["value"])] if all(found) else []
+    return pairs
 
 
 # ------------------------------------------------------------------------------------------- beside what others printed
@@ -79,7 +82,8 @@ def against_others(rows):
             axes.plot(*zip(*averages(rows, PACKAGE)), "s-", color=OURS, markersize=4, markerfacecolor="white",
                       label="our package, budgets on the average (simulated)")  # fmt: skip
         if alike(rows, PACKAGE):
-            axes.plot(*alike(rows, PACKAGE), "D", color=WARM, label="our static ResNet, trained alike (measured)")
+            label = "our static ResNets, trained alike (measured)"
+            axes.plot(*zip(*alike(rows, PACKAGE)), "D", color=WARM, label=label)
         for group, start, text, colour, mark in CITED:
             found = [point[:2] for point in cited.points(group) if point[2].startswith(start)]
             axes.plot(*zip(*found), mark, color=colour, markersize=5, label=f"{text} (cited)")
@@ -94,8 +98,7 @@ def against_others_table(rows):
     lines = ["| ours, CIFAR-10 | mean FLOPs | accuracy | kind |", "|---|---|---|---|"]
     for text, found in (("hard budgets", budgets(rows, PACKAGE)), ("on the average", averages(rows, PACKAGE))):
         lines += [f"| {text} | {flops:.1f}M | {accuracy:.2f} % | simulated |" for flops, accuracy in _ends(found)]
-    if alike(rows, PACKAGE):
-        flops, accuracy = alike(rows, PACKAGE)
+    for flops, accuracy in alike(rows, PACKAGE):
         lines.append(f"| static ResNet, trained alike | {flops:.1f}M | {accuracy:.2f} % | measured |")
     return lines if len(lines) > 2 else []
 

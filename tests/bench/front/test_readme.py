@@ -68,13 +68,16 @@ def package_rows(name):
 def test_the_first_table_has_budgets_and_the_static_network():
     found = package_rows("fashion-mnist") | {"controls.fashion-mnist.alike.accuracy": row(0.92),
                                              "controls.fashion-mnist.alike.flops": row(2.4e7),
-                                             "peers.fashion-mnist.energy": row(0.15)}  # fmt: skip
+                                             "peers.fashion-mnist.energy": row(0.15),
+                                             "controls.fashion-mnist.larger_alike.accuracy": row(0.93),
+                                             "controls.fashion-mnist.larger_alike.flops": row(4.3e7)}  # fmt: skip
     lines = beside.first_table(found)
-    assert lines[2:6] == [
+    assert lines[2:7] == [
         "| Fashion-MNIST | 9.0M, hard | 90.00% | 8.0M | 0.050 mJ |",
         "| Fashion-MNIST | 74.0M, hard | 90.00% | 8.0M | 0.050 mJ |",
         "| Fashion-MNIST | none | 90.00% | 8.0M | 0.050 mJ |",
         "| Fashion-MNIST, *static*, trained alike, float | – | 92.00% | 24.0M | 0.150 mJ |",
+        "| Fashion-MNIST, *static*, trained alike, float | – | 93.00% | 43.0M | – |",
     ]
     assert "without rows yet: CIFAR-10" in "\n".join(lines)
 

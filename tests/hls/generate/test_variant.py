@@ -23,6 +23,20 @@ def test_the_contract_changes_in_what_is_asked_for_only():
         variant.changed(CONTRACT, {"LANES": 4})
 
 
+def test_another_latency_of_the_ddr_is_in_every_loop_that_waits_for_it():
+    """No loop that reads a port of the DDR as it starts is missing, and none that reads no port is in."""
+    found = variant.changed(CONTRACT, {"DDR_LATENCY": variant.DDR_LATENCY + 16})
+    assert found["timing"] == CONTRACT["timing"] | {"FETCH_FAR": isa.FETCH_FAR + 16}
+    pairs = list(zip(CONTRACT["loop"], found["loop"], strict=True))
+    waiting = {loop["name"] for loop in CONTRACT["loop"] if "the DDR's latency" in loop["doc"]}
+    for loop, other in pairs:
+        assert other == {**loop, "depth": loop["depth"] + 16 * (loop["name"] in waiting)}
+    assert waiting == {loop["name"] for loop, other in pairs if loop != other} and len(waiting) == 5
+    assert min(loop["depth"] for loop in CONTRACT["loop"] if loop["name"] in waiting) > variant.DDR_LATENCY
+    assert isa.FETCH_FAR == variant.DDR_LATENCY + isa.FETCH
+    assert variant.changed(CONTRACT, {"DDR_LATENCY": variant.DDR_LATENCY}) == CONTRACT
+
+
 def test_a_process_in_the_folder_has_the_other_sizes(tmp_path):
     variant.write(tmp_path, {"TILE_WORDS": isa.TILE_WORDS // 2})
     found = subprocess.run(ASK, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split()
