@@ -16,6 +16,7 @@ from bench.gates.tables import controls_table, pool_table, shortcuts_table, trai
 from bench.papers.figures import page as papers
 from bench.papers.tables import TABLES as PAPERS
 from bench.rows import ROOT, latest
+from bench.sizes import queues
 from bench.sizes.figure import figure
 from bench.sizes.page import front_table, reason_text, rule_text
 from bench.sizes.targets import targets_table
@@ -169,6 +170,7 @@ TABLES = {
     "training": training_table,
     "dse_front": front_table,
     "dse_reason": reason_text,
+    "dse_queues": queues.table,
     "dse_rule": rule_text,
     **PAPERS,
 }

@@ -5,7 +5,8 @@
 Sweeps the array (output channels × taps at once), products a DSP, tile memory, the lanes' memory, and by themselves the
 drain, the ports of the weights and the clock, through the cost model (bench/sizes/variants.py) and the estimate of
 resources (hls/estimate/resources.py; bench/sizes/chips.py for sizes that the sources do not support), for the
-committed package's images at their own decisions and for DenseNet-201, whose maps do not fit the chip. `python -m
+committed package's images at their own decisions and for DenseNet-201, whose maps do not fit the chip; and how far
+ahead weights are asked for, and their queues, by what a slow bus then costs (bench/sizes/queues.py). `python -m
 bench.documents` makes docs/dse.md and docs/dse.svg of the rows.
 """
 
@@ -16,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.packages import PACKAGES, engine, fingerprint
-from bench.sizes import chips
+from bench.sizes import chips, queues
 from bench.sizes.page import LARGE, OWN
 from bench.sizes.variants import ask, entry, unchanged, variant
 from data.datasets import load_sample
@@ -55,6 +56,7 @@ def run(rows, folders, options):
             point = {**sizes, "packing": packing}
             for clock in CLOCKS if point == OWN else CLOCKS[-1:]:
                 add_point(rows, {**point, "clock_mhz": clock}, cycles, taken, sha256)
+    queues.add_rows(rows)
 
 
 def points():

@@ -37,9 +37,8 @@ def _grow(model, state, path):
     if odd:
         raise UserError(f"{path} does not fit the recipe's network at {odd[0]}: expected as many channels")
     model.backbone.load_state_dict({**own, **taken})
-    branch = model.exits[str(last)] if str(last) in model.exits else None
-    if isinstance(branch, Head):
-        branch.load_state_dict(_renamed(small, "head.", ""))
+    if str(last) in model.exits and isinstance(model.exits[str(last)], Head):
+        model.exits[str(last)].load_state_dict(_renamed(small, "head.", ""))
 
 
 def _stages(state, path):

@@ -1,7 +1,7 @@
 """A trained network that others learn from: the recipe's `teacher`, a finished model.pt of the same data set.
 
-    teacher = find(recipe, split, device)      # None where the recipe names none
-    logits = teacher(images)                   # normalised (N, C, H, W) → (N, classes), all gates as they decide
+teacher = find(recipe, split, device)      # None where the recipe names none
+logits = teacher(images)                   # normalised (N, C, H, W) → (N, classes), all gates as they decide
 """
 
 import torch

@@ -38,7 +38,9 @@ def _measure(rows, plan):
     rates = {}
     with tempfile.TemporaryDirectory() as folder:
         trainers = {
-            phase.name: Trainer(dataclasses.replace(plan, init="", teacher="", phases=(phase,)), [split] * 3, folder, "cpu")
+            phase.name: Trainer(
+                dataclasses.replace(plan, init="", teacher="", phases=(phase,)), [split] * 3, folder, "cpu"
+            )
             for phase in (PLAIN, GATED)
         }
         for name, trainer in trainers.items():

@@ -15,7 +15,8 @@ from hls.lint import cpp
 from hls.lint.loops import loops
 from hls.stress.builds import build
 
-FLAGS = ("-std=c++14", "-O2", "-fPIC", "-shared", "-pthread", "-Wno-unknown-pragmas")
+# Two libraries in one process must not share what has the same name in both: queues of two lengths, for one.
+FLAGS = ("-std=c++14", "-O2", "-fPIC", "-shared", "-pthread", "-Wno-unknown-pragmas", "-fno-gnu-unique")
 _EXPORTS = """\
 // Counts the iterations of the engine's loops: made by hls/stress/trips.py.
 #include <cstdint>
@@ -38,13 +39,14 @@ int32_t ddi_trips_loops() {{ return {count}; }}
 """
 
 
-def run(program, weights, tables, images, start, flags=(), **options):
+def run(program, weights, tables, images, start, flags=(), changes=(), **options):
     """(records, {loop: iterations}) of a batch; every loop of the source is there, also with 0.
 
-    `flags` are added to the build's, such as -DDDI_CHIP=1; the rest is hls.cosim.run's. The batch runs in one thread,
-    and the counters belong to the library: one call at a time.
+    `flags` are added to the build's, such as -DDDI_CHIP=1; `changes` of the sources are (file, text, what is put in its
+    place); the rest is hls.cosim.run's. The batch runs in one thread, and the counters belong to the library: one call
+    at a time. CosimError for a text that does not stand exactly once in its file.
     """
-    library, names = _library(tuple(flags))
+    library, names = _library(tuple(flags), tuple(changes))
     library.ddi_trips_reset()
     records = cosim.run(program, weights, tables, images, start, threads=1, library=library, **options)
     counts = dict.fromkeys(names, 0)
@@ -59,9 +61,9 @@ def names(flags=()):
 
 
 @functools.cache
-def _library(flags):
+def _library(flags, changes=()):
     places = _places(flags)
-    library = cosim.load(_build(flags, places))
+    library = cosim.load(_build(flags, places, changes))
     library.ddi_trips_count.restype = ctypes.c_uint64
     library.ddi_trips_count.argtypes = [ctypes.c_int32]
     if library.ddi_trips_loops() != max(1, len(places)):
@@ -83,7 +85,7 @@ def _places(flags):
     return places
 
 
-def _build(flags, places):
+def _build(flags, places, changes=()):
     """The counting library, built unless it is there already."""
     sources = cosim.sources()
     for index, (_, path, offset, braces) in sorted(enumerate(places), key=lambda each: -each[1][2]):
@@ -91,5 +93,10 @@ def _build(flags, places):
         text, at = sources[name], offset + braces
         counted = f" ++::ddi_trips[{index}];" if braces else f"if (++::ddi_trips[{index}]) "
         sources[name] = text[:at] + counted.encode() + text[at:]
+    for name, old, new in changes:
+        count = sources[name].count(old.encode())
+        if count != 1:
+            raise cosim.CosimError(f"{old!r} stands {count} times in {name}, not once")
+        sources[name] = sources[name].replace(old.encode(), new.encode())
     sources["trips.cpp"] = _EXPORTS.format(count=max(1, len(places))).encode()
     return build("trips", [cosim.compiler(), *FLAGS, *flags], sources, "trips.cpp")

@@ -10,14 +10,18 @@ import pytest
 
 from bench import documents, dse
 from bench.networks.walk import Walker, total
+from bench.packages import PACKAGES
 from bench.rows import ROOT
-from bench.sizes import chips, figure, page, variants
+from bench.sizes import chips, figure, page, queues, variants
 from bench.sizes.variants import ask, unchanged, variant
+from data.datasets import load_sample
 from export.compile.shapes import resnet8
-from hls import isa
+from hls import cosim, isa
 from hls.cosim import CosimError
 from hls.generate.sources import SOURCE
+from hls.package import read
 from hls.schedule import MULTIPLICATIONS
+from hls.stress import trips
 
 CONTRACT = tomllib.loads(SOURCE.read_text())
 CONTRACT_NAMES = CONTRACT["sizes"].keys() | CONTRACT["timing"].keys()
@@ -237,3 +241,38 @@ def test_documents_without_rows_say_what_to_run():
     assert "python -m bench dse" in page.reason_text({})[0]
     assert "python -m bench dse" in figure.figure({}) and len(page.front_table({})) == 2
     assert documents.FIGURES["docs/dse.svg"] is figure.figure
+
+
+def test_what_is_shipped_is_swept_and_stands_in_the_sources():
+    text = cosim.sources()[queues.FILE].decode()
+    for kind, (old, _, sizes) in queues.KINDS.items():
+        assert text.count(old) == 1 and queues.SHIPPED[kind] in sizes
+    assert f"kQueueWords = {queues.SHIPPED['queue']};" in text
+
+
+def test_bursts_and_queues_stand_in_order_with_what_each_latency_costs():
+    def row(size, shipped=0):
+        detail = {"size": size, "shipped": shipped, "latency_0": 0.001, "latency_20": 0.01, "latency_40": 0.02,
+                  "latency_80": 0.5 / size}  # fmt: skip
+        return {"value": 0.02, "detail": detail}
+
+    lines = queues.table({"dse.ahead.16": row(16), "dse.ahead.4": row(4, 1), "dse.queue.2": row(2), "dse.2x3x2": {}})
+    assert [line.split("|")[2].strip() for line in lines[2:]] == ["4", "16", "2"]
+    assert lines[2] == "| bursts asked for ahead, a port | 4 | 0.1% | 1.0% | 2.0% | 12.5% | shipped |"
+    assert "python -m bench dse" in queues.table({})[0]
+
+
+@pytest.mark.cosim
+def test_fewer_bursts_ahead_lose_more_time_on_a_slow_bus():
+    package, (images, _) = read(PACKAGES / "fashion-mnist.npz"), load_sample()
+    few, own = (queues.lost(package, images[:1], "ahead", size, (80,))[80] for size in (2, isa.READ_REQUESTS))
+    assert few > 1 and 0 <= own < 0.05
+    data = package.program, package.weights, package.tables, images[:1], package.start()
+    changes = ((queues.FILE, "kQueueWords = 64;", "kQueueWords = 1;"),)
+    short, plain = (trips.run(*data, flags=queues.CHIP, bus=(40, 40), **more)[0] for more in ({"changes": changes}, {}))
+    assert (short == plain).all(), "no result depends on a queue"
+
+
+def test_a_change_of_the_sources_must_fit_once():
+    with pytest.raises(CosimError, match=r"'kQueueWords' stands \d+ times in chip/fetch.hpp, not once"):
+        trips._build((), [], ((queues.FILE, "kQueueWords", "x"),))

@@ -46,12 +46,14 @@ def test_the_zedboard_s_points():
 
 
 def test_a_board_with_a_slower_memory_has_points_of_its_own(tmp_path):
-    """Its file says the latency; contract and prices of its engines follow, and packages of the shipped one do not fit."""
+    """Its file says the latency; its engines' contract and prices follow, packages of the shipped one do not fit."""
     text = (generate.BOARDS / "zedboard.toml").read_text()
     slower = tmp_path / "slower.toml"
     slower.write_text(text.replace("ddr_latency_cycles = 24 ", "ddr_latency_cycles = 40 "))
     found, own = points.read("slower", generate.read_board(slower)), points.read("zedboard")
-    assert found["large"].sizes == {"DDR_LATENCY": 40} and found["safe"].sizes == own["safe"].sizes | {"DDR_LATENCY": 40}
+    assert found["large"].sizes == {"DDR_LATENCY": 40} and found["safe"].sizes == own["safe"].sizes | {
+        "DDR_LATENCY": 40
+    }
     assert not {one.hash for one in found.values()} & {one.hash for one in own.values()}
     place = points.prepare("slower", found["large"], tmp_path / "build")
     ask = "from hls.package import read; print(read('packages/fashion-mnist.npz').exits[-1]['cycles'])"
@@ -60,7 +62,10 @@ def test_a_board_with_a_slower_memory_has_points_of_its_own(tmp_path):
     assert int(cycles.stdout) > PACKAGE.exits[-1]["cycles"], cycles.stderr
     shipped = points.ROOT / "packages" / "fashion-mnist.npz"
     refused = [sys.executable, "-c", f"from hls.package import read; read({str(shipped)!r})"]
-    assert "package is for engine" in subprocess.run(refused, env=environment, cwd=place, capture_output=True, text=True).stderr
+    assert (
+        "package is for engine"
+        in subprocess.run(refused, env=environment, cwd=place, capture_output=True, text=True).stderr
+    )
 
 
 def test_ports_narrower_than_the_engine_s_are_refused(tmp_path):

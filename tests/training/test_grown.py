@@ -71,9 +71,9 @@ def test_a_network_learns_from_its_teacher_alone(finished, tmp_path):
 
 def test_a_teacher_of_other_images_or_none_is_refused(finished, tmp_path):
     split = toys.stripes()
-    with pytest.raises(UserError, match="no checkpoint .*nowhere.pt"):
+    with pytest.raises(UserError, match=r"no checkpoint .*nowhere\.pt"):
         teachers.find(learning(tmp_path / "nowhere.pt"), split, "cpu")
     with pytest.raises(UserError, match="was trained on cifar10: expected one of fashion-mnist"):
         teachers.find(learning(finished, dataset="fashion-mnist"), split, "cpu")
-    with pytest.raises(UserError, match="phase joint has terms.teacher: name the model.pt"):
+    with pytest.raises(UserError, match="phase joint has terms.teacher"):
         learning("")

@@ -123,7 +123,12 @@ def test_units_that_took_no_part_go_too():
 
 
 def test_of_exits_that_read_one_map_the_first_is_kept():
-    for closed, kept in (([3], ["0", "2", "4"]), ([3, 4], ["0", "2"]), ([1, 2], ["0", "2", "3", "4"]), ([], list("0234"))):
+    for closed, kept in (
+        ([3], ["0", "2", "4"]),
+        ([3, 4], ["0", "2"]),
+        ([1, 2], ["0", "2", "3", "4"]),
+        ([], list("0234")),
+    ):
         model = network(backbone={"kind": "resnet", "units": [2, 4]}, exits={"after": [], "linear": [0, 2, 3, 4]})
         images = torch.randn(4, 3, *SIZE)
         apply(model, {"closed": closed, "open": []})

@@ -1,0 +1,64 @@
+"""How far ahead weights must be asked for, and how long their queues must be: what a slow bus costs at other sizes.
+
+    add_rows(rows)          # bench/dse.py: dse.ahead.BURSTS, dse.queue.WORDS
+
+The chip's form of the sources runs with other sizes, as bench/networks/stalls.py has it, on images of the default
+package at 74M FLOPs. The bus's model keeps what was asked for and has come, as an adapter with a buffer does; so the
+bursts that are asked for ahead are what bridges its latency, and the queue behind it hands words on.
+"""
+
+from bench.networks.stalls import CHIP, IMAGES, LATENCIES, LOOP
+from bench.packages import PACKAGES, PAPER_BUDGET, fingerprint
+from data.datasets import load_sample
+from hls import isa
+from hls.package import read
+from hls.stress import trips
+
+NAME = "fashion-mnist"
+FILE = "chip/fetch.hpp"
+KINDS = {  # what is swept → (its text in FILE, what is put there, sizes)
+    "ahead": ("fetcher.requests == kRequests", "fetcher.requests >= {}", (1, 2, 4, 8, 16, 32)),
+    "queue": ("kQueueWords = 64;", "kQueueWords = {};", (1, 2, 4, 16, 64)),
+}
+SHIPPED = {"ahead": isa.READ_REQUESTS, "queue": 64}
+TEXTS = {"ahead": "bursts asked for ahead, a port", "queue": "words in a port's queue"}
+
+
+def lost(package, images, kind, size, latencies=(0, *LATENCIES)):
+    """{latency: share by which the main loop takes longer than the shipped one on a prompt bus}."""
+    data = package.program, package.weights, package.tables, images, package.start(budget_flops=PAPER_BUDGET)
+    old, new, _ = KINDS[kind]
+    changes = ((FILE, old, new.format(size)),)
+
+    def count(latency, **options):
+        return trips.run(*data, flags=CHIP, bus=(latency, latency), **options)[1][LOOP]
+
+    prompt = count(0)
+    return {latency: count(latency, changes=changes) / prompt - 1 for latency in latencies}
+
+
+def add_rows(rows):
+    """A row for each size: the worst of LATENCIES, and each of them."""
+    package, (images, _) = read(PACKAGES / f"{NAME}.npz"), load_sample()
+    for kind, (*_, sizes) in KINDS.items():
+        for size in sizes:
+            found = lost(package, images[:IMAGES], kind, size)
+            detail = {"size": size, "shipped": int(size == SHIPPED[kind])}
+            detail |= {f"latency_{latency}": share for latency, share in found.items()}
+            options = {"target": 0.05, "detail": detail}
+            rows.add(
+                f"dse.{kind}.{size}", max(found.values()), "share", "simulated", IMAGES, fingerprint(NAME), **options
+            )
+
+
+def table(rows):
+    """Time lost by each size, a line each."""
+    lines = [f"| | size | at once | {' | '.join(f'{latency} cycles' for latency in LATENCIES)} | |"]
+    lines.append("|---" * (4 + len(LATENCIES)) + "|")
+    for kind, text in TEXTS.items():
+        found = [row for name, row in rows.items() if name.startswith(f"dse.{kind}.")]
+        for row in sorted(found, key=lambda row: row["detail"]["size"]):
+            cells = [f"{row['detail'][f'latency_{latency}']:.1%}" for latency in (0, *LATENCIES)]
+            lines.append(f"| {text} | {row['detail']['size']} | {' | '.join(cells)} "
+                         f"| {'shipped' * row['detail']['shipped']} |")  # fmt: skip
+    return lines if len(lines) > 2 else ["No rows yet: `python -m bench dse`."]
