@@ -18,6 +18,7 @@ from training.loop import Trainer
 from training.phases import Phase
 from training.recipe import read
 
+BATCH = 128  # images of a step at most, and floats: what a processor trains by
 PLAIN = Phase("plain", 1, 0.01, {"classification": {}}, train=("backbone",), gated=False, exits=False)
 GATED = Phase("gated", 1, 0.01, {"classification": {}, "need": {}, "cost": {"target": 0.5}})
 TURNS, STEPS = 7, 3
@@ -32,15 +33,14 @@ def run(rows, folders, options):
 
 
 def _measure(rows, plan):
+    plan = dataclasses.replace(plan, init="", teacher="", batch=min(plan.batch, BATCH), bf16=False)
     rng = np.random.default_rng(plan.seed)
     images = rng.integers(0, 256, (plan.batch * 4, 32, 32, 3), np.uint8)
     split = Split.from_arrays(images, rng.integers(0, 10, len(images)), (0.5,) * 3, (0.25,) * 3, 10)
     rates = {}
     with tempfile.TemporaryDirectory() as folder:
         trainers = {
-            phase.name: Trainer(
-                dataclasses.replace(plan, init="", teacher="", phases=(phase,)), [split] * 3, folder, "cpu"
-            )
+            phase.name: Trainer(dataclasses.replace(plan, phases=(phase,)), [split] * 3, folder, "cpu")
             for phase in (PLAIN, GATED)
         }
         for name, trainer in trainers.items():

@@ -75,5 +75,5 @@ def test_a_teacher_of_other_images_or_none_is_refused(finished, tmp_path):
         teachers.find(learning(tmp_path / "nowhere.pt"), split, "cpu")
     with pytest.raises(UserError, match="was trained on cifar10: expected one of fashion-mnist"):
         teachers.find(learning(finished, dataset="fashion-mnist"), split, "cpu")
-    with pytest.raises(UserError, match="phase joint has terms.teacher"):
+    with pytest.raises(UserError, match=r"phase joint has terms\.teacher"):
         learning("")
