@@ -31,7 +31,7 @@ from export.measure import check_expected, surprises
 from export.onnx_graph import onnx_model
 from export.onnx_reader.exits import with_exits
 from export.onnx_reader.reading import Opened, check_fits
-from export.packing import CALIBRATION, MEASURED, Parts, pack
+from export.packing import CALIBRATION, MEASURED, THOROUGH, Parts, pack, thorough
 from hls import package as packages
 from hls.command.arguments import THREADS, Parser, Real, Several, Whole
 from hls.command.entry import guarded
@@ -136,7 +136,8 @@ def _parser():
         metavar="PERCENT",
         help="accuracy that the network has, such as 91.7; write nothing where it is missed",
     )
-    parser.add_argument("--calibration", type=Whole(1), help=f"training images to calibrate on (usually {CALIBRATION})")
+    usual = f"usually {CALIBRATION}; {THOROUGH} of a checkpoint's small images"
+    parser.add_argument("--calibration", type=Whole(1), help=f"training images to calibrate on ({usual})")
     parser.add_argument(
         "--images",
         type=Whole(1),
@@ -265,7 +266,7 @@ def _trained(arguments):
     source = Source(recipe.name, recipe.dataset, mean, std, about.classes, training, about.stored())
     placed = ClassExits.of(state, model)
     whole = fold(model, train.channels, train.size, signed=max(mean) > 0, watch=placed.watch)
-    parts = Parts(train, validation, "validation")
+    parts = Parts(train, validation, "validation", thorough(train))
     return Job(graph.for_class(whole), source, parts, whole=whole, class_exits=placed.told())
 
 

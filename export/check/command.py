@@ -24,7 +24,7 @@ from export.check.records import first_difference
 from export.check.report import summary, table
 from export.check.source import check_made, found_beside
 from export.compile.lower import lower
-from export.packing import CALIBRATION, in_integers
+from export.packing import in_integers
 from hls import golden
 from hls import package as packages
 from hls.command.arguments import THREADS, Parser, Real, Several, Whole
@@ -61,7 +61,7 @@ def _parser():
     add("--shortcut", choices=("pad", "behind"), help="as at its export")
     add("--mean", type=Several(3, Real(-1e6, 1e6)), help="as at its export")
     add("--std", type=Several(3, Real(0, 1e6, without_least=True)), help="as at its export")
-    add("--calibration", type=Whole(1), default=CALIBRATION, help="as at its export (default: %(default)s)")
+    add("--calibration", type=Whole(1), help="as at its export (default: what export usually takes)")
     add("--images", type=Whole(1), default=IMAGES, help="images to compare on (default: %(default)s)")
     add("--records", type=Whole(1), default=RECORDS, help="of them, to compare records on (default: %(default)s)")
     add("--backend", default="cosim", help=f"the engine: {', '.join(NAMES)} or remote:HOST (default: %(default)s)")
@@ -99,7 +99,8 @@ def found(package, arguments, job_of):
     """What report.summary gives."""
     source = arguments.source or found_beside(arguments.package, package)
     job = job_of(as_export(package, source, arguments))
-    parts = replace(job.parts, calibration=min(arguments.calibration, len(job.parts.train)))
+    calibration = arguments.calibration or job.parts.calibration
+    parts = replace(job.parts, calibration=min(calibration, len(job.parts.train)))
     parts.normalise_by(job.source)
     network8 = in_integers(job.network, job.source, parts)
     share = check_made(package, lower(network8), source)
