@@ -24,6 +24,7 @@ FOLDER = Path(__file__).resolve().parent
 OUTPUT = FOLDER / "boards.json"
 BOARDS = FOLDER / "boards"
 CHIP = ("limits", "energy", "points")  # tables that belong to the chip and not to the board
+MAX_LATENCY = 10_000  # cycles of a read of the DDR
 CLOCK_KINDS = ("target", "met", "measured")
 _LEVEL = {"published_pj": float, "scale": float, "source": str}  # energy of one access, host/energy/model.py
 SCHEMA = {
@@ -76,8 +77,14 @@ def read_board(path):
         wanted = f"expected the {8 * isa.PORT_BYTES} bits that a port of the engine moves a cycle"
         raise UserError(f"{path}: memory.axi_hp_bits is {board['memory']['axi_hp_bits']}, {wanted}")
     latency = board["memory"]["ddr_latency_cycles"]
+    if latency > MAX_LATENCY:
+        raise UserError(f"{path}: memory.ddr_latency_cycles is {latency}, expected at most {MAX_LATENCY:,}")
     own = {} if latency == variant.DDR_LATENCY else {variant.LATENCY: latency}
     for name, point in board.get("points", {}).items():
+        if variant.LATENCY in point.get("sizes", {}):
+            raise UserError(
+                f"{path}: points.{name}.sizes has {variant.LATENCY}: give memory.ddr_latency_cycles instead"
+            )
         sizes = {**point.get("sizes", {}), **own}
         point |= {"sizes": sizes} if sizes else {}
         point["isa_hash"] = _isa_hash(path, name, sizes)

@@ -72,10 +72,10 @@ def load_model(state, classes, channels, size):
     """
     model = from_dict(state["recipe"]).network.build(classes, channels, size)
     try:
-        for found in state["pruned"]:
-            apply(model, found)
-        model.load_state_dict({**state["model"], **state.get("average", {})})
-    except (RuntimeError, KeyError, TypeError) as error:
+        gone = tuple(f"exits.{unit}." for found in state["pruned"] for unit in apply(model, found))
+        weights = {**state["model"], **state.get("average", {})}
+        model.load_state_dict({name: value for name, value in weights.items() if not (gone and name.startswith(gone))})
+    except (RuntimeError, LookupError, TypeError, AttributeError) as error:
         raise CheckpointError(
             f"the weights do not fit their recipe ({str(error).split(':')[0]}): train again"
         ) from None

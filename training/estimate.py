@@ -27,6 +27,7 @@ CLASSES = {name: len(dataset.classes) for name, dataset in DATASETS.items()} | {
 PASSES = 3  # forward passes that a step's FLOPs come to
 RATE, TERAFLOPS = 10.0, Real(0, 1e6, without_least=True)  # that an accelerator sustains, assumed, in TFLOP/s
 REHEARSED = 3  # steps of each phase that --measure takes
+PLAIN: dict = {"classification": {}}  # terms of a phase that a teacher alone teaches
 RANDOM = {torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.zero_}
 
 
@@ -107,12 +108,21 @@ def modelled(plan, model, rate):
 
 
 def measured(plan, classes, channels, size, device="cpu", steps=REHEARSED):
-    """Seconds of training on a device: some steps of each phase on noise are measured. Measuring itself is left out."""
+    """Seconds of training on a device: some steps of each phase on noise are measured.
+
+    What validation and a teacher take is left out.
+    """
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (plan.batch, *size, channels), np.uint8)
     labels = random.integers(0, classes, plan.batch)
     noise = Split.from_arrays(pixels, labels, (0.5,) * channels, (0.25,) * channels, classes, device)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = loop.Trainer(replace(plan, init="", images=None), (noise,) * 3, folder, device)
+        plan = replace(plan, init="", teacher="", images=None, phases=tuple(map(_untaught, plan.phases)))
+        trainer = loop.Trainer(plan, (noise,) * 3, folder, device)
         seconds = trainer.rehearse(steps)
     return sum(phase.steps * each for phase, each in zip(plan.phases, seconds))
+
+
+def _untaught(phase):
+    """A phase without its teacher, who may not be there yet."""
+    return replace(phase, terms={name: term for name, term in phase.terms.items() if name != "teacher"} or PLAIN)

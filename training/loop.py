@@ -47,8 +47,10 @@ class Trainer:
         for phase in recipe.phases:
             check_phase(phase, self.model, self.train.channels, self.train.size)
         if recipe.init and not self.checkpoint_path.exists():  # a run to be resumed has its weights in there
-            begin(self.model, recipe.init)
-        self.teacher = teachers.find(recipe, self.train, self.device)
+            begin(self.model, recipe.init, self.train)
+        self.teacher = teachers.Teacher(recipe, self.train, self.device)
+        if not self.checkpoint_path.exists():  # a run that begins is told of a wrong one at once
+            self.teacher.read()
         self.pruned = []  # what `prune` found at the ends of phases, in order
         self._place()
         self.phase, self.step, self.seconds = 0, 0, 0.0

@@ -66,7 +66,7 @@ def find_constant(model, split, least=LEAST, left_out=()):
 
 
 def apply(model, found):
-    """Change the model by what `find_constant` found."""
+    """Change the model by what `find_constant` found; the exits that went."""
     for unit in found["closed"]:
         model.backbone.units[unit] = Skipped(model.backbone.units[unit])
         if str(unit) in model.channel_gates:
@@ -74,8 +74,10 @@ def apply(model, found):
     for unit in found["closed"] + found["open"]:
         if str(unit) in model.layer_gates:
             del model.layer_gates[str(unit)]
-    for unit in _doubled(model):
+    doubled = _doubled(model)
+    for unit in doubled:
         del model.exits[str(unit)]
+    return doubled
 
 
 def _doubled(model):

@@ -107,6 +107,8 @@ def from_dict(values):
         terms.build(phase.terms)
         if "teacher" in phase.terms and not recipe.teacher:
             raise RecipeError(f"phase {phase.name} has terms.teacher: name the model.pt it learns from, teacher = ...")
+    if recipe.teacher and not any("teacher" in phase.terms for phase in phases):
+        raise RecipeError(f"teacher = {recipe.teacher!r}: no phase has terms.teacher, so nothing learns from it")
     return recipe
 
 

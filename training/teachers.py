@@ -1,28 +1,70 @@
-"""A trained network that others learn from: the recipe's `teacher`, a finished model.pt of the same data set.
+"""A trained network that others learn from: the recipe's `teacher`, a finished model.pt of the same pictures.
 
-teacher = find(recipe, split, device)      # None where the recipe names none
-logits = teacher(images)                   # normalised (N, C, H, W) → (N, classes), all gates as they decide
+teacher = Teacher(recipe, split, device)   # reads the file when it is first asked, or by teacher.read()
+logits = teacher(images)                   # the split's normalised (N, C, H, W) → (N, classes), as its gates decide
 """
 
 import torch
 
 from training.checkpoint import load_model, read_checkpoint
+from training.data import per_channel
 from training.recipe import RecipeError
 
 
+class Teacher:
+    """A recipe's teacher, its file not read before it is needed: a run that goes on may need it no more."""
+
+    def __init__(self, recipe, train, device):
+        self._find = lambda: find(recipe, train, device)
+        self._logits = None
+
+    def read(self):
+        """Read the file now. Raises what `find` does."""
+        self._logits = self._find()
+
+    def __call__(self, images):
+        """Logits (N, classes) of normalised images (N, C, H, W)."""
+        if self._logits is None:
+            self.read()
+        return self._logits(images)
+
+
 def find(recipe, train, device):
-    """The recipe's teacher as a function of images. Raises CheckpointError, RecipeError for one of other images."""
-    if not recipe.teacher:
+    """The recipe's teacher as a function of images. Raises CheckpointError, RecipeError for one of other pictures."""
+    if not any("teacher" in phase.terms for phase in recipe.phases):
         return None
     state = read_checkpoint(recipe.teacher)
-    taught = state["recipe"]["dataset"]
-    if taught != recipe.dataset:
-        raise RecipeError(f"teacher {recipe.teacher} was trained on {taught}: expected one of {recipe.dataset}")
+    _check(recipe, state, train)
     model = load_model(state, train.classes, train.channels, train.size)
     model.requires_grad_(False).to(device).to(memory_format=torch.channels_last)
+    scale, shift = _statistics(state, train, device)
 
     def logits(images):
         with torch.no_grad():
-            return model(images, with_exits=False).logits[-1]
+            return model(images * scale + shift, with_exits=False).logits[-1]
 
     return logits
+
+
+def _check(recipe, state, train):
+    """Raises RecipeError where the teacher was trained on others than the recipe's pictures."""
+    about, plan = state.get("data") or {}, state["recipe"]
+    if plan["dataset"] != recipe.dataset:
+        raise RecipeError(f"teacher {recipe.teacher} was trained on {plan['dataset']}: give one of {recipe.dataset}")
+    if tuple(about.get("classes", train.about.classes)) != tuple(train.about.classes):
+        found = ", ".join(about["classes"])
+        raise RecipeError(f"teacher {recipe.teacher} knows other classes ({found}): give one of these pictures")
+    size = tuple((plan.get("images") or {}).get("size", train.size))
+    if size != tuple(train.size):
+        sides = " × ".join(map(str, size))
+        raise RecipeError(f"teacher {recipe.teacher} sees images of {sides}: give one of the recipe's size")
+
+
+def _statistics(state, train, device):
+    """(scale, shift) from the split's normalised values to those that the teacher was trained on."""
+    about = state.get("data") or {}
+    own = [state["recipe"].get(name) or about.get(name) for name in ("mean", "std")]
+    if not all(own):
+        return 1.0, 0.0
+    mean, std = (per_channel(values, device) for values in own)
+    return train.std.to(device) / std, (train.mean.to(device) - mean) / std

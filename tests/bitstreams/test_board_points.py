@@ -68,11 +68,25 @@ def test_a_board_with_a_slower_memory_has_points_of_its_own(tmp_path):
     )
 
 
-def test_ports_narrower_than_the_engine_s_are_refused(tmp_path):
-    narrow = tmp_path / "narrow.toml"
-    narrow.write_text((generate.BOARDS / "zedboard.toml").read_text().replace("axi_hp_bits = 64", "axi_hp_bits = 32"))
-    with pytest.raises(UserError, match="axi_hp_bits is 32, expected the 64 bits"):
-        generate.read_board(narrow)
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        ("axi_hp_bits = 64", "axi_hp_bits = 32", "axi_hp_bits is 32, expected the 64 bits"),
+        (
+            "ddr_latency_cycles = 24 ",
+            "ddr_latency_cycles = 10001 ",
+            "ddr_latency_cycles is 10001, expected at most 10,000",
+        ),
+        ("ddr_latency_cycles = 24 ", "ddr_latency_cycles = 0 ", "ddr_latency_cycles is 0"),
+        ("MAX_KERNEL = 3", "DDR_LATENCY = 40", "points.safe.sizes has DDR_LATENCY: give memory.ddr_latency_cycles"),
+    ],
+)
+def test_memories_that_no_engine_is_made_for_are_refused(tmp_path, old, new, message):
+    text = (generate.BOARDS / "zedboard.toml").read_text()
+    assert old in text
+    (tmp_path / "odd.toml").write_text(text.replace(old, new))
+    with pytest.raises(UserError, match=message):
+        generate.read_board(tmp_path / "odd.toml")
 
 
 def test_the_clock_is_that_of_the_point_that_runs():

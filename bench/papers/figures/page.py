@@ -75,7 +75,8 @@ python -m bench all --figure fig9
 
 The papers, and which method is which file: [papers.md](papers.md). Networks of the packages were
 trained on a GPU within minutes, those of short runs on two cores, with schedules far shorter than
-the papers': most figures are not repetitions of them, and each says what differs. JSTSP's Figs. 1 to 5 are designs ([papers.md](papers.md)), its
+the papers': most figures are not repetitions of them, and each says what differs. JSTSP's Figs. 1
+to 5 are designs ([papers.md](papers.md)), its
 Fig. 11 is the measurement's setup ([power.md](power.md)). The ICCV submission's Figs. 5 to 9 and
 11 are early forms of JSTSP's and stand with them.
 """
