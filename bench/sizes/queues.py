@@ -1,6 +1,6 @@
 """How far ahead weights must be asked for, and how long their queues must be: what a slow bus costs at other sizes.
 
-    add_rows(rows)          # bench/dse.py: dse.ahead.BURSTS, dse.queue.WORDS
+    add_rows(rows)          # bench/dse.py: waits.ahead.BURSTS, waits.queue.WORDS
 
 The chip's form of the sources runs with other sizes, as bench/networks/stalls.py has it, on images of the default
 package at 74M FLOPs. The bus's model keeps what was asked for and has come, as an adapter with a buffer does; so the
@@ -47,7 +47,7 @@ def add_rows(rows):
             detail |= {f"latency_{latency}": share for latency, share in found.items()}
             options = {"target": 0.05, "detail": detail}
             rows.add(
-                f"dse.{kind}.{size}", max(found.values()), "share", "simulated", IMAGES, fingerprint(NAME), **options
+                f"waits.{kind}.{size}", max(found.values()), "share", "simulated", IMAGES, fingerprint(NAME), **options
             )
 
 
@@ -56,7 +56,7 @@ def table(rows):
     lines = [f"| | size | at once | {' | '.join(f'{latency} cycles' for latency in LATENCIES)} | |"]
     lines.append("|---" * (4 + len(LATENCIES)) + "|")
     for kind, text in TEXTS.items():
-        found = [row for name, row in rows.items() if name.startswith(f"dse.{kind}.")]
+        found = [row for name, row in rows.items() if name.startswith(f"waits.{kind}.")]
         for row in sorted(found, key=lambda row: row["detail"]["size"]):
             cells = [f"{row['detail'][f'latency_{latency}']:.1%}" for latency in (0, *LATENCIES)]
             lines.append(f"| {text} | {row['detail']['size']} | {' | '.join(cells)} "
