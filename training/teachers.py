@@ -4,6 +4,8 @@ teacher = Teacher(recipe, split, device)   # reads the file when it is first ask
 logits = teacher(images)                   # the split's normalised (N, C, H, W) → (N, classes), as its gates decide
 """
 
+from functools import cached_property
+
 import torch
 
 from training.checkpoint import load_model, read_checkpoint
@@ -15,17 +17,18 @@ class Teacher:
     """A recipe's teacher, its file not read before it is needed: a run that goes on may need it no more."""
 
     def __init__(self, recipe, train, device):
-        self._find = lambda: find(recipe, train, device)
-        self._logits = None
+        self._asked = recipe, train, device
+
+    @cached_property
+    def _logits(self):
+        return find(*self._asked)
 
     def read(self):
-        """Read the file now. Raises what `find` does."""
-        self._logits = self._find()
+        """Read the file now, if there is one. Raises what `find` does."""
+        return self._logits is not None
 
     def __call__(self, images):
         """Logits (N, classes) of normalised images (N, C, H, W)."""
-        if self._logits is None:
-            self.read()
         return self._logits(images)
 
 

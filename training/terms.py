@@ -96,8 +96,10 @@ def _divergences(students, target, temperature):
     """KL divergence from softened `target` logits (N, classes) of each student's, times the temperature squared."""
     wanted = functional.log_softmax(target / temperature, 1)
     softened = [functional.log_softmax(logits.float() / temperature, 1) for logits in students]
-    options = {"reduction": "batchmean", "log_target": True}
-    return [temperature**2 * functional.kl_div(student, wanted, **options) for student in softened]
+    return [
+        temperature**2 * functional.kl_div(student, wanted, reduction="batchmean", log_target=True)
+        for student in softened
+    ]
 
 
 @dataclass(frozen=True)

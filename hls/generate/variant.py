@@ -37,8 +37,8 @@ def changed(contract, sizes):
     held = parts["timing"]["WEIGHT_PORTS"]
     extra = [port["name"] for port in contract["port"] if port.get("burst")][held:]
     parts["timing"]["FETCH_FAR"] += latency - DDR_LATENCY
-    parts["loop"] = [_waiting(loop, latency - DDR_LATENCY) for loop in contract["loop"]]
-    return contract | parts | {"port": [port for port in contract["port"] if port["name"] not in extra]}
+    loops = [_waiting(loop, latency - DDR_LATENCY) for loop in contract["loop"]]
+    return contract | parts | {"loop": loops, "port": [port for port in contract["port"] if port["name"] not in extra]}
 
 
 def _waiting(loop, more):

@@ -256,7 +256,8 @@ def test_bursts_and_queues_stand_in_order_with_what_each_latency_costs():
                   "latency_80": 0.5 / size}  # fmt: skip
         return {"value": 0.02, "detail": detail}
 
-    lines = queues.table({"waits.ahead.16": row(16), "waits.ahead.4": row(4, 1), "waits.queue.2": row(2), "dse.2x3x2": {}})
+    found = {"waits.ahead.16": row(16), "waits.ahead.4": row(4, 1), "waits.queue.2": row(2), "dse.2x3x2": {}}
+    lines = queues.table(found)
     assert [line.split("|")[2].strip() for line in lines[2:]] == ["4", "16", "2"]
     assert lines[2] == "| bursts asked for ahead, a port | 4 | 0.1% | 1.0% | 2.0% | 12.5% | shipped |"
     assert "python -m bench dse" in queues.table({})[0]

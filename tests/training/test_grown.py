@@ -140,7 +140,7 @@ def test_a_teacher_sees_images_as_it_was_trained_on_them(finished, tmp_path):
                   [split] * 3, tmp_path, "cpu", quiet=True)  # fmt: skip
     images = split.normalise(split.images[:16])
     before, own = run.teacher(images), run.teacher
-    run.teacher = run.loss.teacher = lambda shown: seen.append(shown.shape) or own(shown)
+    run.loss.teacher = lambda shown: seen.append(shown.shape) or own(shown)
     run.run()
     assert set(seen) == {(16, 3, 16, 16)} and torch.equal(own(images), before)
     small = checkpoint.load_model(checkpoint.read_checkpoint(finished), 2, 3, (16, 16))
