@@ -2,6 +2,7 @@
 
 import json
 import os
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -64,6 +65,17 @@ def test_checkpoint_to_package_and_onnx(checkpoint, tmp_path, capsys):
     assert all(item["name"] in printed for item in meta["exits"]) and "20 validation images" in printed
     assert accuracy["seen"]["images"] == 40 and "in float on 40 images seen in training" in printed
     assert left_behind(tmp_path, "model.pt", "p.npz", "m.onnx") == []
+
+
+def test_a_checkpoint_is_calibrated_on_many_small_images_or_on_fewer_large_ones(checkpoint, monkeypatch):
+    seen = []
+    monkeypatch.setattr(command, "thorough", lambda train: seen.append(len(train)) or 7)
+    found = command.job_of(Namespace(checkpoint=checkpoint, weights=None, data=None, exits=None, mean=None, std=None))
+    assert seen == [40] and found.parts.calibration == 7
+    sides = {
+        side: Split.from_arrays(np.zeros((1, side, side, 3), np.uint8), [0], (0.5,), (0.5,), 1) for side in (32, 33)
+    }
+    assert [packing.thorough(sides[side]) for side in (32, 33)] == [2048, 512]
 
 
 def test_two_exports_are_the_same_bytes(checkpoint, tmp_path):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests.training import toys
 from training.average import renew_statistics
+from training.checkpoint import load_model
 from training.dynamic import LAYER
 from training.evaluate import Rates, summary
 from training.network import Network
@@ -134,6 +135,18 @@ def test_of_exits_that_read_one_map_the_first_is_kept():
         apply(model, {"closed": closed, "open": []})
         assert list(model.exits) == kept
         assert len(model.eval()(images).logits) == len(kept) + 1
+
+
+def test_a_file_with_weights_of_an_exit_that_went_is_read():
+    """As they were written before such exits went."""
+    plan = toys.plan(
+        [toys.phase()], {"backbone": {"kind": "resnet", "units": [2, 4]}, "exits": {"after": [], "linear": [2, 3]}}
+    )
+    model = plan.network.build(2, 3, SIZE)
+    weights = {name: value for name, value in model.state_dict().items() if not name.startswith("backbone.units.3.")}
+    assert any(name.startswith("exits.3.") for name in weights)
+    state = {"recipe": plan.to_dict(), "model": weights, "pruned": [{"closed": [3], "open": []}]}
+    assert list(load_model(state, 2, 3, SIZE).exits) == ["2"]
 
 
 def test_keep_rates_count_channels_of_images_whose_unit_ran():
