@@ -6,12 +6,11 @@ A model.pt fills the first units of each stage; units beyond stay the identities
 its last unit that is a head like its own gets that head, so the larger network starts as good as the smaller one was.
 """
 
-from itertools import groupby
-
 from hls.errors import UserError
 from training import published
 from training.backbones.backbone import Head
 from training.checkpoint import load_model, read_checkpoint
+from training.phases import stages
 from training.published.files import read
 from training.units import PadShortcut, ResidualUnit
 
@@ -25,14 +24,14 @@ def begin(model, path, train):
             small = load_model(state, train.classes, train.channels, train.size)
         except UserError as error:
             raise UserError(f"init {path}, for images of {train.classes} classes: {error}") from None
-        _grow(model, small.backbone, path)
+        _grow(model, small.backbone, path, train.size)
     else:
         published.fill(model.backbone, path)
 
 
-def _grow(model, small, path):
-    """Take a smaller backbone's weights over."""
-    pairs = _matched(small, model.backbone, path)
+def _grow(model, small, path, size):
+    """Take a smaller backbone's weights over; `size` of the images."""
+    pairs = _matched(small, model.backbone, path, size)
     for number, unit in enumerate(pairs):
         _fill(model.backbone.units[unit], small.units[number], path)
     _fill(model.backbone.stem, small.stem, path)
@@ -57,19 +56,13 @@ def _shortcut(unit):
     return type(shortcut), shortcut.before if isinstance(shortcut, PadShortcut) else None
 
 
-def _matched(small, backbone, path):
+def _matched(small, backbone, path, size):
     """Of each unit of a smaller backbone, the number that it has in a larger one. Raises UserError."""
     for one in (small, backbone):
         if not all(isinstance(unit, ResidualUnit) for unit in one.units):
             raise UserError(f"init {path}: expected ResNets whose units are all there, none pruned away")
-    stages, larger = _stages(small), _stages(backbone)
-    if len(stages) != len(larger) or any(len(stage) > len(more) for stage, more in zip(stages, larger)):
-        counts, wanted = ([len(stage) for stage in each] for each in (stages, larger))
+    few, many = (stages(one.places(size)) for one in (small, backbone))
+    counts, wanted = ([count for _, _, count in each] for each in (few, many))
+    if len(counts) != len(wanted) or any(count > most for count, most in zip(counts, wanted)):
         raise UserError(f"init {path} has {counts} units a stage, the recipe {wanted}: expected at most as many")
-    return [unit for stage, more in zip(stages, larger) for unit in more[: len(stage)]]
-
-
-def _stages(backbone):
-    """Numbers of the units of each stage: those of one width."""
-    widths = [unit.out_channels for unit in backbone.units]
-    return [[i for i, _ in group] for _, group in groupby(enumerate(widths), key=lambda pair: pair[1])]
+    return [start + number for (_, start, _), count in zip(many, counts) for number in range(count)]

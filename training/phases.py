@@ -96,7 +96,7 @@ def absent(phase, places):
     """Units that take no part in a phase and pass their identity; `places` are the backbone's."""
     out = set()
     if phase.units:
-        for stage, start, count in _stages(places):
+        for stage, start, count in stages(places):
             taking = np.unique(np.round(np.linspace(0, count - 1, min(phase.units[stage], count))).astype(int))
             out |= set(range(start, start + count)) - {start + int(i) for i in taking}
     return out
@@ -112,7 +112,7 @@ def left_out(phase, places, rng):
     if phase.drop:
         chances = phase.drop * np.arange(1, len(places) + 1) / len(places)
         dropped = {i for i, draw in enumerate(rng.random(len(places))) if draw < chances[i]}
-        out |= dropped - {start for _, start, _ in _stages(places)}
+        out |= dropped - {start for _, start, _ in stages(places)}
     return out
 
 
@@ -148,7 +148,7 @@ def _constant(keep):
     return lambda unit, mask, logits: torch.full_like(logits, keep) if mask == LAYER else None
 
 
-def _stages(places):
+def stages(places):
     """(stage, its first unit, number of units) of each stage."""
     stages = [place.stage for place in places]
     return [(stage, stages.index(stage), stages.count(stage)) for stage in sorted(set(stages))]

@@ -8,6 +8,7 @@ import re
 from bench.packages import PACKAGES, PAPER_BUDGET, fingerprint
 from bench.papers.figures import cited
 from bench.papers.figures.budgets import TITLES, millions
+from bench.papers.figures.curves import alike
 from hls.generate.markdown import prose
 
 PEERS = {
@@ -67,12 +68,10 @@ def _average(own, name, title):
 def _static(rows, name, title):
     """The static networks that were trained alike, in float on all test images; nothing where controls have no rows."""
     lines = []
-    for kind, energy in (("alike", rows.get(f"peers.{name}.energy")), ("larger_alike", None)):
-        accuracy, flops = (rows.get(f"controls.{name}.{kind}.{key}") for key in ("accuracy", "flops"))
-        if accuracy and flops:
-            shown = f"{energy['value']:.3f} mJ" if energy else "–"
-            text = f"{title}, *static*, trained alike, float"
-            lines.append(f"| {text} | – | {accuracy['value']:.2%} | {millions(flops['value'])} | {shown} |")
+    for number, (flops, accuracy) in enumerate(alike(rows, name)):
+        energy = None if number else rows.get(f"peers.{name}.energy")  # which the first alone has
+        shown = f"{energy['value']:.3f} mJ" if energy else "–"
+        lines.append(f"| {title}, *static*, trained alike, float | – | {accuracy:.2f}% | {flops:.1f}M | {shown} |")
     return lines
 
 

@@ -16,10 +16,15 @@ LATENCIES = (20, 40, 80)  # cycles
 IMAGES = 4
 
 
+def iterations(package, images, budget, latency, changes=()):
+    """How often the main loop runs on a bus of that latency; `changes` of the sources: hls/stress/trips.py."""
+    data = package.program, package.weights, package.tables, images, package.start(budget_flops=budget)
+    return trips.run(*data, flags=CHIP, changes=changes, bus=(latency, latency))[1][LOOP]
+
+
 def stalls(package, images, budget, latency):
     """Share by which the main loop takes longer for `images` under a budget, at that many cycles of latency."""
-    data = package.program, package.weights, package.tables, images, package.start(budget_flops=budget)
-    prompt, late = (trips.run(*data, flags=CHIP, bus=bus)[1][LOOP] for bus in ((0, 0), (latency, latency)))
+    prompt, late = (iterations(package, images, budget, each) for each in (0, latency))
     return late / prompt - 1
 
 

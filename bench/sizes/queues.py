@@ -7,12 +7,11 @@ package at 74M FLOPs. The bus's model keeps what was asked for and has come, as 
 bursts that are asked for ahead are what bridges its latency, and the queue behind it hands words on.
 """
 
-from bench.networks.stalls import CHIP, IMAGES, LATENCIES, LOOP
+from bench.networks.stalls import IMAGES, LATENCIES, iterations
 from bench.packages import PACKAGES, PAPER_BUDGET, fingerprint
 from data.datasets import load_sample
 from hls import isa
 from hls.package import read
-from hls.stress import trips
 
 NAME = "fashion-mnist"
 FILE = "chip/fetch.hpp"
@@ -24,31 +23,25 @@ SHIPPED = {"ahead": isa.READ_REQUESTS, "queue": 64}
 TEXTS = {"ahead": "bursts asked for ahead, a port", "queue": "words in a port's queue"}
 
 
-def lost(package, images, kind, size, latencies=(0, *LATENCIES)):
-    """{latency: share by which the main loop takes longer than the shipped one on a prompt bus}."""
-    data = package.program, package.weights, package.tables, images, package.start(budget_flops=PAPER_BUDGET)
+def swept(package, images, kind, sizes, latencies=(0, *LATENCIES)):
+    """(size, {latency: share by which the main loop takes longer than the shipped one on a prompt bus}) of each."""
     old, new, _ = KINDS[kind]
-    changes = ((FILE, old, new.format(size)),)
-
-    def count(latency, **options):
-        return trips.run(*data, flags=CHIP, bus=(latency, latency), **options)[1][LOOP]
-
-    prompt = count(0)
-    return {latency: count(latency, changes=changes) / prompt - 1 for latency in latencies}
+    prompt = iterations(package, images, PAPER_BUDGET, 0)
+    for size in sizes:
+        changes = ((FILE, old, new.format(size)),)
+        late = {latency: iterations(package, images, PAPER_BUDGET, latency, changes) for latency in latencies}
+        yield size, {latency: count / prompt - 1 for latency, count in late.items()}
 
 
 def add_rows(rows):
     """A row for each size: the worst of LATENCIES, and each of them."""
-    package, (images, _) = read(PACKAGES / f"{NAME}.npz"), load_sample()
+    package, (images, _), sha256 = read(PACKAGES / f"{NAME}.npz"), load_sample(), fingerprint(NAME)
     for kind, (*_, sizes) in KINDS.items():
-        for size in sizes:
-            found = lost(package, images[:IMAGES], kind, size)
+        for size, found in swept(package, images[:IMAGES], kind, sizes):
             detail = {"size": size, "shipped": int(size == SHIPPED[kind])}
             detail |= {f"latency_{latency}": share for latency, share in found.items()}
-            options = {"target": 0.05, "detail": detail}
-            rows.add(
-                f"waits.{kind}.{size}", max(found.values()), "share", "simulated", IMAGES, fingerprint(NAME), **options
-            )
+            given = max(found.values()), "share", "simulated", IMAGES, sha256
+            rows.add(f"waits.{kind}.{size}", *given, target=0.05, detail=detail)
 
 
 def table(rows):

@@ -16,8 +16,7 @@ from hls.contract import contract_hash
 from hls.generate import sources
 
 SECTIONS = ("sizes", "timing")
-DDR_LATENCY = 24  # cycles of a read that the shipped contract counts, and the name of what changes them
-LATENCY = "DDR_LATENCY"
+LATENCY, DDR_LATENCY = "DDR_LATENCY", 24  # a name among sizes, and cycles of a read that the shipped contract counts
 WAITING = ("LoadTables", "ImageBeats", "MapCycles", "RowCycles", "MoveIn")  # loops that wait for a read
 
 
@@ -26,8 +25,6 @@ def changed(contract, sizes):
 
     ValueError for a name that it does not have.
     """
-    sizes, latency = dict(sizes), sizes.get(LATENCY, DDR_LATENCY)
-    sizes.pop(LATENCY, None)
     known = {name for section in SECTIONS for name in contract[section]} | {LATENCY}
     if unknown := sorted(set(sizes) - known):
         raise ValueError(f"no size {unknown[0]} in hls/isa.toml: expected one of {', '.join(sorted(known))}")
@@ -36,8 +33,9 @@ def changed(contract, sizes):
     }
     held = parts["timing"]["WEIGHT_PORTS"]
     extra = [port["name"] for port in contract["port"] if port.get("burst")][held:]
-    parts["timing"]["FETCH_FAR"] += latency - DDR_LATENCY
-    loops = [_waiting(loop, latency - DDR_LATENCY) for loop in contract["loop"]]
+    more = sizes.get(LATENCY, DDR_LATENCY) - DDR_LATENCY
+    parts["timing"]["FETCH_FAR"] += more
+    loops = [_waiting(loop, more) for loop in contract["loop"]]
     return contract | parts | {"loop": loops, "port": [port for port in contract["port"] if port["name"] not in extra]}
 
 

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench import documents, dse
+from bench.networks import stalls
 from bench.networks.walk import Walker, total
 from bench.packages import PACKAGES
 from bench.rows import ROOT
@@ -266,11 +267,12 @@ def test_bursts_and_queues_stand_in_order_with_what_each_latency_costs():
 @pytest.mark.cosim
 def test_fewer_bursts_ahead_lose_more_time_on_a_slow_bus():
     package, (images, _) = read(PACKAGES / "fashion-mnist.npz"), load_sample()
-    few, own = (queues.lost(package, images[:1], "ahead", size, (80,))[80] for size in (2, isa.READ_REQUESTS))
+    found = dict(queues.swept(package, images[:1], "ahead", (2, isa.READ_REQUESTS), (80,)))
+    few, own = (found[size][80] for size in (2, isa.READ_REQUESTS))
     assert few > 1 and 0 <= own < 0.05
     data = package.program, package.weights, package.tables, images[:1], package.start()
     changes = ((queues.FILE, "kQueueWords = 64;", "kQueueWords = 1;"),)
-    short, plain = (trips.run(*data, flags=queues.CHIP, bus=(40, 40), **more)[0] for more in ({"changes": changes}, {}))
+    short, plain = (trips.run(*data, flags=stalls.CHIP, bus=(40, 40), **more)[0] for more in ({"changes": changes}, {}))
     assert (short == plain).all(), "no result depends on a queue"
 
 

@@ -51,42 +51,19 @@ def test_a_board_with_a_slower_memory_has_points_of_its_own(tmp_path):
     slower = tmp_path / "slower.toml"
     slower.write_text(text.replace("ddr_latency_cycles = 24 ", "ddr_latency_cycles = 40 "))
     found, own = points.read("slower", generate.read_board(slower)), points.read("zedboard")
-    assert found["large"].sizes == {"DDR_LATENCY": 40} and found["safe"].sizes == own["safe"].sizes | {
-        "DDR_LATENCY": 40
-    }
+    latency = {"DDR_LATENCY": 40}
+    assert found["large"].sizes == latency and found["safe"].sizes == own["safe"].sizes | latency
     assert not {one.hash for one in found.values()} & {one.hash for one in own.values()}
     place = points.prepare("slower", found["large"], tmp_path / "build")
-    ask = "from hls.package import read; print(read('packages/fashion-mnist.npz').exits[-1]['cycles'])"
     environment = {**os.environ, **points.environment(place)}
-    cycles = subprocess.run([sys.executable, "-c", ask], env=environment, cwd=place, capture_output=True, text=True)
-    assert int(cycles.stdout) > PACKAGE.exits[-1]["cycles"], cycles.stderr
-    shipped = points.ROOT / "packages" / "fashion-mnist.npz"
-    refused = [sys.executable, "-c", f"from hls.package import read; read({str(shipped)!r})"]
-    assert (
-        "package is for engine"
-        in subprocess.run(refused, env=environment, cwd=place, capture_output=True, text=True).stderr
-    )
 
+    def reading(path):
+        code = f"from hls.package import read; print(read({str(path)!r}).exits[-1]['cycles'])"
+        return subprocess.run([sys.executable, "-c", code], env=environment, cwd=place, capture_output=True, text=True)
 
-@pytest.mark.parametrize(
-    "old, new, message",
-    [
-        ("axi_hp_bits = 64", "axi_hp_bits = 32", "axi_hp_bits is 32, expected the 64 bits"),
-        (
-            "ddr_latency_cycles = 24 ",
-            "ddr_latency_cycles = 10001 ",
-            "ddr_latency_cycles is 10001, expected at most 10,000",
-        ),
-        ("ddr_latency_cycles = 24 ", "ddr_latency_cycles = 0 ", "ddr_latency_cycles is 0"),
-        ("MAX_KERNEL = 3", "DDR_LATENCY = 40", "points.safe.sizes has DDR_LATENCY: give memory.ddr_latency_cycles"),
-    ],
-)
-def test_memories_that_no_engine_is_made_for_are_refused(tmp_path, old, new, message):
-    text = (generate.BOARDS / "zedboard.toml").read_text()
-    assert old in text
-    (tmp_path / "odd.toml").write_text(text.replace(old, new))
-    with pytest.raises(UserError, match=message):
-        generate.read_board(tmp_path / "odd.toml")
+    own_package = reading("packages/fashion-mnist.npz")
+    assert int(own_package.stdout) > PACKAGE.exits[-1]["cycles"], own_package.stderr
+    assert "package is for engine" in reading(points.ROOT / "packages" / "fashion-mnist.npz").stderr
 
 
 def test_the_clock_is_that_of_the_point_that_runs():
