@@ -39,7 +39,7 @@ class Parts:
 
 
 def thorough(train):
-    """Images that a network that was trained here is calibrated on: with 512, int8 lost 0.3 points more."""
+    """Images that a network that was trained here is calibrated on: with fewer, int8 lost more (docs/decisions.md)."""
     return THOROUGH if math.prod(train.size) <= SMALL else CALIBRATION
 
 
